@@ -1,0 +1,10 @@
+"""Lightning callbacks: a hook decides, a method or a functional does."""
+
+from callbacks.attribution_maps import AttributionMaps
+from callbacks.completeness import Completeness
+from callbacks.fit_record import FitRecord
+from callbacks.map_pictures import MapPictures
+from callbacks.prediction_table import PredictionTable
+from callbacks.test_record import TestRecord
+
+__all__ = ["AttributionMaps", "Completeness", "FitRecord", "MapPictures", "PredictionTable", "TestRecord"]

@@ -1,0 +1,207 @@
+"""Attribution maps of every test ECG, computed once, published to the other callbacks, and kept on disk."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from callbacks.ranks import (
+    classifier_of,
+    close_store,
+    datamodule_of,
+    identity,
+    on_rank_zero,
+    open_store,
+    run_folder,
+)
+from ecg_lightning.attribution import AttributionMethod, MethodName, RandomKey, build_methods, prepare_task
+from ecg_lightning.attribution.cost import MethodCost, estimate, measure_passes
+from ecg_lightning.digest import JSON
+from ecg_lightning.ecg import LEADS
+from ecg_lightning.functional.maps import count_unusable
+from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.run_layout import OnMismatch
+from ecg_lightning.store import RowStore, StoreSpec
+
+
+class AttributionMaps(Callback):
+    """Computes the maps of the test ECGs and puts them in ``outputs["maps"]``, name -> (batch, lead, sample).
+
+    Stands before every callback that reads maps. Rows that are in their store already are read from there, so
+    that a killed run resumes, and a callback can be added to a finished run without computing a map again.
+
+    Args:
+        methods: Names of the twelve methods (default hyperparameters), or objects; None: all twelve.
+        attribution_seed: Another seed gives another Monte-Carlo replicate of the stochastic maps.
+        dtype: Of the stores; ``float16`` halves them and keeps 3 digits.
+        memory_budget_mb: What one pass may take (MB).
+        gradcam_layer: Dotted name of the module that Grad-CAM reads; None: the network's ``gradcam_layer``.
+        on_mismatch: What to do with a store of other settings: ``error``, or ``replace``: move it aside.
+
+    Raises:
+        ValueError: An unknown method, or one listed twice.
+    """
+
+    def __init__(
+        self,
+        methods: Sequence[MethodName | AttributionMethod] | None = None,
+        attribution_seed: int = 0,
+        dtype: Literal["float32", "float16"] = "float32",
+        memory_budget_mb: float = 1024.0,
+        gradcam_layer: str | None = None,
+        on_mismatch: OnMismatch = "error",
+    ) -> None:
+        super().__init__()
+        self.methods = build_methods(methods)
+        self.attribution_seed = attribution_seed
+        self.dtype: Literal["float32", "float16"] = dtype
+        self.memory_budget_mb = memory_budget_mb
+        self.gradcam_layer = gradcam_layer
+        self.on_mismatch: OnMismatch = on_mismatch
+        self.stores: dict[str, RowStore] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse what can't work before anything is computed."""
+        if stage == "test":
+            datamodule_of(trainer, "AttributionMaps")
+            classifier_of(pl_module, "AttributionMaps")
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Freeze a copy of the network, open the stores, say what it will cost."""
+        module = classifier_of(pl_module, "AttributionMaps")
+        datamodule = datamodule_of(trainer, "AttributionMaps")
+        backgrounds, background_ids = datamodule.backgrounds()
+        self.task = prepare_task(
+            module.network,
+            backgrounds.to(module.device),
+            memory_budget_mb=self.memory_budget_mb,
+            gradcam_layer=self.gradcam_layer,
+        )
+        self.training_seed = module.seed
+        self.ecg_ids = datamodule.examples("test")["ecg_id"].tolist()
+        self.stores = self._open_stores(trainer, module, background_ids)
+        self._tell_cost(trainer)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Publish the batch's maps; those that are not in their store are computed first."""
+        rows = outputs["row"].cpu().numpy()
+        outputs["maps"] = {
+            method.name: self._maps(method, self.stores[method.name], batch["ecg"], rows) for method in self.methods
+        }
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Unite the ranks' rows; count maps that are constant or not finite."""
+        for store in self.stores.values():
+            close_store(trainer, store)
+        on_rank_zero(trainer, lambda: self._count_unusable(pl_module))
+
+    def _open_stores(
+        self, trainer: Trainer, module: EcgClassifier, background_ids: Sequence[str]
+    ) -> dict[str, RowStore]:
+        network, examples, common = identity(module, datamodule_of(trainer, "AttributionMaps"))
+        shape = (len(self.ecg_ids), *(int(length) for length in self.task.backgrounds.shape[1:]))
+        leads = LEADS if shape[1] == len(LEADS) else tuple(str(lead) for lead in range(shape[1]))
+        stores = {}
+        for method in self.methods:
+            settings: dict[str, JSON] = {
+                **common,
+                **method.settings(),  # type: ignore[dict-item]
+                "attribution_seed": self.attribution_seed,
+                "training_seed": self.training_seed,
+                "backgrounds": list(background_ids),
+                "gradcam_layer": self.task.gradcam_layer,
+                "precision": str(self.task.backgrounds.dtype),
+            }
+            spec = StoreSpec(
+                dims=("row", "lead", "sample"),
+                shape=shape,
+                coords={"lead": leads},
+                dtype=self.dtype,
+                unit=method.unit,
+                settings=settings,
+                network=network,
+                examples=examples,
+            )
+            path = run_folder(trainer).path / "maps" / method.name
+            stores[method.name] = open_store(trainer, path, spec, self.on_mismatch)
+        return stores
+
+    def _maps(self, method: AttributionMethod, store: RowStore, ecg: Tensor, rows: np.ndarray[Any, Any]) -> Tensor:
+        missing = set(store.missing(rows).tolist())
+        todo = [index for index, row in enumerate(rows.tolist()) if row in missing]
+        # one write a map where a map is dear, so that a kill costs one map at most
+        step = len(todo) if method.single_pass else 1
+        for start in range(0, len(todo), max(step, 1)):
+            part = todo[start : start + step]
+            keys = [self._key(method, int(rows[index])) for index in part]
+            store.write(rows[part], method(self.task, ecg[part], keys).cpu().numpy())
+        return torch.from_numpy(store.read(rows)).to(ecg.device, torch.float32)
+
+    def _key(self, method: AttributionMethod, row: int) -> RandomKey:
+        return RandomKey(self.attribution_seed, self.training_seed, method.name, self.ecg_ids[row])
+
+    def _tell_cost(self, trainer: Trainer) -> None:
+        missing = [len(self.stores[method.name].missing()) for method in self.methods]
+        if not any(missing):
+            rank_zero_info("Attribution: every map is in its store already; none is computed.")
+            return
+        seconds = measure_passes(self.task)
+        share = [-(-number // trainer.world_size) for number in missing]
+        costs = estimate(self.methods, share, self.task, seconds)
+        if trainer.is_global_zero:
+            gigabytes = sum(store.spec.row_bytes * len(store) for store in self.stores.values()) / 1e9
+            Console().print(_cost_table(costs, trainer.world_size, gigabytes))
+
+    def _count_unusable(self, module: LightningModule) -> None:
+        for name, store in self.stores.items():
+            counts = count_unusable(store.array, store.done)
+            module.log_dict(
+                {
+                    f"maps/{name}/constant": float(counts.constant),
+                    f"maps/{name}/not_finite": float(counts.not_finite),
+                    f"maps/{name}/done": float(counts.done),
+                },
+                rank_zero_only=True,
+            )
+            if counts.constant or counts.not_finite:
+                rank_zero_warn(
+                    f"{name}: of {counts.done} maps {counts.constant} are constant and {counts.not_finite} are not "
+                    "finite; they have no correlation and are left out of every average"
+                )
+
+
+def _cost_table(costs: Sequence[MethodCost], ranks: int, gigabytes: float) -> Table:
+    total = sum(cost.seconds for cost in costs)
+    table = Table(
+        title=f"Attribution: about {_duration(total)} ({ranks} ranks), {gigabytes:.2f} GB on disk",
+        caption="maps to compute a rank; passes a map; maps x passes x the measured time of a pass",
+    )
+    for column in ("method", "maps", "forwards", "gradients", "time"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for cost in costs:
+        table.add_row(
+            cost.method, f"{cost.maps:,}", f"{cost.forwards:,}", f"{cost.gradients:,}", _duration(cost.seconds)
+        )
+    return table
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

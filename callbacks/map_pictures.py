@@ -1,0 +1,176 @@
+"""Pictures of a few chosen ECGs: the beat on ECG paper coloured by each method's map."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+
+from callbacks.completeness import maps_before
+from callbacks.ranks import classifier_of, datamodule_of, on_rank_zero, run_folder
+from ecg_lightning.plotting import map_figure, maps_overview, save_figure
+
+OUTCOMES = ("true positive", "false negative", "false positive", "true negative")
+
+
+class ChosenEcg(NamedTuple):
+    """An ECG that gets pictures.
+
+    Attributes:
+        row: Its row of the test set.
+        ecg_id: Its id.
+        label: 1, 0, or NaN where missing.
+        probability: The network's.
+        outcome: One of ``OUTCOMES``, or ``asked for``.
+    """
+
+    row: int
+    ecg_id: str
+    label: float
+    probability: float
+    outcome: str
+
+
+class MapPictures(Callback):
+    """Draws every method's map of a few test ECGs, to ``figures/maps/`` and to W&B.
+
+    By default the most typical ECG of each outcome: the one with the median probability among the true
+    positives, false negatives, false positives and true negatives, so that nobody picks favourites.
+
+    Args:
+        ecg_ids: Draw these ECGs instead.
+        svg: Also write vector graphics beside the PNG.
+    """
+
+    def __init__(self, ecg_ids: Sequence[str] | None = None, svg: bool = False) -> None:
+        super().__init__()
+        self.ecg_ids = None if ecg_ids is None else [str(ecg_id) for ecg_id in ecg_ids]
+        self.svg = svg
+        self._logits: dict[int, float] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the maps' callback."""
+        if stage == "test":
+            self.maps = maps_before(trainer, self)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse ids that are not in the test set before anything is computed."""
+        known = set(self.maps.ecg_ids)
+        unknown = [ecg_id for ecg_id in self.ecg_ids or () if ecg_id not in known]
+        if unknown:
+            raise ValueError(
+                f"MapPictures: {', '.join(unknown)} not among the {len(known)} test ECGs; their ids stand in "
+                f"{run_folder(trainer).path / 'examples.parquet'}"
+            )
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Remember the logits of this rank's ECGs."""
+        self._logits.update(zip(outputs["row"].tolist(), outputs["logit"].tolist(), strict=True))
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Rank zero draws; it chooses among the ECGs that it tested itself, so that nothing is gathered."""
+        threshold = float(classifier_of(pl_module, "MapPictures").threshold)
+        on_rank_zero(trainer, lambda: self._draw(trainer, threshold))
+
+    def _draw(self, trainer: Trainer, threshold: float) -> None:
+        datamodule = datamodule_of(trainer, "MapPictures")
+        examples = datamodule.examples("test")
+        chosen = choose(examples, self._logits, threshold, self.ecg_ids)
+        beats = datamodule.cache.read_beats(examples["cache_row"].to_numpy(dtype=np.intp)[[ecg.row for ecg in chosen]])
+        folder = run_folder(trainer).path / "figures" / "maps"
+        drawn = [self._draw_ecg(ecg, beat, datamodule.target, folder) for ecg, beat in zip(chosen, beats, strict=True)]
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                _log(logger, chosen, drawn)
+
+    def _draw_ecg(
+        self, ecg: ChosenEcg, beat: "np.ndarray[Any, np.dtype[np.float32]]", target: str, folder: Path
+    ) -> dict[str, Path]:
+        maps = {name: store.read([ecg.row])[0].astype(float) for name, store in self.maps.stores.items()}
+        signed = {method.name: method.signed for method in self.maps.methods}
+        subtitle = f"{target.replace('_', ' ')}: p = {ecg.probability:.2f}, {ecg.outcome}"
+        title = f"ECG {ecg.ecg_id}"
+        paths = {"overview": folder / f"{ecg.ecg_id}_overview.png"}
+        self._save(maps_overview(beat, maps, signed=signed, title=title, subtitle=subtitle), paths["overview"])
+        for method in self.maps.methods:
+            paths[method.name] = folder / f"{ecg.ecg_id}_{method.name}.png"
+            figure = map_figure(
+                beat,
+                maps[method.name],
+                method=method.name,
+                signed=method.signed,
+                title=title,
+                subtitle=f"{subtitle} | {_settings(method.settings())}",
+                unit=method.unit,
+            )
+            self._save(figure, paths[method.name])
+        return paths
+
+    def _save(self, figure: Any, path: Path) -> None:
+        save_figure(figure, path)
+        if self.svg:
+            save_figure(figure, path.with_suffix(".svg"))
+
+
+def choose(
+    examples: pd.DataFrame, logits: dict[int, float], threshold: float, ecg_ids: Sequence[str] | None
+) -> list[ChosenEcg]:
+    """The ECGs to draw: those asked for, or the median one of each outcome.
+
+    Args:
+        examples: The test ECGs with ``row``, ``ecg_id`` and ``label``.
+        logits: Logit of each row that was tested.
+        threshold: On the probability.
+        ecg_ids: Ids asked for, or None.
+    """
+    table = examples[examples["row"].isin(logits)].copy()
+    logit = table["row"].map(logits).to_numpy(dtype=float)
+    table["probability"] = 1 / (1 + np.exp(-logit))
+    positive, label = table["probability"] >= threshold, table["label"]
+    table["outcome"] = np.select(
+        [positive & (label == 1), ~positive & (label == 1), positive & (label == 0), ~positive & (label == 0)],
+        OUTCOMES,
+        default="label missing",
+    )
+    if ecg_ids is not None:
+        picked = table[table["ecg_id"].isin(ecg_ids)]
+    else:
+        ordered = table[table["outcome"].isin(OUTCOMES)].sort_values(["probability", "row"])
+        picked = pd.concat([group.iloc[[len(group) // 2]] for _, group in ordered.groupby("outcome")])
+    return [
+        ChosenEcg(int(r["row"]), str(r["ecg_id"]), float(r["label"]), float(r["probability"]), str(r["outcome"]))
+        for r in picked.to_dict("records")
+    ]
+
+
+def _settings(settings: dict[str, object]) -> str:
+    shown = [f"{key} {value}" for key, value in settings.items() if key != "method" and value is not None]
+    return ", ".join(shown) if shown else "no hyperparameters"
+
+
+def _log(logger: WandbLogger, chosen: Sequence[ChosenEcg], drawn: Sequence[dict[str, Path]]) -> None:
+    import wandb
+
+    columns = ["ecg_id", "label", "probability", "outcome", "maps"]
+    rows = [
+        [ecg.ecg_id, ecg.label, ecg.probability, ecg.outcome, wandb.Image(str(paths["overview"]))]
+        for ecg, paths in zip(chosen, drawn, strict=True)
+    ]
+    logger.log_table("examples", columns=columns, data=rows)
+    for name in drawn[0] if drawn else ():
+        logger.log_image(
+            f"maps/{name}",
+            images=[str(paths[name]) for paths in drawn],
+            caption=[f"ECG {ecg.ecg_id}, {ecg.outcome}, p = {ecg.probability:.2f}" for ecg in chosen],
+        )

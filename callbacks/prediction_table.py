@@ -1,0 +1,43 @@
+"""What ``predict`` leaves: a table with the logit, probability and decision of every ECG."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+
+from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
+from ecg_lightning.atomic import write_parquet_atomic
+
+
+class PredictionTable(BasePredictionWriter):
+    """Writes ``predictions.parquet``: the examples with ``logit``, ``probability`` and ``positive``."""
+
+    def __init__(self) -> None:
+        super().__init__(write_interval="epoch")
+
+    def write_on_epoch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        predictions: Sequence[Any],
+        batch_indices: Sequence[Any],
+    ) -> None:
+        """Each rank writes its part, rank zero joins the parts."""
+        folder = run_folder(trainer).path
+        columns = ("row", "logit", "probability", "positive")
+        part = pd.DataFrame({name: [v for p in predictions for v in p[name].tolist()] for name in columns})
+        write_parquet_atomic(folder / f"predictions.{trainer.global_rank}.parquet", part)
+        trainer.strategy.barrier()
+        on_rank_zero(trainer, lambda: self._join(trainer))
+
+    def _join(self, trainer: Trainer) -> None:
+        folder = run_folder(trainer).path
+        parts = [folder / f"predictions.{rank}.parquet" for rank in range(trainer.world_size)]
+        predicted = pd.concat([pd.read_parquet(part) for part in parts])
+        examples = datamodule_of(trainer, "PredictionTable").examples("test").drop(columns="cache_row")
+        joined = examples.merge(predicted, on="row", validate="one_to_one").sort_values("row")
+        write_parquet_atomic(folder / "predictions.parquet", joined.reset_index(drop=True))
+        for part in parts:
+            part.unlink()

@@ -1,0 +1,112 @@
+"""What every callback needs of the run: its folder, its datamodule, and stores that all ranks write."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from lightning.pytorch import LightningModule, Trainer
+
+from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.digest import JSON, digest_settings, digest_state_dict
+from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.run_layout import OnMismatch, RunFolder
+from ecg_lightning.store import RowStore, StoreMismatchError, StoreSpec
+
+T = TypeVar("T")
+
+
+def run_folder(trainer: Trainer) -> RunFolder:
+    """The run's folder: the trainer's ``default_root_dir``."""
+    return RunFolder(Path(trainer.default_root_dir))
+
+
+def datamodule_of(trainer: Trainer, asks: str) -> EcgDataModule:
+    """The trainer's datamodule.
+
+    Args:
+        trainer: The trainer.
+        asks: Name of the callback that needs it, for the error.
+
+    Raises:
+        TypeError: There is none, or one that doesn't tell ECG ids and backgrounds.
+    """
+    datamodule = getattr(trainer, "datamodule", None)
+    if not isinstance(datamodule, EcgDataModule):
+        raise TypeError(
+            f"{asks} needs an EcgDataModule, which knows the ECGs' ids, got {type(datamodule).__name__}: call "
+            "`trainer.test(model, datamodule=EcgDataModule(source=...))`, with a Source of your own for your data"
+        )
+    return datamodule
+
+
+def classifier_of(module: LightningModule, asks: str) -> EcgClassifier:
+    """The module as an EcgClassifier.
+
+    Raises:
+        TypeError: Another kind of module.
+    """
+    if not isinstance(module, EcgClassifier):
+        raise TypeError(
+            f"{asks} needs an EcgClassifier, got {type(module).__name__}: wrap your network, `EcgClassifier(network)`"
+        )
+    return module
+
+
+def on_rank_zero(trainer: Trainer, action: Callable[[], T]) -> T | None:
+    """Run an action on rank zero while the others wait; if it fails, every rank stops.
+
+    Without this, the other ranks would wait at the next barrier until the process group times out.
+
+    Returns:
+        What the action gave on rank zero, None elsewhere.
+    """
+    result, error = None, None
+    if trainer.is_global_zero:
+        try:
+            result = action()
+        except Exception as caught:  # told to the other ranks, then raised again
+            error = caught
+    told = trainer.strategy.broadcast(None if error is None else f"{type(error).__name__}: {error}")
+    if error is not None:
+        raise error
+    if told is not None:
+        raise RuntimeError(f"rank zero stopped: {told}")
+    return result
+
+
+def open_store(trainer: Trainer, path: Path, spec: StoreSpec, on_mismatch: OnMismatch) -> RowStore:
+    """Make or resume a store on rank zero, attach to it on the others."""
+    made = on_rank_zero(trainer, lambda: RowStore.create(path, spec, on_mismatch=on_mismatch))
+    return made if made is not None else RowStore.attach(path, spec, rank=trainer.global_rank)
+
+
+def open_derived_store(trainer: Trainer, path: Path, spec: StoreSpec) -> RowStore:
+    """As ``open_store``, for rows that follow from other stores in no time: other settings delete the old ones."""
+
+    def make() -> RowStore:
+        try:
+            return RowStore.create(path, spec)
+        except StoreMismatchError:
+            shutil.rmtree(path)
+            return RowStore.create(path, spec)
+
+    made = on_rank_zero(trainer, make)
+    return made if made is not None else RowStore.attach(path, spec, rank=trainer.global_rank)
+
+
+def close_store(trainer: Trainer, store: RowStore) -> None:
+    """Unite the ranks' masks once all have written."""
+    trainer.strategy.barrier()
+    on_rank_zero(trainer, store.merge)
+    store.close()
+
+
+def identity(module: EcgClassifier, datamodule: EcgDataModule) -> tuple[str, str, dict[str, JSON]]:
+    """What every test-time store depends on: hash of the weights, hash of the test ECGs, and the network's structure.
+
+    The state dict alone would not tell a max-pooling shortcut from an average-pooling one.
+    """
+    structure = digest_settings({"structure": str(module.network)})
+    settings: dict[str, JSON] = {"target": datamodule.target, "network_structure": structure}
+    return digest_state_dict(module.network.state_dict()), datamodule.examples_digest("test"), settings

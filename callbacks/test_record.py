@@ -1,0 +1,155 @@
+"""What a ``test`` leaves on disk besides maps: its ECGs, their logits, and the metrics with intervals."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from callbacks.fit_record import record_splits
+from callbacks.ranks import (
+    classifier_of,
+    close_store,
+    datamodule_of,
+    identity,
+    on_rank_zero,
+    open_derived_store,
+    run_folder,
+)
+from ecg_lightning.atomic import write_json_atomic, write_parquet_atomic
+from ecg_lightning.functional.classification import binary_metrics_with_intervals
+from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.store import StoreSpec
+
+
+class TestRecord(Callback):
+    """Writes ``examples.parquet``, ``logits/`` and ``metrics.json`` with patient-clustered intervals.
+
+    Args:
+        n_resamples: Bootstrap resamples of the patients.
+        confidence: Of the intervals.
+        bootstrap_seed: Of the resamples.
+
+    Source: paper, "Statistical analysis"; intervals resample patients, never ECGs (design, section 6).
+    """
+
+    __test__ = False  # not a pytest class
+
+    def __init__(self, n_resamples: int = 1000, confidence: float = 0.95, bootstrap_seed: int = 0) -> None:
+        super().__init__()
+        if n_resamples < 100 or not 0 < confidence < 1:
+            raise ValueError(
+                f"expected at least 100 resamples and a confidence between 0 and 1, got {n_resamples} and {confidence}"
+            )
+        self.n_resamples = n_resamples
+        self.confidence = confidence
+        self.bootstrap_seed = bootstrap_seed
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the test ECGs in row order and open the logits' store."""
+        module = classifier_of(pl_module, "TestRecord")
+        datamodule = datamodule_of(trainer, "TestRecord")
+        folder = run_folder(trainer)
+        self.examples = datamodule.examples("test").drop(columns="cache_row")
+        on_rank_zero(trainer, lambda: record_splits(folder, datamodule))
+        on_rank_zero(trainer, lambda: write_parquet_atomic(folder.path / "examples.parquet", self.examples))
+        network, ecgs, settings = identity(module, datamodule)
+        spec = StoreSpec(
+            dims=("row",),
+            shape=(len(self.examples),),
+            dtype="float32",
+            unit="logit",
+            settings=settings,
+            network=network,
+            examples=ecgs,
+        )
+        self.store = open_derived_store(trainer, folder.path / "logits", spec)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the batch's logits."""
+        self.store.write(outputs["row"].cpu().numpy(), outputs["logit"].float().cpu().numpy())
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Rank zero reads every rank's logits and writes the metrics."""
+        close_store(trainer, self.store)
+        module = classifier_of(pl_module, "TestRecord")
+        on_rank_zero(trainer, lambda: self._write_metrics(trainer, module))
+
+    def _write_metrics(self, trainer: Trainer, module: EcgClassifier) -> None:
+        done = self.store.done
+        metrics = metrics_with_intervals(
+            self.examples[done],
+            np.asarray(self.store.array[done]),
+            float(module.threshold),
+            n_resamples=self.n_resamples,
+            confidence=self.confidence,
+            seed=self.bootstrap_seed,
+        )
+        metrics["n_not_tested"] = int((~done).sum())
+        write_json_atomic(run_folder(trainer).path / "metrics.json", metrics)
+        intervals = {
+            f"test/{name}_{side}": metrics[name][side]
+            for name in metrics
+            if isinstance(metrics[name], dict) and "low" in metrics[name]
+            for side in ("low", "high")
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(intervals)
+
+
+def metrics_with_intervals(
+    examples: pd.DataFrame,
+    logit: "np.ndarray[Any, np.dtype[np.floating[Any]]]",
+    threshold: float,
+    *,
+    n_resamples: int,
+    confidence: float,
+    seed: int,
+) -> dict[str, Any]:
+    """The paper's scores with percentile intervals over resampled patients.
+
+    Args:
+        examples: Columns ``label`` (1, 0, NaN where missing: left out) and ``patient_id``.
+        logit: (n,) of the same ECGs.
+        threshold: On the probability; probability >= threshold is positive.
+        n_resamples: Bootstrap resamples.
+        confidence: Of the intervals.
+        seed: Of the resamples.
+
+    Returns:
+        Score -> ``value``, ``low``, ``high``; ``threshold``; and what was counted.
+    """
+    label = examples["label"].to_numpy(dtype=float)
+    known = ~np.isnan(label)
+    patients = examples["patient_id"].to_numpy()[known]
+    probability = 1 / (1 + np.exp(-logit[known].astype(float)))
+    metrics: dict[str, Any] = {
+        **binary_metrics_with_intervals(
+            probability,
+            label[known],
+            threshold,
+            patients,
+            n_resamples=n_resamples,
+            confidence=confidence,
+            seed=seed,
+        )
+    }
+    metrics["threshold"] = {"value": threshold, "chosen_by": "Youden's J on the validation set"}
+    metrics["interval"] = {
+        "confidence": confidence,
+        "method": "percentile bootstrap over patients",
+        "resamples": n_resamples,
+    }
+    metrics["n_ecgs"] = int(known.sum())
+    metrics["n_patients"] = len(np.unique(patients))
+    metrics["n_positive"] = int((label[known] == 1).sum())
+    metrics["n_label_missing"] = int((~known).sum())
+    return metrics

@@ -1,0 +1,18 @@
+"""Attribution maps: the twelve methods, keyed randomness, and the frozen network they read."""
+
+from ecg_lightning.attribution.base import AttributionMethod, MethodName, Passes
+from ecg_lightning.attribution.methods import METHOD_NAMES, METHODS, build_methods
+from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.attribution.task import AttributionTask, prepare_task
+
+__all__ = [
+    "METHODS",
+    "METHOD_NAMES",
+    "AttributionMethod",
+    "AttributionTask",
+    "MethodName",
+    "Passes",
+    "RandomKey",
+    "build_methods",
+    "prepare_task",
+]

@@ -1,0 +1,145 @@
+"""What an attribution method is: a small object of typed hyperparameters that maps ECGs to maps."""
+
+import dataclasses
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.attribution.task import AttributionTask, in_chunks
+
+MethodName = Literal[
+    "saliency",
+    "smoothgrad",
+    "gradient_x_input",
+    "guided_backprop",
+    "gradcam",
+    "guided_gradcam",
+    "shapley_sampling",
+    "deeplift",
+    "integrated_gradients",
+    "ig_smoothgrad",
+    "gradient_shap",
+    "deeplift_shap",
+]
+"""The twelve methods of the paper ("Attribution methods")."""
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Cost of one map in passes of one input.
+
+    Attributes:
+        forward: Forward passes.
+        gradient: Passes forward and backward to the input.
+    """
+
+    forward: int = 0
+    gradient: int = 0
+
+
+class AttributionMethod(ABC):
+    """A method: calling it gives one map an ECG.
+
+    Subclasses are frozen dataclasses whose fields are the hyperparameters. A method of your own needs
+    ``name``, ``unit``, ``signed``, ``passes`` and ``_attribute``.
+    """
+
+    name: ClassVar[str]
+    """Snake-case name, also of its store ``maps/<name>/``."""
+
+    unit: ClassVar[str]
+    """Unit of the map's values."""
+
+    stochastic: ClassVar[bool] = False
+    """Whether the map has Monte-Carlo noise."""
+
+    single_pass: ClassVar[bool] = False
+    """Whether one pass gives a map, so that ECGs share a pass."""
+
+    complete: ClassVar[bool] = False
+    """Whether a map's sum is f(ecg) - f(baseline), up to numerical error."""
+
+    @property
+    @abstractmethod
+    def signed(self) -> bool:
+        """Whether values below zero have a meaning."""
+
+    @abstractmethod
+    def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:
+        """Cost of one map.
+
+        Args:
+            shape: (lead, sample) of an ECG.
+            backgrounds: Number of background ECGs.
+        """
+
+    @abstractmethod
+    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+        """(batch, lead, sample) -> map of the same shape; batch is 1 unless ``single_pass``."""
+
+    def baseline_logit(self, task: AttributionTask) -> float:
+        """f(baseline): a complete map sums to f(ecg) minus this. Zero ECG; SHAP methods average the backgrounds."""
+        with torch.no_grad():
+            return float(in_chunks(task.network, torch.zeros_like(task.backgrounds[:1]), task.chunk))
+
+    def settings(self) -> dict[str, object]:
+        """Name and hyperparameters: what determines a map besides network, ECG and seeds."""
+        hyperparameters: dict[str, object] = dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
+        return {"method": self.name, **hyperparameters}
+
+    def __call__(self, task: AttributionTask, ecg: Tensor, keys: Sequence[RandomKey]) -> Tensor:
+        """Maps of a batch of ECGs; works under Lightning's inference mode.
+
+        Args:
+            task: The frozen network and its surroundings.
+            ecg: (batch, lead, sample) mV.
+            keys: One an ECG; only stochastic methods draw from them.
+
+        Returns:
+            (batch, lead, sample) map, detached.
+
+        Raises:
+            ValueError: Shapes do not fit, or the method gives a map of another shape.
+        """
+        if ecg.ndim != 3 or len(keys) != len(ecg):
+            raise ValueError(
+                f"{self.name} expects ECGs as (batch, lead, sample) and one key an ECG, got {tuple(ecg.shape)} "
+                f"and {len(keys)} keys"
+            )
+        with _gradients():
+            ecg = ecg.detach().clone()  # a tensor made under inference mode can't require gradients
+            if self.single_pass:
+                chunk = task.single_pass_chunk
+                result = in_chunks(lambda part: self._attribute(task, part, keys[0]), ecg, chunk)
+            else:
+                result = torch.cat([self._attribute(task, ecg[i : i + 1], key) for i, key in enumerate(keys)])
+        if result.shape != ecg.shape:
+            raise ValueError(f"{self.name} gave a map of shape {tuple(result.shape)} for ECGs {tuple(ecg.shape)}")
+        return result.detach()
+
+
+@contextmanager
+def _gradients() -> Iterator[None]:
+    with torch.inference_mode(False), torch.enable_grad(), warnings.catch_warnings():
+        # Captum tells at every call that it sets hooks, and removes them again
+        warnings.filterwarnings("ignore", message="(?s).*ooks.*removed.*attribution is finished")
+        yield
+
+
+def differentiable(ecg: Tensor) -> Tensor:
+    """A leaf that requires gradients, so that Captum has nothing to switch on."""
+    return ecg.detach().clone().requires_grad_()
+
+
+def check_positive(owner: AttributionMethod, **values: float) -> None:
+    """Raise a ValueError that names the first hyperparameter that is not positive."""
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{owner.name}: {name} must be positive, got {value}")

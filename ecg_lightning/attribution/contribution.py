@@ -1,0 +1,177 @@
+"""Contribution methods against a zero baseline: how the logit comes about from 0 mV to the ECG."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from captum import attr as captum
+from torch import Tensor
+
+from ecg_lightning.attribution.base import AttributionMethod, Passes, check_positive, differentiable
+from ecg_lightning.attribution.noise import noise_like
+from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.attribution.task import AttributionTask
+
+
+@dataclass(frozen=True)
+class DeepLift(AttributionMethod):
+    """Differences to the activations of a zero ECG, propagated by the rescale rule (Shrikumar et al. 2017)."""
+
+    name: ClassVar[str] = "deeplift"
+    unit: ClassVar[str] = "logit"
+    single_pass: ClassVar[bool] = True
+    complete: ClassVar[bool] = True
+
+    @property
+    def signed(self) -> bool:
+        """Always."""
+        return True
+
+    def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
+        """ECG and baseline go through the network together: as two gradients."""
+        return Passes(gradient=2)
+
+    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+        result: Tensor = captum.DeepLift(task.network).attribute(differentiable(ecg), baselines=torch.zeros_like(ecg))
+        return result
+
+
+@dataclass(frozen=True)
+class IntegratedGradients(AttributionMethod):
+    """Gradients integrated along the straight line from a zero ECG (Sundararajan et al. 2017).
+
+    Args:
+        n_steps: Gauss-Legendre nodes. 24 reach a correlation of .9993 with the converged map, 8 reach .99.
+    """
+
+    n_steps: int = 24
+
+    name: ClassVar[str] = "integrated_gradients"
+    unit: ClassVar[str] = "logit"
+    complete: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_positive(self, n_steps=self.n_steps)
+
+    @property
+    def signed(self) -> bool:
+        """Always."""
+        return True
+
+    def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
+        """One gradient a node."""
+        return Passes(gradient=self.n_steps)
+
+    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+        return _integrated_gradients(task, ecg, self.n_steps)
+
+
+@dataclass(frozen=True)
+class IgSmoothGrad(AttributionMethod):
+    """Integrated gradients averaged over noisy copies of the ECG, as Captum's NoiseTunnel nests them.
+
+    Its error is the noise's: nodes are cheap to save, copies are not.
+
+    Args:
+        n_samples: Noisy copies.
+        n_steps: Gauss-Legendre nodes a copy. 8 reach .99 for a single map, and their error averages out
+            together with the noise.
+        noise: Standard deviation of the noise, as a share of the ECG's range over all leads.
+    """
+
+    n_samples: int = 80
+    n_steps: int = 8
+    noise: float = 0.1
+
+    name: ClassVar[str] = "ig_smoothgrad"
+    unit: ClassVar[str] = "logit"
+    stochastic: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_positive(self, n_samples=self.n_samples, n_steps=self.n_steps, noise=self.noise)
+
+    @property
+    def signed(self) -> bool:
+        """Always."""
+        return True
+
+    def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
+        """One gradient a copy and node."""
+        return Passes(gradient=self.n_samples * self.n_steps)
+
+    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+        noisy = ecg + noise_like(ecg, self.n_samples, self.noise, key)
+        copies = max(1, task.chunk // self.n_steps)  # that share one pass
+        parts = [_integrated_gradients(task, part, self.n_steps) for part in torch.split(noisy, copies)]
+        return torch.cat(parts).mean(0, keepdim=True)
+
+
+@dataclass(frozen=True)
+class ShapleySampling(AttributionMethod):
+    """Shapley values of groups of samples by random permutations (Castro et al. 2009; Strumbelj et al. 2010).
+
+    Absent groups are 0 mV. A group's value is spread evenly over its samples, so that the map's sum is
+    f(ecg) - f(0); Captum gives every sample the whole group's value.
+
+    Args:
+        n_permutations: Each costs one forward a group. 45 reach a correlation of .99 with the converged map.
+        group_samples: Neighbouring samples of one lead in a group: 25 (50 ms) make 192 groups; single
+            samples would need 25 times the passes for detail that the smoothing of the comparison removes.
+    """
+
+    n_permutations: int = 45
+    group_samples: int = 25
+
+    name: ClassVar[str] = "shapley_sampling"
+    unit: ClassVar[str] = "logit"
+    stochastic: ClassVar[bool] = True
+    complete: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_positive(self, n_permutations=self.n_permutations, group_samples=self.group_samples)
+
+    @property
+    def signed(self) -> bool:
+        """Always."""
+        return True
+
+    def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
+        """One forward a permutation and group."""
+        leads, samples = shape
+        return Passes(forward=self.n_permutations * leads * -(-samples // self.group_samples) + 1)
+
+    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+        groups = sample_groups(ecg.shape[1], ecg.shape[2], self.group_samples).to(ecg.device)
+        sizes = torch.bincount(groups.flatten())
+        permutations = key.for_purpose("permutation").permutations(len(sizes), self.n_permutations)
+        method = captum.ShapleyValueSampling(task.network)
+        method.permutation_generator = lambda *_: permutations
+        values: Tensor = method.attribute(
+            ecg,
+            baselines=0.0,
+            feature_mask=groups,
+            n_samples=self.n_permutations,
+            perturbations_per_eval=task.chunk,
+        )
+        return values / sizes[groups].to(values)
+
+
+def sample_groups(leads: int, samples: int, size: int) -> Tensor:
+    """Group of each point: ``size`` neighbouring samples of one lead, the last group of a lead may be smaller.
+
+    Returns:
+        (1, lead, sample) integer, 0 ... groups - 1.
+    """
+    per_lead = -(-samples // size)
+    return (torch.arange(leads)[:, None] * per_lead + torch.arange(samples)[None] // size)[None]
+
+
+def _integrated_gradients(task: AttributionTask, ecg: Tensor, n_steps: int) -> Tensor:
+    result: Tensor = captum.IntegratedGradients(task.network).attribute(
+        differentiable(ecg),
+        baselines=torch.zeros_like(ecg),
+        n_steps=n_steps,
+        method="gausslegendre",
+        internal_batch_size=max(task.chunk, len(ecg)),
+    )
+    return result

@@ -1,0 +1,95 @@
+"""What attribution will cost, from measured passes, before it starts."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from ecg_lightning.attribution.base import AttributionMethod
+from ecg_lightning.attribution.task import AttributionTask
+
+_REPEATS = 5
+
+
+@dataclass(frozen=True)
+class PassSeconds:
+    """Measured time of one input's pass, in a chunk.
+
+    Attributes:
+        forward: Seconds.
+        gradient: Seconds, forward and backward to the input.
+    """
+
+    forward: float
+    gradient: float
+
+
+@dataclass(frozen=True)
+class MethodCost:
+    """Expected cost of one method.
+
+    Attributes:
+        method: Its name.
+        maps: Maps that are not there yet.
+        forwards: Forward passes a map.
+        gradients: Gradient passes a map.
+        seconds: For all its maps, on one rank.
+    """
+
+    method: str
+    maps: int
+    forwards: int
+    gradients: int
+    seconds: float
+
+
+def measure_passes(task: AttributionTask) -> PassSeconds:
+    """Median time of a pass in chunks, over background ECGs."""
+    repeats = -(-task.chunk // len(task.backgrounds))
+    ecg = task.backgrounds.repeat(repeats, 1, 1)[: task.chunk]
+
+    def forward() -> None:
+        with torch.no_grad():
+            task.network(ecg)
+
+    def gradient() -> None:
+        with torch.inference_mode(False), torch.enable_grad():
+            probe = ecg.clone().requires_grad_()
+            torch.autograd.grad(task.network(probe).sum(), probe)
+
+    return PassSeconds(_seconds(forward, ecg) / task.chunk, _seconds(gradient, ecg) / task.chunk)
+
+
+def estimate(
+    methods: Sequence[AttributionMethod], maps: Sequence[int], task: AttributionTask, seconds: PassSeconds
+) -> list[MethodCost]:
+    """Cost of each method: maps x passes x the measured time of a pass.
+
+    Args:
+        methods: The methods.
+        maps: How many maps of each are to be made on this rank.
+        task: The network; its backgrounds count for the SHAP methods.
+        seconds: Measured time of a pass.
+    """
+    shape = (int(task.backgrounds.shape[1]), int(task.backgrounds.shape[2]))
+    costs = []
+    for method, number in zip(methods, maps, strict=True):
+        passes = method.passes(shape, len(task.backgrounds))
+        per_map = passes.forward * seconds.forward + passes.gradient * seconds.gradient
+        costs.append(MethodCost(method.name, number, passes.forward, passes.gradient, number * per_map))
+    return costs
+
+
+def _seconds(action: Callable[[], None], ecg: Tensor) -> float:
+    times = []
+    action()  # the first call allocates and chooses kernels
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        action()
+        if ecg.is_cuda:
+            torch.cuda.synchronize(ecg.device)
+        times.append(time.perf_counter() - start)
+    return median(times)

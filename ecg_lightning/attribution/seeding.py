@@ -1,0 +1,96 @@
+"""Keyed randomness: a row of a store is the same whatever the batch, rank, order or resume (design, section 4).
+
+Every draw comes from a CPU generator whose seed is a hash of what the draw is for. Nothing here reads or
+moves the global random state, except ``seeded_globals``, which puts it back.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class RandomKey:
+    """What a draw is for.
+
+    Attributes:
+        attribution_seed: Set by the user; another one gives another Monte-Carlo replicate of every map.
+        training_seed: The training repetition of the network.
+        method: Name of the attribution method.
+        ecg_id: The ECG.
+        purpose: What is drawn: ``noise``, ``background``, ``alpha``, ``permutation`` ...
+        direction: Of a randomisation cascade, empty outside one.
+        repeat: Repeat of the cascade.
+        depth: How many layers the cascade has randomised.
+    """
+
+    attribution_seed: int = 0
+    training_seed: int = 0
+    method: str = ""
+    ecg_id: str = ""
+    purpose: str = ""
+    direction: str = ""
+    repeat: int = 0
+    depth: int = 0
+
+    def for_purpose(self, purpose: str) -> Self:
+        """The same key for another purpose."""
+        return replace(self, purpose=purpose)
+
+    @property
+    def seed(self) -> int:
+        """63-bit seed: blake2 of the key's canonical JSON."""
+        values = [
+            self.attribution_seed,
+            self.training_seed,
+            self.method,
+            self.ecg_id,
+            self.purpose,
+            self.direction,
+            self.repeat,
+            self.depth,
+        ]
+        text = json.dumps(values, ensure_ascii=True, separators=(",", ":"))
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+    def generator(self) -> torch.Generator:
+        """A fresh CPU generator of this key."""
+        return torch.Generator("cpu").manual_seed(self.seed)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal draws, float32 on the CPU, so that every precision and device sees the same."""
+        return torch.randn(shape, generator=self.generator(), dtype=torch.float32)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform draws in [0, 1), float64 on the CPU."""
+        return torch.rand(shape, generator=self.generator(), dtype=torch.float64)
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        """Uniform integers in [0, high), on the CPU."""
+        return torch.randint(high, shape, generator=self.generator())
+
+    def permutations(self, length: int, count: int) -> list[list[int]]:
+        """``count`` random permutations of ``range(length)``."""
+        generator = self.generator()
+        return [torch.randperm(length, generator=generator).tolist() for _ in range(count)]
+
+
+@contextmanager
+def seeded_globals(key: RandomKey) -> Iterator[None]:
+    """Seed the global torch (CPU) and numpy generators for library code that draws from them, then restore both."""
+    torch_state = torch.random.get_rng_state()
+    numpy_state = np.random.get_state()  # noqa: NPY002 - Captum draws from the legacy global generator
+    try:
+        torch.default_generator.manual_seed(key.seed)
+        np.random.seed(key.seed % 2**32)  # noqa: NPY002
+        yield
+    finally:
+        torch.random.set_rng_state(torch_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002

@@ -1,0 +1,164 @@
+"""What is attributed: a frozen copy of a network, with what the methods need beside it."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+MAX_CHUNK_CPU = 32
+"""Inputs a pass on a CPU: larger chunks are no faster there (convolution limit reached at 16 to 64)."""
+
+MAX_CHUNK_ACCELERATOR = 1024
+"""Inputs a pass on a GPU."""
+
+MAX_SINGLE_PASS_CHUNK = 16
+"""Inputs a pass for methods that need one pass an ECG: a small batch is padded to a chunk, at a cost."""
+
+_PASS_OVERHEAD = 4
+"""A pass needs this many times the tensors it saves: gradients, hooks' copies, and DeepLIFT's doubled batch."""
+
+
+class OneLogit(nn.Module):
+    """The network with exactly one logit an ECG, (batch,)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, ecg: Tensor) -> Tensor:
+        """(batch, lead, sample) -> (batch,)."""
+        logit: Tensor = self.network(ecg)
+        if logit.numel() != len(ecg):
+            raise ValueError(
+                f"attribution needs one logit an ECG, (batch,) or (batch, 1); {type(self.network).__name__} gave "
+                f"{tuple(logit.shape)} for {len(ecg)} ECGs"
+            )
+        return logit.reshape(len(ecg))
+
+
+@dataclass(frozen=True)
+class AttributionTask:
+    """A frozen network and what its attribution needs.
+
+    Attributes:
+        network: (batch, lead, sample) mV -> (batch,) logit; eval mode, no gradients to its weights.
+        backgrounds: (background, lead, sample) mV, the reference ECGs of the SHAP methods.
+        chunk: Inputs a pass of the sampling methods, a fixed shape.
+        gradcam_layer: Name of the module whose output Grad-CAM reads, if the network has a default.
+    """
+
+    network: OneLogit
+    backgrounds: Tensor
+    chunk: int
+    gradcam_layer: str | None = None
+
+    @property
+    def single_pass_chunk(self) -> int:
+        """Inputs a pass of the methods that need one pass an ECG."""
+        return min(self.chunk, MAX_SINGLE_PASS_CHUNK)
+
+    def layer(self, name: str | None) -> nn.Module:
+        """The module that Grad-CAM reads.
+
+        Args:
+            name: Dotted name inside the network; None: the network's own default.
+
+        Raises:
+            ValueError: No such module, or no default; the message lists the convolutions.
+        """
+        wanted = name or self.gradcam_layer
+        modules: dict[str, nn.Module] = dict(self.network.network.named_modules())
+        if wanted is not None and wanted in modules:
+            return modules[wanted]
+        convolutions = [key for key, module in modules.items() if isinstance(module, nn.Conv1d)]
+        raise ValueError(
+            f"Grad-CAM needs the name of a module of {type(self.network.network).__name__}, "
+            + (f"which has no {wanted!r}" if wanted else "which has no `gradcam_layer`")
+            + "; set the method's `layer` to the last block or convolution; its convolutions are: "
+            + (", ".join(convolutions) or "none (leave Grad-CAM out)")
+        )
+
+
+def prepare_task(
+    network: nn.Module,
+    backgrounds: Tensor,
+    *,
+    memory_budget_mb: float = 1024.0,
+    gradcam_layer: str | None = None,
+) -> AttributionTask:
+    """Freeze a deep copy of a network for attribution; the network that is handed in stays as it is.
+
+    Args:
+        network: (batch, lead, sample) mV -> (batch,) or (batch, 1) logit.
+        backgrounds: (background, lead, sample) mV, on any device.
+        memory_budget_mb: What one pass may take (MB); sets the chunk, and by that the rounding of rows in
+            float32, but nothing else.
+        gradcam_layer: Overrides the network's own ``gradcam_layer``.
+
+    Raises:
+        ValueError: A pass of one ECG alone is over the budget.
+    """
+    frozen = OneLogit(copy.deepcopy(network)).eval().requires_grad_(False)
+    reference = next(iter(frozen.parameters()), backgrounds)
+    dtype = reference.dtype if reference.dtype.is_floating_point else torch.float32
+    backgrounds = backgrounds.detach().to(device=reference.device, dtype=dtype)
+    return AttributionTask(
+        network=frozen,
+        backgrounds=backgrounds,
+        chunk=_chunk(frozen, backgrounds[:1], memory_budget_mb),
+        gradcam_layer=gradcam_layer or getattr(network, "gradcam_layer", None),
+    )
+
+
+def _chunk(network: nn.Module, ecg: Tensor, memory_budget_mb: float) -> int:
+    """Largest power of two whose pass fits the budget: a function of the network, not of what is free now."""
+    limit = MAX_CHUNK_CPU if ecg.device.type == "cpu" else MAX_CHUNK_ACCELERATOR
+    per_ecg = _PASS_OVERHEAD * saved_bytes(network, ecg)
+    fits = int(memory_budget_mb * 2**20 // max(per_ecg, 1))
+    if fits < 1:
+        raise ValueError(
+            f"one ECG's pass through the network takes about {per_ecg / 2**20:.0f} MB, more than "
+            f"memory_budget_mb = {memory_budget_mb:g}; raise it to at least {per_ecg / 2**20:.0f}"
+        )
+    return min(1 << (fits.bit_length() - 1), limit)
+
+
+def saved_bytes(network: nn.Module, ecg: Tensor) -> int:
+    """Bytes that autograd keeps for the backward pass of ``ecg`` (batch, lead, sample), weights left out."""
+    weights = {parameter.data_ptr() for parameter in network.parameters()}
+    seen: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        if tensor.data_ptr() not in weights:
+            seen[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.inference_mode(False), torch.enable_grad():
+        probe = ecg.detach().clone().requires_grad_()
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            output = network(probe)
+    del output
+    return sum(seen.values())
+
+
+def in_chunks(function: Callable[[Tensor], Tensor], ecg: Tensor, chunk: int) -> Tensor:
+    """Apply a batch function in passes of a fixed shape; the tail is padded with copies of the last ECG.
+
+    The same network rounds otherwise at another batch size, and a ReLU at its kink then flips a gradient.
+
+    Args:
+        function: (chunk, lead, sample) -> (chunk, lead, sample), each ECG by itself.
+        ecg: (batch, lead, sample), any batch.
+        chunk: Inputs a pass.
+
+    Returns:
+        (batch, lead, sample).
+    """
+    results = []
+    for start in range(0, len(ecg), chunk):
+        part = ecg[start : start + chunk]
+        padding = part[-1:].expand(chunk - len(part), *part.shape[1:])
+        results.append(function(torch.cat([part, padding]))[: len(part)])
+    return torch.cat(results)

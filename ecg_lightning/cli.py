@@ -1,0 +1,229 @@
+"""The command line: ``python -m ecg_lightning.cli fit|validate|test|predict|prepare``.
+
+The only module that knows ``callbacks/``.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import jsonargparse
+import torch
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.cli import (
+    ArgsType,
+    LightningArgumentParser,
+    LightningCLI,
+    SaveConfigCallback,
+)
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+
+from ecg_lightning.atomic import write_text_atomic
+from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.ecg import Target
+from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.run_layout import OnMismatch, RunFolder
+
+_RUN_ARGUMENTS: Final = ("runs", "study", "target", "seed_everything")
+_PREPARE: Final = "prepare"
+
+
+def run_path(runs: str, study: str, target: str, seed: int) -> str:
+    """Folder of a run, for the arguments that are linked to it."""
+    return str(RunFolder.of(runs, study, target, seed).path)
+
+
+def checkpoint_path(runs: str, study: str, target: str, seed: int) -> str:
+    """Folder of a run's checkpoints, for the arguments that are linked to it."""
+    return str(RunFolder.of(runs, study, target, seed).checkpoints)
+
+
+class StageConfig(SaveConfigCallback):
+    """Writes the resolved configuration of each stage into the run folder: ``fit.yaml``, ``test.yaml`` ..."""
+
+    def __init__(self, parser: LightningArgumentParser, config: Namespace, stage: str = "fit") -> None:
+        super().__init__(parser, config, save_to_log_dir=False)
+        self.stage = stage
+
+    def save_config(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002
+        """Written whole, on rank zero."""
+        path = Path(trainer.default_root_dir) / f"{self.stage}.yaml"
+        write_text_atomic(path, self.parser.dump(self.config, skip_none=False))
+        for logger in trainer.loggers:
+            logger.log_hyperparams({"config": yaml.safe_load(path.read_text())})
+
+
+class EcgCLI(LightningCLI):
+    """LightningCLI with the run folder of the contract, resume, and ``prepare``."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The top-level arguments, and what each of them sets."""
+        parser.add_argument("--study", default="default", help="Name of the study; its runs are compared.")
+        parser.add_argument("--target", type=Target, required=True, help="The diagnosis to classify.")
+        parser.add_argument("--runs", default="runs", help="Folder of all studies.")
+        parser.add_argument(
+            "--on_mismatch",
+            type=OnMismatch,
+            default="error",
+            help="What to do with results of other settings in the run folder: stop, or move them aside.",
+        )
+        _add_root(parser)
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.set_defaults(
+            {
+                "checkpoint.monitor": "val/loss",
+                "checkpoint.filename": "best",
+                "checkpoint.save_last": True,
+                "checkpoint.enable_version_counter": False,  # a resumed run keeps its one best.ckpt
+                "early_stopping.monitor": "val/loss",
+                "early_stopping.patience": 5,
+            }
+        )
+        parser.link_arguments("target", "data.target")
+        parser.link_arguments("target", "model.target")
+        parser.link_arguments("seed_everything", "model.seed")
+        parser.link_arguments("seed_everything", "data.shuffle_seed")
+        parser.link_arguments(_RUN_ARGUMENTS, "trainer.default_root_dir", compute_fn=run_path)
+        parser.link_arguments(_RUN_ARGUMENTS, "checkpoint.dirpath", compute_fn=checkpoint_path)
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        super()._add_subcommands(parser, **kwargs)
+        prepare = self.init_parser(**kwargs.get(_PREPARE, {}))
+        prepare.add_lightning_class_args(EcgDataModule, "data")
+        _add_root(prepare)
+        prepare.add_argument("--overwrite", type=bool, default=False, help="Make the cache anew.")
+        self._subcommand_parsers[_PREPARE] = prepare
+        parser._subcommands_action.add_subcommand(  # Lightning keeps the action to itself
+            _PREPARE, prepare, help="Turn a source's recordings into cached median beats."
+        )
+
+    def _parse_ckpt_path(self) -> None:
+        """Take the run's own best checkpoint unless told otherwise, and the network it was trained with."""
+        stage = self.config.get("subcommand")
+        if stage in ("validate", "test", "predict"):
+            config = self.config[stage]
+            config.ckpt_path = str(_checkpoint(config))
+            _refuse_other_target(config)
+        if stage != _PREPARE:
+            super()._parse_ckpt_path()
+
+    def _set_seed(self) -> None:
+        if self.subcommand == _PREPARE:
+            return
+        if isinstance(self._get(self.config, "seed_everything"), bool):
+            raise SystemExit("--seed_everything names the run folder and must be a whole number")
+        super()._set_seed()
+
+    def before_instantiate_classes(self) -> None:
+        """Tell loggers and callbacks where the run is."""
+        if self.subcommand == _PREPARE:
+            return
+        config = self.config[str(self.subcommand)]
+        for logger in _subclass_configs(config.trainer.logger):
+            _fill(logger, "save_dir", config.trainer.default_root_dir)
+            _fill(logger, "group", f"{config.study}/{config.target}/seed{config.seed_everything}")
+            _fill(logger, "job_type", self.subcommand)
+        for callback in _subclass_configs(config.trainer.callbacks):
+            if "on_mismatch" in callback.init_args:
+                callback.init_args.on_mismatch = config.on_mismatch
+        self.save_config_kwargs = {"stage": self.subcommand}
+
+    def instantiate_classes(self) -> None:
+        """``prepare`` needs the datamodule alone."""
+        if self.subcommand != _PREPARE:
+            super().instantiate_classes()
+            return
+        self.config_init = self.parser.instantiate_classes(self.config)
+        self.datamodule = self._get(self.config_init, "data")
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if subcommand == _PREPARE:
+            self.datamodule.prepare_cache(overwrite=self.config[_PREPARE].overwrite)
+        else:
+            super()._run_subcommand(subcommand)
+
+    def fit(self, **kwargs: Any) -> None:
+        """Train; resume a killed run of the same settings, leave a finished one alone."""
+        config = self.config["fit"]
+        folder = RunFolder(Path(config.trainer.default_root_dir))
+        settings = yaml.safe_load(self._parser("fit").dump(config, skip_none=False))
+        resumable = folder.check_same_run(settings, config.on_mismatch if rank_zero_only.rank == 0 else "error")
+        if resumable and folder.fit_record.is_file():
+            rank_zero_info(f"{folder.path} is trained already with these settings; nothing to do")
+            return
+        if resumable and kwargs.get("ckpt_path") is None:
+            rank_zero_info(f"resuming from {folder.last_checkpoint}")
+            kwargs["ckpt_path"] = str(folder.last_checkpoint)
+        self.trainer.fit(**kwargs)
+
+
+def _add_root(parser: LightningArgumentParser) -> None:
+    parser.add_argument("--root", type=str | None, default=None, help="Folder where the source's files lie.")
+    parser.link_arguments("root", "data.source.init_args.root")
+
+
+def _checkpoint(config: Namespace) -> Path:
+    """The checkpoint to evaluate.
+
+    Raises:
+        SystemExit: It isn't there; the message says how to train it.
+    """
+    folder = RunFolder(Path(config.trainer.default_root_dir))
+    named = {None: folder.best_checkpoint, "best": folder.best_checkpoint, "last": folder.last_checkpoint}
+    path = Path(named.get(config.ckpt_path, config.ckpt_path))
+    if not path.is_file():
+        raise SystemExit(
+            f"no checkpoint {path}; train it first: python -m ecg_lightning.cli fit --config configs/fit.yaml "
+            f"--study {config.study} --target {config.target} --seed_everything {config.seed_everything}; or name "
+            "one with --ckpt_path"
+        )
+    return path
+
+
+def _refuse_other_target(config: Namespace) -> None:
+    """A checkpoint's hyperparameters silently override the command line's, so the target is compared before."""
+    checkpoint = torch.load(config.ckpt_path, weights_only=True, map_location="cpu")
+    trained_for = checkpoint.get("hyper_parameters", {}).get("target")
+    if trained_for != config.target:
+        raise SystemExit(
+            f"{config.ckpt_path} was trained for {trained_for}, this run is for {config.target}: pass "
+            f"--target {trained_for}, or a checkpoint of {config.target} with --ckpt_path"
+        )
+
+
+def _subclass_configs(value: Any) -> Iterator[Namespace]:
+    """The class configurations in a setting that holds none, one, or a list of them."""
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, Namespace) and "init_args" in item:
+            yield item
+
+
+def _fill(config: Namespace, argument: str, value: object) -> None:
+    if argument in config.init_args and config.init_args[argument] is None:
+        config.init_args[argument] = value
+
+
+def main(args: ArgsType = None) -> EcgCLI:
+    """Run the command line.
+
+    Args:
+        args: Arguments, for a call from Python; None: the process's own.
+    """
+    # values that refer to others (${...}) are resolved after the command line's overrides
+    jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    return EcgCLI(
+        EcgClassifier,
+        EcgDataModule,
+        save_config_callback=StageConfig,
+        seed_everything_default=0,
+        trainer_defaults={"use_distributed_sampler": False},  # the datamodule shards by itself, without padding
+        parser_kwargs={"parser_mode": "omegaconf+"},
+        args=args,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Sources of recordings, the cache of median beats, the splits and the datamodule."""

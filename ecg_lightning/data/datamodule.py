@@ -1,0 +1,236 @@
+"""The datamodule: prepares the beats on first use, splits them by patient, and feeds whole batches."""
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader
+
+from ecg_lightning.data.cache import BeatCache
+from ecg_lightning.data.dataset import Batch, BeatDataset, as_is
+from ecg_lightning.data.prepare import prepare
+from ecg_lightning.data.samplers import RankRows, ShuffledRows, equal_batch_size
+from ecg_lightning.data.sources import Source
+from ecg_lightning.data.splits import (
+    Split,
+    SplitRule,
+    check_both_classes,
+    keyed_rank,
+    split_by_fold,
+    split_by_patient,
+)
+from ecg_lightning.digest import digest_array_rows, digest_settings
+from ecg_lightning.ecg import MIN_AGE, TARGETS, Target
+
+_BLOCK = 4096
+"""Beats that are hashed at a time (40 MB)."""
+
+_SPLITS_OF_STAGE: dict[str, tuple[Split, ...]] = {
+    "fit": ("train", "validation"),
+    "validate": ("validation",),
+    "test": ("test",),
+    "predict": ("test",),
+}
+
+
+class EcgDataModule(LightningDataModule):
+    """Median beats of a source, for one target.
+
+    Batches are dicts ``ecg`` (batch, lead, sample) mV, ``label`` (batch,) and ``row`` (batch,), the row inside
+    the split. ECGs whose label is missing are left out of the training set; in validation and test they stay
+    (their maps may be asked for) and every metric leaves them out.
+
+    Args:
+        source: Where the recordings come from.
+        target: The diagnosis.
+        cache_dir: Folder of the prepared beats; each source and setting gets a folder of its own inside.
+        batch_size: Training ECGs a step over all ranks, so that a run does not depend on their number.
+        eval_batch_size: ECGs a step and rank in validation, test and prediction.
+        split: By hashed patient id, or by the source's own folds.
+        split_seed: Of the split and of the choice of backgrounds; independent of the training seed.
+        n_backgrounds: Training ECGs that serve as backgrounds of the SHAP methods; the same for all seeds.
+        neighbours: Whether neighbouring beats inside the 1.2-s window stay (``keep``) or are blanked.
+        min_age: Younger patients are excluded, with the reason on record.
+        shuffle_seed: Of the order of the training ECGs; linked to ``seed_everything`` by the command line.
+        num_workers: Worker processes a loader; 0 is fastest for a cache on a local disk.
+        processes: Worker processes of ``prepare``; None: one a core.
+
+    Raises:
+        ValueError: An argument out of its range.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        target: Target = "sinus_rhythm",
+        cache_dir: str = "cache",
+        batch_size: int = 128,
+        eval_batch_size: int = 128,
+        split: SplitRule = "patients",
+        split_seed: int = 0,
+        n_backgrounds: int = 20,
+        neighbours: Literal["keep", "blank"] = "keep",
+        min_age: float = MIN_AGE,
+        shuffle_seed: int = 0,
+        num_workers: int = 0,
+        processes: int | None = None,
+    ) -> None:
+        super().__init__()
+        if target not in TARGETS:
+            raise ValueError(f"target must be one of {', '.join(TARGETS)}; got {target!r}")
+        if min(batch_size, eval_batch_size) < 1 or num_workers < 0 or n_backgrounds < 2:
+            raise ValueError(
+                "batch sizes must be positive, num_workers not negative and n_backgrounds at least 2; got "
+                f"{batch_size}, {eval_batch_size}, {num_workers} and {n_backgrounds}"
+            )
+        self.source = source
+        self.target: Target = target
+        self.cache_dir = Path(cache_dir)
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.split_rule: SplitRule = split
+        self.split_seed = split_seed
+        self.n_backgrounds = n_backgrounds
+        self.neighbours: Literal["keep", "blank"] = neighbours
+        self.min_age = min_age
+        self.shuffle_seed = shuffle_seed
+        self.num_workers = num_workers
+        self.processes = processes
+        self._cache: BeatCache | None = None
+        self._split: np.ndarray[tuple[int], np.dtype[np.str_]] | None = None
+
+    def prepare_data(self) -> None:
+        """Turn the source's recordings into cached beats, if that is not done yet."""
+        self.prepare_cache()
+
+    def prepare_cache(self, *, overwrite: bool = False) -> BeatCache:
+        """The cache of this source, made first where it is not there yet.
+
+        Args:
+            overwrite: Make it anew, for instance after broken files were repaired.
+        """
+        return prepare(
+            self.source,
+            self.cache_dir,
+            neighbours=self.neighbours,
+            processes=self.processes,
+            min_age=self.min_age,
+            overwrite=overwrite,
+        )
+
+    def setup(self, stage: str) -> None:
+        """Open the cache, split it, and refuse a split with one class only."""
+        if self._cache is None:
+            self._cache = self.prepare_cache()  # finds the finished cache
+            examples = self._cache.examples
+            if self.split_rule == "folds":
+                self._split = split_by_fold(examples["fold"], examples["patient_id"])
+            else:
+                self._split = split_by_patient(examples["patient_id"], self.split_seed)
+        for split in _SPLITS_OF_STAGE[stage]:
+            check_both_classes(self.examples(split)["label"].to_numpy(), split, self.target)
+
+    @property
+    def cache(self) -> BeatCache:
+        """The prepared beats; there after ``setup``."""
+        if self._cache is None:
+            raise RuntimeError("the datamodule has no beats yet: call `setup(stage)` first, or run it in a Trainer")
+        return self._cache
+
+    def splits(self) -> pd.DataFrame:
+        """Split of every ECG of the source: ``ecg_id``, ``patient_id``, ``split``."""
+        return self.cache.examples[["ecg_id", "patient_id"]].assign(split=self._split)
+
+    def examples(self, split: Split) -> pd.DataFrame:
+        """The ECGs of a split in row order: row, ecg_id, patient_id, label, age, sex, source, cache_row."""
+        chosen = self.cache.examples[self._split == split]
+        label = chosen[self.target].astype("Float32").to_numpy(dtype=np.float32, na_value=math.nan)
+        table = chosen[["ecg_id", "patient_id", "age", "sex", "source"]].assign(
+            label=label, cache_row=chosen.index.to_numpy()
+        )
+        if split == "train":
+            table = table[~np.isnan(label)]
+        table = table.reset_index(drop=True)
+        table.insert(0, "row", np.arange(len(table)))
+        return table
+
+    def dataset(self, split: Split) -> BeatDataset:
+        """The ECGs of a split."""
+        table = self.examples(split)
+        return BeatDataset(
+            self.cache,
+            table["cache_row"].to_numpy(dtype=np.intp),
+            table["label"].to_numpy(dtype=np.float32),
+        )
+
+    def examples_digest(self, split: Split) -> str:
+        """Hash of the ids and the beats of a split: part of every store's identity."""
+        table = self.examples(split)
+        rows, ids = table["cache_row"].to_numpy(dtype=np.intp), table["ecg_id"].tolist()
+        parts = [
+            digest_array_rows(self.cache.beats[rows[start : start + _BLOCK]], ids[start : start + _BLOCK])
+            for start in range(0, len(rows), _BLOCK)
+        ]
+        return digest_settings({"ecgs": parts})
+
+    def backgrounds(self) -> tuple[Tensor, list[str]]:
+        """Reference ECGs of the SHAP methods: training ECGs of distinct patients, by hashed id.
+
+        Returns:
+            (background, lead, sample) mV, and their ECG ids.
+
+        Raises:
+            ValueError: Fewer training patients than ``n_backgrounds``.
+        """
+        table = self.examples("train")
+        order = np.argsort(keyed_rank(self.split_seed, "background:" + table["ecg_id"]), kind="stable")
+        chosen = table.iloc[order].drop_duplicates("patient_id").head(self.n_backgrounds)
+        if len(chosen) < self.n_backgrounds:
+            raise ValueError(
+                f"{self.n_backgrounds} backgrounds of distinct patients were asked for, the training set has "
+                f"{len(chosen)} patients with a label for {self.target}; lower `data.n_backgrounds`"
+            )
+        beats = self.cache.read_beats(chosen["cache_row"].to_numpy(dtype=np.intp))
+        return torch.from_numpy(beats), chosen["ecg_id"].tolist()
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled by seed and epoch; every rank reads its share of each batch."""
+        dataset = self.dataset("train")
+        rank, ranks = self._rank()
+        rows = ShuffledRows(len(dataset), self.batch_size, self.shuffle_seed, rank, ranks)
+        return self._loader(dataset, BatchSampler(rows, self.batch_size // ranks, drop_last=False))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Every row once over all ranks, as many batches on each."""
+        dataset = self.dataset("validation")
+        rank, ranks = self._rank()
+        size = equal_batch_size(len(dataset), self.eval_batch_size, ranks)
+        return self._loader(dataset, BatchSampler(RankRows(len(dataset), rank, ranks), size, drop_last=False))
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Every row once over all ranks; nothing is padded."""
+        dataset = self.dataset("test")
+        rows = RankRows(len(dataset), *self._rank())
+        return self._loader(dataset, BatchSampler(rows, self.eval_batch_size, drop_last=False))
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """The test set."""
+        return self.test_dataloader()
+
+    def _rank(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _loader(self, dataset: BeatDataset, batches: BatchSampler) -> DataLoader[Batch]:
+        return DataLoader(
+            dataset,
+            batch_sampler=batches,
+            collate_fn=as_is,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )

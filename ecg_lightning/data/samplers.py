@@ -1,0 +1,97 @@
+"""Which rows each rank reads, in which order: no row is padded, repeated or gathered."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+_BLOCK = 65_536
+"""Rows turned into Python integers at a time, so that an epoch of millions needs no list of them."""
+
+
+class ShuffledRows(Sampler[int]):
+    """One rank's share of each global batch of a shuffled epoch.
+
+    The order depends on seed and epoch only. Every rank gets as many rows of a batch as the others, so that
+    no rank waits for another; the rest of the last batch (fewer rows than ranks) waits for the next epoch.
+
+    Args:
+        n: Number of rows.
+        global_batch: Rows of a batch over all ranks.
+        seed: Of the shuffling.
+        rank: This process.
+        ranks: Number of processes.
+
+    Raises:
+        ValueError: A batch can't be shared evenly, or there are fewer rows than ranks.
+    """
+
+    def __init__(self, n: int, global_batch: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
+        if global_batch < ranks or global_batch % ranks:
+            raise ValueError(
+                f"`data.batch_size` is the batch over all ranks and must be a multiple of their number: got "
+                f"{global_batch} for {ranks} ranks"
+            )
+        if n < ranks:
+            raise ValueError(f"{n} training ECGs for {ranks} ranks: use at most {n} devices")
+        self.n = n
+        self.global_batch = global_batch
+        self.seed = seed
+        self.rank = rank
+        self.ranks = ranks
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch, also after a resume."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.n // self.ranks
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.n)
+        for start in range(0, self.n, self.global_batch):
+            batch = order[start : start + self.global_batch]
+            share = len(batch) // self.ranks
+            yield from batch[self.rank * share : (self.rank + 1) * share].tolist()
+
+
+class RankRows(Sampler[int]):
+    """Every row once over all ranks, in order; each rank reads one block, none more than one row longer.
+
+    Blocks and not stripes, so that ranks of several nodes write to different pages of a store.
+
+    Args:
+        n: Number of rows.
+        rank: This process.
+        ranks: Number of processes.
+    """
+
+    def __init__(self, n: int, rank: int = 0, ranks: int = 1) -> None:
+        self.rows = range(rank * n // ranks, (rank + 1) * n // ranks)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[int]:
+        for start in range(0, len(self.rows), _BLOCK):
+            yield from self.rows[start : start + _BLOCK]
+
+
+def equal_batch_size(n: int, batch_size: int, ranks: int) -> int:
+    """The batch size, or one more, that gives every rank of ``RankRows`` as many batches.
+
+    In validation under DDP each forward is a collective call: a rank with one batch more would wait forever.
+
+    Args:
+        n: Number of rows.
+        batch_size: Wished batch size a rank.
+        ranks: Number of processes.
+
+    Raises:
+        ValueError: Fewer rows than ranks.
+    """
+    if n < ranks:
+        raise ValueError(f"{n} validation ECGs for {ranks} ranks: use at most {n} devices")
+    fewest, uneven = divmod(n, ranks)
+    return batch_size + 1 if uneven and fewest % batch_size == 0 else batch_size

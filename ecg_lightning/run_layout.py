@@ -1,0 +1,143 @@
+"""Where a run's results lie, and whether a folder belongs to the same settings (design, section 4)."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import yaml
+
+OnMismatch = Literal["error", "replace"]
+
+INDIFFERENT_SETTINGS: Final = (
+    "config",
+    "ckpt_path",
+    "on_mismatch",
+    "root",
+    "runs",
+    "verbose",
+    "weights_only",
+    "data.cache_dir",
+    "data.num_workers",
+    "data.processes",
+    "data.eval_batch_size",
+    "data.source.init_args.root",
+    "checkpoint",
+    "trainer.accelerator",
+    "trainer.strategy",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.logger",
+    "trainer.callbacks",
+    "trainer.default_root_dir",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+    "trainer.profiler",
+    "trainer.plugins",
+    "trainer.log_every_n_steps",
+)
+"""Settings that do not change what a network learns: where, with how many devices, and what is logged."""
+
+
+class RunMismatchError(ValueError):
+    """A run folder holds a run of other settings."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """``runs/<study>/<target>/seed<k>/``.
+
+    Attributes:
+        path: The folder itself.
+    """
+
+    path: Path
+
+    @classmethod
+    def of(cls, runs: str, study: str, target: str, seed: int) -> "RunFolder":
+        """The folder of one training repetition.
+
+        Raises:
+            ValueError: A study whose name is not a single folder's name.
+        """
+        if not study or Path(study).name != study or study in (".", ".."):
+            raise ValueError(f"--study must be the name of one folder, without a slash; got {study!r}")
+        return cls(Path(runs) / study / target / f"seed{seed}")
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of ``best.ckpt`` and ``last.ckpt``."""
+        return self.path / "checkpoints"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The epoch with the lowest validation loss."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The newest epoch, from which ``fit`` resumes."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def fit_record(self) -> Path:
+        """Written when ``fit`` has ended: epochs, best score."""
+        return self.path / "fit.done.json"
+
+    @property
+    def splits(self) -> Path:
+        """The study's split of every ECG."""
+        return self.path.parent.parent / "splits.parquet"
+
+    def check_same_run(self, config: Mapping[str, object], on_mismatch: OnMismatch) -> bool:
+        """Whether the folder holds an earlier ``fit`` of the same settings, which may be resumed.
+
+        Args:
+            config: The resolved configuration of this ``fit``.
+            on_mismatch: ``error``, or ``replace``: move a folder of other settings aside.
+
+        Raises:
+            RunMismatchError: Other settings; the message names each with both values.
+        """
+        earlier = self.path / "fit.yaml"
+        if not earlier.is_file():
+            return self.last_checkpoint.is_file()
+        before = yaml.safe_load(earlier.read_text())
+        if not isinstance(before, dict):
+            raise RunMismatchError(f"{earlier} is not a configuration; delete it, or choose another --study")
+        differences = list(_differences(before, config))
+        if not differences:
+            return self.last_checkpoint.is_file()
+        if on_mismatch == "replace":
+            self._move_aside()
+            return False
+        raise RunMismatchError(
+            f"{self.path} holds a run of other settings:\n  "
+            + "\n  ".join(f"{key}: {old!r} there, {new!r} now" for key, old, new in differences[:20])
+            + "\nGive this run another --study, repeat the earlier settings to resume it, or pass "
+            "--on_mismatch replace to move the old folder aside"
+        )
+
+    def _move_aside(self) -> None:
+        aside = self.path.with_name(f"{self.path.name}.replaced-{time.strftime('%Y%m%d-%H%M%S')}")
+        self.path.rename(aside)
+
+
+def _differences(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[tuple[str, object, object]]:
+    old, new = dict(_leaves(before)), dict(_leaves(now))
+    for key in sorted(old.keys() | new.keys()):
+        if not _indifferent(key) and old.get(key) != new.get(key):
+            yield key, old.get(key), new.get(key)
+
+
+def _indifferent(key: str) -> bool:
+    return any(key == prefix or key.startswith(f"{prefix}.") for prefix in INDIFFERENT_SETTINGS)
+
+
+def _leaves(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,30 @@
+"""Fixtures of every test: where the real ECGs are, and a W&B that stays offline and quiet."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Folder with ``ptbxl/``, ``ludb/`` and ``cinc2021/``; skips where it is absent."""
+    root = Path(os.environ.get("ECG_LIGHTNING_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (root / "ptbxl" / "ptbxl_database.csv").is_file():
+        pytest.skip(f"no real ECGs in {root}; set ECG_LIGHTNING_DATA to the folder that holds ptbxl/")
+    return root
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quiet_wandb(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """W&B writes below a temporary folder and never asks for a key."""
+    folder = tmp_path_factory.mktemp("wandb")
+    os.environ.update(
+        WANDB_MODE="offline",
+        WANDB_SILENT="true",
+        WANDB_DATA_DIR=str(folder),
+        WANDB_CACHE_DIR=str(folder),
+        WANDB_CONFIG_DIR=str(folder),
+    )
