@@ -13,12 +13,13 @@ from callbacks.ranks import (
     datamodule_of,
     identity,
     on_rank_zero,
-    open_derived_store,
+    open_store,
     run_folder,
 )
 from ecg_lightning.atomic import write_json_atomic, write_parquet_atomic
 from ecg_lightning.functional.classification import binary_metrics_with_intervals
 from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.run_layout import OnMismatch
 from ecg_lightning.store import StoreSpec
 
 
@@ -29,13 +30,20 @@ class TestRecord(Callback):
         n_resamples: Bootstrap resamples of the patients.
         confidence: Of the intervals.
         bootstrap_seed: Of the resamples.
+        on_mismatch: What to do with logits of another network or other ECGs: ``error``, or ``replace``.
 
     Source: paper, "Statistical analysis"; intervals resample patients, never ECGs (design, section 6).
     """
 
     __test__ = False  # not a pytest class
 
-    def __init__(self, n_resamples: int = 1000, confidence: float = 0.95, bootstrap_seed: int = 0) -> None:
+    def __init__(
+        self,
+        n_resamples: int = 1000,
+        confidence: float = 0.95,
+        bootstrap_seed: int = 0,
+        on_mismatch: OnMismatch = "error",
+    ) -> None:
         super().__init__()
         if n_resamples < 100 or not 0 < confidence < 1:
             raise ValueError(
@@ -44,6 +52,7 @@ class TestRecord(Callback):
         self.n_resamples = n_resamples
         self.confidence = confidence
         self.bootstrap_seed = bootstrap_seed
+        self.on_mismatch: OnMismatch = on_mismatch
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the test ECGs in row order and open the logits' store."""
@@ -63,7 +72,7 @@ class TestRecord(Callback):
             network=network,
             examples=ecgs,
         )
-        self.store = open_derived_store(trainer, folder.path / "logits", spec)
+        self.store = open_store(trainer, folder.path / "logits", spec, self.on_mismatch)
 
     def on_test_batch_end(
         self,

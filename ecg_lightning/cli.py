@@ -3,6 +3,7 @@
 The only module that knows ``callbacks/``.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,7 @@ from lightning.pytorch.cli import (
     LightningCLI,
     SaveConfigCallback,
 )
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities import rank_zero_info
 
 from ecg_lightning.atomic import write_text_atomic
 from ecg_lightning.data.datamodule import EcgDataModule
@@ -136,7 +137,7 @@ class EcgCLI(LightningCLI):
         if self.subcommand != _PREPARE:
             super().instantiate_classes()
             return
-        self.config_init = self.parser.instantiate_classes(self.config)
+        self.config_init = self.parser.instantiate(self.config)
         self.datamodule = self._get(self.config_init, "data")
 
     def _run_subcommand(self, subcommand: str) -> None:
@@ -150,7 +151,7 @@ class EcgCLI(LightningCLI):
         config = self.config["fit"]
         folder = RunFolder(Path(config.trainer.default_root_dir))
         settings = yaml.safe_load(self._parser("fit").dump(config, skip_none=False))
-        resumable = folder.check_same_run(settings, config.on_mismatch if rank_zero_only.rank == 0 else "error")
+        resumable = folder.check_same_run(settings, config.on_mismatch if _global_rank() == 0 else "error")
         if resumable and folder.fit_record.is_file():
             rank_zero_info(f"{folder.path} is trained already with these settings; nothing to do")
             return
@@ -158,6 +159,11 @@ class EcgCLI(LightningCLI):
             rank_zero_info(f"resuming from {folder.last_checkpoint}")
             kwargs["ckpt_path"] = str(folder.last_checkpoint)
         self.trainer.fit(**kwargs)
+
+
+def _global_rank() -> int:
+    """Rank as the launcher tells it, before a process group is there."""
+    return int(next((os.environ[name] for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), 0))
 
 
 def _add_root(parser: LightningArgumentParser) -> None:
@@ -219,6 +225,7 @@ def main(args: ArgsType = None) -> EcgCLI:
         EcgDataModule,
         save_config_callback=StageConfig,
         seed_everything_default=0,
+        auto_configure_optimizers=False,  # the module has its own, with its settings in the checkpoint
         trainer_defaults={"use_distributed_sampler": False},  # the datamodule shards by itself, without padding
         parser_kwargs={"parser_mode": "omegaconf+"},
         args=args,

@@ -153,7 +153,7 @@ class ShapleySampling(AttributionMethod):
             n_samples=self.n_permutations,
             perturbations_per_eval=task.chunk,
         )
-        return values / sizes[groups].to(values)
+        return values.to(ecg) / sizes[groups].to(ecg)  # Captum sums them in float32
 
 
 def sample_groups(leads: int, samples: int, size: int) -> Tensor:

@@ -100,10 +100,12 @@ def prepare_task(
     Raises:
         ValueError: A pass of one ECG alone is over the budget.
     """
-    frozen = OneLogit(copy.deepcopy(network)).eval().requires_grad_(False)
-    reference = next(iter(frozen.parameters()), backgrounds)
-    dtype = reference.dtype if reference.dtype.is_floating_point else torch.float32
-    backgrounds = backgrounds.detach().to(device=reference.device, dtype=dtype)
+    # a copy made under Lightning's inference mode could never take part in a gradient
+    with torch.inference_mode(False):
+        frozen = OneLogit(copy.deepcopy(network)).eval().requires_grad_(False)
+        reference = next(iter(frozen.parameters()), backgrounds)
+        dtype = reference.dtype if reference.dtype.is_floating_point else torch.float32
+        backgrounds = backgrounds.detach().clone().to(device=reference.device, dtype=dtype)
     return AttributionTask(
         network=frozen,
         backgrounds=backgrounds,

@@ -108,11 +108,12 @@ class EcgDataModule(LightningDataModule):
         """Turn the source's recordings into cached beats, if that is not done yet."""
         self.prepare_cache()
 
-    def prepare_cache(self, *, overwrite: bool = False) -> BeatCache:
+    def prepare_cache(self, *, overwrite: bool = False, progress: bool = True) -> BeatCache:
         """The cache of this source, made first where it is not there yet.
 
         Args:
             overwrite: Make it anew, for instance after broken files were repaired.
+            progress: Show a progress bar and a summary.
         """
         return prepare(
             self.source,
@@ -121,12 +122,13 @@ class EcgDataModule(LightningDataModule):
             processes=self.processes,
             min_age=self.min_age,
             overwrite=overwrite,
+            progress=progress,
         )
 
     def setup(self, stage: str) -> None:
         """Open the cache, split it, and refuse a split with one class only."""
         if self._cache is None:
-            self._cache = self.prepare_cache()  # finds the finished cache
+            self._cache = self.prepare_cache(progress=False)  # finds the finished cache
             examples = self._cache.examples
             if self.split_rule == "folds":
                 self._split = split_by_fold(examples["fold"], examples["patient_id"])
@@ -144,7 +146,8 @@ class EcgDataModule(LightningDataModule):
 
     def splits(self) -> pd.DataFrame:
         """Split of every ECG of the source: ``ecg_id``, ``patient_id``, ``split``."""
-        return self.cache.examples[["ecg_id", "patient_id"]].assign(split=self._split)
+        columns = self.cache.examples.loc[:, ["ecg_id", "patient_id"]]
+        return columns.assign(split=self._split).reset_index(drop=True)
 
     def examples(self, split: Split) -> pd.DataFrame:
         """The ECGs of a split in row order: row, ecg_id, patient_id, label, age, sex, source, cache_row."""

@@ -1,6 +1,7 @@
 """Which rows each rank reads, in which order: no row is padded, repeated or gathered."""
 
 from collections.abc import Iterator
+from itertools import count
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -79,7 +80,7 @@ class RankRows(Sampler[int]):
 
 
 def equal_batch_size(n: int, batch_size: int, ranks: int) -> int:
-    """The batch size, or one more, that gives every rank of ``RankRows`` as many batches.
+    """The smallest batch size from ``batch_size`` on that gives every rank of ``RankRows`` as many batches.
 
     In validation under DDP each forward is a collective call: a rank with one batch more would wait forever.
 
@@ -91,7 +92,8 @@ def equal_batch_size(n: int, batch_size: int, ranks: int) -> int:
     Raises:
         ValueError: Fewer rows than ranks.
     """
+    # ranks have `fewest` rows or one more, which makes one batch more where `fewest` fills its last batch
     if n < ranks:
         raise ValueError(f"{n} validation ECGs for {ranks} ranks: use at most {n} devices")
     fewest, uneven = divmod(n, ranks)
-    return batch_size + 1 if uneven and fewest % batch_size == 0 else batch_size
+    return next(size for size in count(batch_size) if not uneven or fewest % size)

@@ -1,27 +1,24 @@
 """The Lightning module: a binary classifier of one target over any network that reads beats."""
 
-from typing import Any, TypedDict
+import copy
+from typing import Any, Final, TypedDict
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchmetrics import Metric, MetricCollection
-from torchmetrics.classification import (
-    BinaryAccuracy,
-    BinaryAUROC,
-    BinaryAveragePrecision,
-    BinaryF1Score,
-    BinaryPrecision,
-    BinaryRecall,
-    BinarySpecificity,
-    MulticlassF1Score,
-)
+from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from ecg_lightning.data.dataset import Batch
 from ecg_lightning.ecg import TARGETS, Target
+from ecg_lightning.functional.classification import auroc, average_precision, binary_metrics
 from ecg_lightning.functional.threshold import youden_threshold
+
+
+_TARGET_KEY: Final = "ecg_target"
 
 
 class StepOutput(TypedDict):
@@ -72,15 +69,13 @@ class EcgClassifier(LightningModule):
         self.save_hyperparameters(ignore=None if _given_hyperparameters.get() else ["network"])
         self._remember_network(network)
         self.network = network
+        self.example_input_array = _example_input(network)
         self.target = target
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.seed = seed
         # 0.5 until a validation epoch has chosen one: a finite default keeps an untrained module usable
         self.register_buffer("threshold", torch.tensor(0.5, dtype=torch.float64))
-        self.validation_scores = MetricCollection(
-            {"auroc": BinaryAUROC(), "auprc": BinaryAveragePrecision()}, prefix="val/"
-        )
         self.validation_outputs = _LogitsAndLabels()
         self.test_outputs = _LogitsAndLabels()
 
@@ -99,7 +94,7 @@ class EcgClassifier(LightningModule):
             "init_args": dict(config),
         }
         self.hparams["_instantiator"] = "lightning.pytorch.cli.instantiate_module"
-        self._hparams_initial = self.hparams.copy()
+        self._hparams_initial = copy.deepcopy(self._hparams)
 
     def forward(self, ecg: Tensor) -> Tensor:
         """Logit of the target.
@@ -130,25 +125,22 @@ class EcgClassifier(LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """Collect loss and scores of the labelled ECGs."""
+        """Collect loss and logits; a batch weighs as much in the mean loss as it has labelled ECGs."""
         logit = self(batch["ecg"])
-        labelled = ~torch.isnan(batch["label"])
         loss = self._loss(logit, batch["label"])
-        self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=max(int(labelled.sum()), 1))
-        self.validation_scores.update(logit[labelled], batch["label"][labelled].long())
+        labelled = int((~torch.isnan(batch["label"])).sum())
+        self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=labelled)
         self.validation_outputs.update(logit, batch["label"])
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores and keep Youden's threshold beside the weights it belongs to."""
-        logit, label = self.validation_outputs.compute()
+        probability, label = self.validation_outputs.probabilities_and_labels()
         self.validation_outputs.reset()
-        scores = self.validation_scores.compute()
-        self.validation_scores.reset()
         if self.trainer.sanity_checking:
             return
-        threshold = youden_threshold(torch.sigmoid(logit.double()).cpu().numpy(), label.double().cpu().numpy())
-        self.threshold.fill_(threshold)
-        self.log_dict(scores, prog_bar=True)
+        self.threshold.fill_(youden_threshold(probability, label))
+        self.log("val/auroc", float(auroc(probability, label)[0]), prog_bar=True)
+        self.log("val/auprc", float(average_precision(probability, label)[0]), prog_bar=True)
         self.log("val/threshold", self.threshold.float())
 
     def test_step(self, batch: Batch, batch_idx: int) -> StepOutput:  # noqa: ARG002
@@ -159,12 +151,10 @@ class EcgClassifier(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log the paper's scores at the threshold of the checkpoint (intervals are a callback's)."""
-        logit, label = self.test_outputs.compute()
+        probability, label = self.test_outputs.probabilities_and_labels()
         self.test_outputs.reset()
-        labelled = ~torch.isnan(label)
-        metrics = classification_metrics(float(self.threshold)).to(logit.device)
-        probability = torch.sigmoid(logit[labelled].double())
-        self.log_dict({f"test/{name}": value for name, value in metrics(probability, label[labelled].long()).items()})
+        metrics = binary_metrics(probability, label, float(self.threshold))
+        self.log_dict({f"test/{name}": float(value[0]) for name, value in metrics.items()})
         self.log("test/threshold", self.threshold.float())
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
@@ -182,13 +172,18 @@ class EcgClassifier(LightningModule):
         """Adam over the network's parameters."""
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the target apart: ``load_from_checkpoint(path, target=...)`` overwrites the hyperparameters."""
+        checkpoint[_TARGET_KEY] = self.target
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another target or of another network, and say which.
 
         Raises:
             ValueError: The checkpoint was trained for another target, or its weights have other names or shapes.
         """
-        trained_for = checkpoint.get("hyper_parameters", {}).get("target", self.target)
+        hyperparameters = checkpoint.get("hyper_parameters", {})
+        trained_for = checkpoint.get(_TARGET_KEY, hyperparameters.get("target", self.target))
         if trained_for != self.target:
             raise ValueError(
                 f"the checkpoint was trained for {trained_for!r}, this run is for {self.target!r}; pass "
@@ -211,37 +206,6 @@ class EcgClassifier(LightningModule):
         return (losses * labelled).sum() / labelled.sum().clamp(min=1)
 
 
-def classification_metrics(threshold: float) -> MetricCollection:
-    """The paper's scores of a binary classifier ("Statistical analysis"), over probabilities and labels.
-
-    ``f1`` is of the positive class; ``f1_micro`` pools both classes (for two classes it equals the accuracy).
-    """
-    return MetricCollection(
-        {
-            "auroc": BinaryAUROC(),
-            "auprc": BinaryAveragePrecision(),
-            "precision": BinaryPrecision(threshold),
-            "recall": BinaryRecall(threshold),
-            "specificity": BinarySpecificity(threshold),
-            "accuracy": BinaryAccuracy(threshold),
-            "f1": BinaryF1Score(threshold),
-            "f1_micro": _MicroF1(threshold),
-        },
-        compute_groups=False,
-    )
-
-
-class _MicroF1(MulticlassF1Score):
-    """Micro-averaged F1 over both classes at a threshold."""
-
-    def __init__(self, threshold: float) -> None:
-        super().__init__(num_classes=2, average="micro")
-        self.threshold = threshold
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        super().update((preds >= self.threshold).long(), target)
-
-
 class _LogitsAndLabels(Metric):
     """Every logit and label of an epoch, over all ranks (unequal numbers a rank are fine)."""
 
@@ -259,6 +223,19 @@ class _LogitsAndLabels(Metric):
 
     def compute(self) -> tuple[Tensor, Tensor]:
         return dim_zero_cat(self.logit), dim_zero_cat(self.label)
+
+    def probabilities_and_labels(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """On the CPU in float64: a float32 sigmoid makes large logits equal."""
+        logit, label = self.compute()
+        return torch.sigmoid(logit.double()).cpu().numpy(), label.double().cpu().numpy()
+
+
+def _example_input(network: nn.Module) -> Tensor | None:
+    """Two ECGs of the network's own shape, for Lightning's summary; None where the network doesn't tell it."""
+    config = getattr(network, "config", None)
+    if not isinstance(config, dict) or not {"leads", "length"} <= config.keys():
+        return None
+    return torch.zeros(2, config["leads"], config["length"])
 
 
 def _differences(own: dict[str, Tensor], saved: dict[str, Tensor]) -> list[str]:

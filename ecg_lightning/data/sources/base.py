@@ -2,19 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.ecg import Target
+from ecg_lightning.signal.recording import Recording, RecordingError
 
-
-class RecordingError(ValueError):
-    """A recording that can't be used; its message is the reason that ends in ``rejected.parquet``.
-
-    The message names the file, what was expected, what came, and what to do about it.
-    """
+__all__ = ["Entry", "Recording", "RecordingError", "Source"]
 
 
 @dataclass(frozen=True)
@@ -36,24 +32,6 @@ class Entry:
     sex: str
     labels: Mapping[Target, float]
     fold: int = 0
-
-
-@dataclass(frozen=True)
-class Recording:
-    """The signal of one ECG.
-
-    Attributes:
-        signal: (lead, sample) mV, float, as it came from the file.
-        sampling_rate: Samples per second (Hz).
-        leads: Names of the rows of ``signal``, any order and spelling.
-        wave_masks: Name of a wave (``P``, ``QRS``, ``T`` ...) -> (8, sample) boolean over ``ecg.LEADS`` at the
-            recording's rate, where the source knows where waves lie. Carried through the median beat.
-    """
-
-    signal: NDArray[np.floating]
-    sampling_rate: float
-    leads: tuple[str, ...]
-    wave_masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 class Source(ABC):

@@ -1,0 +1,155 @@
+"""Part files to the cache's own files, one part in memory at a time."""
+
+import platform
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecg_lightning.atomic import atomic_path, write_parquet_atomic
+from ecg_lightning.data.cache import (
+    BEAT_SHAPE,
+    BEATS,
+    EXAMPLES,
+    PACKED_SHAPE,
+    REJECTED,
+    mask_paths,
+)
+from ecg_lightning.data.disk import full_disk_explained, preallocate
+from ecg_lightning.data.sources.base import Entry
+from ecg_lightning.ecg import TARGETS
+from ecg_lightning.version import __version__
+
+_PACKAGES: Final = ("numpy", "scipy", "sleepecg", "wfdb")
+
+
+def merge(folder: Path, parts: Sequence[Path], entries: Sequence[Entry], source: str) -> dict[str, Any]:
+    """Write beats, masks and tables of a cache from its parts.
+
+    Args:
+        folder: The cache's folder.
+        parts: The part files in the order of the entries.
+        entries: All entries of the source.
+        source: The source's name.
+
+    Returns:
+        ``counts`` and ``regions`` for ``cache.json``.
+
+    Raises:
+        ValueError: No ECG could be used; the message summarises why.
+        OSError: The disk is full.
+    """
+    examples = _examples(parts, entries, source)
+    rejected = _rejected(parts, entries)
+    if examples.empty:
+        raise ValueError(f"none of the {len(entries)} ECGs of {source} can be used: {_summary(rejected)}")
+    regions = _regions(parts)
+    _merge_arrays(folder, parts, len(examples), regions)
+    for name, table in ((EXAMPLES, examples), (REJECTED, rejected)):
+        with full_disk_explained(folder, int(table.memory_usage().sum())):
+            write_parquet_atomic(folder / name, table)
+    by_kind = Counter(rejected["reason_kind"].tolist())
+    counts = {"entries": len(entries), "examples": len(examples), "rejected": len(rejected), "by_kind": dict(by_kind)}
+    return {"counts": counts, "regions": regions}
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of what the beats were computed with, for the record."""
+    own = {"python": platform.python_version(), "ecg_lightning": __version__}
+    return own | {package: version(package) for package in _PACKAGES}
+
+
+def _examples(parts: Sequence[Path], entries: Sequence[Entry], source: str) -> pd.DataFrame:
+    columns = {
+        name: np.concatenate([_field(part, name) for part in parts]) for name in ("index", "heart_rate", "n_beats")
+    }
+    used = [entries[index] for index in columns["index"]]
+    table = pd.DataFrame(
+        {
+            "row": np.arange(len(used), dtype=np.int64),
+            "ecg_id": pd.Series([entry.ecg_id for entry in used], dtype="str"),
+            "patient_id": pd.Series([entry.patient_id for entry in used], dtype="str"),
+            "age": np.array([entry.age for entry in used], dtype=np.float64),
+            "sex": pd.Series([entry.sex for entry in used], dtype="str"),
+            "source": pd.Series([source] * len(used), dtype="str"),
+            "fold": np.array([entry.fold for entry in used], dtype=np.int64),
+        }
+    )
+    for target in TARGETS:
+        labels = [entry.labels.get(target, pd.NA) for entry in used]
+        table[target] = pd.array(labels, dtype="Int8")
+    return table.assign(heart_rate=columns["heart_rate"], n_beats=columns["n_beats"])
+
+
+def _rejected(parts: Sequence[Path], entries: Sequence[Entry]) -> pd.DataFrame:
+    who = [entries[index] for part in parts for index in _field(part, "rejected_index")]
+    words = [tuple(pair) for part in parts for pair in _field(part, "rejected").tolist()]
+    return pd.DataFrame(
+        {
+            "ecg_id": pd.Series([entry.ecg_id for entry in who], dtype="str"),
+            "patient_id": pd.Series([entry.patient_id for entry in who], dtype="str"),
+            "reason_kind": pd.Series([kind for kind, _ in words], dtype="str"),
+            "reason": pd.Series([reason for _, reason in words], dtype="str"),
+        }
+    )
+
+
+def _summary(rejected: pd.DataFrame) -> str:
+    """How many of each kind, most frequent first, each with its first sentence."""
+    if rejected.empty:
+        return "the source has no ECG"
+    kinds, reasons = rejected["reason_kind"].tolist(), rejected["reason"].tolist()
+    first = dict(zip(reversed(kinds), reversed(reasons), strict=True))
+    return "; ".join(f"{n} x {kind} (such as: {first[kind]})" for kind, n in Counter(kinds).most_common())
+
+
+def _regions(parts: Sequence[Path]) -> list[str]:
+    found: set[str] = set()
+    for part in parts:
+        with np.load(part) as content:
+            found |= {name.removeprefix("mask:") for name in content.files if name.startswith("mask:")}
+    return sorted(found)
+
+
+def _field(part: Path, name: str) -> NDArray[Any]:
+    with np.load(part) as content:
+        return np.asarray(content[name])
+
+
+def _merge_arrays(folder: Path, parts: Sequence[Path], n: int, regions: Sequence[str]) -> None:
+    files: dict[str, tuple[Path, np.dtype[Any], tuple[int, ...]]] = {
+        "beats": (folder / BEATS, np.dtype(np.int16), BEAT_SHAPE)
+    }
+    for region in regions:
+        packed, present = mask_paths(folder, region)
+        files[f"mask:{region}"] = (packed, np.dtype(np.uint8), PACKED_SHAPE)
+        files[f"present:{region}"] = (present, np.dtype(np.bool_), ())
+    needed = sum(n * dtype.itemsize * int(np.prod(shape)) for _, dtype, shape in files.values())
+    with full_disk_explained(folder, needed), ExitStack() as stack:
+        outputs = {
+            name: stack.enter_context(_array_file(path, dtype, (n, *shape)))
+            for name, (path, dtype, shape) in files.items()
+        }
+        for part in parts:
+            with np.load(part) as content:
+                rows = len(content["index"])
+                for name, output in outputs.items():
+                    _, dtype, shape = files[name]
+                    array = content[name] if name in content else np.zeros((rows, *shape), dtype)
+                    output.write(np.ascontiguousarray(array, dtype=dtype).data)
+
+
+@contextmanager
+def _array_file(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Iterator[IO[bytes]]:
+    """A preallocated ``.npy`` file, open behind its header."""
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        preallocate(file, file.tell() + dtype.itemsize * int(np.prod(shape)))
+        yield file

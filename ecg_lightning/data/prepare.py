@@ -1,0 +1,248 @@
+"""Recordings of a source to a cache of median beats."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ecg_lightning.atomic import write_json_atomic
+from ecg_lightning.data.cache import CACHE_FORMAT, MARKER, BeatCache
+from ecg_lightning.data.merge import merge, package_versions
+from ecg_lightning.data.shards import BeatSettings, Shard, run_shard, start_worker, write_shard
+from ecg_lightning.data.sources.base import Entry, Source
+from ecg_lightning.ecg import MIN_AGE
+from ecg_lightning.signal.beat import PIPELINE_VERSION, Neighbours
+
+_MAX_SHARD: Final = 250
+_MIN_SHARD: Final = 25
+_WANTED_SHARDS: Final = 32
+
+
+def prepare(
+    source: Source,
+    cache_dir: str | Path,
+    *,
+    neighbours: Neighbours = "keep",
+    processes: int | None = None,
+    min_age: float = MIN_AGE,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> BeatCache:
+    """Compute the median beat of every recording of a source, once, and open the result.
+
+    The cache lies in ``<cache_dir>/<source's name>-<hash>``; the hash is of all that determines its content, so other
+    settings make another folder and a finished cache is only opened. A killed run goes on where it was. Of two
+    processes that prepare the same cache the second waits for the first.
+
+    Every ECG ends in ``examples.parquet`` or, with the reason, in ``rejected.parquet``: files that can't be read,
+    signals without a usable median beat, patients under ``min_age`` (paper, Methods, "Study population"). An ECG
+    whose age is unknown is kept. Files of a source that were missing and are there now do not change the
+    hash: repair them and prepare with ``overwrite``.
+
+    Args:
+        source: The archive.
+        cache_dir: Where caches are kept.
+        neighbours: See :func:`ecg_lightning.signal.beat.median_beat`.
+        processes: Worker processes; None for one per core that this process may use, 1 to work in this process. A
+            script that calls this with more than one needs ``if __name__ == "__main__":`` around it.
+        min_age: Years.
+        overwrite: Throw away a cache of the same settings, finished or not.
+        progress: Show a bar (on a terminal) and a final line.
+
+    Returns:
+        The cache.
+
+    Raises:
+        ValueError: No ECG can be used, an ECG id occurs twice, or an argument is out of range.
+        FileNotFoundError: The source's table is missing.
+        OSError: The disk is full; the message has the sizes.
+        RuntimeError: A worker process died.
+    """
+    if neighbours not in get_args(Neighbours):
+        raise ValueError(f"neighbours: expected one of {get_args(Neighbours)}, got {neighbours!r}")
+    if not min_age >= 0.0:
+        raise ValueError(f"min_age: expected years from 0 on, got {min_age}")
+    _check_not_importing_main()
+    workers = _processes(processes)
+    beat = BeatSettings(neighbours, float(min_age))
+    settings = cache_settings(source, beat)
+    folder = Path(cache_dir) / f"{source.name}-{cache_hash(settings)}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=True, quiet=not progress)
+    with _alone(folder, console):
+        if overwrite and folder.exists():
+            shutil.rmtree(folder)
+        if not (folder / MARKER).is_file():
+            _build(source, folder, beat, settings, workers, console)
+    cache = BeatCache.open(folder)
+    console.print(_outcome(cache), markup=False, highlight=False, soft_wrap=True)
+    return cache
+
+
+def _check_not_importing_main() -> None:
+    # The same mark as in multiprocessing.spawn: a worker imports the script that started it. Without this check it
+    # would wait here for the lock that its own parent holds.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(
+            "prepare was called by a worker process that imports the main script: put the call in the script under "
+            "'if __name__ == \"__main__\":', or give processes=1"
+        )
+
+
+def cache_settings(source: Source, beat: BeatSettings) -> dict[str, Any]:
+    """All that determines the content of a cache, JSON-able."""
+    return {
+        "source": source.name,
+        "source_settings": source.settings(),
+        "beat": asdict(beat),
+        "pipeline_version": PIPELINE_VERSION,
+        "format": CACHE_FORMAT,
+    }
+
+
+def cache_hash(settings: dict[str, Any]) -> str:
+    """12 hexadecimal digits of the settings, independent of the order of their keys."""
+    text = json.dumps(settings, sort_keys=True, allow_nan=True)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def _processes(asked: int | None) -> int:
+    if asked is not None and asked < 1:
+        raise ValueError(f"processes: expected None or at least 1, got {asked}")
+    if multiprocessing.current_process().daemon:
+        return 1  # daemonic processes (of a DataLoader, say) may not have children
+    if asked is not None:
+        return asked
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _alone(folder: Path, console: Console) -> Iterator[None]:
+    """Hold the lock of a cache; the system frees it when a process dies."""
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        console.print(f"another process prepares {folder}; waiting for it", markup=False, soft_wrap=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _build(
+    source: Source, folder: Path, beat: BeatSettings, settings: dict[str, Any], workers: int, console: Console
+) -> None:
+    entries = source.entries()
+    _check_entries(entries, source.name)
+    for left_over in folder.rglob(".*.tmp*"):  # of a killed run; the lock is held
+        left_over.unlink()
+    shards = _shards(entries, folder / "parts")
+    missing = [shard for shard in shards if not zipfile.is_zipfile(shard.path)]
+    _run(source, missing, beat, workers, console)
+    try:
+        found = merge(folder, [shard.path for shard in shards], entries, source.name)
+    except ValueError:
+        # Kept parts would repeat the failure after its cause (a wrong root, say) is gone.
+        shutil.rmtree(folder)
+        raise
+    info = {"format": CACHE_FORMAT, "hash": cache_hash(settings), "settings": settings, "versions": package_versions()}
+    write_json_atomic(folder / MARKER, info | found)
+    shutil.rmtree(folder / "parts")
+
+
+def _check_entries(entries: Sequence[Entry], name: str) -> None:
+    if not entries:
+        raise ValueError(f"{name}: its table holds no ECG; look at the table and at the source's settings")
+    repeated = [ecg_id for ecg_id, n in Counter(entry.ecg_id for entry in entries).items() if n > 1]
+    if repeated:
+        raise ValueError(
+            f"{name}: {len(repeated)} ECG ids occur more than once ({', '.join(repeated[:5])}); ids must be unique "
+            "within a source: remove the doubles from its table"
+        )
+
+
+def _shards(entries: Sequence[Entry], parts: Path) -> list[Shard]:
+    """Stretches of 25 to 250 entries, by the number of entries alone: a resumed run must find the same."""
+    size = min(max(-(-len(entries) // _WANTED_SHARDS), _MIN_SHARD), _MAX_SHARD)
+    return [
+        Shard(parts / f"{start:09d}.npz", start, entries[start : start + size])
+        for start in range(0, len(entries), size)
+    ]
+
+
+def _run(source: Source, shards: Sequence[Shard], beat: BeatSettings, workers: int, console: Console) -> None:
+    workers = min(workers, len(shards))
+    with _progress(console) as bar:
+        task = bar.add_task(source.name, total=sum(len(shard.entries) for shard in shards))
+        done = _run_here(source, shards, beat) if workers <= 1 else _run_parallel(source, shards, beat, workers)
+        for shard in done:
+            bar.advance(task, len(shard.entries))
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+
+
+def _run_here(source: Source, shards: Sequence[Shard], beat: BeatSettings) -> Iterator[Shard]:
+    for shard in shards:
+        write_shard(source, shard, beat)
+        yield shard
+
+
+def _run_parallel(source: Source, shards: Sequence[Shard], beat: BeatSettings, workers: int) -> Iterator[Shard]:
+    # Not fork: this process may hold torch's threads and CUDA.
+    executor = ProcessPoolExecutor(workers, _context(), initializer=start_worker, initargs=(source,))
+    try:
+        futures = {executor.submit(run_shard, shard, beat): shard for shard in shards}
+        for future in as_completed(futures):
+            future.result()
+            yield futures[future]
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            f"a worker process died while preparing {source.name}: out of memory, or a script without "
+            "'if __name__ == \"__main__\":'; run again, with fewer processes: the parts that are done are kept"
+        ) from error
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Workers fork from a server process that has imported what they need once."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    # Workers import the main module again; torch is then better imported once, in the server.
+    heavy = [name for name in ("torch", "lightning") if name in sys.modules and _main_is_module()]
+    context.set_forkserver_preload(["__main__", "ecg_lightning.data.shards", *heavy])
+    return context
+
+
+def _main_is_module() -> bool:
+    """Whether the program was started by ``python -m``."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec is not None and not spec.name.endswith("__main__")
+
+
+def _outcome(cache: BeatCache) -> str:
+    counts = cache.info["counts"]
+    kinds = ", ".join(f"{kind} {n}" for kind, n in sorted(counts["by_kind"].items(), key=lambda item: -item[1]))
+    rejected = f"{counts['rejected']:,} rejected" + (f" ({kinds})" if kinds else "")
+    return f"{cache.info['settings']['source']}: {counts['examples']:,} ECGs used, {rejected}; {cache.folder}"

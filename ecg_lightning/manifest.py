@@ -1,0 +1,216 @@
+"""The manifest of a RowStore: what its array is, and what determined its rows."""
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from ecg_lightning.atomic import write_json_atomic
+from ecg_lightning.digest import JSON, canonical_json, digest_settings
+from ecg_lightning.version import __version__
+
+MANIFEST_NAME = "manifest.json"
+_FORMAT = "ecg_lightning RowStore"
+_FORMAT_VERSION = 1
+_SHOWN_DIFFERENCES = 12
+_PACKAGES = ("torch", "lightning", "captum", "numpy", "scipy")
+
+StoreDtype = Literal["float16", "float32", "float64", "bool", "uint8", "int32", "int64"]
+"""The dtypes that a store can have."""
+
+
+class StoreError(ValueError):
+    """A RowStore that can't be used as asked; the message names its folder and what to do."""
+
+
+class StoreMismatchError(StoreError):
+    """A store that was made with other settings, another network or other examples."""
+
+
+class StoreCorruptError(StoreError):
+    """A store with a file that is missing, truncated or contradicts its manifest."""
+
+
+@dataclass(frozen=True)
+class StoreSpec:
+    """What a RowStore holds, and what determines its rows.
+
+    Attributes:
+        dims: Names of the dimensions; the first is ``"row"``, one ECG each.
+        shape: (n, ...) one length per dimension.
+        coords: Name of a dimension -> its labels, as many as the dimension is long. Rows are labelled by
+            ``examples.parquet``, not here.
+        dtype: How the values lie on the disk.
+        unit: Unit of the values: ``"mV"``, ``"logit"``, ``"1"`` ...
+        settings: What determines these rows, and nothing that does not (devices, batch size, paths, logger).
+        network: Hash of the state dict (``digest.digest_state_dict``).
+        examples: Hash of the ECGs (``digest.digest_array_rows``).
+
+    Raises:
+        ValueError: Fields that contradict each other, or settings that JSON can't hold.
+    """
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    coords: Mapping[str, Sequence[str | int | float]] = field(default_factory=dict)
+    dtype: StoreDtype = "float32"
+    unit: str = "1"
+    settings: Mapping[str, JSON] = field(default_factory=dict)
+    network: str = ""
+    examples: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dims", tuple(self.dims))
+        object.__setattr__(self, "shape", tuple(int(length) for length in self.shape))
+        object.__setattr__(self, "coords", {name: _labels(values) for name, values in self.coords.items()})
+        _check_dims(self.dims, self.shape)
+        _check_coords(self.dims, self.shape, self.coords)
+        if self.dtype not in get_args(StoreDtype):
+            raise ValueError(f"dtype is {self.dtype!r}, expected one of {', '.join(get_args(StoreDtype))}")
+        canonical_json(self.as_json())  # raises where settings hold what can't be hashed
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything above: two stores with the same digest hold the same rows."""
+        return digest_settings(self.as_json())
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row on the disk."""
+        return int(np.prod(self.shape[1:], dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields in the types of JSON, as they stand in ``manifest.json``."""
+        return {
+            "dims": list(self.dims),
+            "shape": list(self.shape),
+            "coords": {name: list(values) for name, values in self.coords.items()},
+            "dtype": self.dtype,
+            "unit": self.unit,
+            "settings": self.settings,
+            "network": self.network,
+            "examples": self.examples,
+        }
+
+
+def differences(stored: StoreSpec, asked: StoreSpec) -> list[str]:
+    """Name every field in which two specs differ, with both sides, one line each."""
+    left, right = dict(_leaves(stored.as_json())), dict(_leaves(asked.as_json()))
+    return [
+        f"{name}: {left.get(name, '(absent)')} in the store, {right.get(name, '(absent)')} now"
+        for name in dict.fromkeys([*left, *right])
+        if left.get(name) != right.get(name)
+    ]
+
+
+def mismatch_message(folder: Path, stored: StoreSpec, asked: StoreSpec) -> str:
+    """What a StoreMismatchError says: both sides, and the two ways on."""
+    lines = differences(stored, asked)
+    shown = "".join(f"\n  {line}" for line in lines[:_SHOWN_DIFFERENCES])
+    more = f"\n  ... and {len(lines) - _SHOWN_DIFFERENCES} more" if len(lines) > _SHOWN_DIFFERENCES else ""
+    return (
+        f"{folder} holds rows of something else than what is asked for:{shown}{more}\n"
+        "Give another --study to keep both; or set on_mismatch: replace, which moves the old store aside to "
+        f"{folder.name}.replaced-<timestamp> and computes all rows again"
+    )
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of this package and of those whose numbers end in a store, without importing them."""
+    versions = {"ecg_lightning": __version__}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def write_manifest(folder: Path, spec: StoreSpec) -> None:
+    """Write ``manifest.json`` of a store."""
+    head = {"format": _FORMAT, "format_version": _FORMAT_VERSION, "digest": spec.digest}
+    tail = {"packages": package_versions(), "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    write_json_atomic(folder / MANIFEST_NAME, head | spec.as_json() | tail)
+
+
+def read_manifest(folder: Path) -> tuple[StoreSpec, dict[str, str]]:
+    """Read ``manifest.json`` of a store.
+
+    Returns:
+        The spec, and the versions of the packages that the store was made with.
+
+    Raises:
+        StoreCorruptError: The file is absent, no JSON, of another format, or was changed by hand.
+    """
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        raise StoreCorruptError(
+            f"{folder} exists but is no RowStore: it has no {MANIFEST_NAME}. Move it away if it is yours; "
+            "delete it if it is what is left of a store"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != _FORMAT or content["format_version"] != _FORMAT_VERSION:
+            raise ValueError(f"format is {content['format']!r} version {content['format_version']}")
+        spec = StoreSpec(**{name: content[name] for name in StoreSpec.__dataclass_fields__})
+        if content["digest"] != spec.digest:
+            raise ValueError(f"digest is {content['digest']}, its own content gives {spec.digest}")
+        return spec, dict(content["packages"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreCorruptError(
+            f"{path} is not the manifest of a {_FORMAT} of version {_FORMAT_VERSION} "
+            f"({type(error).__name__}: {error}); it was cut short, changed by hand, or made by another version. "
+            f"Delete the folder {folder} to compute it again"
+        ) from error
+
+
+def warn_of_other_versions(folder: Path) -> None:
+    """Warn that a store was begun with other package versions than it goes on with."""
+    stored, now = read_manifest(folder)[1], package_versions()
+    changed = [f"{name} {stored.get(name)} -> {now[name]}" for name in now if stored.get(name) != now[name]]
+    if changed:
+        warnings.warn(
+            f"{folder} was begun with other package versions ({', '.join(changed)}); it goes on with these, and "
+            "its rows may differ in their last digits",
+            stacklevel=3,
+        )
+
+
+def _labels(values: Sequence[str | int | float]) -> tuple[str | int | float, ...]:
+    return tuple(value.item() if isinstance(value, np.generic) else value for value in values)
+
+
+def _check_dims(dims: tuple[str, ...], shape: tuple[int, ...]) -> None:
+    if not dims or dims[0] != "row" or len(set(dims)) != len(dims):
+        raise ValueError(f"dims is {dims}, expected distinct names of which the first is 'row'")
+    if len(shape) != len(dims) or min(shape) < 1:
+        raise ValueError(f"shape is {shape}, expected {len(dims)} positive lengths, one for each of {dims}")
+
+
+def _check_coords(
+    dims: tuple[str, ...], shape: tuple[int, ...], coords: Mapping[str, Sequence[str | int | float]]
+) -> None:
+    lengths = dict(zip(dims, shape, strict=True))
+    for name, values in coords.items():
+        if name not in lengths:
+            raise ValueError(f"coords has {name!r}, which is not one of the dimensions {dims}")
+        if len(values) != lengths[name]:
+            raise ValueError(f"coords has {len(values)} labels for {name!r}, whose length is {lengths[name]}")
+
+
+def _leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Walk through nested mappings and sequences and give ``a.b[2]`` and the JSON of what stands there."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _leaves(item, f"{name}.{key}" if name else key)
+    elif isinstance(value, list | tuple) and value:
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{name}[{index}]")
+    else:
+        yield name, canonical_json(value)

@@ -1,0 +1,174 @@
+"""Attribution maps on the beat that they explain.
+
+The colour of a map is laid along the trace as a halo of 2 mm on either side: at every moment the colour is the
+map's value at that moment, from the lower to the upper edge of the halo. Three others were drawn from real maps and
+left out: coloured line segments overlap where the trace is steep and there show a mixture; a ribbon of constant
+height vanishes in a steep QRS complex; full-height bands bury the paper under methods that mark everything.
+A print is coarser than 500 samples per second, so a dot shows the mean of the (clipped) values that it covers.
+"""
+
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as Outline
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike, NDArray
+
+from ecg_lightning.ecg import BEAT_SAMPLES, SAMPLING_RATE
+from ecg_lightning.plotting.checks import check_beat, check_evidence, check_map
+from ecg_lightning.plotting.colour_scale import (
+    BAR_MM,
+    BAR_WITH_TICKS_MM,
+    DEFAULT_QUANTILE,
+    ColourScale,
+    colour_scale,
+    draw_colour_bar,
+)
+from ecg_lightning.plotting.ecg_paper import (
+    GRID_GREY,
+    STANDARD_SCALE,
+    TRACE_COLOUR,
+    PaperScale,
+    beat_sheet,
+    draw_trace,
+    first_panel_left,
+    sheet_width,
+)
+from ecg_lightning.plotting.sheet import MARGIN_MM, heading
+
+HALO_MM: Final = 2.0
+LEGEND_GAP_MM: Final = 6.0
+FINE_TRACE_POINTS: Final = 0.5
+"""Thinner than on plain paper, so that the colours of a narrow QRS complex are seen beside it."""
+
+
+def halo(
+    trace: NDArray[np.float64],  # (600,) mV
+    scale: PaperScale,
+    radius: float = HALO_MM,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Find the lower and upper edge of all points within a distance of the trace, as measured on the paper.
+
+    It is the morphological erosion and dilation of the trace by a disc, an ellipse in (s, mV).
+
+    Args:
+        trace: One lead in mV.
+        scale: Paper speed and gain.
+        radius: Distance in mm.
+
+    Returns:
+        Lower and upper edge, (600,) mV each; lower < trace < upper.
+    """
+    half = round(radius / scale.mm_per_second * SAMPLING_RATE)
+    offsets = np.arange(-half, half + 1) / (half + 1)  # the disc's ends, where it has no height, are left out
+    disc = radius / scale.mm_per_millivolt * np.sqrt(1 - offsets**2)
+    windows = sliding_window_view(np.pad(trace, half, mode="edge"), 2 * half + 1)  # (600, offset)
+    return (windows - disc).min(axis=-1), (windows + disc).max(axis=-1)
+
+
+def _outline(lower: NDArray[np.float64], upper: NDArray[np.float64], first: int, last: int) -> Outline:
+    """Polygon of a halo from one sample to another, both included; half a sample wider on either side."""
+    samples = np.r_[first, first : last + 1, last]
+    seconds = samples / SAMPLING_RATE
+    seconds[0] -= 0.5 / SAMPLING_RATE
+    seconds[-1] += 0.5 / SAMPLING_RATE
+    there, back = np.c_[seconds, upper[samples]], np.c_[seconds, lower[samples]][::-1]
+    return Outline(np.concatenate([there, back, there[:1]]), closed=True)
+
+
+def draw_halo(
+    axes: Axes,
+    trace: NDArray[np.float64],  # (600,) mV
+    values: NDArray[np.float64],  # (columns,) map of this lead, over the whole beat
+    colours: ColourScale,
+    scale: PaperScale,
+    evidence: NDArray[np.bool_],  # (600,)
+    *,
+    radius: float = HALO_MM,
+    dash_points: float = 0.6,
+) -> None:
+    """Colour the surroundings of a trace by its map, and outline the evidence with dashes."""
+    lower, upper = halo(trace, scale, radius)
+    low, high = axes.get_ylim()
+    image = axes.imshow(
+        colours.relative(values)[None],
+        cmap=colours.colours,
+        norm=colours.norm(relative=True),
+        extent=(-0.5 / SAMPLING_RATE, (BEAT_SAMPLES - 0.5) / SAMPLING_RATE, low, high),
+        aspect="auto",
+        interpolation="auto",
+        interpolation_stage="data",
+        zorder=1,
+    )
+    image.set_clip_path(_outline(lower, upper, 0, BEAT_SAMPLES - 1), axes.transData)
+    for first, last in runs(evidence):
+        outline = _outline(lower, upper, first, last)
+        axes.add_patch(
+            PathPatch(
+                outline, fill=False, edgecolor=TRACE_COLOUR, linewidth=dash_points, linestyle=(0, (3, 2)), zorder=2
+            )
+        )
+
+
+def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First and last sample (included) of every run of True."""
+    edges = np.flatnonzero(np.diff(np.r_[False, mask, False]))
+    return [(int(first), int(end) - 1) for first, end in edges.reshape(-1, 2)]
+
+
+def map_figure(
+    beat: ArrayLike,
+    attribution: ArrayLike,
+    *,
+    method: str,
+    signed: bool,
+    title: str | None = None,
+    subtitle: str | None = None,
+    unit: str = "contribution to the logit",
+    evidence: ArrayLike | None = None,
+    scale: PaperScale = STANDARD_SCALE,
+    quantile: float = DEFAULT_QUANTILE,
+) -> Figure:
+    """Draw a beat on ECG paper, coloured by one map.
+
+    Args:
+        beat: (8, 600) mV, leads as in ``ecg.LEADS``.
+        attribution: (8, 600); a map that is constant or has no finite value is drawn grey, with a note.
+        method: Name of the method, for the legend.
+        signed: Whether the map's sign means something; unsigned maps must have no negative value.
+        title: Bold heading.
+        subtitle: Smaller heading: the settings of the method, smoothing ...
+        unit: What a value of the map is: "contribution to the logit", "logit per mV" ...
+        evidence: (8, 600) boolean, outlined with dashes.
+        scale: Paper speed and gain; ``PaperScale(50)`` shows a noisy map's details.
+        quantile: Share of the points within the limits of the colours.
+
+    Returns:
+        A figure of the size that is to scale when it is printed at 100 %; save it with ``save_figure``.
+
+    Raises:
+        ValueError: A shape, type or value that can't be drawn; the message names the argument.
+    """
+    traces, values = check_beat(beat), check_map("attribution", attribution, signed=signed)
+    mask = check_evidence(evidence)
+    colours = colour_scale(values, signed=signed, quantile=quantile)
+    legend = [f"{method}: {unit}", *colours.legend]
+    if mask.any():
+        legend.append("dashes: evidence")
+    bar_left = first_panel_left(scale)
+    legend_left = bar_left + BAR_MM[0] + LEGEND_GAP_MM
+    lines = heading(None, "\n".join(legend), sheet_width(scale) - legend_left - MARGIN_MM)
+    footer = max(BAR_WITH_TICKS_MM, sum(line.height for line in lines))
+    headroom = HALO_MM / scale.mm_per_millivolt
+    drawn = beat_sheet(
+        traces, title=title, subtitle=subtitle, scale=scale, grid=GRID_GREY, footer=footer, headroom=headroom
+    )
+    for index, axes in enumerate(drawn.panels.values()):
+        draw_halo(axes, traces[index], values[index], colours, scale, mask[index])
+        draw_trace(axes, traces[index], FINE_TRACE_POINTS)
+    draw_colour_bar(drawn.sheet, bar_left, drawn.footer_top, colours)
+    drawn.sheet.add_lines(legend_left, drawn.footer_top, lines)
+    return drawn.sheet.figure

@@ -1,0 +1,170 @@
+"""A sheet of paper measured in millimetres, and how it becomes a file.
+
+Figures are made with Matplotlib's objects and never with ``pyplot``: no window, no global state, so that
+callbacks may draw from any thread and nothing has to be closed.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+
+from ecg_lightning.atomic import atomic_path
+
+MM_PER_INCH: Final = 25.4
+MM_PER_POINT: Final = MM_PER_INCH / 72
+MARGIN_MM: Final = 5.0
+"""White border on every side of a sheet."""
+
+TITLE_POINTS: Final = 10.0
+TEXT_POINTS: Final = 7.5
+TEXT_COLOUR: Final = "#333333"
+LINE_SPACING: Final = 1.35
+Weight = Literal["normal", "bold"]
+
+SAVE_DPI: Final = 200
+FORMATS: Final = (".png", ".svg", ".pdf")
+
+
+class TextLine(NamedTuple):
+    """One line of a sheet's heading."""
+
+    text: str
+    points: float
+    weight: Weight
+
+    @property
+    def height(self) -> float:
+        """Height in mm, with the space to the next line."""
+        return self.points * MM_PER_POINT * LINE_SPACING
+
+
+def heading(title: str | None, subtitle: str | None, width: float) -> list[TextLine]:
+    """Break a title and a subtitle into lines that fit a width.
+
+    Args:
+        title: Bold lines; line breaks are kept.
+        subtitle: Smaller lines under them; line breaks are kept.
+        width: Width in mm.
+
+    Returns:
+        The lines, from top to bottom; none where both are empty.
+    """
+    return _styled(title, TITLE_POINTS, "bold", width) + _styled(subtitle, TEXT_POINTS, "normal", width)
+
+
+def _styled(text: str | None, points: float, weight: Weight, width: float) -> list[TextLine]:
+    font = FontProperties(size=points, weight=weight)
+    parts = (text or "").splitlines()
+    return [TextLine(line, points, weight) for part in parts for line in _wrapped(part, font, width)]
+
+
+def _wrapped(text: str, font: FontProperties, width: float) -> list[str]:
+    """Fill lines with words by their measured width; a word that is wider than a line is broken."""
+    lines, line = [], ""
+    for word in text.split():
+        longer = f"{line} {word}" if line else word
+        if _width(longer, font) <= width:
+            line = longer
+            continue
+        lines.append(line)
+        line = word
+        while len(line) > 1 and _width(line, font) > width:
+            fits = next((n for n in range(len(line) - 1, 1, -1) if _width(line[:n], font) <= width), 1)
+            lines.append(line[:fits])
+            line = line[fits:]
+    return [line for line in [*lines, line] if line]
+
+
+def _width(text: str, font: FontProperties) -> float:
+    """Width of a line in mm."""
+    points, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(points) * MM_PER_POINT
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A figure whose parts are placed in millimetres from its upper left corner.
+
+    Attributes:
+        figure: The Matplotlib figure, with an Agg canvas.
+        width: Width in mm.
+        height: Height in mm.
+    """
+
+    figure: Figure
+    width: float
+    height: float
+
+    @classmethod
+    def of_size(cls, width: float, height: float) -> "Sheet":
+        """Make an empty white sheet of a size in mm."""
+        figure = Figure(figsize=(width / MM_PER_INCH, height / MM_PER_INCH), facecolor="white")
+        FigureCanvasAgg(figure)
+        return cls(figure, width, height)
+
+    def add_axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Add bare axes (no ticks, no frame) whose upper left corner lies at (left, top) mm."""
+        bottom = self.height - top - height
+        rectangle = (left / self.width, bottom / self.height, width / self.width, height / self.height)
+        axes = self.figure.add_axes(rectangle)
+        axes.set_axis_off()
+        return axes
+
+    def add_text(
+        self,
+        left: float,
+        top: float,
+        text: str,
+        points: float = TEXT_POINTS,
+        weight: Weight = "normal",
+        align: Literal["left", "center", "right"] = "left",
+    ) -> None:
+        """Write one line whose upper edge lies at ``top`` mm and whose ``align`` end lies at ``left`` mm."""
+        # parse_math: an "$" in a person's title is a dollar sign.
+        self.figure.text(
+            left / self.width,
+            1 - top / self.height,
+            text,
+            fontsize=points,
+            fontweight=weight,
+            ha=align,
+            va="top",
+            color=TEXT_COLOUR,
+            parse_math=False,
+        )
+
+    def add_lines(self, left: float, top: float, lines: Sequence[TextLine]) -> None:
+        """Write the lines of ``heading`` under each other, the first one's upper edge at ``top`` mm."""
+        for line in lines:
+            self.add_text(left, top, line.text, line.points, line.weight)
+            top += line.height
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = SAVE_DPI) -> Path:
+    """Write a figure whole: a reader sees the old file or the new one, never half of one.
+
+    Args:
+        figure: The figure; its size is kept, so that a print at 100 % is to scale.
+        path: Where to write; the suffix (``.png``, ``.svg``, ``.pdf``) is the format. Folders are made.
+        dpi: Dots per inch of a PNG and of the coloured parts of an SVG or PDF.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        ValueError: The suffix is none of the three.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"expected a file name that ends in {', '.join(FORMATS)}, got {path.name!r} ({path})")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, format=path.suffix.lower().removeprefix("."))
+    return path

@@ -1,0 +1,295 @@
+"""A run's folder, ``runs/<study>/<target>/seed<k>``, read back as labelled arrays and data frames.
+
+Nothing is read before it is asked for, and arrays stay on the disk behind a memory map: opening a run with
+100 GB of maps costs nothing.
+"""
+
+import difflib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from ecg_lightning.ecg import FIDUCIAL_SAMPLE, LEADS, SAMPLING_RATE
+from ecg_lightning.manifest import MANIFEST_NAME
+from ecg_lightning.run_folder import SIGNS_OF_A_RUN, describe_runs_below, is_run_folder
+from ecg_lightning.store import ROWS_NAME, RowStore, StoreError
+
+_ROW_LABELS = ("ecg_id", "patient_id", "label")
+_NO_STORES_BELOW = frozenset({"checkpoints", "figures", "tables", "wandb"})
+
+
+class StoreNotFoundError(KeyError):
+    """A store that the run does not have; the message names those it has."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would show the message in quotes
+
+
+def open_run(path: str | Path) -> "Run":
+    """Open the folder of a run, finished or not.
+
+    Args:
+        path: ``runs/<study>/<target>/seed<k>``.
+
+    Returns:
+        The run; nothing is read yet.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: The folder is not that of a run; the message says what lies there and which runs are near.
+    """
+    folder = Path(path).resolve()
+    if not folder.is_dir():
+        near = next(parent for parent in folder.parents if parent.is_dir())
+        raise FileNotFoundError(f"there is no folder {folder}; {describe_runs_below(near)}")
+    if not is_run_folder(folder):
+        content = sorted(entry.name for entry in folder.iterdir())[:8]
+        raise ValueError(
+            f"{folder} is not the folder of a run: expected a name like seed0 and one of "
+            f"{', '.join(SIGNS_OF_A_RUN)} in it; there lie {', '.join(content) or 'no files'}. "
+            f"{describe_runs_below(folder)}"
+        )
+    return Run(folder)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder.
+
+    Attributes:
+        path: The folder, absolute.
+    """
+
+    path: Path
+
+    @property
+    def seed(self) -> int:
+        """Training repetition, from the folder's name."""
+        return int(self.path.name.removeprefix("seed"))
+
+    @property
+    def target(self) -> str:
+        """Diagnosis that the network is trained for, from the folder's name."""
+        return self.path.parent.name
+
+    @property
+    def study(self) -> str:
+        """Study that the run belongs to, from the folder's name."""
+        return self.path.parents[1].name
+
+    @cached_property
+    def examples(self) -> pd.DataFrame:
+        """The test ECGs in row order: row, ecg_id, patient_id, label, age, sex, source."""
+        path = self._file("examples.parquet", "it is written when testing begins")
+        frame = pd.read_parquet(path)
+        absent = {"row", *_ROW_LABELS} - set(frame.columns)
+        if absent:
+            raise ValueError(f"{path} lacks the columns {sorted(absent)}; it has {list(frame.columns)}")
+        if not np.array_equal(frame["row"], np.arange(len(frame))):
+            raise ValueError(f"{path}: the column row must count from 0 to {len(frame) - 1}, in order")
+        return frame
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Content of ``metrics.json``; a ``null`` there is NaN here."""
+        path = self._file("metrics.json", "it is written when testing ends")
+        metrics: dict[str, Any] = _with_nan(json.loads(path.read_text(encoding="utf-8")))
+        return metrics
+
+    @property
+    def splits(self) -> pd.DataFrame:
+        """For every ECG of the source, the split it is in; one table per study."""
+        path = self.path.parents[1] / "splits.parquet"
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no {path}; fitting writes it for the study {self.study!r}")
+        return pd.read_parquet(path)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint with the lowest validation loss."""
+        return self._file("checkpoints/best.ckpt", "fitting writes it")
+
+    def config(self, stage: Literal["fit", "test"] = "test") -> dict[str, Any]:
+        """The resolved configuration of a stage.
+
+        Args:
+            stage: ``"fit"`` or ``"test"``.
+
+        Raises:
+            FileNotFoundError: The stage has not been run.
+        """
+        from omegaconf import OmegaConf  # reads 5e-4 as a number; PyYAML takes it for a string
+
+        if stage not in ("fit", "test"):
+            raise ValueError(f"stage is {stage!r}, expected 'fit' or 'test'")
+        path = self._file(f"{stage}.yaml", f"the command {stage} writes it")
+        config = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        if not isinstance(config, dict):
+            raise ValueError(f"{path} holds a {type(config).__name__}, expected a mapping")
+        return {str(key): value for key, value in config.items()}
+
+    @property
+    def stores(self) -> list[str]:
+        """Names of all stores below the run, such as ``maps/saliency``."""
+        names = []
+        for folder, below, files in os.walk(self.path):
+            if MANIFEST_NAME in files and ROWS_NAME in files:
+                names.append(Path(folder).relative_to(self.path).as_posix())
+                below.clear()
+            # hidden folders are half-made stores, .replaced- ones were moved aside
+            below[:] = [n for n in below if n[0] != "." and ".replaced-" not in n and n not in _NO_STORES_BELOW]
+        return sorted(names)
+
+    @property
+    def logits(self) -> xr.DataArray:
+        """(row,) positive logit of every test ECG."""
+        return self.store("logits")
+
+    @property
+    def maps(self) -> Mapping[str, xr.DataArray]:
+        """Method -> (row, lead, sample), behind a memory map."""
+        return _Maps(self)
+
+    def row_store(self, name: str) -> RowStore:
+        """Open a store for reading, with its manifest and masks.
+
+        Args:
+            name: Path below the run, such as ``similarity/pearson``.
+
+        Raises:
+            StoreNotFoundError: The run has no such store.
+            StoreCorruptError: The store is broken.
+        """
+        names = self.stores
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            raise StoreNotFoundError(
+                f"{self.path} has no store {name!r}"
+                + (f"; did you mean {close[0]!r}? " if close else "; ")
+                + f"It has: {', '.join(names) or 'none yet'}"
+            )
+        return RowStore.open(self.path / name)
+
+    def store(self, name: str) -> xr.DataArray:
+        """A store as a labelled array, behind a memory map.
+
+        Rows carry ``ecg_id``, ``patient_id`` and ``label`` (where ``examples.parquet`` is there) and ``done``;
+        the ECG of a name is ``array.sel(ecg_id=name)``. Samples carry ``time``, ms after the fiducial. A row
+        that is not ``done`` is NaN, or half written if a run was killed there: leave it out.
+
+        Args:
+            name: Path below the run, such as ``similarity/pearson``.
+
+        Raises:
+            StoreNotFoundError: The run has no such store.
+            ValueError: The store is broken, or has another number of rows than ``examples.parquet``.
+        """
+        store = self.row_store(name)
+        coords: dict[str, Any] = {dim: list(values) for dim, values in store.spec.coords.items()}
+        coords |= _anatomy(store, coords) | self._row_coords(store)
+        array = xr.DataArray(
+            store.array,
+            dims=store.spec.dims,
+            coords=coords,
+            name=name,
+            attrs={"units": store.spec.unit, "settings": dict(store.spec.settings)},
+        )
+        return array.set_xindex("ecg_id") if "ecg_id" in array.coords else array
+
+    def __repr__(self) -> str:
+        lines = [f"Run of {self.target}, seed {self.seed}, study {self.study}: {self.path}"]
+        there = [name for name in ("fit.yaml", "test.yaml", "metrics.json") if (self.path / name).is_file()]
+        there += ["checkpoints/best.ckpt"] if (self.path / "checkpoints" / "best.ckpt").is_file() else []
+        lines.append(f"  files: {', '.join(there) or 'none'}")
+        lines.append(f"  examples: {self._describe_examples()}")
+        names = self.stores
+        lines.append("  stores:" if names else "  stores: none yet")
+        return "\n".join(lines + [f"    {name}: {self._describe_store(name)}" for name in names])
+
+    def _row_coords(self, store: RowStore) -> dict[str, Any]:
+        coords: dict[str, Any] = {"row": np.arange(len(store)), "done": ("row", store.done)}
+        if not (self.path / "examples.parquet").is_file():
+            return coords
+        if len(self.examples) != len(store):
+            raise ValueError(
+                f"{store.path} has {len(store)} rows, {self.path / 'examples.parquet'} has {len(self.examples)}; "
+                "they are of different tests: repeat the test, or give it another --study"
+            )
+        return coords | {name: ("row", self.examples[name].to_numpy()) for name in _ROW_LABELS}
+
+    def _describe_examples(self) -> str:
+        try:
+            frame = self.examples
+        except (OSError, ValueError) as error:
+            return f"not readable ({error})" if (self.path / "examples.parquet").is_file() else "none yet"
+        positives = int((frame["label"] == 1).sum())
+        return f"{len(frame)} ECGs of {frame['patient_id'].nunique()} patients, {positives} positive"
+
+    def _describe_store(self, name: str) -> str:
+        try:
+            store = self.row_store(name)
+            done = int(store.done.sum())
+        except (OSError, StoreError) as error:
+            return f"not readable ({error})"
+        sizes = ", ".join(f"{dim} {size}" for dim, size in zip(store.spec.dims, store.spec.shape, strict=True))
+        return f"{sizes}; " + ("complete" if done == len(store) else f"{done} of {len(store)} rows done")
+
+    def _file(self, name: str, origin: str) -> Path:
+        path = self.path / name
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no {path}; {origin}")
+        return path
+
+
+@dataclass(frozen=True)
+class _Maps(Mapping[str, xr.DataArray]):
+    """The stores below ``maps/``, opened when asked for."""
+
+    run: Run
+
+    def __getitem__(self, method: str) -> xr.DataArray:
+        try:
+            return self.run.store(f"maps/{method}")
+        except StoreNotFoundError:
+            raise StoreNotFoundError(
+                f"{self.run.path} has no maps of {method!r}; it has those of: {', '.join(self) or 'no method'} "
+                "(controls are regenerated, never stored)"
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.removeprefix("maps/") for name in self.run.stores if name.startswith("maps/"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"maps of {', '.join(self) or 'no method'} in {self.run.path}"
+
+
+def _anatomy(store: RowStore, coords: Mapping[str, Any]) -> dict[str, Any]:
+    """Names of the leads and times of the samples, where a store has these dimensions."""
+    sizes = dict(zip(store.spec.dims, store.spec.shape, strict=True))
+    labels: dict[str, Any] = {}
+    if sizes.get("lead") == len(LEADS) and "lead" not in coords:
+        labels["lead"] = list(LEADS)
+    if "sample" in sizes:
+        samples = np.asarray(coords.get("sample", np.arange(sizes["sample"])), dtype=np.float64)
+        attributes = {"units": "ms", "long_name": "time after the QRS fiducial"}
+        labels["time"] = ("sample", (samples - FIDUCIAL_SAMPLE) * 1000 / SAMPLING_RATE, attributes)
+    return labels
+
+
+def _with_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_nan(item) for item in value]
+    return float("nan") if value is None else value

@@ -1,0 +1,52 @@
+"""Telling the folder of a run from other folders, and finding runs near a wrong one."""
+
+import re
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+SIGNS_OF_A_RUN: Final = (
+    "fit.yaml", "test.yaml", "examples.parquet", "metrics.json", "checkpoints", "logits", "maps",
+)  # fmt: skip
+"""Of these a run's folder has one at least."""
+
+_NAME = re.compile(r"seed\d+")
+_LEVELS = 4  # runs / study / target / seed
+_SUGGESTIONS = 5
+_VISITED_AT_MOST = 2000  # folders; the search may begin at the root of a disk
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Whether a folder is named ``seed<k>`` and holds what a run leaves."""
+    return bool(_NAME.fullmatch(folder.name)) and any((folder / name).exists() for name in SIGNS_OF_A_RUN)
+
+
+def describe_runs_below(folder: Path) -> str:
+    """Name the nearest runs below a folder, as a sentence for an error."""
+    found = _nearest(folder)
+    if not found:
+        return f"no run was found below {folder}"
+    names = ", ".join(str(run) for run in found[:_SUGGESTIONS])
+    return f"runs below {folder}: {names}" + (", ..." if len(found) > _SUGGESTIONS else "")
+
+
+def _nearest(folder: Path) -> list[Path]:
+    """Breadth first, so that the nearest come first; hidden and unreadable folders are left out."""
+    found: list[Path] = []
+    queue, visited = deque([(folder, 0)]), 0
+    while queue and visited < _VISITED_AT_MOST and len(found) <= _SUGGESTIONS:
+        parent, level = queue.popleft()
+        visited += 1
+        for child in _subfolders(parent):
+            if is_run_folder(child):
+                found.append(child)
+            elif level + 1 < _LEVELS:
+                queue.append((child, level + 1))
+    return found
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return sorted(child for child in folder.iterdir() if child.is_dir() and child.name[0] != ".")
+    except OSError:  # a suggestion is not worth an error
+        return []

@@ -1,0 +1,109 @@
+"""From whatever leads a file has, in whatever order and spelling, to I, II, V1-V6."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_lightning.ecg import LEADS
+from ecg_lightning.signal.errors import MissingLeadError
+
+LIMB_LEADS: Final[Mapping[str, tuple[float, float]]] = {
+    "I": (1.0, 0.0),
+    "II": (0.0, 1.0),
+    "III": (-1.0, 1.0),
+    "aVR": (-0.5, -0.5),
+    "aVL": (1.0, -0.5),
+    "aVF": (-0.5, 1.0),
+}
+"""Every limb lead as a combination of I and II: Einthoven's III = II - I, Goldberger's augmented leads."""
+
+_CANONICAL: Final = {name.upper(): name for name in (*LIMB_LEADS, *LEADS)}
+# DI, DII, DIII: Latin languages. C1-C6: the chest electrodes' names of IEC 60601-2-25.
+_SYNONYMS: Final = {"DI": "I", "DII": "II", "DIII": "III"} | {f"C{k}": f"V{k}" for k in range(1, 7)}
+_COMMENT: Final = re.compile(r"[(,;].*$")
+# A hyphen next to the word separates (LEAD-I); one behind a blank is a sign (LEAD -aVR).
+_PREFIX: Final = re.compile(r"^(MDC_ECG_LEAD|MDC_ECG|ECG|EKG|LEAD)(-|[\s_:.]*)")
+
+
+def canonical_lead(name: str) -> tuple[str, float] | None:
+    """Recognise a lead's name.
+
+    Case, blanks, ``Lead I``, ``MDC_ECG_LEAD_AVR``, ``ECG V1``, ``Lead I (Einthoven)``, ``aVR, augmented voltage``,
+    ``DII``, ``C3`` and a leading minus (``-aVR`` of the Cabrera order) are understood. Modified leads
+    (``MLII``, ``V3R``, ``V7``) are other leads and are not recognised.
+
+    Args:
+        name: The name as the file spells it.
+
+    Returns:
+        The lead's name (``I`` ... ``aVF``, ``V1`` ... ``V6``) and the sign (+1 or -1) that turns the file's
+        signal into that lead; None for a name that is not one of the twelve leads.
+    """
+    text = _COMMENT.sub("", name).strip().upper()
+    while (shorter := _PREFIX.sub("", text)) != text:
+        text = shorter
+    text = re.sub(r"[\s_.]", "", text)
+    sign = -1.0 if text.startswith(("-", "\N{MINUS SIGN}")) else 1.0
+    text = text.lstrip("+-\N{MINUS SIGN}")
+    lead = _CANONICAL.get(_SYNONYMS.get(text, text))
+    return None if lead is None else (lead, sign)
+
+
+def to_standard_leads(
+    signal: NDArray[np.floating],  # (lead, sample) mV
+    leads: Sequence[str],
+) -> NDArray[np.float64]:  # (8, sample) mV
+    """Order the leads as ``ecg.LEADS``; derive I and II from the other limb leads where they are not there.
+
+    A missing I or II is the least-squares solution of the Einthoven and Goldberger equations of all limb
+    leads that are there; any two different ones determine it.
+
+    Args:
+        signal: (lead, sample) mV.
+        leads: The name of each row of ``signal``, see :func:`canonical_lead`.
+
+    Returns:
+        (8, sample) mV, a new float64 array.
+
+    Raises:
+        MissingLeadError: A lead is missing and can't be derived, is there twice, or names and rows differ in
+            number.
+    """
+    rows = _rows_by_lead(np.atleast_2d(signal), leads)
+    missing = [lead for lead in LEADS if lead not in rows]
+    limb = [lead for lead in LIMB_LEADS if lead in rows]
+    lost = [lead for lead in missing if lead not in LIMB_LEADS or len(limb) < 2]
+    if lost:
+        raise MissingLeadError(
+            f"lead {', '.join(lost)} missing: I, II (or two other limb leads) and V1-V6 are needed, the recording "
+            f"has {', '.join(leads) or 'no lead'}; correct the lead names in the source, or leave the recording out"
+        )
+    if missing:
+        system = np.array([LIMB_LEADS[lead] for lead in limb])  # (limb lead, 2)
+        derived = np.linalg.pinv(system) @ np.stack([rows[lead] for lead in limb])  # (2, sample)
+        rows |= {lead: derived[k] for k, lead in enumerate(("I", "II")) if lead in missing}
+    return np.stack([rows[lead] for lead in LEADS]).astype(np.float64, copy=False)
+
+
+def _rows_by_lead(signal: NDArray[np.floating], leads: Sequence[str]) -> dict[str, NDArray[np.floating]]:
+    """Name of a lead -> its row of the signal; rows that are not one of the twelve leads are left out."""
+    if len(leads) != len(signal):
+        raise MissingLeadError(
+            f"{len(leads)} lead names for a signal of shape {signal.shape}: one name per row of (lead, sample) is "
+            "needed; transpose the signal or correct the names in the source"
+        )
+    rows: dict[str, NDArray[np.floating]] = {}
+    for name, row in zip(leads, signal, strict=True):
+        found = canonical_lead(name)
+        if found is None:
+            continue
+        lead, sign = found
+        if lead in rows:
+            raise MissingLeadError(
+                f"lead {lead} is there twice (names: {', '.join(leads)}); keep one of them in the source"
+            )
+        rows[lead] = sign * row
+    return rows

@@ -1,0 +1,185 @@
+"""Weights & Biases without surprises: it never asks for a key, and a run without network is a run offline."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.fabric.utilities import rank_zero_info
+from lightning.pytorch.loggers import WandbLogger
+
+if TYPE_CHECKING:
+    from wandb.sdk.wandb_run import Run
+
+MODE_VARIABLE: Final = "WANDB_MODE"
+
+
+def run_group(study: str, target: str, seed: int) -> str:
+    """Name the W&B group of one trained model: its fit and its test run are two runs of this group.
+
+    Args:
+        study: Name of the study.
+        target: The diagnosis.
+        seed: The training repetition.
+
+    Returns:
+        The same path that the runs have on disk under ``runs/``.
+    """
+    return f"{study}/{target}/seed{seed}"
+
+
+class RunLogger(WandbLogger):
+    """Lightning's ``WandbLogger`` that decides by itself whether it can be online.
+
+    The constructor only configures; the run begins when Lightning first asks for ``experiment``, on rank zero. It is
+    online where W&B finds a key (``WANDB_API_KEY``, netrc, W&B's settings files, an identity token) and offline where
+    it finds none or can't reach its server; then one line says why, and how to upload the run later. ``WANDB_MODE``
+    (``online``, ``offline``, ``disabled``) and every other variable of W&B are respected. W&B's own messages are
+    off unless ``WANDB_SILENT=false``, and all its files, its cache included, lie below ``save_dir`` unless
+    ``WANDB_CACHE_DIR`` or ``WANDB_DATA_DIR`` say otherwise.
+
+    Checkpoints are not uploaded; ``publish`` refers to them.
+
+    Args:
+        project: W&B project.
+        save_dir: Folder of the run; made where it is missing. W&B writes to its subfolder ``wandb``.
+        group: Joins the runs of one model; see ``run_group``.
+        job_type: The stage: ``fit``, ``test`` ...
+        name: Name of the run on the dashboard, by default the group and the stage.
+        tags: Words to find the run by.
+        notes: A longer description.
+        entity: Team or user, by default that of the key.
+        version: Identifier of a run to continue, by default a new one. Offline runs can't be continued: use the group.
+        offline: True keeps the run offline, False insists on being online, None decides.
+
+    Raises:
+        ValueError: When the run begins: ``offline=False`` or ``WANDB_MODE=online``, and there is no usable key.
+        wandb.errors.CommError: When the run begins: the same, and the server can't be reached.
+    """
+
+    def __init__(
+        self,
+        project: str = "ecg_lightning",
+        save_dir: str | Path = "runs",
+        group: str | None = None,
+        job_type: str | None = None,
+        name: str | None = None,
+        tags: Sequence[str] | None = None,
+        notes: str | None = None,
+        entity: str | None = None,
+        version: str | None = None,
+        offline: bool | None = None,
+    ) -> None:
+        super().__init__(
+            project=project,
+            save_dir=str(save_dir),
+            name=name or " ".join(part for part in (group, job_type) if part) or None,
+            version=version,
+            group=group,
+            job_type=job_type,
+            tags=None if tags is None else list(tags),
+            notes=notes,
+            entity=entity,
+        )
+        self._folder = Path(save_dir)
+        self._asked_offline = offline
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "Run":
+        """The W&B run, begun at the first call; on other ranks than zero a dummy that does nothing."""
+        if self._experiment is None:
+            self._begin()
+        return self._experiment
+
+    def finish(self) -> None:
+        """End the run, so that its files are whole and the next logger of this process gets a run of its own."""
+        if self._experiment is not None:
+            self._experiment.finish()
+            self._experiment = None
+
+    def _begin(self) -> None:
+        """Begin the run in the mode that is possible, and say in one line where it is."""
+        self._set_environment()
+        import wandb  # slow, and reads the environment
+
+        insists = self._asked_offline is False or (
+            self._asked_offline is None and os.environ.get(MODE_VARIABLE) in ("online", "shared")
+        )
+        mode, reason = self._mode(insists=insists)
+        try:
+            run = self._start(mode)
+        except wandb.errors.CommError as error:
+            if insists or mode == "offline":
+                raise
+            reason = f"the server can't be reached ({_first_line(error)})"
+            run = self._start("offline")
+        _announce(run, reason)
+
+    def _start(self, mode: str | None) -> Any:
+        """Let Lightning begin the run; it attaches to the run of a parent process where there is one."""
+        if mode is not None:
+            self._wandb_init["mode"] = mode
+        return super().experiment
+
+    def _set_environment(self) -> None:
+        """Make the folder, and keep W&B quiet and inside it, where the user has not said otherwise."""
+        folder = self._folder.resolve() / "wandb"
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("WANDB_SILENT", "true")
+        os.environ.setdefault("WANDB_CACHE_DIR", str(folder / "cache"))
+        os.environ.setdefault("WANDB_DATA_DIR", str(folder / "data"))
+
+    def _mode(self, *, insists: bool) -> tuple[str | None, str]:
+        """Decide W&B's mode (None: W&B's own settings do) and why it is offline."""
+        if self._asked_offline:
+            return "offline", "offline=True"
+        settings_mode = _settings_mode()
+        if self._asked_offline is None and settings_mode not in ("online", "shared"):
+            return None, f"W&B's settings say {settings_mode}"
+        problem = _key_problem()
+        if problem is None:
+            return "online" if self._asked_offline is False else None, ""
+        if insists:
+            raise ValueError(
+                f"expected to log to W&B online, as offline=False or {MODE_VARIABLE}=online asks, but {problem}: "
+                f"run 'wandb login', set WANDB_API_KEY, or leave both unset to log offline"
+            )
+        return "offline", problem
+
+
+def _settings_mode() -> str:
+    """W&B's mode by its environment variables and settings files."""
+    from wandb.sdk import wandb_setup
+
+    return str(wandb_setup.singleton().settings.mode)
+
+
+def _key_problem() -> str | None:
+    """Say why W&B has no credentials, None where it has; asks neither the user nor the network."""
+    import wandb
+    from wandb.sdk import wandb_setup
+    from wandb.sdk.lib import wbauth
+
+    host = wandb_setup.singleton().settings.base_url
+    try:
+        found = wbauth.authenticate_session(host=host, source="RunLogger", prompt=False, update_session=False)
+    except wandb.errors.AuthenticationError as error:
+        return _first_line(error)
+    return "there is no API key" if found is None else None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
+
+
+def _announce(run: Any, reason: str) -> None:
+    """Say once where the run is; W&B's own messages are off."""
+    if run.disabled:
+        return
+    if run.offline:
+        folder = Path(run.dir).parent
+        rank_zero_info(f"W&B: offline, because {reason}; upload this run with: wandb sync {folder}")
+    else:
+        rank_zero_info(f"W&B: {run.url}")

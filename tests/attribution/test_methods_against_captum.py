@@ -1,0 +1,172 @@
+"""In float64, every method equals a direct Captum call on the same network, under the same draws."""
+
+from collections.abc import Callable
+
+import captum.attr as captum
+import numpy as np
+import pytest
+import torch
+from networks import trained_like_resnet, waves
+from torch import Tensor
+
+from ecg_lightning.attribution import AttributionMethod, AttributionTask, RandomKey, prepare_task
+from ecg_lightning.attribution.contribution import sample_groups
+from ecg_lightning.attribution.methods import (
+    METHODS,
+    DeepLift,
+    DeepLiftShap,
+    GradCam,
+    GradientShap,
+    GradientXInput,
+    GuidedBackprop,
+    GuidedGradCam,
+    IgSmoothGrad,
+    IntegratedGradients,
+    Saliency,
+    ShapleySampling,
+    SmoothGrad,
+)
+
+N_ECGS = 3
+KEYS = [RandomKey(ecg_id=str(index)) for index in range(N_ECGS)]
+TOLERANCE = 1e-9
+
+
+@pytest.fixture(scope="module")
+def task() -> AttributionTask:
+    return prepare_task(trained_like_resnet(), waves(20, seed=9))
+
+
+@pytest.fixture(scope="module")
+def ecg() -> Tensor:
+    return waves(N_ECGS, seed=5)
+
+
+def relative_error(ours: Tensor, reference: Tensor) -> float:
+    assert ours.shape == reference.shape
+    assert reference.abs().max() > 0
+    return float((ours - reference).abs().max() / reference.abs().max())
+
+
+def upsampled(task: AttributionTask, ecg: Tensor) -> Tensor:
+    cam = captum.LayerGradCam(task.network, task.network.network.blocks[3])
+    coarse = cam.attribute(ecg)
+    return captum.LayerAttribution.interpolate(coarse, (600,), "linear").expand(-1, 8, -1)
+
+
+DETERMINISTIC: dict[str, tuple[AttributionMethod, Callable[[AttributionTask, Tensor], Tensor]]] = {
+    "saliency": (Saliency(), lambda task, x: captum.Saliency(task.network).attribute(x)),
+    "saliency_signed": (
+        Saliency(absolute=False),
+        lambda task, x: captum.Saliency(task.network).attribute(x, abs=False),
+    ),
+    "gradient_x_input": (GradientXInput(), lambda task, x: captum.InputXGradient(task.network).attribute(x)),
+    "guided_backprop": (GuidedBackprop(), lambda task, x: captum.GuidedBackprop(task.network).attribute(x)),
+    "gradcam": (GradCam(), upsampled),
+    "guided_gradcam": (
+        GuidedGradCam(),
+        lambda task, x: captum.GuidedGradCam(task.network, task.network.network.blocks[3]).attribute(
+            x, interpolate_mode="linear"
+        ),
+    ),
+    "deeplift": (DeepLift(), lambda task, x: captum.DeepLift(task.network).attribute(x)),
+    "integrated_gradients": (
+        IntegratedGradients(n_steps=24),
+        lambda task, x: captum.IntegratedGradients(task.network).attribute(x, n_steps=24),
+    ),
+    "deeplift_shap": (
+        DeepLiftShap(),
+        lambda task, x: captum.DeepLiftShap(task.network).attribute(x, baselines=task.backgrounds),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DETERMINISTIC)
+def test_deterministic_method_equals_captum(task: AttributionTask, ecg: Tensor, name: str) -> None:
+    method, direct = DETERMINISTIC[name]
+    reference = direct(task, ecg.clone().requires_grad_()).detach()
+    assert relative_error(method(task, ecg, KEYS), reference) <= TOLERANCE
+
+
+def test_every_method_is_checked() -> None:
+    stochastic = {"smoothgrad", "ig_smoothgrad", "gradient_shap", "shapley_sampling"}
+    assert {method.name for method, _ in DETERMINISTIC.values()} | stochastic == set(METHODS)
+
+
+def direct_noise(monkeypatch: pytest.MonkeyPatch, key: RandomKey, n_samples: int, sigma: float) -> None:
+    """Captum's own noise becomes the key's draws (it rounds the standard deviation to float32 before)."""
+
+    def normal(mean: float, std: Tensor) -> Tensor:
+        assert mean == 0
+        assert std.shape[0] == n_samples
+        assert std.flatten()[0] == pytest.approx(sigma)
+        return key.for_purpose("noise").normal(*std.shape).double() * sigma
+
+    monkeypatch.setattr(torch, "normal", normal)
+
+
+def sigma(ecg: Tensor) -> float:
+    return 0.1 * float(ecg.max() - ecg.min())
+
+
+def each_ecg(direct: Callable[[Tensor, RandomKey], Tensor], ecg: Tensor) -> Tensor:
+    return torch.cat([direct(ecg[i : i + 1], KEYS[i]) for i in range(N_ECGS)]).detach()
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_smoothgrad_equals_noise_tunnel(
+    task: AttributionTask, ecg: Tensor, monkeypatch: pytest.MonkeyPatch, absolute: bool
+) -> None:
+    def direct(x: Tensor, key: RandomKey) -> Tensor:
+        direct_noise(monkeypatch, key, 40, sigma(x))
+        tunnel = captum.NoiseTunnel(captum.Saliency(task.network))
+        return tunnel.attribute(x.clone(), nt_type="smoothgrad", nt_samples=40, stdevs=sigma(x), abs=absolute)
+
+    reference = each_ecg(direct, ecg)
+    monkeypatch.undo()
+    assert relative_error(SmoothGrad(n_samples=40, absolute=absolute)(task, ecg, KEYS), reference) <= TOLERANCE
+
+
+def test_ig_smoothgrad_equals_noise_tunnel(task: AttributionTask, ecg: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def direct(x: Tensor, key: RandomKey) -> Tensor:
+        direct_noise(monkeypatch, key, 7, sigma(x))
+        tunnel = captum.NoiseTunnel(captum.IntegratedGradients(task.network))
+        return tunnel.attribute(x.clone(), nt_type="smoothgrad", nt_samples=7, stdevs=sigma(x), n_steps=5)
+
+    reference = each_ecg(direct, ecg)
+    monkeypatch.undo()
+    assert relative_error(IgSmoothGrad(n_samples=7, n_steps=5)(task, ecg, KEYS), reference) <= TOLERANCE
+
+
+def test_gradient_shap_equals_captum(task: AttributionTask, ecg: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    n_samples = 50
+
+    def direct(x: Tensor, key: RandomKey) -> Tensor:
+        direct_noise(monkeypatch, key, n_samples, sigma(x))
+        alpha = key.for_purpose("alpha").uniform(n_samples).numpy()
+        chosen = key.for_purpose("background").integers(len(task.backgrounds), n_samples).numpy()
+        monkeypatch.setattr(np.random, "uniform", lambda low, high, size: alpha)
+        monkeypatch.setattr(np.random, "choice", lambda n, size: chosen)
+        method = captum.GradientShap(task.network)
+        return method.attribute(x.clone(), baselines=task.backgrounds, n_samples=n_samples, stdevs=sigma(x))
+
+    reference = each_ecg(direct, ecg)
+    monkeypatch.undo()
+    # Captum casts its random coefficients to float32
+    assert relative_error(GradientShap(n_samples=n_samples)(task, ecg, KEYS), reference) <= 1e-6
+
+
+def test_shapley_sampling_equals_captum_spread_over_groups(
+    task: AttributionTask, ecg: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def direct(x: Tensor, key: RandomKey) -> Tensor:
+        monkeypatch.undo()
+        orders = iter(key.for_purpose("permutation").permutations(24, 3))
+        monkeypatch.setattr(torch, "randperm", lambda n: torch.tensor(next(orders)))
+        method = captum.ShapleyValueSampling(task.network)
+        return method.attribute(x, feature_mask=sample_groups(8, 600, 200), n_samples=3).double() / 200
+
+    reference = each_ecg(direct, ecg)
+    monkeypatch.undo()
+    ours = ShapleySampling(n_permutations=3, group_samples=200)(task, ecg, KEYS)
+    assert relative_error(ours, reference) <= TOLERANCE
