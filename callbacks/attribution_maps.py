@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
@@ -20,6 +21,7 @@ from callbacks.ranks import (
     open_store,
     run_folder,
 )
+from ecg_lightning.atomic import write_parquet_atomic
 from ecg_lightning.attribution import AttributionMethod, MethodName, RandomKey, build_methods, prepare_task
 from ecg_lightning.attribution.cost import MethodCost, estimate, measure_passes
 from ecg_lightning.digest import JSON
@@ -107,7 +109,7 @@ class AttributionMaps(Callback):
         """Unite the ranks' rows; count maps that are constant or not finite."""
         for store in self.stores.values():
             close_store(trainer, store)
-        on_rank_zero(trainer, lambda: self._count_unusable(pl_module))
+        on_rank_zero(trainer, lambda: self._count_unusable(trainer, pl_module))
 
     def _open_stores(
         self, trainer: Trainer, module: EcgClassifier, background_ids: Sequence[str]
@@ -166,20 +168,21 @@ class AttributionMaps(Callback):
             gigabytes = sum(store.spec.row_bytes * len(store) for store in self.stores.values()) / 1e9
             Console().print(_cost_table(costs, trainer.world_size, gigabytes))
 
-    def _count_unusable(self, module: LightningModule) -> None:
-        for name, store in self.stores.items():
-            counts = count_unusable(store.array, store.done)
-            module.log_dict(
-                {
-                    f"maps/{name}/constant": float(counts.constant),
-                    f"maps/{name}/not_finite": float(counts.not_finite),
-                    f"maps/{name}/done": float(counts.done),
-                },
-                rank_zero_only=True,
-            )
-            if counts.constant or counts.not_finite:
+    def _count_unusable(self, trainer: Trainer, module: LightningModule) -> None:
+        counts = {name: count_unusable(store.array, store.done) for name, store in self.stores.items()}
+        table = pd.DataFrame(
+            [
+                {"method": method.name, "unit": method.unit, "signed": method.signed, **counts[method.name]._asdict()}
+                for method in self.methods
+            ]
+        )
+        write_parquet_atomic(run_folder(trainer).path / "tables" / "maps.parquet", table)
+        totals = table[["done", "constant", "not_finite"]].sum()
+        module.log_dict({f"maps/{name}": float(total) for name, total in totals.items()}, rank_zero_only=True)
+        for name, count in counts.items():
+            if count.constant or count.not_finite:
                 rank_zero_warn(
-                    f"{name}: of {counts.done} maps {counts.constant} are constant and {counts.not_finite} are not "
+                    f"{name}: of {count.done} maps {count.constant} are constant and {count.not_finite} are not "
                     "finite; they have no correlation and are left out of every average"
                 )
 

@@ -26,6 +26,7 @@ from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.ecg import Target
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.run_layout import OnMismatch, RunFolder
+from ecg_lightning.wandb_logger import RunLogger, run_group
 
 _RUN_ARGUMENTS: Final = ("runs", "study", "target", "seed_everything")
 _PREPARE: Final = "prepare"
@@ -125,7 +126,7 @@ class EcgCLI(LightningCLI):
         config = self.config[str(self.subcommand)]
         for logger in _subclass_configs(config.trainer.logger):
             _fill(logger, "save_dir", config.trainer.default_root_dir)
-            _fill(logger, "group", f"{config.study}/{config.target}/seed{config.seed_everything}")
+            _fill(logger, "group", run_group(config.study, config.target, config.seed_everything))
             _fill(logger, "job_type", self.subcommand)
         for callback in _subclass_configs(config.trainer.callbacks):
             if "on_mismatch" in callback.init_args:
@@ -143,8 +144,13 @@ class EcgCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         if subcommand == _PREPARE:
             self.datamodule.prepare_cache(overwrite=self.config[_PREPARE].overwrite)
-        else:
+            return
+        try:
             super()._run_subcommand(subcommand)
+        finally:
+            for logger in self.trainer.loggers:
+                if isinstance(logger, RunLogger):
+                    logger.finish()  # a next stage of the same process is a run of its own
 
     def fit(self, **kwargs: Any) -> None:
         """Train; resume a killed run of the same settings, leave a finished one alone."""
@@ -208,7 +214,8 @@ def _subclass_configs(value: Any) -> Iterator[Namespace]:
 
 
 def _fill(config: Namespace, argument: str, value: object) -> None:
-    if argument in config.init_args and config.init_args[argument] is None:
+    """Set an argument of a class that has it, where it was left at its default."""
+    if argument in config.init_args and config.init_args[argument] in (None, "runs"):
         config.init_args[argument] = value
 
 
@@ -218,6 +225,8 @@ def main(args: ArgsType = None) -> EcgCLI:
     Args:
         args: Arguments, for a call from Python; None: the process's own.
     """
+    # Lightning 2.6 calls jsonargparse by names that the newest jsonargparse deprecates; users can't mend that
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     # values that refer to others (${...}) are resolved after the command line's overrides
     jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     return EcgCLI(

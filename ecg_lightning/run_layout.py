@@ -3,8 +3,9 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import yaml
 
@@ -98,30 +99,46 @@ class RunFolder:
             on_mismatch: ``error``, or ``replace``: move a folder of other settings aside.
 
         Raises:
-            RunMismatchError: Other settings; the message names each with both values.
+            RunMismatchError: Other settings (the message names each with both values), or unknown ones.
+            ValueError: Another ``on_mismatch``.
         """
-        earlier = self.path / "fit.yaml"
-        if not earlier.is_file():
-            return self.last_checkpoint.is_file()
-        before = yaml.safe_load(earlier.read_text())
-        if not isinstance(before, dict):
-            raise RunMismatchError(f"{earlier} is not a configuration; delete it, or choose another --study")
-        differences = list(_differences(before, config))
-        if not differences:
+        if on_mismatch not in get_args(OnMismatch):
+            raise ValueError(f"on_mismatch must be one of {', '.join(get_args(OnMismatch))}; got {on_mismatch!r}")
+        problem = self._mismatch(config)
+        if problem is None:
             return self.last_checkpoint.is_file()
         if on_mismatch == "replace":
             self._move_aside()
             return False
         raise RunMismatchError(
-            f"{self.path} holds a run of other settings:\n  "
-            + "\n  ".join(f"{key}: {old!r} there, {new!r} now" for key, old, new in differences[:20])
-            + "\nGive this run another --study, repeat the earlier settings to resume it, or pass "
+            f"{problem}\nGive this run another --study, repeat the earlier settings to resume it, or pass "
             "--on_mismatch replace to move the old folder aside"
         )
 
+    def _mismatch(self, config: Mapping[str, object]) -> str | None:
+        """What keeps the folder's run from being this one, in words; None where nothing does."""
+        earlier = self.path / "fit.yaml"
+        if not earlier.is_file():
+            if not self.last_checkpoint.is_file():
+                return None
+            return f"{self.last_checkpoint} is of a run whose settings are not known: {earlier} is missing."
+        try:
+            before = yaml.safe_load(earlier.read_text())
+        except yaml.YAMLError as error:
+            return f"{earlier} can't be read: {error}."
+        if not isinstance(before, dict):
+            return f"{earlier} is not a configuration."
+        differences = list(_differences(before, config))
+        if not differences:
+            return None
+        return f"{self.path} holds a run of other settings:" + "".join(
+            f"\n  {key}: {old!r} there, {new!r} now" for key, old, new in differences[:20]
+        )
+
     def _move_aside(self) -> None:
-        aside = self.path.with_name(f"{self.path.name}.replaced-{time.strftime('%Y%m%d-%H%M%S')}")
-        self.path.rename(aside)
+        name = f"{self.path.name}.replaced-{time.strftime('%Y%m%d-%H%M%S')}"
+        names = chain([name], (f"{name}-{number}" for number in count(2)))  # more than one in a second
+        self.path.rename(next(aside for aside in map(self.path.with_name, names) if not aside.exists()))
 
 
 def _differences(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[tuple[str, object, object]]:

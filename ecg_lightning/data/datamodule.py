@@ -2,19 +2,20 @@
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch import LightningDataModule
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.dataset import Batch, BeatDataset, as_is
 from ecg_lightning.data.prepare import prepare
-from ecg_lightning.data.samplers import RankRows, ShuffledRows, equal_batch_size
+from ecg_lightning.data.samplers import RankRows, ShuffledRows, check_samplers_stay, equal_batch_size
 from ecg_lightning.data.sources import Source
 from ecg_lightning.data.splits import (
     Split,
@@ -83,6 +84,8 @@ class EcgDataModule(LightningDataModule):
         super().__init__()
         if target not in TARGETS:
             raise ValueError(f"target must be one of {', '.join(TARGETS)}; got {target!r}")
+        if split not in get_args(SplitRule):
+            raise ValueError(f"split must be one of {', '.join(get_args(SplitRule))}; got {split!r}")
         if min(batch_size, eval_batch_size) < 1 or num_workers < 0 or n_backgrounds < 2:
             raise ValueError(
                 "batch sizes must be positive, num_workers not negative and n_backgrounds at least 2; got "
@@ -102,10 +105,12 @@ class EcgDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.processes = processes
         self._cache: BeatCache | None = None
-        self._split: np.ndarray[tuple[int], np.dtype[np.str_]] | None = None
+        self._split: NDArray[np.str_] | None = None
 
     def prepare_data(self) -> None:
         """Turn the source's recordings into cached beats, if that is not done yet."""
+        if self.trainer:
+            check_samplers_stay(self.trainer)  # before hours of work
         self.prepare_cache()
 
     def prepare_cache(self, *, overwrite: bool = False, progress: bool = True) -> BeatCache:
@@ -126,7 +131,16 @@ class EcgDataModule(LightningDataModule):
         )
 
     def setup(self, stage: str) -> None:
-        """Open the cache, split it, and refuse a split with one class only."""
+        """Open the cache, split it, and refuse a split with one class only.
+
+        Args:
+            stage: ``fit``, ``validate``, ``test`` or ``predict``.
+
+        Raises:
+            ValueError: Another stage, or one class only in a split that the stage needs.
+        """
+        if stage not in _SPLITS_OF_STAGE:
+            raise ValueError(f"stage must be one of {', '.join(_SPLITS_OF_STAGE)}; got {stage!r}")
         if self._cache is None:
             self._cache = self.prepare_cache(progress=False)  # finds the finished cache
             examples = self._cache.examples
@@ -146,19 +160,26 @@ class EcgDataModule(LightningDataModule):
 
     def splits(self) -> pd.DataFrame:
         """Split of every ECG of the source: ``ecg_id``, ``patient_id``, ``split``."""
-        columns = self.cache.examples.loc[:, ["ecg_id", "patient_id"]]
-        return columns.assign(split=self._split).reset_index(drop=True)
+        table = self.cache.examples[["ecg_id", "patient_id"]].reset_index(drop=True)
+        table["split"] = self._split
+        return table
 
     def examples(self, split: Split) -> pd.DataFrame:
-        """The ECGs of a split in row order: row, ecg_id, patient_id, label, age, sex, source, cache_row."""
+        """The ECGs of a split in row order: row, ecg_id, patient_id, label, age, sex, source, cache_row.
+
+        Raises:
+            ValueError: There is no such split.
+        """
+        if split not in get_args(Split):
+            raise ValueError(f"split must be one of {', '.join(get_args(Split))}; got {split!r}")
         chosen = self.cache.examples[self._split == split]
         label = chosen[self.target].astype("Float32").to_numpy(dtype=np.float32, na_value=math.nan)
-        table = chosen[["ecg_id", "patient_id", "age", "sex", "source"]].assign(
+        described = chosen[["ecg_id", "patient_id", "age", "sex", "source"]].assign(
             label=label, cache_row=chosen.index.to_numpy()
         )
         if split == "train":
-            table = table[~np.isnan(label)]
-        table = table.reset_index(drop=True)
+            described = described[~np.isnan(label)]
+        table: pd.DataFrame = described.reset_index(drop=True)
         table.insert(0, "row", np.arange(len(table)))
         return table
 
@@ -206,32 +227,37 @@ class EcgDataModule(LightningDataModule):
         dataset = self.dataset("train")
         rank, ranks = self._rank()
         rows = ShuffledRows(len(dataset), self.batch_size, self.shuffle_seed, rank, ranks)
-        return self._loader(dataset, BatchSampler(rows, self.batch_size // ranks, drop_last=False))
+        return self._loader(dataset, rows, self.batch_size // ranks)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Every row once over all ranks, as many batches on each."""
         dataset = self.dataset("validation")
         rank, ranks = self._rank()
         size = equal_batch_size(len(dataset), self.eval_batch_size, ranks)
-        return self._loader(dataset, BatchSampler(RankRows(len(dataset), rank, ranks), size, drop_last=False))
+        return self._loader(dataset, RankRows(len(dataset), rank, ranks), size)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Every row once over all ranks; nothing is padded."""
         dataset = self.dataset("test")
         rows = RankRows(len(dataset), *self._rank())
-        return self._loader(dataset, BatchSampler(rows, self.eval_batch_size, drop_last=False))
+        return self._loader(dataset, rows, self.eval_batch_size)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """The test set."""
         return self.test_dataloader()
 
     def _rank(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        if not self.trainer:
+            return 0, 1
+        check_samplers_stay(self.trainer)
+        return self.trainer.global_rank, self.trainer.world_size
 
-    def _loader(self, dataset: BeatDataset, batches: BatchSampler) -> DataLoader[Batch]:
+    def _loader(self, dataset: BeatDataset, rows: Sampler[int], batch_size: int) -> DataLoader[Batch]:
+        # `sampler` and not `batch_sampler`: from the latter alone Lightning's `predict` would build batches of all rows
         return DataLoader(
             dataset,
-            batch_sampler=batches,
+            batch_size=batch_size,
+            sampler=rows,
             collate_fn=as_is,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,

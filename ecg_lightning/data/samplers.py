@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import count
 
 import numpy as np
+from lightning.pytorch import Trainer
 from torch.utils.data import Sampler
 
 _BLOCK = 65_536
@@ -97,3 +98,18 @@ def equal_batch_size(n: int, batch_size: int, ranks: int) -> int:
         raise ValueError(f"{n} validation ECGs for {ranks} ranks: use at most {n} devices")
     fewest, uneven = divmod(n, ranks)
     return next(size for size in count(batch_size) if not uneven or fewest % size)
+
+
+def check_samplers_stay(trainer: Trainer) -> None:
+    """Refuse a trainer that would replace the samplers by Lightning's, which repeat ECGs to fill up every rank.
+
+    Raises:
+        ValueError: Several processes and ``use_distributed_sampler=True``, Lightning's default.
+    """
+    # the trainer's own public attributes don't tell
+    if trainer.world_size > 1 and trainer._accelerator_connector.use_distributed_sampler:
+        raise ValueError(
+            f"this trainer has {trainer.world_size} processes and would replace the datamodule's samplers, which "
+            "already give each process its share of the ECGs, by ones that repeat ECGs: pass "
+            "`Trainer(use_distributed_sampler=False)` (`--trainer.use_distributed_sampler false`)"
+        )

@@ -29,7 +29,12 @@ def count_unusable(maps: NDArray[np.floating], done: NDArray[np.bool_]) -> Unusa
     Args:
         maps: (n, lead, sample), for instance the memory map of a store.
         done: (n,) which rows to look at.
+
+    Raises:
+        ValueError: ``done`` does not say yes or no to each map.
     """
+    if done.shape != maps.shape[:1] or done.dtype != np.bool_:
+        raise ValueError(f"done is {done.dtype} {done.shape}, expected bool {maps.shape[:1]}, one for each map")
     constant = not_finite = 0
     rows = np.flatnonzero(done)
     for start in range(0, len(rows), _BLOCK):

@@ -17,7 +17,6 @@ from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.functional.classification import auroc, average_precision, binary_metrics
 from ecg_lightning.functional.threshold import youden_threshold
 
-
 _TARGET_KEY: Final = "ecg_target"
 
 
@@ -121,7 +120,7 @@ class EcgClassifier(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Mean binary cross-entropy of the labelled ECGs."""
         loss = self._loss(self(batch["ecg"]), batch["label"])
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["label"]))
+        self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch["label"]))
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
@@ -227,7 +226,7 @@ class _LogitsAndLabels(Metric):
     def probabilities_and_labels(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """On the CPU in float64: a float32 sigmoid makes large logits equal."""
         logit, label = self.compute()
-        return torch.sigmoid(logit.double()).cpu().numpy(), label.double().cpu().numpy()
+        return torch.sigmoid(logit.cpu().double()).numpy(), label.cpu().double().numpy()
 
 
 def _example_input(network: nn.Module) -> Tensor | None:

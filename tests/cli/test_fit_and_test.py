@@ -1,0 +1,208 @@
+"""``fit`` and ``test`` on the shipped YAML, from recordings to maps, and what they leave on disk."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from torchmetrics.functional.classification import binary_auroc, binary_f1_score
+from workplace import TARGET, Workplace
+
+from ecg_lightning import open_run
+from ecg_lightning.attribution import METHODS
+from ecg_lightning.cli import main
+from ecg_lightning.models import EcgClassifier
+from ecg_lightning.run_layout import RunMismatchError
+from ecg_lightning.store import StoreMismatchError
+
+
+def wandb_runs(run: Path) -> dict[str, tuple[str, set[str]]]:
+    """Offline runs below a run folder as ``wandb leet inspect`` reads them: job type -> group, logged keys."""
+    found = {}
+    for folder in sorted((run / "wandb").glob("offline-run-*")):
+        command = [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json", str(folder)]
+        told = subprocess.run(command, capture_output=True, text=True, check=True)
+        records = [json.loads(line) for line in told.stdout.splitlines()]
+        (begun,) = (record["run"] for record in records if record["type"] == "run")
+        # media keys have their properties behind a dot
+        items = [record["history"]["item"] for record in records if record["type"] == "history"]
+        keys = {key.partition(".")[0] for item in items for key in item}
+        found[begun["job_type"]] = (begun["run_group"], keys)
+    return found
+
+
+def test_fit_leaves_what_the_contract_says(trained: Workplace) -> None:
+    run = trained.run()
+    for name in ("fit.yaml", "fit.done.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
+        assert (run / name).is_file(), name
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert json.loads((run / "fit.done.json").read_text())["epochs"] == 3
+    config = yaml.safe_load((run / "fit.yaml").read_text())
+    assert config["target"] == TARGET
+    assert config["model"]["network"]["init_args"]["widths"] == [8, 16, 32, 64]
+    splits = pd.read_parquet(run.parents[1] / "splits.parquet")
+    assert splits.groupby("split").size().to_dict() == {"train": 72, "validation": 9, "test": 9}
+    module = EcgClassifier.load_from_checkpoint(run / "checkpoints/best.ckpt")
+    assert module.target == TARGET
+    assert 0 < float(module.threshold) < 1
+
+
+def test_test_leaves_twelve_complete_stores(tested: Workplace) -> None:
+    run = open_run(tested.run())
+    assert set(run.maps) == set(METHODS)
+    for name, maps in run.maps.items():
+        values = maps.to_numpy()
+        assert values.shape == (9, 8, 600)
+        assert np.isfinite(values).all(), name
+        if name != "guided_gradcam":  # its CAM is rectified and may be zero everywhere
+            assert (np.ptp(values.reshape(9, -1), axis=1) > 0).all(), name
+        assert np.ptp(values) > 0, name
+    assert run.row_store("logits").complete
+    assert list(run.examples["row"]) == list(range(9))
+    assert len(list((tested.run() / "figures/maps").glob("*_overview.png"))) >= 2
+    counted = pd.read_parquet(tested.run() / "tables/maps.parquet")
+    assert counted["done"].tolist() == [9] * 12
+    assert counted["not_finite"].sum() == 0
+
+
+def test_metrics_are_those_of_torchmetrics_at_the_threshold_of_the_checkpoint(tested: Workplace) -> None:
+    run = open_run(tested.run())
+    threshold = float(EcgClassifier.load_from_checkpoint(run.checkpoint).threshold)
+    probability = torch.sigmoid(torch.from_numpy(run.logits.to_numpy()).double())
+    label = torch.from_numpy(run.examples["label"].to_numpy().astype(int))
+    assert run.metrics["threshold"]["value"] == threshold
+    assert run.metrics["auroc"]["value"] == pytest.approx(float(binary_auroc(probability, label)))
+    assert run.metrics["f1"]["value"] == pytest.approx(float(binary_f1_score(probability, label, threshold)))
+    for name in ("auroc", "auprc", "precision", "recall", "specificity", "accuracy", "f1", "f1_micro"):
+        scored = run.metrics[name]
+        assert scored["low"] <= scored["value"] <= scored["high"], name
+    assert run.metrics["n_patients"] == 9
+
+
+def test_completeness_is_recorded(tested: Workplace) -> None:
+    values = open_run(tested.run()).store("scores/completeness")
+    scale = float(np.abs(values.sel(quantity="expected")).max())
+    for method, limit in {"deeplift": 1e-5, "deeplift_shap": 1e-5, "shapley_sampling": 1e-5}.items():
+        # `method` is an argument of xarray's `sel`, so the dimension goes in as a mapping
+        assert float(np.abs(values.sel({"method": method, "quantity": "delta"})).max()) < limit * scale
+    assert float(np.abs(values.sel({"method": "integrated_gradients", "quantity": "delta"})).max()) < 0.2 * scale
+
+
+def test_wandb_runs_are_joined_and_hold_curves_metrics_and_pictures(tested: Workplace) -> None:
+    runs = wandb_runs(tested.run())
+    assert set(runs) == {"fit", "test"}
+    assert {group for group, _ in runs.values()} == {f"tiny/{TARGET}/seed0"}
+    assert {"train/loss_epoch", "val/loss", "val/auroc", "val/auprc"} <= runs["fit"][1]
+    assert {"test/auroc", "test/auroc_low", "test/f1_high"} <= runs["test"][1]
+    assert {f"maps/{name}" for name in (*METHODS, "overview")} <= runs["test"][1]
+    assert list((tested.run() / "wandb").glob("offline-run-*/files/media/images/maps/saliency_*.png"))
+    assert list((tested.run() / "wandb").glob("offline-run-*/files/media/table/examples_*.json"))
+
+
+def same_rows(first: Path, second: Path, tolerance: float) -> None:
+    """Every row of every map store and of the logits within a tolerance of its maximum."""
+    rows = wrong = 0
+    for name in METHODS:
+        a, b = (np.load(run / "maps" / name / "rows.npy").reshape(9, -1).astype(float) for run in (first, second))
+        assert np.isfinite(a).all()
+        off = np.abs(a - b).max(1) > tolerance * np.maximum(np.abs(a).max(1), 1e-30)
+        rows, wrong = rows + len(a), wrong + int(off.sum())
+    assert rows == 9 * len(METHODS)
+    assert wrong <= 0.001 * rows, f"{wrong} of {rows} rows differ by more than {tolerance:g} of their maximum"
+
+
+def test_rows_do_not_depend_on_the_batch_size(tested: Workplace) -> None:
+    checkpoint = str(tested.run() / "checkpoints/best.ckpt")
+    main(
+        tested.arguments(
+            "test", "--data.eval_batch_size", "1", "--ckpt_path", checkpoint, study="single", pictures=False
+        )
+    )
+    same_rows(tested.run(), tested.run("single"), 1e-5)
+
+
+def test_rows_do_not_depend_on_the_batch_size_in_float64(tested: Workplace) -> None:
+    checkpoint = str(tested.run() / "checkpoints/best.ckpt")
+    double = ("--trainer.precision", "64-true", "--ckpt_path", checkpoint)
+    main(tested.arguments("test", *double, study="double", pictures=False))
+    main(tested.arguments("test", *double, "--data.eval_batch_size", "4", study="double_small", pictures=False))
+    same_rows(tested.run("double"), tested.run("double_small"), 1e-6)
+
+
+def test_a_finished_fit_is_left_alone(trained: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (trained.run() / "checkpoints/last.ckpt").stat().st_mtime_ns
+    main(trained.arguments("fit", "--trainer.max_epochs", "3", "--data.batch_size", "24"))
+    assert (trained.run() / "checkpoints/last.ckpt").stat().st_mtime_ns == before
+
+
+def test_other_settings_in_the_run_folder_are_refused_and_named(trained: Workplace) -> None:
+    with pytest.raises(RunMismatchError, match=r"data\.batch_size: 24 there, 12 now"):
+        main(trained.arguments("fit", "--trainer.max_epochs", "3", "--data.batch_size", "12"))
+
+
+def test_replace_moves_the_old_run_aside(tested: Workplace, copy_of: Callable[[Workplace], Workplace]) -> None:
+    place = copy_of(tested)
+    quick = ("--trainer.max_epochs", "1", "--data.batch_size", "12", "--trainer.logger", "false")
+    main(place.arguments("fit", *quick, "--on_mismatch", "replace"))
+    old = list(place.run().parent.glob("seed0.replaced-*"))
+    assert len(old) == 1
+    assert (old[0] / "maps/saliency/rows.npy").is_file()
+    assert not (place.run() / "maps").exists()
+
+
+def test_maps_of_another_network_are_refused_and_kept(
+    tested: Workplace, copy_of: Callable[[Workplace], Workplace]
+) -> None:
+    place = copy_of(tested)
+    checkpoint = place.run() / "checkpoints/best.ckpt"
+    content = torch.load(checkpoint, weights_only=True)
+    content["state_dict"]["network.linear.bias"] += 1
+    torch.save(content, checkpoint)
+    before = (place.run() / "maps/saliency/rows.npy").read_bytes()
+    with pytest.raises(StoreMismatchError, match=r"maps/saliency"):
+        main(place.arguments("test", "--trainer.logger", "false"))
+    assert (place.run() / "maps/saliency/rows.npy").read_bytes() == before
+
+
+def test_evaluation_needs_a_checkpoint_of_the_same_target(trained: Workplace) -> None:
+    arguments = trained.arguments("test")
+    arguments[arguments.index("--target") + 1] = "sinus_rhythm"
+    with pytest.raises(SystemExit, match=r"no checkpoint .*sinus_rhythm/seed0/checkpoints/best\.ckpt; train it first"):
+        main(arguments)
+    with pytest.raises(SystemExit, match=r"trained for sinus_tachycardia, this run is for sinus_rhythm"):
+        main([*arguments, "--ckpt_path", str(trained.run() / "checkpoints/best.ckpt")])
+
+
+def test_validate_and_predict(tested: Workplace, copy_of: Callable[[Workplace], Workplace]) -> None:
+    place = copy_of(tested)
+    main(place.arguments("validate", "--trainer.logger", "false"))
+    assert (place.run() / "validate.yaml").is_file()
+    main(place.arguments("predict", "--trainer.logger", "false"))
+    predictions = pd.read_parquet(place.run() / "predictions.parquet")
+    run = open_run(place.run())
+    np.testing.assert_allclose(predictions["logit"], run.logits.to_numpy(), rtol=1e-5, atol=1e-6)
+    threshold = run.metrics["threshold"]["value"]
+    assert (predictions["positive"] == (predictions["probability"] >= threshold)).all()
+    assert not list(place.run().glob("predictions.*.parquet"))
+
+
+def test_prepare(archive: Path, tmp_path: Path) -> None:
+    config = str(Path(__file__).parents[2] / "configs/data/ptbxl.yaml")
+    main(["prepare", "--config", config, "--root", str(archive), "--data.cache_dir", str(tmp_path)])
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert len(np.load(folder / "beats.npy", mmap_mode="r")) == 90
+
+
+def test_print_config_resolves_links(trained: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*trained.arguments("fit"), "--print_config"])
+    assert stop.value.code == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["early_stopping"]["patience"] == 5
+    assert config["checkpoint"]["monitor"] == "val/loss"

@@ -1,0 +1,449 @@
+import math
+import pickle
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lightning.pytorch import LightningModule, Trainer
+from numpy.typing import NDArray
+from synthetic_ecg import synthetic
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.data.dataset import BeatDataset
+from ecg_lightning.data.samplers import RankRows, ShuffledRows
+from ecg_lightning.data.sources import Entry, PtbXl, Recording, Source
+from ecg_lightning.ecg import Target
+
+TARGET: Target = "atrial_fibrillation"
+N_PATIENTS = 40
+OTHER_SEED = 4
+"""A split seed that also leaves both classes in every split."""
+LABELS = ("1", "0", "0", "?")  # of a patient's ECGs, in turn
+
+
+class Patients(Source):
+    """Patients with one to three short ECGs each; labels in turn, ``?`` where missing.
+
+    Args:
+        n: Number of patients.
+        labels: Taken in turn by the ECGs.
+        fold: Of every ECG; 0: patient number modulo 10, plus 1.
+    """
+
+    name = "patients"
+
+    def __init__(self, n: int = N_PATIENTS, labels: Sequence[str] = LABELS, fold: int = 0) -> None:
+        self.n = n
+        self.labels = labels
+        self.fold = fold
+        self.reads = 0
+
+    def entries(self) -> Sequence[Entry]:
+        entries: list[Entry] = []
+        for patient in range(self.n):
+            for _ in range(1 + patient % 3):
+                label = self.labels[len(entries) % len(self.labels)]
+                labels: dict[Target, float] = {"sinus_rhythm": 1.0} | ({} if label == "?" else {TARGET: float(label)})
+                fold = self.fold or patient % 10 + 1
+                entries.append(Entry(f"e{len(entries)}", f"p{patient}", 30.0 + patient, "female", labels, fold))
+        return entries
+
+    def read(self, entry: Entry) -> Recording:
+        self.reads += 1
+        seed = int(entry.ecg_id[1:])
+        return synthetic(60.0 + seed % 7, seconds=4.0, noise=0.01, seed=seed).recording
+
+    def settings(self) -> dict[str, object]:
+        return {"n": self.n, "labels": list(self.labels), "fold": self.fold}
+
+
+@pytest.fixture(scope="module")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared: each source and setting is prepared once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def module(cache_dir: Path, source: Source | None = None, stage: str | None = "fit", **settings_: Any) -> EcgDataModule:
+    arguments: dict[str, Any] = {"target": TARGET, "cache_dir": str(cache_dir), "processes": 1, "n_backgrounds": 5}
+    datamodule = EcgDataModule(source or Patients(), **(arguments | settings_))
+    if stage is not None:
+        datamodule.setup(stage)
+    return datamodule
+
+
+def loaders(datamodule: EcgDataModule) -> dict[str, DataLoader[Any]]:
+    return {
+        "train": datamodule.train_dataloader(),
+        "validation": datamodule.val_dataloader(),
+        "test": datamodule.test_dataloader(),
+    }
+
+
+# --- preparation -------------------------------------------------------------------------------------------------
+
+
+def test_beats_are_prepared_on_first_use_only(tmp_path: Path) -> None:
+    source = Patients()
+    datamodule = module(tmp_path, source, stage=None)
+    assert source.reads == 0  # a constructor only configures
+    with pytest.raises(RuntimeError, match="call `setup"):
+        datamodule.splits()
+    datamodule.prepare_data()
+    assert source.reads == len(source.entries())
+    datamodule.setup("fit")
+    datamodule.setup("test")
+    module(tmp_path, source)
+    assert source.reads == len(source.entries())
+
+
+def test_setup_alone_prepares_too(tmp_path: Path) -> None:
+    assert len(module(tmp_path).cache) == len(Patients().entries())
+
+
+# --- what a split holds ------------------------------------------------------------------------------------------
+
+
+def test_the_splits_cover_every_ecg_once(cache_dir: Path) -> None:
+    splits = module(cache_dir).splits()
+    entries = Patients().entries()
+    assert splits["ecg_id"].tolist() == [entry.ecg_id for entry in entries]
+    assert splits["patient_id"].tolist() == [entry.patient_id for entry in entries]
+    patients = splits.drop_duplicates("patient_id")["split"].value_counts()
+    assert patients.to_dict() == {"train": N_PATIENTS - 8, "validation": 4, "test": 4}
+    assert (splits.groupby("patient_id")["split"].nunique() == 1).all()
+
+
+def test_missing_labels_are_left_out_of_the_training_set_only(cache_dir: Path) -> None:
+    datamodule = module(cache_dir)
+    splits = datamodule.splits().set_index("ecg_id")["split"]
+    labels = {entry.ecg_id: entry.labels.get(TARGET, math.nan) for entry in Patients().entries()}
+    for split in ("train", "validation", "test"):
+        expected = [i for i in splits.index[splits == split] if split != "train" or not math.isnan(labels[i])]
+        table = datamodule.examples(split)
+        assert table["ecg_id"].tolist() == expected
+        np.testing.assert_array_equal(table["label"], [labels[i] for i in expected])
+        assert table["row"].tolist() == list(range(len(table)))
+        assert len(datamodule.dataset(split)) == len(table)
+    assert not datamodule.examples("train")["label"].isna().any()
+    assert datamodule.examples("validation")["label"].isna().any()
+
+
+def test_examples_have_the_contract_s_columns(cache_dir: Path) -> None:
+    datamodule = module(cache_dir)
+    table = datamodule.examples("test")
+    assert set(table.columns) == {"row", "ecg_id", "patient_id", "label", "age", "sex", "source", "cache_row"}
+    cached = datamodule.cache.examples.loc[table["cache_row"]]
+    assert cached["ecg_id"].tolist() == table["ecg_id"].tolist()
+    assert table["label"].dtype == np.float32
+
+
+def test_the_split_seed_moves_patients_and_the_shuffle_seed_does_not(cache_dir: Path) -> None:
+    split = module(cache_dir).splits()["split"]
+    assert module(cache_dir, shuffle_seed=5).splits()["split"].equals(split)
+    assert not module(cache_dir, split_seed=OTHER_SEED).splits()["split"].equals(split)
+
+
+def test_the_source_s_own_folds(cache_dir: Path) -> None:
+    datamodule = module(cache_dir, Patients(labels=("1", "0")), split="folds")
+    table = datamodule.splits()
+    patient = table["patient_id"].str[1:].astype(int)
+    assert set(patient[table["split"] == "validation"] % 10) == {8}  # fold 9
+    assert set(patient[table["split"] == "test"] % 10) == {9}
+
+
+def test_the_digest_tells_splits_and_beats_apart(cache_dir: Path) -> None:
+    datamodule = module(cache_dir)
+    digests = {split: datamodule.examples_digest(split) for split in ("train", "validation", "test")}
+    assert len(set(digests.values())) == 3
+    again = module(cache_dir, shuffle_seed=3, batch_size=7)
+    assert again.examples_digest("test") == digests["test"]
+
+
+# --- batches -----------------------------------------------------------------------------------------------------
+
+
+def check_batch(batch: dict[str, Tensor], datamodule: EcgDataModule, table: pd.DataFrame) -> None:
+    """Beats, labels and rows against the cache's own files."""
+    rows = batch["row"].numpy()
+    assert (batch["ecg"].dtype, batch["label"].dtype, batch["row"].dtype) == (
+        torch.float32,
+        torch.float32,
+        torch.int64,
+    )
+    assert batch["ecg"].shape == (len(rows), 8, 600)
+    chosen = table.iloc[rows]
+    millivolt = datamodule.cache.beats[chosen["cache_row"].to_numpy()].astype(np.float64) / 1000
+    np.testing.assert_allclose(batch["ecg"].numpy(), millivolt, rtol=1e-6)
+    np.testing.assert_array_equal(batch["label"].numpy(), chosen["label"].to_numpy())
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_batches_hold_the_cache_s_beats_with_their_labels_and_rows(cache_dir: Path, num_workers: int) -> None:
+    datamodule = module(cache_dir, batch_size=16, eval_batch_size=3, num_workers=num_workers)
+    for split, loader in loaders(datamodule).items():
+        table = datamodule.examples(split)  # type: ignore[arg-type]
+        seen: list[int] = []
+        sizes = []
+        for batch in loader:
+            check_batch(batch, datamodule, table)
+            seen += batch["row"].tolist()
+            sizes.append(len(batch["row"]))
+        wanted = 16 if split == "train" else 3
+        assert sizes == [wanted] * (len(table) // wanted) + [len(table) % wanted] * bool(len(table) % wanted)
+        assert sorted(seen) == list(range(len(table)))
+        assert (seen == sorted(seen)) is (split != "train")
+
+
+def test_a_batch_is_read_at_once(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datamodule = module(cache_dir, batch_size=16)
+    monkeypatch.setattr(BeatDataset, "__getitem__", None)  # one ECG at a time would be too slow
+    assert len(next(iter(datamodule.train_dataloader()))["row"]) == 16
+
+
+@settings(max_examples=20, deadline=None)
+@given(items=st.lists(st.integers(0, 7), min_size=1, max_size=12))
+def test_any_items_of_a_data_set(cache_dir: Path, items: list[int]) -> None:
+    datamodule = module(cache_dir)
+    data = datamodule.dataset("test")
+    items = [item % len(data) for item in items]
+    batch: Any = data.__getitems__(items)
+    assert batch["row"].tolist() == items
+    check_batch(batch, datamodule, datamodule.examples("test"))
+    check_batch(data[items[0]], datamodule, datamodule.examples("test"))  # type: ignore[arg-type]
+
+
+def test_a_data_set_travels_as_a_path(cache_dir: Path) -> None:
+    data = module(cache_dir).dataset("train")
+    assert len(pickle.dumps(data)) < data.cache.beats.nbytes / 10
+    torch.testing.assert_close(pickle.loads(pickle.dumps(data))[3], data[3])
+
+
+def order(loader: DataLoader[Any], epoch: int) -> list[int]:
+    loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+    return [row for batch in loader for row in batch["row"].tolist()]
+
+
+def test_the_order_is_the_shuffle_seed_s_and_the_epoch_s(cache_dir: Path) -> None:
+    first, again, other = (module(cache_dir, shuffle_seed=seed).train_dataloader() for seed in (1, 1, 2))
+    assert order(first, 0) == order(again, 0)
+    assert order(first, 1) == order(again, 1) != order(first, 0)
+    assert order(other, 0) != order(first, 0)
+
+
+# --- in a trainer ------------------------------------------------------------------------------------------------
+
+
+class Rows(LightningModule):
+    """Trains nothing, notes rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.epochs: list[list[int]] = []
+
+    def on_train_epoch_start(self) -> None:
+        self.epochs.append([])
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        self.epochs[-1] += batch["row"].tolist()
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None: ...
+
+    def predict_step(self, batch: Any, batch_idx: int) -> list[int]:
+        return batch["row"].tolist()
+
+    def configure_optimizers(self) -> None: ...
+
+
+def trainer(folder: Path, **settings_: Any) -> Trainer:
+    quiet: dict[str, Any] = {
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "default_root_dir": folder,
+    }
+    return Trainer(**(quiet | settings_))
+
+
+def test_lightning_moves_the_epoch_on_also_after_a_resume(cache_dir: Path, tmp_path: Path) -> None:
+    straight, killed, resumed = Rows(), Rows(), Rows()
+    trainer(tmp_path, max_epochs=3).fit(straight, datamodule=module(cache_dir))
+    first = trainer(tmp_path, max_epochs=2)
+    first.fit(killed, datamodule=module(cache_dir))
+    first.save_checkpoint(tmp_path / "last.ckpt")
+    again = trainer(tmp_path, max_epochs=3)
+    again.fit(resumed, datamodule=module(cache_dir), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    assert killed.epochs + resumed.epochs == straight.epochs
+    assert len({tuple(epoch) for epoch in straight.epochs}) == 3
+
+
+def test_predict_reads_the_test_set_in_order(cache_dir: Path, tmp_path: Path) -> None:
+    datamodule = module(cache_dir, eval_batch_size=3)
+    predictions: Any = trainer(tmp_path).predict(Rows(), datamodule=datamodule)
+    assert [row for rows in predictions for row in rows] == list(range(len(datamodule.examples("test"))))
+
+
+def test_lightning_finds_our_samplers_where_it_looks_for_them(cache_dir: Path) -> None:
+    """Its ``predict`` builds batches from ``loader.sampler``: another there would give each rank every row."""
+    kinds = {split: type(loader.sampler) for split, loader in loaders(module(cache_dir)).items()}
+    assert kinds == {"train": ShuffledRows, "validation": RankRows, "test": RankRows}
+
+
+def two_processes(rank: int, *, use_distributed_sampler: bool = False) -> Trainer:
+    """A real trainer that nothing launches."""
+    built = Trainer(
+        accelerator="cpu",
+        devices=2,
+        strategy="ddp",
+        logger=False,
+        enable_checkpointing=False,
+        use_distributed_sampler=use_distributed_sampler,
+    )
+    built.strategy.cluster_environment.set_global_rank(rank)  # type: ignore[attr-defined]
+    return built
+
+
+def test_ranks_share_every_split(cache_dir: Path) -> None:
+    parts: dict[str, list[list[list[int]]]] = {"train": [], "validation": [], "test": []}
+    datamodule = module(cache_dir, batch_size=16, eval_batch_size=2)
+    for rank in range(2):
+        datamodule.trainer = two_processes(rank)
+        for split, loader in loaders(datamodule).items():
+            parts[split].append([batch["row"].tolist() for batch in loader])
+    datamodule.trainer = None
+    alone = [batch["row"].tolist() for batch in datamodule.train_dataloader()]
+    together = [first + second for first, second in zip(*parts["train"], strict=True)]
+    assert together[:-1] == alone[:-1]
+    assert together[-1] == alone[-1][: len(together[-1])]
+    assert len(alone[-1]) - len(together[-1]) == len(datamodule.examples("train")) % 2
+    assert len(parts["validation"][0]) == len(parts["validation"][1])
+    for split in ("validation", "test"):
+        rows = [row for batches in parts[split] for batch in batches for row in batch]
+        assert rows == list(range(len(datamodule.examples(split))))  # type: ignore[arg-type]
+
+
+def test_a_trainer_that_would_replace_the_samplers_is_refused(cache_dir: Path) -> None:
+    datamodule = module(cache_dir)
+    datamodule.trainer = two_processes(0, use_distributed_sampler=True)
+    actions = (
+        datamodule.prepare_data,
+        datamodule.train_dataloader,
+        datamodule.val_dataloader,
+        datamodule.test_dataloader,
+        datamodule.predict_dataloader,
+    )
+    for action in actions:
+        with pytest.raises(ValueError, match=r"2 processes .* `Trainer\(use_distributed_sampler=False\)`"):
+            action()
+
+
+def test_a_batch_must_be_shared_evenly(cache_dir: Path) -> None:
+    datamodule = module(cache_dir, batch_size=15)
+    datamodule.trainer = two_processes(0)
+    with pytest.raises(ValueError, match=r"`data.batch_size` is the batch over all ranks .* got 15 for 2 ranks"):
+        datamodule.train_dataloader()
+
+
+# --- backgrounds -------------------------------------------------------------------------------------------------
+
+
+def test_backgrounds_are_training_ecgs_of_distinct_patients(cache_dir: Path) -> None:
+    datamodule = module(cache_dir, n_backgrounds=20)
+    beats, ids = datamodule.backgrounds()
+    assert beats.shape == (20, 8, 600)
+    assert beats.dtype == torch.float32
+    table = datamodule.examples("train").set_index("ecg_id").loc[ids]
+    assert table["patient_id"].nunique() == 20
+    np.testing.assert_array_equal(beats, datamodule.cache.read_beats(table["cache_row"].to_numpy()))
+
+
+def test_backgrounds_are_the_same_for_all_training_seeds(cache_dir: Path) -> None:
+    ids = [module(cache_dir, shuffle_seed=seed, batch_size=2 + seed).backgrounds()[1] for seed in range(3)]
+    assert ids[0] == ids[1] == ids[2]
+    more = module(cache_dir, n_backgrounds=8).backgrounds()[1]
+    assert more[:5] == ids[0]
+
+
+def test_too_few_patients_for_the_backgrounds(cache_dir: Path) -> None:
+    datamodule = module(cache_dir, n_backgrounds=N_PATIENTS)
+    n = datamodule.examples("train")["patient_id"].nunique()
+    assert n < N_PATIENTS
+    with pytest.raises(ValueError, match=f"40 backgrounds of distinct patients .* has {n} patients with a label for"):
+        datamodule.backgrounds()
+
+
+# --- errors ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("stage", "split"), [("fit", "train"), ("validate", "validation"), ("test", "test")])
+def test_one_class_only_is_refused_with_counts(cache_dir: Path, stage: str, split: str) -> None:
+    datamodule = module(cache_dir, Patients(labels=("0",)), stage=None)
+    counts = Counter(entry.patient_id for entry in Patients().entries())
+    with pytest.raises(ValueError, match=rf"the {split} split has 0 ECGs with it, (\d+) without and 0") as caught:
+        datamodule.setup(stage)
+    splits = datamodule.splits().drop_duplicates("patient_id").set_index("patient_id")["split"]
+    expected = sum(counts[patient] for patient in splits.index[splits == split])
+    assert f", {expected} without" in str(caught.value)
+
+
+def test_fewer_than_three_patients(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least 3 patients, got 2"):
+        module(tmp_path, Patients(2, labels=("1", "0")))
+
+
+def test_a_source_without_folds(cache_dir: Path) -> None:
+    with pytest.raises(ValueError, match=r"folds \[3\]; use `split: patients`"):
+        module(cache_dir, Patients(12, fold=3), split="folds")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"target": "afib"}, "target must be one of .* got 'afib'"),
+        ({"split": "random"}, "split must be one of patients, folds; got 'random'"),
+        ({"batch_size": 0}, "batch sizes must be positive, .* got 0, 128, 0 and 5"),
+        ({"eval_batch_size": 0}, "batch sizes must be positive"),
+        ({"num_workers": -1}, "num_workers not negative"),
+        ({"n_backgrounds": 1}, "n_backgrounds at least 2"),
+    ],
+)
+def test_bad_arguments(cache_dir: Path, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        module(cache_dir, stage=None, **arguments)
+
+
+def test_bad_names_of_stages_and_splits(cache_dir: Path) -> None:
+    datamodule = module(cache_dir)
+    with pytest.raises(ValueError, match="stage must be one of fit, validate, test, predict; got 'train'"):
+        datamodule.setup("train")
+    for method in (datamodule.examples, datamodule.dataset, datamodule.examples_digest):
+        with pytest.raises(ValueError, match="split must be one of train, validation, test; got 'val'"):
+            method("val")  # type: ignore[arg-type]
+
+
+# --- real ECGs ---------------------------------------------------------------------------------------------------
+
+
+def test_real_ptbxl(data_root: Path, tmp_path: Path) -> None:
+    class Some(PtbXl):
+        def entries(self) -> Sequence[Entry]:
+            return super().entries()[:30]
+
+    datamodule = module(tmp_path, Some(data_root / "ptbxl"), stage=None, target="sinus_rhythm")
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    (batch,) = datamodule.train_dataloader()
+    labels: NDArray[np.float32] = batch["label"].numpy()
+    assert set(labels.tolist()) == {0.0, 1.0}
+    assert 0.05 < batch["ecg"].abs().amax(dim=(1, 2)).median() < 5  # mV
