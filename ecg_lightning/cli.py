@@ -32,14 +32,17 @@ _RUN_ARGUMENTS: Final = ("runs", "study", "target", "seed_everything")
 _PREPARE: Final = "prepare"
 
 
-def run_path(runs: str, study: str, target: str, seed: int) -> str:
-    """Folder of a run, for the arguments that are linked to it."""
-    return str(RunFolder.of(runs, study, target, seed).path)
+def run_path(runs: str, study: str, target: str | None, seed: int) -> str:
+    """Folder of a run, for the arguments that are linked to it.
+
+    Links are applied before missing arguments are noticed, so a missing target must not fail here.
+    """
+    return str(RunFolder.of(runs, study, target or "", seed).path)
 
 
-def checkpoint_path(runs: str, study: str, target: str, seed: int) -> str:
+def checkpoint_path(runs: str, study: str, target: str | None, seed: int) -> str:
     """Folder of a run's checkpoints, for the arguments that are linked to it."""
-    return str(RunFolder.of(runs, study, target, seed).checkpoints)
+    return str(RunFolder.of(runs, study, target or "", seed).checkpoints)
 
 
 class StageConfig(SaveConfigCallback):
@@ -113,17 +116,15 @@ class EcgCLI(LightningCLI):
             super()._parse_ckpt_path()
 
     def _set_seed(self) -> None:
-        if self.subcommand == _PREPARE:
-            return
-        if isinstance(self._get(self.config, "seed_everything"), bool):
-            raise SystemExit("--seed_everything names the run folder and must be a whole number")
-        super()._set_seed()
+        if self.subcommand != _PREPARE:
+            super()._set_seed()
 
     def before_instantiate_classes(self) -> None:
         """Tell loggers and callbacks where the run is."""
+        config = self.config[str(self.subcommand)]
+        _check_root(config)
         if self.subcommand == _PREPARE:
             return
-        config = self.config[str(self.subcommand)]
         for logger in _subclass_configs(config.trainer.logger):
             _fill(logger, "save_dir", config.trainer.default_root_dir)
             _fill(logger, "group", run_group(config.study, config.target, config.seed_everything))
@@ -175,6 +176,17 @@ def _global_rank() -> int:
 def _add_root(parser: LightningArgumentParser) -> None:
     parser.add_argument("--root", type=str | None, default=None, help="Folder where the source's files lie.")
     parser.link_arguments("root", "data.source.init_args.root")
+
+
+def _check_root(config: Namespace) -> None:
+    """Refuse a source that reads files where nobody said where they are.
+
+    Raises:
+        SystemExit: ``--root`` is missing.
+    """
+    source = config.data.source
+    if "root" in source.init_args and source.init_args.root is None:
+        raise SystemExit(f"{source.class_path} reads files: pass --root FOLDER, the folder where they lie")
 
 
 def _checkpoint(config: Namespace) -> Path:

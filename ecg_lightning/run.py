@@ -19,7 +19,7 @@ import xarray as xr
 
 from ecg_lightning.ecg import FIDUCIAL_SAMPLE, LEADS, SAMPLING_RATE
 from ecg_lightning.manifest import MANIFEST_NAME
-from ecg_lightning.run_folder import SIGNS_OF_A_RUN, describe_runs_below, is_run_folder
+from ecg_lightning.run_search import SIGNS_OF_A_RUN, describe_runs_below, is_run_folder
 from ecg_lightning.store import ROWS_NAME, RowStore, StoreError
 
 _ROW_LABELS = ("ecg_id", "patient_id", "label")

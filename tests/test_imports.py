@@ -26,7 +26,7 @@ HOUSE = (
     ("data",),
     ("models",),
     ("attribution",),
-    ("run_folder", "run_layout"),  # where the files of a run lie
+    ("run_layout", "run_search"),  # where the files of a run lie
     ("run",),  # reads a finished run back from its stores
     ("plotting", "wandb_logger"),
     ("study",),

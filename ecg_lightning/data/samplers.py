@@ -25,7 +25,7 @@ class ShuffledRows(Sampler[int]):
         ranks: Number of processes.
 
     Raises:
-        ValueError: A batch can't be shared evenly, or there are fewer rows than ranks.
+        ValueError: A batch can't be shared evenly, there are fewer rows than ranks, or no such rank.
     """
 
     def __init__(self, n: int, global_batch: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
@@ -34,6 +34,7 @@ class ShuffledRows(Sampler[int]):
                 f"`data.batch_size` is the batch over all ranks and must be a multiple of their number: got "
                 f"{global_batch} for {ranks} ranks"
             )
+        _check_rank(rank, ranks)
         if n < ranks:
             raise ValueError(f"{n} training ECGs for {ranks} ranks: use at most {n} devices")
         self.n = n
@@ -67,9 +68,13 @@ class RankRows(Sampler[int]):
         n: Number of rows.
         rank: This process.
         ranks: Number of processes.
+
+    Raises:
+        ValueError: There is no such rank.
     """
 
     def __init__(self, n: int, rank: int = 0, ranks: int = 1) -> None:
+        _check_rank(rank, ranks)
         self.rows = range(rank * n // ranks, (rank + 1) * n // ranks)
 
     def __len__(self) -> int:
@@ -78,6 +83,11 @@ class RankRows(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         for start in range(0, len(self.rows), _BLOCK):
             yield from self.rows[start : start + _BLOCK]
+
+
+def _check_rank(rank: int, ranks: int) -> None:
+    if not 0 <= rank < ranks:
+        raise ValueError(f"rank must lie in 0 to {ranks - 1} for {ranks} ranks, got {rank}")
 
 
 def equal_batch_size(n: int, batch_size: int, ranks: int) -> int:

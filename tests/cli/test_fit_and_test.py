@@ -179,6 +179,28 @@ def test_evaluation_needs_a_checkpoint_of_the_same_target(trained: Workplace) ->
         main([*arguments, "--ckpt_path", str(trained.run() / "checkpoints/best.ckpt")])
 
 
+def test_missing_arguments_are_named(trained: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    def without(name: str) -> list[str]:
+        arguments = trained.arguments("fit")
+        where = arguments.index(name)
+        return arguments[:where] + arguments[where + 2 :]
+
+    with pytest.raises(SystemExit):
+        main(without("--target"))
+    told = capsys.readouterr().err
+    assert 'target": ' in told.replace("\n", " ")
+    assert "Expected a" in told
+    assert "left_bundle_branch_block" in told
+    with pytest.raises(SystemExit, match=r"PtbXl reads files: pass --root FOLDER"):
+        main(without("--root"))
+    with pytest.raises(SystemExit):
+        main([*without("--study"), "--study", "a/b"])
+    assert "without a slash; got 'a/b'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):  # it names the run folder
+        main([*without("--seed_everything"), "--seed_everything", "true"])
+    assert "Expected a <class 'int'>. Got value: True" in capsys.readouterr().err
+
+
 def test_validate_and_predict(tested: Workplace, copy_of: Callable[[Workplace], Workplace]) -> None:
     place = copy_of(tested)
     main(place.arguments("validate", "--trainer.logger", "false"))

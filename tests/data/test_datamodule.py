@@ -11,7 +11,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from numpy.typing import NDArray
 from synthetic_ecg import synthetic
 from torch import Tensor
@@ -22,6 +23,7 @@ from ecg_lightning.data.dataset import BeatDataset
 from ecg_lightning.data.samplers import RankRows, ShuffledRows
 from ecg_lightning.data.sources import Entry, PtbXl, Recording, Source
 from ecg_lightning.ecg import Target
+from ecg_lightning.models import EcgClassifier, ResNet1d
 
 TARGET: Target = "atrial_fibrillation"
 N_PATIENTS = 40
@@ -52,7 +54,7 @@ class Patients(Source):
         for patient in range(self.n):
             for _ in range(1 + patient % 3):
                 label = self.labels[len(entries) % len(self.labels)]
-                labels: dict[Target, float] = {"sinus_rhythm": 1.0} | ({} if label == "?" else {TARGET: float(label)})
+                labels: dict[Target, float] = {} if label == "?" else {TARGET: float(label)}
                 fold = self.fold or patient % 10 + 1
                 entries.append(Entry(f"e{len(entries)}", f"p{patient}", 30.0 + patient, "female", labels, fold))
         return entries
@@ -259,7 +261,8 @@ class Rows(LightningModule):
     def validation_step(self, batch: Any, batch_idx: int) -> None: ...
 
     def predict_step(self, batch: Any, batch_idx: int) -> list[int]:
-        return batch["row"].tolist()
+        rows: list[int] = batch["row"].tolist()
+        return rows
 
     def configure_optimizers(self) -> None: ...
 
@@ -286,6 +289,39 @@ def test_lightning_moves_the_epoch_on_also_after_a_resume(cache_dir: Path, tmp_p
     again.fit(resumed, datamodule=module(cache_dir), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
     assert killed.epochs + resumed.epochs == straight.epochs
     assert len({tuple(epoch) for epoch in straight.epochs}) == 3
+
+
+class Kill(Callback):
+    """Ends the run in the middle of an epoch, as a power cut does."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.current_epoch == self.epoch and trainer.global_step % 3 == 1:
+            raise PowerCut
+
+
+class PowerCut(Exception):  # noqa: N818
+    pass
+
+
+def test_a_killed_fit_that_is_resumed_ends_with_the_same_weights(cache_dir: Path, tmp_path: Path) -> None:
+    def fit(folder: Path, callbacks: Sequence[Callback] = (), **arguments: Any) -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        network = ResNet1d(widths=[8], strides=[4], dropout=0.0)  # its draws would not be those of the straight run
+        keep = ModelCheckpoint(folder, monitor="val/loss", filename="best", save_last=True)
+        model = EcgClassifier(network, TARGET)
+        running = trainer(folder, max_epochs=4, callbacks=[keep, *callbacks], enable_checkpointing=True)
+        running.fit(model, datamodule=module(cache_dir, batch_size=16), **arguments)
+        return model.state_dict()
+
+    straight = fit(tmp_path / "straight")
+    with pytest.raises(PowerCut):
+        fit(tmp_path / "killed", [Kill(2)])
+    resumed = fit(tmp_path / "killed", ckpt_path=tmp_path / "killed" / "last.ckpt", weights_only=True)
+    for name, weights in straight.items():
+        assert torch.equal(weights, resumed[name]), name
 
 
 def test_predict_reads_the_test_set_in_order(cache_dir: Path, tmp_path: Path) -> None:

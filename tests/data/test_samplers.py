@@ -2,7 +2,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lightning.pytorch import Trainer
 from torch.utils.data import BatchSampler
@@ -27,6 +27,7 @@ def epoch_of(n: int, share: int, seed: int, epoch: int, ranks: int) -> list[list
 # --- training ----------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(ROWS, st.integers(1, 20), st.integers(0, 99), st.integers(0, 5))
 def test_one_rank_reads_every_row_once(n: int, batch: int, seed: int, epoch: int) -> None:
     (batches,) = epoch_of(n, batch, seed, epoch, 1)
@@ -34,6 +35,7 @@ def test_one_rank_reads_every_row_once(n: int, batch: int, seed: int, epoch: int
     assert [len(rows) for rows in batches[:-1]] == [batch] * (len(batches) - 1)
 
 
+@settings(deadline=None)
 @given(ROWS, st.integers(1, 12), RANKS, st.integers(0, 9))
 def test_the_ranks_together_read_the_batches_of_one(n: int, share: int, ranks: int, seed: int) -> None:
     assume(n >= ranks)
@@ -44,6 +46,7 @@ def test_the_ranks_together_read_the_batches_of_one(n: int, share: int, ranks: i
     assert together == [*whole, *([last] if last else [])]
 
 
+@settings(deadline=None)
 @given(ROWS, st.integers(1, 12), RANKS)
 def test_every_rank_gets_as_many_rows_of_each_batch(n: int, share: int, ranks: int) -> None:
     assume(n >= ranks)
@@ -100,6 +103,7 @@ def test_fewer_training_ecgs_than_ranks(n: int, ranks: int) -> None:
 # --- evaluation --------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), RANKS, st.sampled_from([1, 7, 65_536]))
 def test_every_row_once_over_all_ranks_in_order(n: int, ranks: int, block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -110,6 +114,7 @@ def test_every_row_once_over_all_ranks_in_order(n: int, ranks: int, block: int) 
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5000), st.integers(1, 130), st.integers(1, 16))
 def test_all_ranks_have_as_many_batches(n: int, batch_size: int, ranks: int) -> None:
     assume(n >= ranks)
@@ -139,6 +144,13 @@ def test_batch_sizes_by_hand(n: int, batch_size: int, ranks: int, expected: int)
 def test_fewer_validation_ecgs_than_ranks() -> None:
     with pytest.raises(ValueError, match="3 validation ECGs for 4 ranks: use at most 3 devices"):
         equal_batch_size(3, 8, 4)
+
+
+@pytest.mark.parametrize("rank", [-1, 2])
+def test_there_is_no_such_rank(rank: int) -> None:
+    for build in (lambda: ShuffledRows(10, 4, 0, rank, 2), lambda: RankRows(10, rank, 2)):
+        with pytest.raises(ValueError, match=f"rank must lie in 0 to 1 for 2 ranks, got {rank}"):
+            build()
 
 
 # --- Lightning's own samplers -------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from hashlib import blake2b
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ecg_lightning.data.splits import check_both_classes, keyed_rank, split_by_fold, split_by_patient
@@ -24,6 +24,7 @@ def sets(patient_id: "pd.Series[str]", split: np.ndarray) -> dict[str, str]:
 # --- by patient --------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(IDS, SEEDS)
 def test_no_patient_is_in_two_sets_and_sizes_are_ten_per_cent(ids: list[str], seed: int) -> None:
     assume(len(set(ids)) >= 3)
@@ -45,6 +46,7 @@ def test_250_patients_each_or_ten_per_cent(patients: int, held_out: int) -> None
     assert counts == {"train": patients - 2 * held_out, "validation": held_out, "test": held_out}
 
 
+@settings(deadline=None)
 @given(IDS, SEEDS, st.randoms())
 def test_the_order_of_the_ecgs_and_their_number_do_not_matter(ids: list[str], seed: int, random: object) -> None:
     assume(len(set(ids)) >= 3)
@@ -54,6 +56,7 @@ def test_the_order_of_the_ecgs_and_their_number_do_not_matter(ids: list[str], se
     assert sets(before, split_by_patient(before, seed)) == sets(after, split_by_patient(after, seed))
 
 
+@settings(deadline=None)
 @given(IDS, IDS, SEEDS)
 def test_a_patient_s_rank_does_not_depend_on_the_others(ids: list[str], others: list[str], seed: int) -> None:
     alone = dict(zip(ids, keyed_rank(seed, pd.Series(ids)).tolist(), strict=True))
@@ -61,6 +64,7 @@ def test_a_patient_s_rank_does_not_depend_on_the_others(ids: list[str], others: 
     assert alone.items() <= both.items()
 
 
+@settings(deadline=None)
 @given(st.integers(30, 60), SEEDS)
 def test_a_new_patient_moves_hardly_anybody(patients: int, seed: int) -> None:
     """One may cross each border for the newcomer, and one more where ten per cent are one more patient."""

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecg_lightning.functional.maps import UnusableMaps, count_unusable
@@ -22,6 +22,7 @@ def one_map(kind: str, rng: np.random.Generator) -> np.ndarray:
     return values
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(KINDS), st.booleans()), max_size=30), st.sampled_from([1, 3, 256]))
 def test_every_kind_is_counted_once(rows: list[tuple[str, bool]], block: int) -> None:
     rng = np.random.default_rng(0)
@@ -40,7 +41,7 @@ def test_every_kind_is_counted_once(rows: list[tuple[str, bool]], block: int) ->
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_one_different_point_is_enough(dtype: type) -> None:
-    maps = np.full((2, 8, 600), 0.25, dtype=dtype)
+    maps: np.ndarray = np.full((2, 8, 600), 0.25, dtype=dtype)
     maps[1, 7, 599] = np.nextafter(dtype(0.25), dtype(1.0))
     assert count_unusable(maps, np.ones(2, dtype=np.bool_)) == (2, 1, 0)
 

@@ -28,15 +28,16 @@ EPS = 1e-5  # of nn.BatchNorm1d
 @pytest.fixture(scope="module")
 def full() -> ResNet1d:
     torch.manual_seed(0)
-    return with_random_statistics(ResNet1d()).eval()
+    network: ResNet1d = with_random_statistics(ResNet1d())
+    return network.eval()
 
 
 def with_random_statistics(network: nn.Module) -> Any:
     """BatchNorms that do something in eval mode."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d):
-            nn.init.normal_(module.running_mean, std=0.3)
-            nn.init.uniform_(module.running_var, 0.5, 2.0)
+            nn.init.normal_(module.get_buffer("running_mean"), std=0.3)
+            nn.init.uniform_(module.get_buffer("running_var"), 0.5, 2.0)
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.2)
     return network
@@ -169,7 +170,9 @@ def test_negative_deflections_reach_the_first_convolution_only_without_the_first
     for input_activation, reaches in ((True, False), (False, True)):
         network = ResNet1d(input_activation=input_activation).eval()
         seen: list[Tensor] = []
-        network.blocks[0].conv1.register_forward_hook(lambda _m, inputs, _o, seen=seen: seen.append(inputs[0]))
+        network.get_submodule("blocks.0.conv1").register_forward_hook(
+            lambda _m, inputs, _o, seen=seen: seen.append(inputs[0])
+        )
         network(ecg)
         assert bool(seen[0].any()) is reaches
 
@@ -187,10 +190,9 @@ def test_no_relu_after_the_sum(full: ResNet1d) -> None:
 
 
 def norm(x: NDArray[np.float64], module: nn.BatchNorm1d) -> NDArray[np.float64]:
-    mean, var, weight, bias = (
-        t.detach().numpy()[:, None] for t in (module.running_mean, module.running_var, module.weight, module.bias)
-    )
-    return (x - mean) / np.sqrt(var + EPS) * weight + bias
+    names = ("running_mean", "running_var", "weight", "bias")
+    mean, var, weight, bias = (module.state_dict()[name].numpy()[:, None] for name in names)
+    return np.asarray((x - mean) / np.sqrt(var + EPS) * weight + bias)
 
 
 def convolution(x: NDArray[np.float64], weight: NDArray[np.float64], stride: int) -> NDArray[np.float64]:

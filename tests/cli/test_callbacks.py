@@ -1,0 +1,195 @@
+"""The callbacks from Python: what they refuse, count and warn of."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from workplace import TARGET, Workplace
+
+from callbacks import AttributionMaps, Completeness, MapPictures, TestRecord
+from callbacks.ranks import on_rank_zero
+from ecg_lightning import open_run
+from ecg_lightning.attribution import METHODS
+from ecg_lightning.attribution.methods import SmoothGrad
+from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.data.sources import PtbXl
+from ecg_lightning.models import EcgClassifier, ResNet1d
+from ecg_lightning.store import RowStore
+
+QUICK = ["saliency", "gradient_x_input"]
+
+
+class OneLayer(nn.Module):
+    """Convolution, activation, mean: with a module or a function as activation."""
+
+    def __init__(self, activation: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(8, 4, 25, bias=True)
+        self.activation = activation
+        self.linear = nn.Linear(4, 1)
+
+    def forward(self, ecg: Tensor) -> Tensor:
+        return self.linear(self.activation(self.conv(ecg)).mean(2))
+
+
+class InfiniteSlope(nn.Module):
+    """Finite logits whose gradient is not a number."""
+
+    def forward(self, ecg: Tensor) -> Tensor:
+        return ecg.sum((1, 2)) + (0 * ecg).sqrt().sum((1, 2))
+
+
+def datamodule(place: Workplace) -> EcgDataModule:
+    return EcgDataModule(
+        PtbXl(place.root),
+        TARGET,
+        cache_dir=str(place.folder / "cache"),
+        eval_batch_size=4,
+        n_backgrounds=5,
+        processes=1,
+    )
+
+
+def trainer(folder: Path, *callbacks: Callback, **more: int) -> Trainer:
+    return Trainer(
+        default_root_dir=folder / "runs/study" / TARGET / "seed0",
+        accelerator="cpu",
+        logger=False,
+        callbacks=list(callbacks),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        **more,
+    )
+
+
+def run_test(place: Workplace, folder: Path, network: nn.Module, *callbacks: Callback, **more: int) -> Path:
+    torch.manual_seed(0)
+    trainer(folder, *callbacks, **more).test(EcgClassifier(network, TARGET), datamodule(place), verbose=False)
+    return folder / "runs/study" / TARGET / "seed0"
+
+
+def small() -> ResNet1d:
+    torch.manual_seed(2)
+    return ResNet1d(widths=(8, 8, 16), strides=(1, 4, 4))
+
+
+@pytest.mark.parametrize("reader", [Completeness(), MapPictures()], ids=lambda reader: type(reader).__name__)
+@pytest.mark.parametrize("before", [[], ["after"]])
+def test_a_reader_of_maps_needs_attribution_maps_before_it(
+    trained: Workplace, tmp_path: Path, reader: Callback, before: list[str]
+) -> None:
+    after = [AttributionMaps(QUICK)] if before else []
+    with pytest.raises(ValueError, match=rf"{type(reader).__name__} reads the maps.*put an AttributionMaps before it"):
+        run_test(trained, tmp_path, small(), reader, *after)
+
+
+def test_maps_need_a_datamodule_that_knows_the_ecgs(tmp_path: Path) -> None:
+    batch = {"ecg": torch.zeros(1, 8, 600), "label": torch.zeros(1), "row": torch.zeros(1, dtype=torch.long)}
+    loader = DataLoader([batch], batch_size=None)
+    with pytest.raises(TypeError, match=r"AttributionMaps needs an EcgDataModule.*got NoneType"):
+        trainer(tmp_path, AttributionMaps(QUICK)).test(EcgClassifier(small(), TARGET), loader)
+
+
+def test_functional_relu_shows_in_the_completeness(trained: Workplace, tmp_path: Path) -> None:
+    def deltas(activation: Callable[[Tensor], Tensor], name: str) -> float:
+        torch.manual_seed(4)
+        run = run_test(trained, tmp_path / name, OneLayer(activation), AttributionMaps(["deeplift"]), Completeness())
+        values = open_run(run).store("scores/completeness")
+        return float(np.abs(values.sel(quantity="delta")).median() / np.abs(values.sel(quantity="expected")).median())
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.filterwarnings("ignore", message=".*(workers|LeafSpec|logger).*")
+        assert deltas(nn.ReLU(), "module") < 1e-5
+    with pytest.warns(UserWarning, match=r"deeplift: the maps' sums miss .* functional, reused or"):
+        assert deltas(nn.functional.relu, "function") > 0.05
+
+
+def test_maps_that_are_constant_or_not_finite_are_counted(trained: Workplace, tmp_path: Path) -> None:
+    network = small()
+    with torch.no_grad():
+        network.linear.weight.zero_()
+    with pytest.warns(UserWarning, match=r"saliency: of 9 maps 9 are constant and 0 are not finite"):
+        run = run_test(trained, tmp_path / "zero", network, AttributionMaps(["saliency"]))
+    assert pd.read_parquet(run / "tables/maps.parquet")["constant"].tolist() == [9]
+    with pytest.warns(UserWarning, match=r"saliency: of 9 maps 0 are constant and 9 are not finite"):
+        run = run_test(trained, tmp_path / "nan", InfiniteSlope(), AttributionMaps(["saliency"]))
+    assert pd.read_parquet(run / "tables/maps.parquet")["not_finite"].tolist() == [9]
+
+
+def test_unknown_pictures_are_refused_before_anything_is_computed(trained: Workplace, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"MapPictures: 12345 not among the 9 test ECGs"):
+        run_test(trained, tmp_path, small(), AttributionMaps(QUICK), MapPictures(["12345"]))
+
+
+def test_pictures_that_were_asked_for(trained: Workplace, tmp_path: Path) -> None:
+    module = datamodule(trained)
+    module.setup("test")
+    wanted = module.examples("test")["ecg_id"].iloc[3]
+    run = run_test(trained, tmp_path, small(), AttributionMaps(QUICK), MapPictures([wanted], svg=True))
+    names = {path.name for path in (run / "figures/maps").iterdir()}
+    stems = (f"{wanted}_{name}" for name in ("overview", *QUICK))
+    assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")}
+
+
+def test_a_part_of_the_test_set_leaves_the_rest_undone(trained: Workplace, tmp_path: Path) -> None:
+    run = run_test(trained, tmp_path, small(), AttributionMaps(QUICK), TestRecord(), limit_test_batches=2)
+    store = RowStore.open(run / "maps/saliency")
+    assert store.done.tolist() == [True] * 8 + [False]
+    assert np.isnan(store.array[8]).all()
+    metrics = open_run(run).metrics
+    assert (metrics["n_ecgs"], metrics["n_not_tested"]) == (8, 1)
+    run_test(trained, tmp_path, small(), AttributionMaps(QUICK), TestRecord())
+    assert RowStore.open(run / "maps/saliency").complete
+    assert open_run(run).metrics["n_not_tested"] == 0
+
+
+def test_half_precision_stores(trained: Workplace, tmp_path: Path) -> None:
+    full = run_test(trained, tmp_path / "full", small(), AttributionMaps(QUICK))
+    half = run_test(trained, tmp_path / "half", small(), AttributionMaps(QUICK, dtype="float16"))
+    for name in QUICK:
+        a, b = (np.asarray(RowStore.open(run / "maps" / name).array, dtype=float) for run in (full, half))
+        assert RowStore.open(half / "maps" / name).array.dtype == np.float16
+        np.testing.assert_allclose(b, a, atol=1e-3 * np.abs(a).max())
+
+
+def test_other_hyperparameters_are_other_maps(trained: Workplace, tmp_path: Path) -> None:
+    run_test(trained, tmp_path, small(), AttributionMaps([SmoothGrad(n_samples=3)]))
+    with pytest.raises(ValueError, match=r"(?s)maps/smoothgrad holds.*n_samples: 3 in the store, 4 now"):
+        run_test(trained, tmp_path, small(), AttributionMaps([SmoothGrad(n_samples=4)]))
+    run = run_test(trained, tmp_path, small(), AttributionMaps([SmoothGrad(n_samples=4)], on_mismatch="replace"))
+    assert len(list((run / "maps").glob("smoothgrad.replaced-*"))) == 1
+
+
+def test_a_method_can_be_added_to_a_finished_run(trained: Workplace, tmp_path: Path) -> None:
+    run = run_test(trained, tmp_path, small(), AttributionMaps(["saliency"]), Completeness())
+    before = (run / "maps/saliency/rows.npy").stat().st_mtime_ns
+    run_test(trained, tmp_path, small(), AttributionMaps(["saliency", "deeplift"]), Completeness())
+    assert (run / "maps/saliency/rows.npy").stat().st_mtime_ns == before
+    assert RowStore.open(run / "maps/deeplift").complete
+    assert RowStore.open(run / "scores/completeness").complete
+
+
+def test_a_failure_on_rank_zero_is_raised_with_its_own_type(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise KeyError("which")
+
+    with pytest.raises(KeyError, match="which"):
+        on_rank_zero(trainer(tmp_path), fail)
+    assert on_rank_zero(trainer(tmp_path), lambda: 7) == 7
+
+
+def test_every_method_is_in_the_shipped_configurations() -> None:
+    configs = Path(__file__).parents[2] / "configs"
+    for name in ("test.yaml", "callbacks/coarse.yaml"):
+        text = (configs / name).read_text()
+        for kind in METHODS.values():
+            assert text.count(f"methods.{kind.__name__}\n") == 1, (name, kind)
