@@ -48,7 +48,8 @@ def _counts(splits: pd.DataFrame) -> str:
 
 
 def _record_end(trainer: Trainer) -> None:
-    checkpoint = next((c for c in trainer.callbacks if isinstance(c, ModelCheckpoint)), None)  # type: ignore[attr-defined]
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    checkpoint = next((c for c in callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
     score = None if checkpoint is None or checkpoint.best_model_score is None else float(checkpoint.best_model_score)
     write_json_atomic(
         run_folder(trainer).fit_record,

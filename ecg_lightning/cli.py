@@ -76,13 +76,16 @@ class EcgCLI(LightningCLI):
         )
         _add_root(parser)
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        # Lightning's own `save_last` only saves when the best improved, so a resumed run would fall back to it
+        parser.add_lightning_class_args(ModelCheckpoint, "last_checkpoint")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.set_defaults(
             {
                 "checkpoint.monitor": "val/loss",
                 "checkpoint.filename": "best",
-                "checkpoint.save_last": True,
                 "checkpoint.enable_version_counter": False,  # a resumed run keeps its one best.ckpt
+                "last_checkpoint.filename": "last",
+                "last_checkpoint.enable_version_counter": False,
                 "early_stopping.monitor": "val/loss",
                 "early_stopping.patience": 5,
             }
@@ -93,6 +96,7 @@ class EcgCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.shuffle_seed")
         parser.link_arguments(_RUN_ARGUMENTS, "trainer.default_root_dir", compute_fn=run_path)
         parser.link_arguments(_RUN_ARGUMENTS, "checkpoint.dirpath", compute_fn=checkpoint_path)
+        parser.link_arguments(_RUN_ARGUMENTS, "last_checkpoint.dirpath", compute_fn=checkpoint_path)
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         super()._add_subcommands(parser, **kwargs)
@@ -108,6 +112,8 @@ class EcgCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Take the run's own best checkpoint unless told otherwise, and the network it was trained with."""
         stage = self.config.get("subcommand")
+        if stage != _PREPARE and self.config[stage].weights_only is None:
+            self.config[stage].weights_only = True  # the project's checkpoints hold no pickled code
         if stage in ("validate", "test", "predict"):
             config = self.config[stage]
             config.ckpt_path = str(_checkpoint(config))

@@ -117,6 +117,7 @@ def stranger(tmp_path: Path) -> Iterator[Path]:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(before)
+    os.environ.pop("WANDB_SERVICE", None)  # the service of before is torn down
 
 
 def test_without_a_server_the_run_goes_offline_and_says_why(stranger: Path, caplog: pytest.LogCaptureFixture) -> None:

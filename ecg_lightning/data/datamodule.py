@@ -22,6 +22,7 @@ from ecg_lightning.data.splits import (
     SplitRule,
     check_both_classes,
     keyed_rank,
+    seed_with_both_classes,
     split_by_fold,
     split_by_patient,
 )
@@ -31,11 +32,14 @@ from ecg_lightning.ecg import MIN_AGE, TARGETS, Target
 _BLOCK = 4096
 """Beats that are hashed at a time (40 MB)."""
 
+_SMALL_SOURCE = 20_000
+"""ECGs up to which other split seeds are tried for an error's remedy."""
+
 _SPLITS_OF_STAGE: dict[str, tuple[Split, ...]] = {
     "fit": ("train", "validation"),
     "validate": ("validation",),
     "test": ("test",),
-    "predict": ("test",),
+    "predict": (),  # unlabelled ECGs may be predicted
 }
 
 
@@ -50,7 +54,8 @@ class EcgDataModule(LightningDataModule):
         source: Where the recordings come from.
         target: The diagnosis.
         cache_dir: Folder of the prepared beats; each source and setting gets a folder of its own inside.
-        batch_size: Training ECGs a step over all ranks, so that a run does not depend on their number.
+        batch_size: Training ECGs a step over all ranks, so that the batches do not depend on their number
+            (BatchNorm statistics and dropout are each rank's own).
         eval_batch_size: ECGs a step and rank in validation, test and prediction.
         split: By hashed patient id, or by the source's own folds.
         split_seed: Of the split and of the choice of backgrounds; independent of the training seed.
@@ -149,7 +154,18 @@ class EcgDataModule(LightningDataModule):
             else:
                 self._split = split_by_patient(examples["patient_id"], self.split_seed)
         for split in _SPLITS_OF_STAGE[stage]:
-            check_both_classes(self.examples(split)["label"].to_numpy(), split, self.target)
+            label = self.examples(split)["label"].to_numpy()
+            if not np.isin((0, 1), label).all():
+                check_both_classes(label, split, self.target, self._remedy())
+
+    def _remedy(self) -> str:
+        """A split seed that would do, if the source is small enough to try some."""
+        examples = self.cache.examples
+        if self.split_rule != "patients" or len(examples) > _SMALL_SOURCE:
+            return ""
+        label = examples[self.target].astype("Float32").to_numpy(dtype=np.float32, na_value=math.nan)
+        seed = seed_with_both_classes(label, examples["patient_id"])
+        return "" if seed is None else f"; `--data.split_seed {seed}` would give every split both"
 
     @property
     def cache(self) -> BeatCache:

