@@ -16,11 +16,6 @@ from ecg_lightning.attribution.task import AttributionTask, in_chunks
 class _BackgroundMethod(AttributionMethod):
     """A method whose maps sum to f(ecg) - mean f(background)."""
 
-    @property
-    def signed(self) -> bool:
-        """Always."""
-        return True
-
     def baseline_logit(self, task: AttributionTask) -> float:
         """Mean f(background)."""
         with torch.no_grad():

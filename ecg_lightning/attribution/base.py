@@ -48,7 +48,7 @@ class AttributionMethod(ABC):
     """A method: calling it gives one map an ECG.
 
     Subclasses are frozen dataclasses whose fields are the hyperparameters. A method of your own needs
-    ``name``, ``unit``, ``signed``, ``passes`` and ``_attribute``.
+    ``name``, ``unit``, ``passes`` and ``_attribute``.
     """
 
     name: ClassVar[str]
@@ -67,9 +67,9 @@ class AttributionMethod(ABC):
     """Whether a map's sum is f(ecg) - f(baseline), up to numerical error."""
 
     @property
-    @abstractmethod
     def signed(self) -> bool:
-        """Whether values below zero have a meaning."""
+        """Whether values below zero have a meaning; they have, unless a method takes magnitudes."""
+        return True
 
     @abstractmethod
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:
@@ -123,6 +123,18 @@ class AttributionMethod(ABC):
         if result.shape != ecg.shape:
             raise ValueError(f"{self.name} gave a map of shape {tuple(result.shape)} for ECGs {tuple(ecg.shape)}")
         return result.detach()
+
+
+class SinglePassMethod(AttributionMethod):
+    """A method that needs one pass an ECG, so that ECGs share a pass."""
+
+    single_pass: ClassVar[bool] = True
+    gradients: ClassVar[int] = 1
+    """What the pass costs, in gradients of one input."""
+
+    def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
+        """The same for every ECG."""
+        return Passes(gradient=self.gradients)
 
 
 @contextmanager

@@ -7,29 +7,26 @@ import torch
 from captum import attr as captum
 from torch import Tensor
 
-from ecg_lightning.attribution.base import AttributionMethod, Passes, check_positive, differentiable
+from ecg_lightning.attribution.base import (
+    AttributionMethod,
+    Passes,
+    SinglePassMethod,
+    check_positive,
+    differentiable,
+)
 from ecg_lightning.attribution.noise import noise_like
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
 
 
 @dataclass(frozen=True)
-class DeepLift(AttributionMethod):
+class DeepLift(SinglePassMethod):
     """Differences to the activations of a zero ECG, propagated by the rescale rule (Shrikumar et al. 2017)."""
 
     name: ClassVar[str] = "deeplift"
     unit: ClassVar[str] = "logit"
-    single_pass: ClassVar[bool] = True
+    gradients: ClassVar[int] = 2  # ECG and baseline go through the network together
     complete: ClassVar[bool] = True
-
-    @property
-    def signed(self) -> bool:
-        """Always."""
-        return True
-
-    def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """ECG and baseline go through the network together: as two gradients."""
-        return Passes(gradient=2)
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
         result: Tensor = captum.DeepLift(task.network).attribute(differentiable(ecg), baselines=torch.zeros_like(ecg))
@@ -53,11 +50,6 @@ class IntegratedGradients(AttributionMethod):
     def __post_init__(self) -> None:
         check_positive(self, n_steps=self.n_steps)
 
-    @property
-    def signed(self) -> bool:
-        """Always."""
-        return True
-
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
         """One gradient a node."""
         return Passes(gradient=self.n_steps)
@@ -70,12 +62,12 @@ class IntegratedGradients(AttributionMethod):
 class IgSmoothGrad(AttributionMethod):
     """Integrated gradients averaged over noisy copies of the ECG, as Captum's NoiseTunnel nests them.
 
-    Its error is the noise's: nodes are cheap to save, copies are not.
+    The usual 25 copies x 50 nodes (1,250 gradients) reach a correlation of .990 with the converged map, and nearly
+    all of that error is the copies': the default spends half the gradients on three times the copies.
 
     Args:
         n_samples: Noisy copies.
-        n_steps: Gauss-Legendre nodes a copy. 8 reach .99 for a single map, and their error averages out
-            together with the noise.
+        n_steps: Gauss-Legendre nodes a copy. 8 reach .99 for a single map.
         noise: Standard deviation of the noise, as a share of the ECG's range over all leads.
     """
 
@@ -89,11 +81,6 @@ class IgSmoothGrad(AttributionMethod):
 
     def __post_init__(self) -> None:
         check_positive(self, n_samples=self.n_samples, n_steps=self.n_steps, noise=self.noise)
-
-    @property
-    def signed(self) -> bool:
-        """Always."""
-        return True
 
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
         """One gradient a copy and node."""
@@ -129,11 +116,6 @@ class ShapleySampling(AttributionMethod):
 
     def __post_init__(self) -> None:
         check_positive(self, n_permutations=self.n_permutations, group_samples=self.group_samples)
-
-    @property
-    def signed(self) -> bool:
-        """Always."""
-        return True
 
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
         """One forward a permutation and group."""

@@ -7,14 +7,20 @@ import torch
 from captum import attr as captum
 from torch import Tensor
 
-from ecg_lightning.attribution.base import AttributionMethod, Passes, check_positive, differentiable
+from ecg_lightning.attribution.base import (
+    AttributionMethod,
+    Passes,
+    SinglePassMethod,
+    check_positive,
+    differentiable,
+)
 from ecg_lightning.attribution.noise import noise_like
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
 
 
 @dataclass(frozen=True)
-class Saliency(AttributionMethod):
+class Saliency(SinglePassMethod):
     """Gradient of the logit (Simonyan et al. 2013).
 
     Args:
@@ -25,16 +31,11 @@ class Saliency(AttributionMethod):
 
     name: ClassVar[str] = "saliency"
     unit: ClassVar[str] = "logit per mV"
-    single_pass: ClassVar[bool] = True
 
     @property
     def signed(self) -> bool:
         """Only without ``absolute``."""
         return not self.absolute
-
-    def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """One gradient."""
-        return Passes(gradient=1)
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
         result: Tensor = captum.Saliency(task.network).attribute(differentiable(ecg), abs=self.absolute)
@@ -46,9 +47,10 @@ class SmoothGrad(AttributionMethod):
     """Saliency averaged over noisy copies of the ECG (Smilkov et al. 2017).
 
     Args:
-        n_samples: Noisy copies. 64 reach a correlation of .995 with the converged map (50 reach .994).
-        noise: Standard deviation of the noise, as a share of the ECG's range over all leads: the middle of the
-            10-20 % that the method's authors recommend would blur P waves, so .1.
+        n_samples: Noisy copies. 50 reach a correlation of .994 with the converged map (worst decile .990), 275
+            reach .999.
+        noise: Standard deviation of the noise, as a share of the ECG's range over all leads; the lower end of the
+            10-20 % that the method's authors recommend.
         absolute: Average magnitudes, as Captum's NoiseTunnel over its Saliency does; False averages signed
             gradients.
     """
@@ -83,21 +85,11 @@ class SmoothGrad(AttributionMethod):
 
 
 @dataclass(frozen=True)
-class GradientXInput(AttributionMethod):
+class GradientXInput(SinglePassMethod):
     """Gradient times ECG (Shrikumar et al. 2017)."""
 
     name: ClassVar[str] = "gradient_x_input"
     unit: ClassVar[str] = "logit"
-    single_pass: ClassVar[bool] = True
-
-    @property
-    def signed(self) -> bool:
-        """Always."""
-        return True
-
-    def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """One gradient."""
-        return Passes(gradient=1)
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
         result: Tensor = captum.InputXGradient(task.network).attribute(differentiable(ecg))
@@ -105,7 +97,7 @@ class GradientXInput(AttributionMethod):
 
 
 @dataclass(frozen=True)
-class GuidedBackprop(AttributionMethod):
+class GuidedBackprop(SinglePassMethod):
     """Gradient that every ReLU lets through only where it is positive (Springenberg et al. 2014).
 
     Needs ``nn.ReLU`` modules, one a use: with functional ReLUs it silently equals the gradient.
@@ -113,16 +105,6 @@ class GuidedBackprop(AttributionMethod):
 
     name: ClassVar[str] = "guided_backprop"
     unit: ClassVar[str] = "logit per mV"
-    single_pass: ClassVar[bool] = True
-
-    @property
-    def signed(self) -> bool:
-        """Always."""
-        return True
-
-    def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """One gradient."""
-        return Passes(gradient=1)
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
         result: Tensor = captum.GuidedBackprop(task.network).attribute(differentiable(ecg))
@@ -130,7 +112,7 @@ class GuidedBackprop(AttributionMethod):
 
 
 @dataclass(frozen=True)
-class GradCam(AttributionMethod):
+class GradCam(SinglePassMethod):
     """Activation of a layer weighted by its mean gradient, interpolated to the ECG (Selvaraju et al. 2017).
 
     One time course for all leads: the map is the same in each of them.
@@ -147,16 +129,11 @@ class GradCam(AttributionMethod):
 
     name: ClassVar[str] = "gradcam"
     unit: ClassVar[str] = "activation x logit per activation"
-    single_pass: ClassVar[bool] = True
 
     @property
     def signed(self) -> bool:
         """Only without ``rectified``."""
         return not self.rectified
-
-    def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """One gradient."""
-        return Passes(gradient=1)
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
         gradcam = captum.LayerGradCam(task.network, task.layer(self.layer))
@@ -167,7 +144,7 @@ class GradCam(AttributionMethod):
 
 
 @dataclass(frozen=True)
-class GuidedGradCam(AttributionMethod):
+class GuidedGradCam(SinglePassMethod):
     """Guided backpropagation times Grad-CAM (Selvaraju et al. 2017).
 
     Captum rectifies this CAM before it interpolates; where it is negative everywhere, the map is zero.
@@ -180,16 +157,7 @@ class GuidedGradCam(AttributionMethod):
 
     name: ClassVar[str] = "guided_gradcam"
     unit: ClassVar[str] = "logit per mV x activation x logit per activation"
-    single_pass: ClassVar[bool] = True
-
-    @property
-    def signed(self) -> bool:
-        """Always."""
-        return True
-
-    def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """Two gradients."""
-        return Passes(gradient=2)
+    gradients: ClassVar[int] = 2  # of the input and of the layer
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
         method = captum.GuidedGradCam(task.network, task.layer(self.layer))
