@@ -16,7 +16,7 @@ from ecg_lightning.attribution.base import (
 )
 from ecg_lightning.attribution.noise import noise_like
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import AttributionTask, in_chunks
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,8 @@ class ShapleySampling(AttributionMethod):
         groups = sample_groups(ecg.shape[1], ecg.shape[2], self.group_samples).to(ecg.device)
         sizes = torch.bincount(groups.flatten())
         permutations = key.for_purpose("permutation").permutations(len(sizes), self.n_permutations)
-        method = captum.ShapleyValueSampling(task.network)
+        # Captum also evaluates the bare baseline: alone in its pass, it would be rounded otherwise
+        method = captum.ShapleyValueSampling(lambda batch: in_chunks(task.network, batch, task.chunk))
         method.permutation_generator = lambda *_: permutations
         values: Tensor = method.attribute(
             ecg,
