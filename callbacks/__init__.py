@@ -5,6 +5,15 @@ from callbacks.completeness import Completeness
 from callbacks.fit_record import FitRecord
 from callbacks.map_pictures import MapPictures
 from callbacks.prediction_table import PredictionTable
+from callbacks.stage_config import StageConfig
 from callbacks.test_record import TestRecord
 
-__all__ = ["AttributionMaps", "Completeness", "FitRecord", "MapPictures", "PredictionTable", "TestRecord"]
+__all__ = [
+    "AttributionMaps",
+    "Completeness",
+    "FitRecord",
+    "MapPictures",
+    "PredictionTable",
+    "StageConfig",
+    "TestRecord",
+]

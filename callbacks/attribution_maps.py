@@ -24,7 +24,7 @@ from callbacks.ranks import (
 from ecg_lightning.atomic import write_parquet_atomic
 from ecg_lightning.attribution import AttributionMethod, MethodName, RandomKey, build_methods, prepare_task
 from ecg_lightning.attribution.cost import MethodCost, estimate, measure_passes
-from ecg_lightning.digest import JSON
+from ecg_lightning.digest import JSON, digest_array_rows
 from ecg_lightning.ecg import LEADS
 from ecg_lightning.functional.maps import count_unusable
 from ecg_lightning.models.classifier import EcgClassifier
@@ -87,7 +87,9 @@ class AttributionMaps(Callback):
         )
         self.training_seed = module.seed
         self.ecg_ids = datamodule.examples("test")["ecg_id"].tolist()
-        self.stores = self._open_stores(trainer, module, background_ids)
+        self._try_methods()
+        content = digest_array_rows(backgrounds.numpy(), background_ids)
+        self.stores = self._open_stores(trainer, module, {"ecg_ids": background_ids, "content": content})
         self._tell_cost(trainer)
 
     def on_test_batch_end(
@@ -111,36 +113,41 @@ class AttributionMaps(Callback):
             close_store(trainer, store)
         on_rank_zero(trainer, lambda: self._count_unusable(trainer, pl_module))
 
-    def _open_stores(
-        self, trainer: Trainer, module: EcgClassifier, background_ids: Sequence[str]
-    ) -> dict[str, RowStore]:
+    def _try_methods(self) -> None:
+        """One map of each cheap method: what can't work is told before hours are spent and stores are made."""
+        for method in self.methods:
+            method.resolved_settings(self.task)
+            if method.single_pass:
+                method(self.task, self.task.backgrounds[:1], [RandomKey()])
+
+    def _open_stores(self, trainer: Trainer, module: EcgClassifier, backgrounds: JSON) -> dict[str, RowStore]:
         network, examples, common = identity(module, datamodule_of(trainer, "AttributionMaps"))
         shape = (len(self.ecg_ids), *(int(length) for length in self.task.backgrounds.shape[1:]))
         leads = LEADS if shape[1] == len(LEADS) else tuple(str(lead) for lead in range(shape[1]))
         stores = {}
         for method in self.methods:
-            settings: dict[str, JSON] = {
-                **common,
-                **method.settings(),  # type: ignore[dict-item]
-                "attribution_seed": self.attribution_seed,
-                "training_seed": self.training_seed,
-                "backgrounds": list(background_ids),
-                "gradcam_layer": self.task.gradcam_layer,
-                "precision": str(self.task.backgrounds.dtype),
-            }
             spec = StoreSpec(
                 dims=("row", "lead", "sample"),
                 shape=shape,
                 coords={"lead": leads},
                 dtype=self.dtype,
                 unit=method.unit,
-                settings=settings,
+                settings={**common, **self._settings(method, backgrounds)},
                 network=network,
                 examples=examples,
             )
             path = run_folder(trainer).path / "maps" / method.name
             stores[method.name] = open_store(trainer, path, spec, self.on_mismatch)
         return stores
+
+    def _settings(self, method: AttributionMethod, backgrounds: JSON) -> dict[str, JSON]:
+        """What determines this method's rows, and nothing else: a new background must not redo Shapley values."""
+        settings = method.resolved_settings(self.task) | {"precision": str(self.task.backgrounds.dtype)}
+        if method.stochastic:
+            settings |= {"attribution_seed": self.attribution_seed, "training_seed": self.training_seed}
+        if method.uses_backgrounds:
+            settings["backgrounds"] = backgrounds
+        return settings
 
     def _maps(self, method: AttributionMethod, store: RowStore, ecg: Tensor, rows: np.ndarray[Any, Any]) -> Tensor:
         missing = set(store.missing(rows).tolist())
@@ -150,7 +157,8 @@ class AttributionMaps(Callback):
         for start in range(0, len(todo), max(step, 1)):
             part = todo[start : start + step]
             keys = [self._key(method, int(rows[index])) for index in part]
-            store.write(rows[part], method(self.task, ecg[part], keys).cpu().numpy())
+            maps = method(self.task, ecg[part], keys).cpu()
+            store.write(rows[part], (maps if maps.dtype == torch.float64 else maps.float()).numpy())
         return torch.from_numpy(store.read(rows)).to(ecg.device, torch.float32)
 
     def _key(self, method: AttributionMethod, row: int) -> RandomKey:

@@ -1,6 +1,6 @@
 """Pictures of a few chosen ECGs: the beat on ECG paper coloured by each method's map."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,9 +9,11 @@ import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from callbacks.completeness import maps_before
-from callbacks.ranks import classifier_of, datamodule_of, on_rank_zero, run_folder
+from callbacks.attribution_maps import AttributionMaps
+from callbacks.ranks import callback_before, classifier_of, datamodule_of, on_rank_zero, run_folder
+from callbacks.test_record import TestRecord
 from ecg_lightning.plotting import map_figure, maps_overview, save_figure
+from ecg_lightning.store import RowStore
 
 OUTCOMES = ("true positive", "false negative", "false positive", "true negative")
 
@@ -49,12 +51,12 @@ class MapPictures(Callback):
         super().__init__()
         self.ecg_ids = None if ecg_ids is None else [str(ecg_id) for ecg_id in ecg_ids]
         self.svg = svg
-        self._logits: dict[int, float] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find the maps' callback."""
+        """Find the callbacks that leave maps and logits."""
         if stage == "test":
-            self.maps = maps_before(trainer, self)
+            self.maps = callback_before(trainer, self, AttributionMaps)
+            callback_before(trainer, self, TestRecord)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse ids that are not in the test set before anything is computed."""
@@ -66,27 +68,19 @@ class MapPictures(Callback):
                 f"{run_folder(trainer).path / 'examples.parquet'}"
             )
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Remember the logits of this rank's ECGs."""
-        self._logits.update(zip(outputs["row"].tolist(), outputs["logit"].tolist(), strict=True))
-
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Rank zero draws; it chooses among the ECGs that it tested itself, so that nothing is gathered."""
+        """Rank zero draws; the logits of all ranks are on disk by now."""
         threshold = float(classifier_of(pl_module, "MapPictures").threshold)
         on_rank_zero(trainer, lambda: self._draw(trainer, threshold))
 
     def _draw(self, trainer: Trainer, threshold: float) -> None:
         datamodule = datamodule_of(trainer, "MapPictures")
         examples = datamodule.examples("test")
-        chosen = choose(examples, self._logits, threshold, self.ecg_ids)
+        logits = RowStore.open(run_folder(trainer).path / "logits")
+        tested = np.flatnonzero(logits.done)
+        chosen = choose(
+            examples, dict(zip(tested.tolist(), logits.read(tested).tolist(), strict=True)), threshold, self.ecg_ids
+        )
         beats = datamodule.cache.read_beats(examples["cache_row"].to_numpy(dtype=np.intp)[[ecg.row for ecg in chosen]])
         folder = run_folder(trainer).path / "figures" / "maps"
         drawn = [self._draw_ecg(ecg, beat, datamodule.target, folder) for ecg, beat in zip(chosen, beats, strict=True)]
@@ -154,7 +148,7 @@ def choose(
     ]
 
 
-def _settings(settings: dict[str, object]) -> str:
+def _settings(settings: Mapping[str, object]) -> str:
     shown = [f"{key} {value}" for key, value in settings.items() if key != "method" and value is not None]
     return ", ".join(shown) if shown else "no hyperparameters"
 

@@ -1,11 +1,12 @@
 """What every callback needs of the run: its folder, its datamodule, and stores that all ranks write."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.digest import JSON, digest_settings, digest_state_dict
@@ -14,11 +15,38 @@ from ecg_lightning.run_layout import OnMismatch, RunFolder
 from ecg_lightning.store import RowStore, StoreMismatchError, StoreSpec
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Callback)
 
 
 def run_folder(trainer: Trainer) -> RunFolder:
-    """The run's folder: the trainer's ``default_root_dir``."""
-    return RunFolder(Path(trainer.default_root_dir))
+    """The run's folder: the trainer's ``default_root_dir``.
+
+    Raises:
+        ValueError: It isn't ``.../<study>/<target>/seed<k>``; without that, results would land anywhere.
+    """
+    path = Path(trainer.default_root_dir)
+    if not re.fullmatch(r"seed\d+", path.name):
+        raise ValueError(
+            f"results belong into a run folder runs/<study>/<target>/seed<k>, the trainer's folder is {path}: pass "
+            "`Trainer(default_root_dir='runs/my_study/sinus_rhythm/seed0')`"
+        )
+    return RunFolder(path)
+
+
+def callback_before(trainer: Trainer, reader: Callback, kind: type[C]) -> C:
+    """The callback of a kind that stands before another one that reads its results.
+
+    Raises:
+        ValueError: There is none, or it comes later.
+    """
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    for callback in callbacks[: callbacks.index(reader)]:
+        if isinstance(callback, kind):
+            return callback
+    name = kind.__name__
+    raise ValueError(
+        f"{type(reader).__name__} reads what {name} computes: put {name} before it in the trainer's `callbacks`"
+    )
 
 
 def datamodule_of(trainer: Trainer, asks: str) -> EcgDataModule:

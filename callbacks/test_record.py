@@ -54,14 +54,18 @@ class TestRecord(Callback):
         self.bootstrap_seed = bootstrap_seed
         self.on_mismatch: OnMismatch = on_mismatch
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse ECGs that the study has split otherwise, before any callback makes a store."""
+        if stage == "test":
+            datamodule = datamodule_of(trainer, "TestRecord")
+            on_rank_zero(trainer, lambda: record_splits(run_folder(trainer), datamodule))
+
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the test ECGs in row order and open the logits' store."""
+        """Open the logits' store and write the test ECGs in row order."""
         module = classifier_of(pl_module, "TestRecord")
         datamodule = datamodule_of(trainer, "TestRecord")
         folder = run_folder(trainer)
         self.examples = datamodule.examples("test").drop(columns="cache_row")
-        on_rank_zero(trainer, lambda: record_splits(folder, datamodule))
-        on_rank_zero(trainer, lambda: write_parquet_atomic(folder.path / "examples.parquet", self.examples))
         network, ecgs, settings = identity(module, datamodule)
         spec = StoreSpec(
             dims=("row",),
@@ -73,6 +77,7 @@ class TestRecord(Callback):
             examples=ecgs,
         )
         self.store = open_store(trainer, folder.path / "logits", spec, self.on_mismatch)
+        on_rank_zero(trainer, lambda: write_parquet_atomic(folder.path / "examples.parquet", self.examples))
 
     def on_test_batch_end(
         self,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import jsonargparse
-import torch
 import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
@@ -17,11 +16,11 @@ from lightning.pytorch.cli import (
     ArgsType,
     LightningArgumentParser,
     LightningCLI,
-    SaveConfigCallback,
 )
 from lightning.pytorch.utilities import rank_zero_info
 
-from ecg_lightning.atomic import write_text_atomic
+from callbacks import StageConfig
+from ecg_lightning.checkpoints import check_same_model, find_checkpoint
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.ecg import Target
 from ecg_lightning.models.classifier import EcgClassifier
@@ -43,21 +42,6 @@ def run_path(runs: str, study: str, target: str | None, seed: int) -> str:
 def checkpoint_path(runs: str, study: str, target: str | None, seed: int) -> str:
     """Folder of a run's checkpoints, for the arguments that are linked to it."""
     return str(RunFolder.of(runs, study, target or "", seed).checkpoints)
-
-
-class StageConfig(SaveConfigCallback):
-    """Writes the resolved configuration of each stage into the run folder: ``fit.yaml``, ``test.yaml`` ..."""
-
-    def __init__(self, parser: LightningArgumentParser, config: Namespace, stage: str = "fit") -> None:
-        super().__init__(parser, config, save_to_log_dir=False)
-        self.stage = stage
-
-    def save_config(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002
-        """Written whole, on rank zero."""
-        path = Path(trainer.default_root_dir) / f"{self.stage}.yaml"
-        write_text_atomic(path, self.parser.dump(self.config, skip_none=False))
-        for logger in trainer.loggers:
-            logger.log_hyperparams({"config": yaml.safe_load(path.read_text())})
 
 
 class EcgCLI(LightningCLI):
@@ -116,8 +100,9 @@ class EcgCLI(LightningCLI):
             self.config[stage].weights_only = True  # the project's checkpoints hold no pickled code
         if stage in ("validate", "test", "predict"):
             config = self.config[stage]
-            config.ckpt_path = str(_checkpoint(config))
-            _refuse_other_target(config)
+            path = find_checkpoint(RunFolder(Path(config.trainer.default_root_dir)), config.ckpt_path)
+            check_same_model(path, config.target, config.seed_everything)
+            config.ckpt_path = str(path)
         if stage != _PREPARE:
             super()._parse_ckpt_path()
 
@@ -164,8 +149,8 @@ class EcgCLI(LightningCLI):
         config = self.config["fit"]
         folder = RunFolder(Path(config.trainer.default_root_dir))
         settings = yaml.safe_load(self._parser("fit").dump(config, skip_none=False))
-        resumable = folder.check_same_run(settings, config.on_mismatch if _global_rank() == 0 else "error")
-        if resumable and folder.fit_record.is_file():
+        resumable = folder.check_same_run(settings, config.on_mismatch, moves=_is_rank_zero())
+        if resumable and folder.fit_record.is_file() and folder.best_checkpoint.is_file():
             rank_zero_info(f"{folder.path} is trained already with these settings; nothing to do")
             return
         if resumable and kwargs.get("ckpt_path") is None:
@@ -174,9 +159,9 @@ class EcgCLI(LightningCLI):
         self.trainer.fit(**kwargs)
 
 
-def _global_rank() -> int:
-    """Rank as the launcher tells it, before a process group is there."""
-    return int(next((os.environ[name] for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), 0))
+def _is_rank_zero() -> bool:
+    """Whether this is rank zero as far as launchers tell, before a process group is there."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK"))
 
 
 def _add_root(parser: LightningArgumentParser) -> None:
@@ -193,35 +178,6 @@ def _check_root(config: Namespace) -> None:
     source = config.data.source
     if "root" in source.init_args and source.init_args.root is None:
         raise SystemExit(f"{source.class_path} reads files: pass --root FOLDER, the folder where they lie")
-
-
-def _checkpoint(config: Namespace) -> Path:
-    """The checkpoint to evaluate.
-
-    Raises:
-        SystemExit: It isn't there; the message says how to train it.
-    """
-    folder = RunFolder(Path(config.trainer.default_root_dir))
-    named = {None: folder.best_checkpoint, "best": folder.best_checkpoint, "last": folder.last_checkpoint}
-    path = Path(named.get(config.ckpt_path, config.ckpt_path))
-    if not path.is_file():
-        raise SystemExit(
-            f"no checkpoint {path}; train it first: python -m ecg_lightning.cli fit --config configs/fit.yaml "
-            f"--study {config.study} --target {config.target} --seed_everything {config.seed_everything}; or name "
-            "one with --ckpt_path"
-        )
-    return path
-
-
-def _refuse_other_target(config: Namespace) -> None:
-    """A checkpoint's hyperparameters silently override the command line's, so the target is compared before."""
-    checkpoint = torch.load(config.ckpt_path, weights_only=True, map_location="cpu")
-    trained_for = checkpoint.get("hyper_parameters", {}).get("target")
-    if trained_for != config.target:
-        raise SystemExit(
-            f"{config.ckpt_path} was trained for {trained_for}, this run is for {config.target}: pass "
-            f"--target {trained_for}, or a checkpoint of {config.target} with --ckpt_path"
-        )
 
 
 def _subclass_configs(value: Any) -> Iterator[Namespace]:

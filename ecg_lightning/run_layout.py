@@ -17,6 +17,7 @@ INDIFFERENT_SETTINGS: Final = (
     "on_mismatch",
     "root",
     "runs",
+    "study",
     "verbose",
     "weights_only",
     "data.cache_dir",
@@ -32,6 +33,7 @@ INDIFFERENT_SETTINGS: Final = (
     "trainer.devices",
     "trainer.num_nodes",
     "trainer.logger",
+    "trainer.callbacks",
     "trainer.default_root_dir",
     "trainer.enable_progress_bar",
     "trainer.enable_model_summary",
@@ -91,12 +93,13 @@ class RunFolder:
         """The study's split of every ECG."""
         return self.path.parent.parent / "splits.parquet"
 
-    def check_same_run(self, config: Mapping[str, object], on_mismatch: OnMismatch) -> bool:
+    def check_same_run(self, config: Mapping[str, object], on_mismatch: OnMismatch, *, moves: bool = True) -> bool:
         """Whether the folder holds an earlier ``fit`` of the same settings, which may be resumed.
 
         Args:
             config: The resolved configuration of this ``fit``.
             on_mismatch: ``error``, or ``replace``: move a folder of other settings aside.
+            moves: Whether this process moves it; among several ranks only one may.
 
         Raises:
             RunMismatchError: Other settings (the message names each with both values), or unknown ones.
@@ -108,7 +111,8 @@ class RunFolder:
         if problem is None:
             return self.last_checkpoint.is_file()
         if on_mismatch == "replace":
-            self._move_aside()
+            if moves:
+                self._move_aside()
             return False
         raise RunMismatchError(
             f"{problem}\nGive this run another --study, repeat the earlier settings to resume it, or pass "

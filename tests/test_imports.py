@@ -27,6 +27,7 @@ HOUSE = (
     ("models",),
     ("attribution",),
     ("run_layout", "run_search"),  # where the files of a run lie
+    ("checkpoints",),
     ("run",),  # reads a finished run back from its stores
     ("plotting", "wandb_logger"),
     ("study",),

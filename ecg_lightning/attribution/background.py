@@ -16,10 +16,12 @@ from ecg_lightning.attribution.task import AttributionTask, in_chunks
 class _BackgroundMethod(AttributionMethod):
     """A method whose maps sum to f(ecg) - mean f(background)."""
 
+    uses_backgrounds: ClassVar[bool] = True
+
     def baseline_logit(self, task: AttributionTask) -> float:
         """Mean f(background)."""
         with torch.no_grad():
-            return float(in_chunks(task.network, task.backgrounds, task.chunk).double().mean())
+            return float(in_chunks(task.network, task.backgrounds, task.chunk).cpu().double().mean())
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class GradientShap(_BackgroundMethod):
         noisy = ecg + noise_like(ecg, self.n_samples, self.noise, key)
         chosen = key.for_purpose("background").integers(len(task.backgrounds), self.n_samples)
         background = task.backgrounds[chosen.to(task.backgrounds.device)]
-        alpha = key.for_purpose("alpha").uniform(self.n_samples, 1, 1).to(ecg)
+        alpha = key.for_purpose("alpha").uniform(self.n_samples, 1, 1).to(ecg.dtype).to(ecg.device)
         gradient = captum.Saliency(task.network)
         total = torch.zeros_like(ecg)
         for x, b, a in zip(*(torch.split(t, task.chunk) for t in (noisy, background, alpha)), strict=True):

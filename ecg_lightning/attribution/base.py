@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
+from ecg_lightning.digest import JSON
+from ecg_lightning.models.precision import full_float32
 
 MethodName = Literal[
     "saliency",
@@ -63,6 +65,9 @@ class AttributionMethod(ABC):
     single_pass: ClassVar[bool] = False
     """Whether one pass gives a map, so that ECGs share a pass."""
 
+    uses_backgrounds: ClassVar[bool] = False
+    """Whether the map depends on the background ECGs."""
+
     complete: ClassVar[bool] = False
     """Whether a map's sum is f(ecg) - f(baseline), up to numerical error."""
 
@@ -89,10 +94,18 @@ class AttributionMethod(ABC):
         with torch.no_grad():
             return float(in_chunks(task.network, torch.zeros_like(task.backgrounds[:1]), task.chunk))
 
-    def settings(self) -> dict[str, object]:
-        """Name and hyperparameters: what determines a map besides network, ECG and seeds."""
-        hyperparameters: dict[str, object] = dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
+    def settings(self) -> dict[str, JSON]:
+        """Name and hyperparameters: what determines a map besides network, ECG, backgrounds and seeds."""
+        hyperparameters: dict[str, JSON] = dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
         return {"method": self.name, **hyperparameters}
+
+    def resolved_settings(self, task: AttributionTask) -> dict[str, JSON]:  # noqa: ARG002
+        """``settings`` with what was left to the network filled in.
+
+        Raises:
+            ValueError: The network can't be attributed by this method.
+        """
+        return self.settings()
 
     def __call__(self, task: AttributionTask, ecg: Tensor, keys: Sequence[RandomKey]) -> Tensor:
         """Maps of a batch of ECGs; works under Lightning's inference mode.
@@ -139,7 +152,7 @@ class SinglePassMethod(AttributionMethod):
 
 @contextmanager
 def _gradients() -> Iterator[None]:
-    with torch.inference_mode(False), torch.enable_grad(), warnings.catch_warnings():
+    with full_float32(), torch.inference_mode(False), torch.enable_grad(), warnings.catch_warnings():
         # Captum tells at every call that it sets hooks, and removes them again
         warnings.filterwarnings("ignore", message="(?s).*ooks.*removed.*attribution is finished")
         yield

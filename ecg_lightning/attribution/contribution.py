@@ -126,15 +126,16 @@ class ShapleySampling(AttributionMethod):
         groups = sample_groups(ecg.shape[1], ecg.shape[2], self.group_samples).to(ecg.device)
         sizes = torch.bincount(groups.flatten())
         permutations = key.for_purpose("permutation").permutations(len(sizes), self.n_permutations)
+        chunk = _even_chunk(len(sizes), task.chunk)
         # Captum also evaluates the bare baseline: alone in its pass, it would be rounded otherwise
-        method = captum.ShapleyValueSampling(lambda batch: in_chunks(task.network, batch, task.chunk))
+        method = captum.ShapleyValueSampling(lambda batch: in_chunks(task.network, batch, chunk))
         method.permutation_generator = lambda *_: permutations
         values: Tensor = method.attribute(
             ecg,
             baselines=0.0,
             feature_mask=groups,
             n_samples=self.n_permutations,
-            perturbations_per_eval=task.chunk,
+            perturbations_per_eval=chunk,
         )
         return values.to(ecg) / sizes[groups].to(ecg)  # Captum sums them in float32
 
@@ -147,6 +148,11 @@ def sample_groups(leads: int, samples: int, size: int) -> Tensor:
     """
     per_lead = -(-samples // size)
     return (torch.arange(leads)[:, None] * per_lead + torch.arange(samples)[None] // size)[None]
+
+
+def _even_chunk(groups: int, most: int) -> int:
+    """The chunk, at most ``most``, that cuts a permutation into parts of one size, so that little is padded."""
+    return -(-groups // -(-groups // most))
 
 
 def _integrated_gradients(task: AttributionTask, ecg: Tensor, n_steps: int) -> Tensor:

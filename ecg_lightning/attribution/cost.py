@@ -89,7 +89,7 @@ def _seconds(action: Callable[[], None], ecg: Tensor) -> float:
     for _ in range(_REPEATS):
         start = time.perf_counter()
         action()
-        if ecg.is_cuda:
-            torch.cuda.synchronize(ecg.device)
+        if ecg.device.type != "cpu":
+            torch.accelerator.synchronize(ecg.device)
         times.append(time.perf_counter() - start)
     return median(times)

@@ -1,17 +1,14 @@
 """Keyed randomness: a row of a store is the same whatever the batch, rank, order or resume (design, section 4).
 
-Every draw comes from a CPU generator whose seed is a hash of what the draw is for. Nothing here reads or
-moves the global random state, except ``seeded_globals``, which puts it back.
+Every draw comes from a CPU generator whose seed is a hash of what the draw is for. The global random state is
+neither read nor moved: what Captum would draw by itself is drawn here and handed to it.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -80,17 +77,3 @@ class RandomKey:
         """``count`` random permutations of ``range(length)``."""
         generator = self.generator()
         return [torch.randperm(length, generator=generator).tolist() for _ in range(count)]
-
-
-@contextmanager
-def seeded_globals(key: RandomKey) -> Iterator[None]:
-    """Seed the global torch (CPU) and numpy generators for library code that draws from them, then restore both."""
-    torch_state = torch.random.get_rng_state()
-    numpy_state = np.random.get_state()  # noqa: NPY002 - Captum draws from the legacy global generator
-    try:
-        torch.default_generator.manual_seed(key.seed)
-        np.random.seed(key.seed % 2**32)  # noqa: NPY002
-        yield
-    finally:
-        torch.random.set_rng_state(torch_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002

@@ -17,6 +17,7 @@ from ecg_lightning.attribution.base import (
 from ecg_lightning.attribution.noise import noise_like
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.digest import JSON
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,19 @@ class GuidedBackprop(SinglePassMethod):
         return result
 
 
+class _LayerMethod(SinglePassMethod):
+    """A method that reads the output of one layer."""
+
+    layer: str | None
+
+    def resolved_settings(self, task: AttributionTask) -> dict[str, JSON]:
+        """With the name of the layer that is read."""
+        task.layer(self.layer)
+        return {**self.settings(), "layer": self.layer or task.gradcam_layer}
+
+
 @dataclass(frozen=True)
-class GradCam(SinglePassMethod):
+class GradCam(_LayerMethod):
     """Activation of a layer weighted by its mean gradient, interpolated to the ECG (Selvaraju et al. 2017).
 
     One time course for all leads: the map is the same in each of them.
@@ -144,7 +156,7 @@ class GradCam(SinglePassMethod):
 
 
 @dataclass(frozen=True)
-class GuidedGradCam(SinglePassMethod):
+class GuidedGradCam(_LayerMethod):
     """Guided backpropagation times Grad-CAM (Selvaraju et al. 2017).
 
     Captum rectifies this CAM before it interpolates; where it is negative everywhere, the map is zero.

@@ -13,7 +13,7 @@ MAX_CHUNK_CPU = 32
 MAX_CHUNK_ACCELERATOR = 1024
 """Inputs a pass on a GPU."""
 
-MAX_SINGLE_PASS_CHUNK = 16
+MAX_SINGLE_PASS_CHUNK = 8
 """Inputs a pass for methods that need one pass an ECG: a small batch is padded to a chunk, at a cost."""
 
 _PASS_OVERHEAD = 4
@@ -72,7 +72,7 @@ class AttributionTask:
         modules: dict[str, nn.Module] = dict(self.network.network.named_modules())
         if wanted is not None and wanted in modules:
             return modules[wanted]
-        convolutions = [key for key, module in modules.items() if isinstance(module, nn.Conv1d)]
+        convolutions = [key for key, module in modules.items() if isinstance(module, nn.Conv1d | nn.Conv2d)]
         raise ValueError(
             f"Grad-CAM needs the name of a module of {type(self.network.network).__name__}, "
             + (f"which has no {wanted!r}" if wanted else "which has no `gradcam_layer`")
@@ -102,7 +102,7 @@ def prepare_task(
     """
     # a copy made under Lightning's inference mode could never take part in a gradient
     with torch.inference_mode(False):
-        frozen = OneLogit(copy.deepcopy(network)).eval().requires_grad_(False)
+        frozen = OneLogit(_copied(network)).eval().requires_grad_(False)
         reference = next(iter(frozen.parameters()), backgrounds)
         dtype = reference.dtype if reference.dtype.is_floating_point else torch.float32
         backgrounds = backgrounds.detach().clone().to(device=reference.device, dtype=dtype)
@@ -112,6 +112,16 @@ def prepare_task(
         chunk=_chunk(frozen, backgrounds[:1], memory_budget_mb),
         gradcam_layer=gradcam_layer or getattr(network, "gradcam_layer", None),
     )
+
+
+def _copied(network: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(network)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{type(network).__name__} can't be copied for attribution ({error}): replace torch.nn.utils.weight_norm "
+            "by torch.nn.utils.parametrizations.weight_norm, or fold it into the weights first"
+        ) from error
 
 
 def _chunk(network: nn.Module, ecg: Tensor, memory_budget_mb: float) -> int:

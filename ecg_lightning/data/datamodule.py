@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.dataset import Batch, BeatDataset, as_is
+from ecg_lightning.data.definition import DataDefinition
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.samplers import RankRows, ShuffledRows, check_samplers_stay, equal_batch_size
 from ecg_lightning.data.sources import Source
@@ -206,6 +207,17 @@ class EcgDataModule(LightningDataModule):
             self.cache,
             table["cache_row"].to_numpy(dtype=np.intp),
             table["label"].to_numpy(dtype=np.float32),
+        )
+
+    def definition(self) -> DataDefinition:
+        """What makes a beat and a split: kept in every checkpoint, so that a test on other ones is noticed."""
+        return DataDefinition(
+            source=self.source.name,
+            source_settings=digest_settings(self.source.settings()),  # type: ignore[arg-type]
+            min_age=self.min_age,
+            neighbours=self.neighbours,
+            split=self.split_rule,
+            split_seed=self.split_seed,
         )
 
     def examples_digest(self, split: Split) -> str:

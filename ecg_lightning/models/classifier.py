@@ -9,12 +9,15 @@ from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
+from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.dataset import Batch
 from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.functional.threshold import youden_threshold
+from ecg_lightning.models.precision import full_float32
 from ecg_lightning.models.scores import LogitsAndLabels, decision_scores, has_both_classes, ranking_scores
 
 _TARGET_KEY: Final = "ecg_target"
+_DATA_KEY: Final = "ecg_data"
 
 
 class StepOutput(TypedDict):
@@ -144,7 +147,8 @@ class EcgClassifier(LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> StepOutput:  # noqa: ARG002
         """Logits for the callbacks; nothing is gathered."""
-        logit = self(batch["ecg"])
+        with full_float32():
+            logit = self(batch["ecg"])
         self.test_outputs.update(logit, batch["label"])
         return {"logit": logit, "label": batch["label"], "row": batch["row"]}
 
@@ -174,12 +178,16 @@ class EcgClassifier(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the target apart: ``load_from_checkpoint(path, target=...)`` overwrites the hyperparameters."""
         checkpoint[_TARGET_KEY] = self.target
+        datamodule = self._datamodule()
+        if datamodule is not None:
+            checkpoint[_DATA_KEY] = datamodule.definition().as_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another target or of another network, and say which.
 
         Raises:
-            ValueError: The checkpoint was trained for another target, or its weights have other names or shapes.
+            ValueError: The checkpoint was trained for another target or on otherwise made or split beats, or its
+                weights have other names or shapes.
         """
         hyperparameters = checkpoint.get("hyper_parameters", {})
         trained_for = checkpoint.get(_TARGET_KEY, hyperparameters.get("target", self.target))
@@ -188,6 +196,9 @@ class EcgClassifier(LightningModule):
                 f"the checkpoint was trained for {trained_for!r}, this run is for {self.target!r}; pass "
                 f"`--target {trained_for}` or a checkpoint of {self.target!r}"
             )
+        datamodule = self._datamodule()
+        if datamodule is not None and _DATA_KEY in checkpoint:
+            datamodule.definition().check_trained_on(checkpoint[_DATA_KEY])
         differences = _differences(self.state_dict(), checkpoint["state_dict"])
         if differences:
             raise ValueError(
@@ -196,6 +207,10 @@ class EcgClassifier(LightningModule):
                 + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
                 + ". Configure the network that the checkpoint was trained with, or take another checkpoint"
             )
+
+    def _datamodule(self) -> EcgDataModule | None:
+        datamodule = getattr(self._trainer, "datamodule", None)
+        return datamodule if isinstance(datamodule, EcgDataModule) else None
 
     def _loss(self, logit: Tensor, label: Tensor) -> Tensor:
         """Mean over the labelled ECGs, without a branch on the data: no device synchronisation."""

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from ecg_lightning.attribution import RandomKey, prepare_task
 from ecg_lightning.attribution.cost import estimate, measure_passes
 from ecg_lightning.attribution.methods import GradCam, Saliency, ShapleySampling
-from ecg_lightning.attribution.seeding import seeded_globals
 from ecg_lightning.attribution.task import in_chunks, saved_bytes
 
 
@@ -124,13 +123,3 @@ def test_draws_are_the_same_on_every_machine() -> None:
     expected = torch.tensor([0.035550154745578766, -1.0996919870376587])
     torch.testing.assert_close(RandomKey(ecg_id="1", purpose="noise").normal(2), expected)
     assert RandomKey(ecg_id="1", purpose="permutation").permutations(6, 1) == [[2, 4, 0, 3, 5, 1]]
-
-
-def test_global_generators_are_restored() -> None:
-    torch.manual_seed(5)
-    before = torch.get_rng_state()
-    with seeded_globals(KEY):
-        first = torch.rand(3)
-    assert torch.equal(before, torch.get_rng_state())
-    with seeded_globals(KEY):
-        assert torch.equal(first, torch.rand(3))

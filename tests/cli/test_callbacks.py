@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,7 +58,7 @@ def datamodule(place: Workplace) -> EcgDataModule:
     )
 
 
-def trainer(folder: Path, *callbacks: Callback, **more: int) -> Trainer:
+def trainer(folder: Path, *callbacks: Callback, **more: Any) -> Trainer:
     return Trainer(
         default_root_dir=folder / "runs/study" / TARGET / "seed0",
         accelerator="cpu",
@@ -70,7 +71,7 @@ def trainer(folder: Path, *callbacks: Callback, **more: int) -> Trainer:
     )
 
 
-def run_test(place: Workplace, folder: Path, network: nn.Module, *callbacks: Callback, **more: int) -> Path:
+def run_test(place: Workplace, folder: Path, network: nn.Module, *callbacks: Callback, **more: Any) -> Path:
     torch.manual_seed(0)
     trainer(folder, *callbacks, **more).test(EcgClassifier(network, TARGET), datamodule(place), verbose=False)
     return folder / "runs/study" / TARGET / "seed0"
@@ -87,7 +88,9 @@ def test_a_reader_of_maps_needs_attribution_maps_before_it(
     trained: Workplace, tmp_path: Path, reader: Callback, before: list[str]
 ) -> None:
     after = [AttributionMaps(QUICK)] if before else []
-    with pytest.raises(ValueError, match=rf"{type(reader).__name__} reads the maps.*put an AttributionMaps before it"):
+    with pytest.raises(
+        ValueError, match=rf"{type(reader).__name__} reads what AttributionMaps computes: put AttributionMaps"
+    ):
         run_test(trained, tmp_path, small(), reader, *after)
 
 
@@ -98,12 +101,47 @@ def test_maps_need_a_datamodule_that_knows_the_ecgs(tmp_path: Path) -> None:
         trainer(tmp_path, AttributionMaps(QUICK)).test(EcgClassifier(small(), TARGET), loader)
 
 
+def test_results_belong_into_a_run_folder(trained: Workplace, tmp_path: Path) -> None:
+    stray = Trainer(
+        default_root_dir=tmp_path,
+        accelerator="cpu",
+        logger=False,
+        callbacks=[TestRecord()],
+        enable_progress_bar=False,
+        use_distributed_sampler=False,
+    )
+    with pytest.raises(ValueError, match=r"belong into a run folder .*the trainer's folder is"):
+        stray.test(EcgClassifier(small(), TARGET), datamodule(trained), verbose=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_whose_logit_never_moves_has_metrics_but_no_completeness(trained: Workplace, tmp_path: Path) -> None:
+    network = small()
+    with torch.no_grad():
+        network.linear.weight.zero_()
+    callbacks = (AttributionMaps(["deeplift"]), TestRecord(), Completeness())
+    with pytest.warns(UserWarning, match=r"deeplift: the maps' sums miss f\(ecg\) - f\(baseline\) by nan%"):
+        run = run_test(trained, tmp_path, network, *callbacks)
+    assert open_run(run).metrics["auroc"]["value"] == 0.5
+
+
+def test_a_method_that_cannot_work_is_told_before_a_store_is_made(trained: Workplace, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"Grad-CAM needs the name of a module of OneLayer"):
+        run_test(trained, tmp_path, OneLayer(nn.ReLU()), AttributionMaps(["saliency", "gradcam"]))
+    assert not list(tmp_path.rglob("maps"))
+
+
+def test_half_precision_networks_keep_their_maps_as_float32(trained: Workplace, tmp_path: Path) -> None:
+    run = run_test(trained, tmp_path, small(), AttributionMaps(QUICK), precision="bf16-true")
+    assert np.isfinite(np.asarray(RowStore.open(run / "maps/saliency").array)).all()
+
+
 def test_functional_relu_shows_in_the_completeness(trained: Workplace, tmp_path: Path) -> None:
     def deltas(activation: Callable[[Tensor], Tensor], name: str) -> float:
         torch.manual_seed(4)
         run = run_test(trained, tmp_path / name, OneLayer(activation), AttributionMaps(["deeplift"]), Completeness())
-        values = open_run(run).store("scores/completeness")
-        return float(np.abs(values.sel(quantity="delta")).median() / np.abs(values.sel(quantity="expected")).median())
+        delta, expected = (open_run(run).store(f"scores/completeness_{name}") for name in ("delta", "expected"))
+        return float(np.abs(delta).median() / np.abs(expected).median())
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
@@ -127,14 +165,14 @@ def test_maps_that_are_constant_or_not_finite_are_counted(trained: Workplace, tm
 
 def test_unknown_pictures_are_refused_before_anything_is_computed(trained: Workplace, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"MapPictures: 12345 not among the 9 test ECGs"):
-        run_test(trained, tmp_path, small(), AttributionMaps(QUICK), MapPictures(["12345"]))
+        run_test(trained, tmp_path, small(), AttributionMaps(QUICK), TestRecord(), MapPictures(["12345"]))
 
 
 def test_pictures_that_were_asked_for(trained: Workplace, tmp_path: Path) -> None:
     module = datamodule(trained)
     module.setup("test")
     wanted = module.examples("test")["ecg_id"].iloc[3]
-    run = run_test(trained, tmp_path, small(), AttributionMaps(QUICK), MapPictures([wanted], svg=True))
+    run = run_test(trained, tmp_path, small(), AttributionMaps(QUICK), TestRecord(), MapPictures([wanted], svg=True))
     names = {path.name for path in (run / "figures/maps").iterdir()}
     stems = (f"{wanted}_{name}" for name in ("overview", *QUICK))
     assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")}
@@ -175,7 +213,7 @@ def test_a_method_can_be_added_to_a_finished_run(trained: Workplace, tmp_path: P
     run_test(trained, tmp_path, small(), AttributionMaps(["saliency", "deeplift"]), Completeness())
     assert (run / "maps/saliency/rows.npy").stat().st_mtime_ns == before
     assert RowStore.open(run / "maps/deeplift").complete
-    assert RowStore.open(run / "scores/completeness").complete
+    assert RowStore.open(run / "scores/completeness_delta").complete
 
 
 def test_a_failure_on_rank_zero_is_raised_with_its_own_type(tmp_path: Path) -> None:

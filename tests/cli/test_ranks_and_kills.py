@@ -18,6 +18,7 @@ from workplace import Workplace
 from ecg_lightning import open_run
 from ecg_lightning.attribution import METHODS
 from ecg_lightning.cli import main
+from ecg_lightning.store import RowStore
 
 SLOW = """
 trainer:
@@ -70,13 +71,15 @@ def assert_same_rows(first: Path, second: Path, names: list[str]) -> None:
 def test_two_ranks_give_the_rows_and_metrics_of_one(tested: Workplace) -> None:
     checkpoint = str(tested.run() / "checkpoints/best.ckpt")
     two = ("--trainer.devices", "2", "--trainer.strategy", "ddp", "--ckpt_path", checkpoint)
-    finish(start(tested.arguments("test", *two, study="two_ranks", pictures=False)))
+    finish(start(tested.arguments("test", *two, study="two_ranks")))
     assert_same_rows(tested.run(), tested.run("two_ranks"), list(METHODS))
     one, both = (open_run(tested.run(study)).metrics for study in ("tiny", "two_ranks"))
     for name in ("auroc", "auprc", "f1", "threshold"):
         assert both[name] == pytest.approx(one[name]), name
     assert sorted(path.name for path in (tested.run("two_ranks") / "maps/saliency").glob("done.*")) == ["done.0.npy"]
     assert len(pd.read_parquet(tested.run("two_ranks") / "examples.parquet")) == 9
+    pictures = [{path.name for path in (tested.run(s) / "figures/maps").iterdir()} for s in ("tiny", "two_ranks")]
+    assert pictures[0] == pictures[1]
 
 
 def test_fit_on_two_ranks_trains_and_keeps_one_checkpoint(
@@ -122,8 +125,13 @@ def test_a_killed_test_goes_on_with_the_missing_rows(tested: Workplace, tmp_path
 
 def test_a_finished_test_computes_no_map_again(tested: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {name: (tested.run() / "maps" / name / "rows.npy").stat().st_mtime_ns for name in METHODS}
-    for kind in METHODS.values():
-        monkeypatch.setattr(kind, "_attribute", lambda *_: pytest.fail("a finished map was computed again"))
+    write = RowStore.write
+
+    def refuse_maps(store: RowStore, *arguments: object) -> None:
+        assert store.path.parent.name != "maps", "a finished map was computed again"
+        write(store, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(RowStore, "write", refuse_maps)
     main(tested.arguments("test", "--trainer.logger", "false", pictures=False))
     after = {name: (tested.run() / "maps" / name / "rows.npy").stat().st_mtime_ns for name in METHODS}
     assert before == after

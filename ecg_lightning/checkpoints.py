@@ -1,0 +1,74 @@
+"""The checkpoint that a stage evaluates: found, whole, and of the run that was asked for."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ecg_lightning.run_layout import RunFolder
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, broken, or of another run; the message names the file and the remedy."""
+
+
+def find_checkpoint(folder: RunFolder, asked: str | None) -> Path:
+    """The file to evaluate.
+
+    Args:
+        folder: The run.
+        asked: ``None`` or ``best``: lowest validation loss; ``last``: newest epoch; else a path.
+
+    Raises:
+        CheckpointError: It isn't there.
+    """
+    named = {None: folder.best_checkpoint, "best": folder.best_checkpoint, "last": folder.last_checkpoint}
+    path = named[asked] if asked in named else Path(str(asked))
+    if not path.is_file():
+        raise CheckpointError(
+            f"no checkpoint {path}; train it first, with the same --runs, --study, --target and --seed_everything: "
+            "python -m ecg_lightning.cli fit --config configs/fit.yaml ...; or name a file with --ckpt_path"
+        )
+    return path
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Load a checkpoint's content on the CPU, without running pickled code.
+
+    Raises:
+        CheckpointError: The file is truncated or no checkpoint.
+    """
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"{path} can't be read as a checkpoint ({type(error).__name__}: {error}): it was cut short, or is another "
+            "kind of file. Take `last.ckpt` beside it with --ckpt_path last, or train again with --on_mismatch replace "
+            "after deleting fit.done.json"
+        ) from error
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise CheckpointError(f"{path} holds no `state_dict`: it is not a Lightning checkpoint")
+    return content
+
+
+def check_same_model(path: Path, target: str, seed: int) -> None:
+    """Refuse a checkpoint of another target or another training seed.
+
+    At test a checkpoint's hyperparameters override the command line's silently, and the run folder is named by
+    the command line's.
+
+    Raises:
+        CheckpointError: Another target or seed; the message says which to pass.
+    """
+    trained = read_checkpoint(path).get("hyper_parameters", {})
+    if trained.get("target", target) != target:
+        raise CheckpointError(
+            f"{path} was trained for {trained['target']}, this run is for {target}: pass "
+            f"--target {trained['target']}, or a checkpoint of {target} with --ckpt_path"
+        )
+    if trained.get("seed", seed) != seed:
+        raise CheckpointError(
+            f"{path} was trained with seed {trained['seed']}, this run is of seed {seed}: pass "
+            f"--seed_everything {trained['seed']} (and another --study to keep it apart)"
+        )

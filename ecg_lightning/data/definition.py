@@ -1,0 +1,59 @@
+"""What makes a beat and a split, so that a network is not tested on data that it was not trained for."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from lightning.pytorch.utilities import rank_zero_warn
+
+
+@dataclass(frozen=True)
+class DataDefinition:
+    """How the ECGs of a run came about.
+
+    Attributes:
+        source: Name of the source.
+        source_settings: Hash of its settings and its table.
+        min_age: Younger patients were left out.
+        neighbours: What was done with neighbouring beats.
+        split: Rule of the split.
+        split_seed: Its seed.
+    """
+
+    source: str
+    source_settings: str
+    min_age: float
+    neighbours: str
+    split: str
+    split_seed: int
+
+    def as_dict(self) -> dict[str, object]:
+        """For a checkpoint."""
+        return asdict(self)
+
+    def check_trained_on(self, trained: Mapping[str, object]) -> None:
+        """Refuse a network that was trained on beats made otherwise, or on ECGs of these test patients.
+
+        Another source is fine: that is what an external validation is.
+
+        Args:
+            trained: ``as_dict`` of the data that the network was trained on.
+
+        Raises:
+            ValueError: The message names what differs, with both values.
+        """
+        now = self.as_dict()
+        same_source = trained["source"] == now["source"]
+        binding = ("neighbours", "split", "split_seed") if same_source else ("neighbours",)
+        differing = [
+            f"data.{name}: {trained[name]} then, {now[name]} now" for name in binding if trained[name] != now[name]
+        ]
+        if differing:
+            raise ValueError(
+                "the checkpoint was trained on other data: " + "; ".join(differing) + ". Repeat the settings of its "
+                "`fit`, or train anew with these"
+            )
+        if same_source and any(trained[name] != now[name] for name in ("source_settings", "min_age")):
+            rank_zero_warn(
+                f"the checkpoint was trained on another version of {self.source}: patients that it was trained on "
+                "may be among these ECGs"
+            )
