@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,13 +12,13 @@ import numpy as np
 
 from ecg_lightning.atomic import write_json_atomic
 from ecg_lightning.digest import JSON, canonical_json, digest_settings
-from ecg_lightning.version import __version__
+from ecg_lightning.packages import installed_versions
 
 MANIFEST_NAME = "manifest.json"
 _FORMAT = "ecg_lightning RowStore"
 _FORMAT_VERSION = 1
 _SHOWN_DIFFERENCES = 12
-_PACKAGES = ("torch", "lightning", "captum", "numpy", "scipy")
+_PACKAGES = ("torch", "lightning", "captum", "numpy", "scipy")  # whose numbers end in a store
 
 StoreDtype = Literal["float16", "float32", "float64", "bool", "uint8", "int32", "int64"]
 """The dtypes that a store can have."""
@@ -121,21 +120,10 @@ def mismatch_message(folder: Path, stored: StoreSpec, asked: StoreSpec) -> str:
     )
 
 
-def package_versions() -> dict[str, str]:
-    """Versions of this package and of those whose numbers end in a store, without importing them."""
-    versions = {"ecg_lightning": __version__}
-    for name in _PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
-
-
 def write_manifest(folder: Path, spec: StoreSpec) -> None:
     """Write ``manifest.json`` of a store."""
     head = {"format": _FORMAT, "format_version": _FORMAT_VERSION, "digest": spec.digest}
-    tail = {"packages": package_versions(), "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    tail = {"packages": installed_versions(_PACKAGES), "created": datetime.now(UTC).isoformat(timespec="seconds")}
     write_json_atomic(folder / MANIFEST_NAME, head | spec.as_json() | tail)
 
 
@@ -172,7 +160,7 @@ def read_manifest(folder: Path) -> tuple[StoreSpec, dict[str, str]]:
 
 def warn_of_other_versions(folder: Path) -> None:
     """Warn that a store was begun with other package versions than it goes on with."""
-    stored, now = read_manifest(folder)[1], package_versions()
+    stored, now = read_manifest(folder)[1], installed_versions(_PACKAGES)
     changed = [f"{name} {stored.get(name)} -> {now[name]}" for name in now if stored.get(name) != now[name]]
     if changed:
         warnings.warn(

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_lightning.atomic import write_array_atomic
+from ecg_lightning.disk import DiskSpaceError
 from ecg_lightning.manifest import (
     StoreCorruptError,
     StoreDtype,
@@ -29,7 +30,6 @@ from ecg_lightning.manifest import (
 )
 from ecg_lightning.store_files import (
     ROWS_NAME,
-    StoreSpaceError,
     ensure_mask,
     flush_data,
     make_folder,
@@ -42,12 +42,12 @@ from ecg_lightning.store_values import check_rows, encode
 
 __all__ = [
     "ROWS_NAME",
+    "DiskSpaceError",
     "RowStore",
     "StoreCorruptError",
     "StoreDtype",
     "StoreError",
     "StoreMismatchError",
-    "StoreSpaceError",
     "StoreSpec",
 ]
 
@@ -104,7 +104,7 @@ class RowStore:
         Raises:
             StoreMismatchError: The store was made with other settings, another network or other examples.
             StoreCorruptError: The folder holds a broken store, or files of something else.
-            StoreSpaceError: The disk has no room for all rows.
+            DiskSpaceError: The disk has no room for all rows.
         """
         path = Path(path)
         if rank != 0:

@@ -1,6 +1,5 @@
 """The files of a RowStore: room on the disk, taken in full when the store is made, and the masks of done rows."""
 
-import errno
 import glob
 import io
 import os
@@ -13,16 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.atomic import sync_path, write_array_atomic
+from ecg_lightning.disk import full_disk_explained, preallocate
 from ecg_lightning.manifest import StoreCorruptError, StoreSpec, write_manifest
 
 ROWS_NAME = "rows.npy"
 _FILL_BYTES = 1 << 23
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
-
-
-class StoreSpaceError(OSError):
-    """The disk has no room for a store; the message says how much is needed and how much is free."""
+_MAKE_ROOM = "free some, give another --runs folder, ask for fewer methods or ECGs, or store maps as float16"
 
 
 def make_folder(path: Path, spec: StoreSpec) -> None:
@@ -49,25 +44,17 @@ def allocate_rows(file: Path, spec: StoreSpec, shown: Path) -> None:
         shown: The folder that errors name.
 
     Raises:
-        StoreSpaceError: The disk or the quota is too small.
+        DiskSpaceError: The disk or the quota is too small.
     """
     header = _header(spec)
     payload = spec.shape[0] * spec.row_bytes
     needed = len(header) + payload
-    if needed > shutil.disk_usage(file.parent).free:
-        raise _space_error(shown, needed)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        _reserve(descriptor, needed)
+    with full_disk_explained(shown, needed, _MAKE_ROOM), file.open("xb", buffering=0) as opened:
+        descriptor = opened.fileno()
+        preallocate(descriptor, needed, file.parent)
         write_all(descriptor, memoryview(header), 0)
         _fill(descriptor, spec, len(header), payload)
         os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise _space_error(shown, needed) from error
-    finally:
-        os.close(descriptor)
 
 
 def write_all(descriptor: int, data: memoryview, offset: int) -> None:
@@ -137,17 +124,6 @@ def mark_runs(path: Path, runs: Sequence[tuple[int, int]], n_rows: int) -> None:
         os.close(descriptor)
 
 
-def _reserve(descriptor: int, size: int) -> None:
-    """Reserve the blocks; where the system can't (macOS, some network file systems), the fill does it."""
-    if not hasattr(os, "posix_fallocate"):
-        return
-    try:
-        os.posix_fallocate(descriptor, 0, size)
-    except OSError as error:
-        if error.errno not in _NOT_SUPPORTED:
-            raise
-
-
 def _fill(descriptor: int, spec: StoreSpec, offset: int, size: int) -> None:
     dtype = np.dtype(spec.dtype)
     value = np.nan if dtype.kind == "f" else 0
@@ -161,14 +137,3 @@ def _header(spec: StoreSpec) -> bytes:
     description = np.lib.format.dtype_to_descr(np.dtype(spec.dtype))
     np.lib.format.write_array_header_1_0(header, {"descr": description, "fortran_order": False, "shape": spec.shape})
     return header.getvalue()
-
-
-def _space_error(shown: Path, needed: int) -> StoreSpaceError:
-    free = shutil.disk_usage(shown.parent).free
-    return StoreSpaceError(
-        errno.ENOSPC,
-        f"no room for the store: it needs {needed:,} bytes ({needed / 1e9:.2f} GB), {free:,} bytes "
-        f"({free / 1e9:.2f} GB) are free (a quota may allow less); free some, give another --runs folder, ask for "
-        "fewer methods or ECGs, or store maps as float16",
-        str(shown),
-    )

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 
 import ecg_lightning.store_files as files
 from ecg_lightning.store import (
+    DiskSpaceError,
     RowStore,
     StoreCorruptError,
     StoreMismatchError,
-    StoreSpaceError,
     StoreSpec,
 )
 
@@ -413,9 +413,10 @@ def test_a_full_disk_is_an_error_at_the_start(tmp_path: Path, monkeypatch: pytes
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(StoreSpaceError, match=r"needs 1,088 bytes .* bytes .* are free .*--runs.*float16") as caught:
+    with pytest.raises(DiskSpaceError, match=r"1,088 bytes .* needed, .* are free .*--runs.*float16") as caught:
         RowStore.create(tmp_path / "s", SPEC)
-    assert str(tmp_path / "s") in str(caught.value)
+    assert f"no space left in {tmp_path / 's'}:" in str(caught.value)
+    assert caught.value.errno == code
     assert list(tmp_path.iterdir()) == []
 
 
@@ -425,7 +426,7 @@ def test_more_than_is_free_is_not_even_tried(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(os, "posix_fallocate", tried)
     free = shutil.disk_usage(tmp_path).free
-    with pytest.raises(StoreSpaceError, match="GB"):
+    with pytest.raises(DiskSpaceError, match="GB"):
         RowStore.create(tmp_path / "s", StoreSpec(dims=("row", "x"), shape=(free // 4000, 2000)))
     assert list(tmp_path.iterdir()) == []
 
@@ -451,7 +452,7 @@ def test_other_failures_of_the_disk_keep_their_name(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(os, "posix_fallocate", broken)
     with pytest.raises(OSError, match="broken") as caught:
         RowStore.create(tmp_path / "s", SPEC)
-    assert not isinstance(caught.value, StoreSpaceError)
+    assert not isinstance(caught.value, DiskSpaceError)
 
 
 def test_stores_larger_than_a_block_are_filled_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,9 @@ MASKS: Final = "masks"
 BEAT_SHAPE: Final = (len(LEADS), BEAT_SAMPLES)
 PACKED_SHAPE: Final = (len(LEADS), BEAT_SAMPLES // 8)
 
+MAKE_ROOM: Final = "free some space or choose another cache folder, and run again: what is done is kept"
+"""What to do when the disk is full."""
+
 _CHUNK: Final = 128  # beats: 1 MB of int16 in flight, which stays in the processor's cache
 
 

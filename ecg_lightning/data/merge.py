@@ -4,7 +4,6 @@ import platform
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -17,14 +16,15 @@ from ecg_lightning.data.cache import (
     BEAT_SHAPE,
     BEATS,
     EXAMPLES,
+    MAKE_ROOM,
     PACKED_SHAPE,
     REJECTED,
     mask_paths,
 )
-from ecg_lightning.data.disk import full_disk_explained, preallocate
 from ecg_lightning.data.sources.base import Entry
+from ecg_lightning.disk import full_disk_explained, preallocate
 from ecg_lightning.ecg import TARGETS
-from ecg_lightning.version import __version__
+from ecg_lightning.packages import installed_versions
 
 _PACKAGES: Final = ("numpy", "scipy", "sleepecg", "wfdb")
 
@@ -43,7 +43,7 @@ def merge(folder: Path, parts: Sequence[Path], entries: Sequence[Entry], source:
 
     Raises:
         ValueError: No ECG could be used; the message summarises why.
-        OSError: The disk is full.
+        DiskSpaceError: The disk is full.
     """
     examples = _examples(parts, entries, source)
     rejected = _rejected(parts, entries)
@@ -52,7 +52,7 @@ def merge(folder: Path, parts: Sequence[Path], entries: Sequence[Entry], source:
     regions = _regions(parts)
     _merge_arrays(folder, parts, len(examples), regions)
     for name, table in ((EXAMPLES, examples), (REJECTED, rejected)):
-        with full_disk_explained(folder, int(table.memory_usage().sum())):
+        with full_disk_explained(folder, int(table.memory_usage().sum()), MAKE_ROOM):
             write_parquet_atomic(folder / name, table)
     by_kind = Counter(rejected["reason_kind"].tolist())
     counts = {"entries": len(entries), "examples": len(examples), "rejected": len(rejected), "by_kind": dict(by_kind)}
@@ -61,8 +61,7 @@ def merge(folder: Path, parts: Sequence[Path], entries: Sequence[Entry], source:
 
 def package_versions() -> dict[str, str]:
     """Versions of what the beats were computed with, for the record."""
-    own = {"python": platform.python_version(), "ecg_lightning": __version__}
-    return own | {package: version(package) for package in _PACKAGES}
+    return {"python": platform.python_version()} | installed_versions(_PACKAGES)
 
 
 def _examples(parts: Sequence[Path], entries: Sequence[Entry], source: str) -> pd.DataFrame:
@@ -131,7 +130,7 @@ def _merge_arrays(folder: Path, parts: Sequence[Path], n: int, regions: Sequence
         files[f"mask:{region}"] = (packed, np.dtype(np.uint8), PACKED_SHAPE)
         files[f"present:{region}"] = (present, np.dtype(np.bool_), ())
     needed = sum(n * dtype.itemsize * int(np.prod(shape)) for _, dtype, shape in files.values())
-    with full_disk_explained(folder, needed), ExitStack() as stack:
+    with full_disk_explained(folder, needed, MAKE_ROOM), ExitStack() as stack:
         outputs = {
             name: stack.enter_context(_array_file(path, dtype, (n, *shape)))
             for name, (path, dtype, shape) in files.items()
@@ -151,5 +150,5 @@ def _array_file(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Ite
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        preallocate(file, file.tell() + dtype.itemsize * int(np.prod(shape)))
+        preallocate(file.fileno(), file.tell() + dtype.itemsize * int(np.prod(shape)), path.parent)
         yield file

@@ -1,16 +1,9 @@
 """Recordings of a source to a cache of median beats."""
 
-import hashlib
-import json
-import multiprocessing
-import os
 import shutil
-import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -18,19 +11,21 @@ from typing import Any, Final, get_args
 
 from filelock import FileLock, Timeout
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ecg_lightning.atomic import write_json_atomic
 from ecg_lightning.data.cache import CACHE_FORMAT, MARKER, BeatCache
 from ecg_lightning.data.merge import merge, package_versions
-from ecg_lightning.data.shards import BeatSettings, Shard, run_shard, start_worker, write_shard
+from ecg_lightning.data.shards import BeatSettings, Shard
 from ecg_lightning.data.sources.base import Entry, Source
+from ecg_lightning.data.workers import check_not_importing_main, run_shards, worker_count
+from ecg_lightning.digest import digest_settings
 from ecg_lightning.ecg import MIN_AGE
 from ecg_lightning.signal.beat import PIPELINE_VERSION, Neighbours
 
 _MAX_SHARD: Final = 250
 _MIN_SHARD: Final = 25
 _WANTED_SHARDS: Final = 32
+_HASH_DIGITS: Final = 12
 
 
 def prepare(
@@ -46,8 +41,8 @@ def prepare(
     """Compute the median beat of every recording of a source, once, and open the result.
 
     The cache lies in ``<cache_dir>/<source's name>-<hash>``; the hash is of all that determines its content, so other
-    settings make another folder and a finished cache is only opened. A killed run goes on where it was. Of two
-    processes that prepare the same cache the second waits for the first.
+    settings make another folder and a finished cache is only opened, which needs no right to write. A killed run goes
+    on where it was. Of two processes that prepare the same cache the second waits for the first.
 
     Every ECG ends in ``examples.parquet`` or, with the reason, in ``rejected.parquet``: files that can't be read,
     signals without a usable median beat, patients under ``min_age`` (paper, Methods, "Study population"). An ECG
@@ -68,40 +63,42 @@ def prepare(
         The cache.
 
     Raises:
-        ValueError: No ECG can be used, an ECG id occurs twice, or an argument is out of range.
+        ValueError: No ECG can be used, an ECG id occurs twice, an argument is out of range, or the source's settings
+            can't be hashed.
         FileNotFoundError: The source's table is missing.
-        OSError: The disk is full; the message has the sizes.
+        DiskSpaceError: The disk is full; the message has the sizes.
         RuntimeError: A worker process died.
     """
     if neighbours not in get_args(Neighbours):
         raise ValueError(f"neighbours: expected one of {get_args(Neighbours)}, got {neighbours!r}")
     if not min_age >= 0.0:
         raise ValueError(f"min_age: expected years from 0 on, got {min_age}")
-    _check_not_importing_main()
-    workers = _processes(processes)
+    check_not_importing_main()
+    workers = worker_count(processes)
     beat = BeatSettings(neighbours, float(min_age))
     settings = cache_settings(source, beat)
     folder = Path(cache_dir) / f"{source.name}-{cache_hash(settings)}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True, quiet=not progress)
-    with _alone(folder, console):
-        if overwrite and folder.exists():
-            shutil.rmtree(folder)
-        if not (folder / MARKER).is_file():
-            _build(source, folder, beat, settings, workers, console)
+    if overwrite or not _finished(folder):  # a finished cache may be shared and read-only: no lock
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(folder, console):
+            if overwrite:
+                _discard(folder)
+            if not _finished(folder):
+                _build(source, folder, beat, settings, workers, console)
     cache = BeatCache.open(folder)
     console.print(_outcome(cache), markup=False, highlight=False, soft_wrap=True)
     return cache
 
 
-def _check_not_importing_main() -> None:
-    # The same mark as in multiprocessing.spawn: a worker imports the script that started it. Without this check it
-    # would wait here for the lock that its own parent holds.
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise RuntimeError(
-            "prepare was called by a worker process that imports the main script: put the call in the script under "
-            "'if __name__ == \"__main__\":', or give processes=1"
-        )
+def _finished(folder: Path) -> bool:
+    return (folder / MARKER).is_file()
+
+
+def _discard(folder: Path) -> None:
+    (folder / MARKER).unlink(missing_ok=True)  # first, so that nobody opens a cache that is being deleted
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def cache_settings(source: Source, beat: BeatSettings) -> dict[str, Any]:
@@ -117,18 +114,7 @@ def cache_settings(source: Source, beat: BeatSettings) -> dict[str, Any]:
 
 def cache_hash(settings: dict[str, Any]) -> str:
     """12 hexadecimal digits of the settings, independent of the order of their keys."""
-    text = json.dumps(settings, sort_keys=True, allow_nan=True)
-    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-
-
-def _processes(asked: int | None) -> int:
-    if asked is not None and asked < 1:
-        raise ValueError(f"processes: expected None or at least 1, got {asked}")
-    if multiprocessing.current_process().daemon:
-        return 1  # daemonic processes (of a DataLoader, say) may not have children
-    if asked is not None:
-        return asked
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return digest_settings(settings)[:_HASH_DIGITS]
 
 
 @contextmanager
@@ -155,7 +141,7 @@ def _build(
         left_over.unlink()
     shards = _shards(entries, folder / "parts")
     missing = [shard for shard in shards if not zipfile.is_zipfile(shard.path)]
-    _run(source, missing, beat, workers, console)
+    run_shards(source, missing, beat, workers, console)
     try:
         found = merge(folder, [shard.path for shard in shards], entries, source.name)
     except ValueError:
@@ -185,60 +171,6 @@ def _shards(entries: Sequence[Entry], parts: Path) -> list[Shard]:
         Shard(parts / f"{start:09d}.npz", start, entries[start : start + size])
         for start in range(0, len(entries), size)
     ]
-
-
-def _run(source: Source, shards: Sequence[Shard], beat: BeatSettings, workers: int, console: Console) -> None:
-    workers = min(workers, len(shards))
-    with _progress(console) as bar:
-        task = bar.add_task(source.name, total=sum(len(shard.entries) for shard in shards))
-        done = _run_here(source, shards, beat) if workers <= 1 else _run_parallel(source, shards, beat, workers)
-        for shard in done:
-            bar.advance(task, len(shard.entries))
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-
-
-def _run_here(source: Source, shards: Sequence[Shard], beat: BeatSettings) -> Iterator[Shard]:
-    for shard in shards:
-        write_shard(source, shard, beat)
-        yield shard
-
-
-def _run_parallel(source: Source, shards: Sequence[Shard], beat: BeatSettings, workers: int) -> Iterator[Shard]:
-    # Not fork: this process may hold torch's threads and CUDA.
-    executor = ProcessPoolExecutor(workers, _context(), initializer=start_worker, initargs=(source,))
-    try:
-        futures = {executor.submit(run_shard, shard, beat): shard for shard in shards}
-        for future in as_completed(futures):
-            future.result()
-            yield futures[future]
-    except BrokenProcessPool as error:
-        raise RuntimeError(
-            f"a worker process died while preparing {source.name}: out of memory, or a script without "
-            "'if __name__ == \"__main__\":'; run again, with fewer processes: the parts that are done are kept"
-        ) from error
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    """Workers fork from a server process that has imported what they need once."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    # Workers import the main module again; torch is then better imported once, in the server.
-    heavy = [name for name in ("torch", "lightning") if name in sys.modules and _main_is_module()]
-    context.set_forkserver_preload(["__main__", "ecg_lightning.data.shards", *heavy])
-    return context
-
-
-def _main_is_module() -> bool:
-    """Whether the program was started by ``python -m``."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return spec is not None and not spec.name.endswith("__main__")
 
 
 def _outcome(cache: BeatCache) -> str:

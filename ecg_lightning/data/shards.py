@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.atomic import atomic_path
-from ecg_lightning.data.cache import BEAT_SHAPE, PACKED_SHAPE
-from ecg_lightning.data.disk import full_disk_explained
+from ecg_lightning.data.cache import BEAT_SHAPE, MAKE_ROOM, PACKED_SHAPE
 from ecg_lightning.data.sources.base import Entry, RecordingError, Source
+from ecg_lightning.disk import full_disk_explained
 from ecg_lightning.signal.beat import Neighbours, median_beat
 
 _REGION: Final = re.compile(r"\w+(/\w+)*")
@@ -117,7 +117,7 @@ def write_shard(source: Source, shard: Shard, settings: BeatSettings) -> None:
     ``mask:<region>`` and ``present:<region>`` over the same rows, and ``rejected_index``, ``rejected`` (kind, reason).
 
     Raises:
-        OSError: The disk is full.
+        DiskSpaceError: The disk is full.
     """
     used: list[tuple[int, Prepared]] = []
     rejected: list[tuple[int, Rejection]] = []
@@ -129,7 +129,7 @@ def write_shard(source: Source, shard: Shard, settings: BeatSettings) -> None:
             rejected.append((index, outcome))
     arrays = _used_arrays(used) | _rejected_arrays(rejected)
     needed = sum(array.nbytes for array in arrays.values())
-    with full_disk_explained(shard.path.parent, needed), atomic_path(shard.path) as temporary:
+    with full_disk_explained(shard.path.parent, needed, MAKE_ROOM), atomic_path(shard.path) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
 
 

@@ -2,6 +2,7 @@ import errno
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from ecg_lightning.data import prepare as module
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.sources import Entry, PtbXl, Recording, RecordingError, Source
+from ecg_lightning.disk import DiskSpaceError
 from ecg_lightning.ecg import LEADS, TARGETS
 from ecg_lightning.signal.beat import median_beat
 
@@ -214,6 +216,53 @@ def test_a_finished_cache_is_only_opened(tmp_path: Path) -> None:
     assert len(source.reads) == 6
 
 
+def test_a_finished_cache_is_opened_without_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*_: object) -> None:
+        raise PermissionError("read-only")
+
+    source = ListSource(RECORDINGS[:3])
+    folder = here(source, tmp_path).folder
+    monkeypatch.setattr(module, "FileLock", locked)
+    assert here(source, tmp_path).folder == folder
+    with pytest.raises(PermissionError):
+        here(source, tmp_path, overwrite=True)
+    assert len(source.reads) == 3
+    assert len(BeatCache.open(folder)) == 3  # deleted only under the lock
+
+
+def test_a_finished_cache_may_be_read_only(tmp_path: Path) -> None:
+    source = ListSource(RECORDINGS[:3])
+    folder = here(source, tmp_path).folder
+    folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
+    places = [tmp_path, folder, *folder.rglob("*")]
+    modes = [place.stat().st_mode for place in places]
+    for place in places:
+        place.chmod(0o555 if place.is_dir() else 0o444)
+    try:
+        if os.access(tmp_path, os.W_OK):
+            pytest.skip("this user (root) may write everywhere")
+        assert len(here(source, tmp_path).read_beats(np.arange(3))) == 3
+    finally:
+        for place, mode in zip(places, modes, strict=True):
+            place.chmod(mode)
+
+
+def test_a_cache_that_is_being_deleted_is_not_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(folder: Path) -> None:
+        with pytest.raises(FileNotFoundError, match=r"cache\.json is missing"):
+            BeatCache.open(folder)
+        raise KeyboardInterrupt
+
+    source = ListSource(RECORDINGS[:3])
+    here(source, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(module.shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            here(source, tmp_path, overwrite=True)
+    assert len(here(source, tmp_path)) == 3
+    assert len(source.reads) == 6
+
+
 def test_other_settings_are_another_cache(tmp_path: Path) -> None:
     source = ListSource(RECORDINGS[:3])
     kept, blanked = here(source, tmp_path), here(source, tmp_path, neighbours="blank")
@@ -313,6 +362,7 @@ def test_two_at_once_do_the_work_once(tmp_path: Path) -> None:
 def test_the_second_waits_and_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     source = ListSource(RECORDINGS[:2])
     folder = here(source, tmp_path).folder
+    finished = (folder / "cache.json").rename(tmp_path / "kept.json")  # the first has yet to finish
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         waiting = threading.Thread(target=prepare, args=(source, tmp_path), kwargs={"processes": 1})
         waiting.start()
@@ -320,6 +370,7 @@ def test_the_second_waits_and_says_so(tmp_path: Path, capfd: pytest.CaptureFixtu
             assert waiting.is_alive(), said
             time.sleep(0.01)
         assert waiting.is_alive()
+        finished.rename(folder / "cache.json")
     waiting.join()
     assert len(source.reads) == 2
 
@@ -333,10 +384,12 @@ def test_a_full_disk_says_what_is_needed_and_keeps_what_is_done(
 ) -> None:
     source = ListSource(RECORDINGS)
     needed = 8 * (8 * 600 * 2 + 8 * 75 + 1)  # beats, one region's masks and which ECGs have one
-    message = rf"no space left in .*list-\w+: {needed:,} bytes are needed, [\d,]+ are free"
+    message = (
+        rf"no space left in .*list-\w+: {needed:,} bytes .* are needed, [\d,]+ bytes .* are free .*another cache folder"
+    )
     with monkeypatch.context() as patch:
         patch.setattr(os, "posix_fallocate", full)
-        with pytest.raises(OSError, match=message) as caught:
+        with pytest.raises(DiskSpaceError, match=message) as caught:
             here(source, tmp_path)
     assert caught.value.errno == errno.ENOSPC
     (folder,) = tmp_path.glob("list-*/")
@@ -390,6 +443,17 @@ def test_cache_json_is_complete(tmp_path: Path) -> None:
 def test_a_hash_ignores_the_order_of_settings() -> None:
     assert module.cache_hash({"a": 1, "b": 2}) == module.cache_hash({"b": 2, "a": 1})
     assert module.cache_hash({"a": 1}) != module.cache_hash({"a": 2})
+    assert re.fullmatch("[0-9a-f]{12}", module.cache_hash({"a": 1}))
+
+
+def test_settings_that_cannot_be_hashed_are_named(tmp_path: Path) -> None:
+    class OddSettings(ListSource):
+        def settings(self) -> dict[str, object]:
+            return {"root": tmp_path}
+
+    with pytest.raises(ValueError, match=r"source_settings\.root is a PosixPath"):
+        here(OddSettings(RECORDINGS[:2]), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_voltages_in_volts_are_rejected(tmp_path: Path) -> None:

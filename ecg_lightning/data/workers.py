@@ -1,0 +1,114 @@
+"""The processes that compute the parts of a cache."""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ecg_lightning.data.shards import BeatSettings, Shard, run_shard, start_worker, write_shard
+from ecg_lightning.data.sources.base import Source
+
+
+def check_not_importing_main() -> None:
+    """Refuse to work in a worker process that imports the script that started it.
+
+    Raises:
+        RuntimeError: It is one.
+    """
+    # The same mark as in multiprocessing.spawn: a worker imports the script that started it. Without this check it
+    # would wait here for the lock that its own parent holds.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(
+            "prepare was called by a worker process that imports the main script: put the call in the script under "
+            "'if __name__ == \"__main__\":', or give processes=1"
+        )
+
+
+def worker_count(asked: int | None) -> int:
+    """How many processes work.
+
+    Args:
+        asked: What the user asked for; None for one per core that this process may use.
+
+    Raises:
+        ValueError: Less than one is asked for.
+    """
+    if asked is not None and asked < 1:
+        raise ValueError(f"processes: expected None or at least 1, got {asked}")
+    if multiprocessing.current_process().daemon:
+        return 1  # daemonic processes (of a DataLoader, say) may not have children
+    if asked is not None:
+        return asked
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_shards(source: Source, shards: Sequence[Shard], beat: BeatSettings, workers: int, console: Console) -> None:
+    """Write the part files of shards, with a bar on a terminal.
+
+    Args:
+        source: Where the ECGs are from.
+        shards: What is to be done.
+        beat: Settings of the beats.
+        workers: Worker processes; 1 to work in this process.
+        console: Where the bar goes.
+
+    Raises:
+        DiskSpaceError: The disk is full.
+        RuntimeError: A worker process died.
+    """
+    workers = min(workers, len(shards))
+    with _progress(console) as bar:
+        task = bar.add_task(source.name, total=sum(len(shard.entries) for shard in shards))
+        done = _run_here(source, shards, beat) if workers <= 1 else _run_parallel(source, shards, beat, workers)
+        for shard in done:
+            bar.advance(task, len(shard.entries))
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+
+
+def _run_here(source: Source, shards: Sequence[Shard], beat: BeatSettings) -> Iterator[Shard]:
+    for shard in shards:
+        write_shard(source, shard, beat)
+        yield shard
+
+
+def _run_parallel(source: Source, shards: Sequence[Shard], beat: BeatSettings, workers: int) -> Iterator[Shard]:
+    # Not fork: this process may hold torch's threads and CUDA.
+    executor = ProcessPoolExecutor(workers, _context(), initializer=start_worker, initargs=(source,))
+    try:
+        futures = {executor.submit(run_shard, shard, beat): shard for shard in shards}
+        for future in as_completed(futures):
+            future.result()
+            yield futures[future]
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            f"a worker process died while preparing {source.name}: out of memory, or a script without "
+            "'if __name__ == \"__main__\":'; run again, with fewer processes: the parts that are done are kept"
+        ) from error
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Workers fork from a server process that has imported what they need once."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    # Workers import the main module again; torch is then better imported once, in the server.
+    heavy = [name for name in ("torch", "lightning") if name in sys.modules and _main_is_module()]
+    context.set_forkserver_preload(["__main__", "ecg_lightning.data.shards", *heavy])
+    return context
+
+
+def _main_is_module() -> bool:
+    """Whether the program was started by ``python -m``."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec is not None and not spec.name.endswith("__main__")
