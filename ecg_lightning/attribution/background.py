@@ -54,7 +54,7 @@ class GradientShap(_BackgroundMethod):
         noisy = ecg + noise_like(ecg, self.n_samples, self.noise, key)
         chosen = key.for_purpose("background").integers(len(task.backgrounds), self.n_samples)
         background = task.backgrounds[chosen.to(task.backgrounds.device)]
-        alpha = key.for_purpose("alpha").uniform(self.n_samples, 1, 1).to(ecg.dtype).to(ecg.device)
+        alpha = key.for_purpose("alpha").uniform(self.n_samples, 1, 1).to(ecg)
         gradient = captum.Saliency(task.network)
         total = torch.zeros_like(ecg)
         for x, b, a in zip(*(torch.split(t, task.chunk) for t in (noisy, background, alpha)), strict=True):

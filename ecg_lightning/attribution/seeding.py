@@ -66,8 +66,8 @@ class RandomKey:
         return torch.randn(shape, generator=self.generator(), dtype=torch.float32)
 
     def uniform(self, *shape: int) -> Tensor:
-        """Uniform draws in [0, 1), float64 on the CPU."""
-        return torch.rand(shape, generator=self.generator(), dtype=torch.float64)
+        """Uniform draws in [0, 1), float32 on the CPU, as Captum rounds its own."""
+        return torch.rand(shape, generator=self.generator(), dtype=torch.float32)
 
     def integers(self, high: int, *shape: int) -> Tensor:
         """Uniform integers in [0, high), on the CPU."""
