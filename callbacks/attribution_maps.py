@@ -192,6 +192,7 @@ class AttributionMaps(Callback):
                 rank_zero_warn(
                     f"{name}: of {count.done} maps {count.constant} are constant and {count.not_finite} are not "
                     "finite; they have no correlation and are left out of every average"
+                    + ("; `rectified: false` keeps the sign of the CAM" if name == "guided_gradcam" else "")
                 )
 
 

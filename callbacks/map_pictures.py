@@ -83,17 +83,18 @@ class MapPictures(Callback):
         )
         beats = datamodule.cache.read_beats(examples["cache_row"].to_numpy(dtype=np.intp)[[ecg.row for ecg in chosen]])
         folder = run_folder(trainer).path / "figures" / "maps"
-        drawn = [self._draw_ecg(ecg, beat, datamodule.target, folder) for ecg, beat in zip(chosen, beats, strict=True)]
+        about = f"{datamodule.target.replace('_', ' ')}, threshold {threshold:.3f}"
+        drawn = [self._draw_ecg(ecg, beat, about, folder) for ecg, beat in zip(chosen, beats, strict=True)]
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 _log(logger, chosen, drawn)
 
     def _draw_ecg(
-        self, ecg: ChosenEcg, beat: "np.ndarray[Any, np.dtype[np.float32]]", target: str, folder: Path
+        self, ecg: ChosenEcg, beat: "np.ndarray[Any, np.dtype[np.float32]]", about: str, folder: Path
     ) -> dict[str, Path]:
         maps = {name: store.read([ecg.row])[0].astype(float) for name, store in self.maps.stores.items()}
         signed = {method.name: method.signed for method in self.maps.methods}
-        subtitle = f"{target.replace('_', ' ')}: p = {ecg.probability:.2f}, {ecg.outcome}"
+        subtitle = f"{about}: p = {ecg.probability:.3f}, {ecg.outcome}"
         title = f"ECG {ecg.ecg_id}"
         paths = {"overview": folder / f"{ecg.ecg_id}_overview.png"}
         self._save(maps_overview(beat, maps, signed=signed, title=title, subtitle=subtitle), paths["overview"])
@@ -105,7 +106,7 @@ class MapPictures(Callback):
                 method=method.name,
                 signed=method.signed,
                 title=title,
-                subtitle=f"{subtitle} | {_settings(method.settings())}",
+                subtitle=f"{subtitle} | {_settings(method.resolved_settings(self.maps.task))}",
                 unit=method.unit,
             )
             self._save(figure, paths[method.name])

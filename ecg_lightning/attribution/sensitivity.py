@@ -159,19 +159,24 @@ class GradCam(_LayerMethod):
 class GuidedGradCam(_LayerMethod):
     """Guided backpropagation times Grad-CAM (Selvaraju et al. 2017).
 
-    Captum rectifies this CAM before it interpolates; where it is negative everywhere, the map is zero.
-
     Args:
         layer: As for Grad-CAM.
+        rectified: Captum's and the method's own way: the CAM's negative values become 0 before it is
+            interpolated. An ECG whose CAM is negative everywhere then has a map of zeros, which for a rare
+            diagnosis may be every ECG; False keeps the CAM's sign.
     """
 
     layer: str | None = None
+    rectified: bool = True
 
     name: ClassVar[str] = "guided_gradcam"
     unit: ClassVar[str] = "logit per mV x activation x logit per activation"
     gradients: ClassVar[int] = 2  # of the input and of the layer
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+        if not self.rectified:
+            cam = GradCam(self.layer)._attribute(task, ecg, key)
+            return cam * GuidedBackprop()._attribute(task, ecg, key)
         method = captum.GuidedGradCam(task.network, task.layer(self.layer))
         result: Tensor = method.attribute(differentiable(ecg), interpolate_mode="linear")
         return result

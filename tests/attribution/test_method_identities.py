@@ -99,6 +99,14 @@ def test_shapley_values_of_a_linear_network_are_group_means(linear: AttributionT
     torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-9)  # Captum sums in float32
 
 
+def test_guided_gradcam_is_a_product(resnet: AttributionTask) -> None:
+    ecg = waves(3)
+    product = GuidedBackprop()(resnet, ecg, keys(3)) * GradCam()(resnet, ecg, keys(3))
+    signed = METHODS["guided_gradcam"](rectified=False)(resnet, ecg, keys(3))  # type: ignore[call-arg]
+    torch.testing.assert_close(signed, product)
+    assert (product != 0).any((1, 2)).all()
+
+
 def test_smoothgrad_without_noise_is_saliency(resnet: AttributionTask) -> None:
     ecg = waves(2)
     quiet = SmoothGrad(n_samples=3, noise=1e-12)(resnet, ecg, keys(2))
