@@ -119,14 +119,11 @@ def same_rows(first: Path, second: Path, tolerance: float) -> None:
     assert wrong <= 0.001 * rows, f"{wrong} of {rows} rows differ by more than {tolerance:g} of their maximum"
 
 
-def test_rows_do_not_depend_on_the_batch_size(tested: Workplace) -> None:
-    checkpoint = str(tested.run() / "checkpoints/best.ckpt")
-    main(
-        tested.arguments(
-            "test", "--data.eval_batch_size", "1", "--ckpt_path", checkpoint, study="single", pictures=False
-        )
-    )
-    same_rows(tested.run(), tested.run("single"), 1e-5)
+@pytest.mark.parametrize("batch", ["1", "16"])
+def test_rows_do_not_depend_on_the_batch_size(tested: Workplace, batch: str) -> None:
+    other = ("--data.eval_batch_size", batch, "--ckpt_path", str(tested.run() / "checkpoints/best.ckpt"))
+    main(tested.arguments("test", *other, study=f"batch_{batch}", pictures=False))
+    same_rows(tested.run(), tested.run(f"batch_{batch}"), 1e-5)
 
 
 def test_rows_do_not_depend_on_the_batch_size_in_float64(tested: Workplace) -> None:
