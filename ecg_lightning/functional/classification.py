@@ -109,9 +109,7 @@ def auroc(score: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) 
     Returns:
         (r,) float64, NaN where a weighting has one class only.
     """
-    values, positive, columns = _falling(score, label)
-    chunks = _weight_chunks(weights, columns, np.size(label))
-    return np.concatenate([_ranking(chunk, values, positive)[0] for chunk in chunks])
+    return _rankings(score, label, weights)[0]
 
 
 def average_precision(score: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -125,9 +123,18 @@ def average_precision(score: ArrayLike, label: ArrayLike, weights: ArrayLike | N
     Returns:
         (r,) float64, NaN where a weighting has one class only.
     """
+    return _rankings(score, label, weights)[1]
+
+
+def _rankings(
+    score: ArrayLike, label: ArrayLike, weights: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """AUROC and average precision of every weighting, (r,) each; the weightings pass in chunks."""
     values, positive, columns = _falling(score, label)
     chunks = _weight_chunks(weights, columns, np.size(label))
-    return np.concatenate([_ranking(chunk, values, positive)[1] for chunk in chunks])
+    parts = [_ranking(chunk, values, positive) for chunk in chunks]
+    aurocs, precisions = zip(*parts, strict=True)
+    return np.concatenate(aurocs), np.concatenate(precisions)
 
 
 def labelled(score: ArrayLike, label: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
