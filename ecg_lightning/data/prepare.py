@@ -17,6 +17,7 @@ from ecg_lightning.data.cache import CACHE_FORMAT, MARKER, BeatCache
 from ecg_lightning.data.merge import merge, package_versions
 from ecg_lightning.data.shards import BeatSettings, Shard
 from ecg_lightning.data.sources.base import Entry, Source
+from ecg_lightning.data.sources.label_map import name_codes
 from ecg_lightning.data.workers import check_not_importing_main, run_shards, worker_count
 from ecg_lightning.digest import digest_settings
 from ecg_lightning.ecg import MIN_AGE
@@ -46,8 +47,9 @@ def prepare(
 
     Every ECG ends in ``examples.parquet`` or, with the reason, in ``rejected.parquet``: files that can't be read,
     signals without a usable median beat, patients under ``min_age`` (paper, Methods, "Study population"). An ECG
-    whose age is unknown is kept. Files of a source that were missing and are there now do not change the
-    hash: repair them and prepare with ``overwrite``.
+    whose age is unknown is kept. Codes that mean no target are counted in ``cache.json`` and named in the final line.
+    Files of a source that were missing and are there now do not change the hash: repair them and prepare with
+    ``overwrite``.
 
     Args:
         source: The archive.
@@ -149,6 +151,7 @@ def _build(
         shutil.rmtree(folder)
         raise
     info = {"format": CACHE_FORMAT, "hash": cache_hash(settings), "settings": settings, "versions": package_versions()}
+    found["counts"]["unmapped_codes"] = dict(source.unmapped_codes())
     write_json_atomic(folder / MARKER, info | found)
     shutil.rmtree(folder / "parts")
 
@@ -177,4 +180,7 @@ def _outcome(cache: BeatCache) -> str:
     counts = cache.info["counts"]
     kinds = ", ".join(f"{kind} {n}" for kind, n in sorted(counts["by_kind"].items(), key=lambda item: -item[1]))
     rejected = f"{counts['rejected']:,} rejected" + (f" ({kinds})" if kinds else "")
-    return f"{cache.info['settings']['source']}: {counts['examples']:,} ECGs used, {rejected}; {cache.folder}"
+    codes = counts.get("unmapped_codes", {})  # caches of earlier versions do not say
+    strange = f"; {len(codes)} codes mean no target; most frequent: {name_codes(codes)}" if codes else ""
+    used = f"{cache.info['settings']['source']}: {counts['examples']:,} ECGs used"
+    return f"{used}, {rejected}{strange}; {cache.folder}"

@@ -19,7 +19,7 @@ from ecg_lightning.signal.checks import check_length, check_rate, check_signal
 from ecg_lightning.signal.errors import TooShortError, VoltageError
 from ecg_lightning.signal.filters import CLEAN, QRS_BAND, SLOPE_BAND, zero_phase
 from ecg_lightning.signal.leads import to_standard_leads
-from ecg_lightning.signal.peaks import find_r_peaks
+from ecg_lightning.signal.peaks import find_r_peaks, refine_r_peaks
 from ecg_lightning.signal.recording import Recording
 from ecg_lightning.signal.resample import resample, resample_mask
 
@@ -62,7 +62,9 @@ class MedianBeat:
         return len(self.fiducials)
 
 
-def median_beat(recording: Recording, *, neighbours: Neighbours = "keep") -> MedianBeat:
+def median_beat(
+    recording: Recording, *, neighbours: Neighbours = "keep", known_beats: NDArray[np.intp] | None = None
+) -> MedianBeat:
     """Compute the median beat of a recording.
 
     Args:
@@ -70,6 +72,8 @@ def median_beat(recording: Recording, *, neighbours: Neighbours = "keep") -> Med
         neighbours: ``keep`` leaves the neighbouring beats in the 1.2 s as they fall; ``blank`` sets to 0 mV what is
             nearer to a neighbour (more than .6 of the RR interval after a beat) in at least half of the beats.
             Blanking removes the neighbours' QRS, but the length of the blank tells the rate.
+        known_beats: (beat,) samples at 500 Hz, within 80 ms of each R peak, where they need not be searched (the
+            simulator knows them); None searches.
 
     Returns:
         The beat, its R peaks, rate and wave masks. The same recording gives the same beat.
@@ -82,7 +86,7 @@ def median_beat(recording: Recording, *, neighbours: Neighbours = "keep") -> Med
         raise ValueError(f"neighbours: expected one of {get_args(Neighbours)}, got {neighbours!r}")
     signal = _prepare(recording)
     clean, qrs_band = zero_phase(signal, CLEAN, QRS_BAND)
-    r_peaks = find_r_peaks(qrs_band)
+    r_peaks = find_r_peaks(qrs_band) if known_beats is None else refine_r_peaks(qrs_band, known_beats)
     aligned = align(qrs_band, r_peaks)
     before, after = FIDUCIAL_SAMPLE + _SLACK, BEAT_SAMPLES - FIDUCIAL_SAMPLE - 1 + _SLACK
     beats = shifted_windows(clean, aligned.times, before, after, fill=np.nan)  # (kept, 8, 600 + 2 slack)
@@ -186,9 +190,15 @@ def qrs_onset(slope: NDArray[np.float64]) -> int:
 
 
 def _median_masks(recording: Recording, samples: int, fiducials: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
-    """Carry each wave mask through the alignment: true where more than half of the beats that reach a sample are."""
+    """Carry each wave mask through the alignment: true where more than half of the beats that reach a sample are.
+
+    Of a recording that is marked in part, only that part votes.
+    """
     places = np.rint(fiducials).astype(np.intp)[:, None] + np.arange(BEAT_SAMPLES) - FIDUCIAL_SAMPLE  # (kept, 600)
     inside = (places >= 0) & (places < samples)
+    if recording.marked is not None:
+        first, last = (SAMPLING_RATE / recording.sampling_rate * sample for sample in recording.marked)
+        inside &= (places >= first) & (places <= last)
     reach = inside.sum(axis=0)  # (600,)
     masks = {}
     for wave, mask in recording.wave_masks.items():
@@ -197,7 +207,8 @@ def _median_masks(recording: Recording, samples: int, fiducials: NDArray[np.floa
                 f"wave mask {wave!r} has the shape {mask.shape}, expected ({len(LEADS)}, "
                 f"{recording.signal.shape[1]}): ecg.LEADS by the recording's samples"
             )
-        at_500 = resample_mask(mask, recording.sampling_rate)
-        votes = (at_500[:, np.clip(places, 0, samples - 1)] & inside).sum(axis=1)  # (8, 600)
-        masks[wave] = 2 * votes > reach
+        own = mask[:1] if mask.strides[0] == 0 else mask  # a mask that all leads share is carried once
+        at_500 = resample_mask(own, recording.sampling_rate)
+        votes = (at_500[:, np.clip(places, 0, samples - 1)] & inside).sum(axis=1)  # (1 or 8, 600)
+        masks[wave] = np.broadcast_to(2 * votes > reach, (len(LEADS), BEAT_SAMPLES))
     return masks

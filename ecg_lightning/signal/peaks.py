@@ -40,12 +40,39 @@ def find_r_peaks(qrs_band: NDArray[np.float64]) -> NDArray[np.intp]:
         FewBeatsError: Fewer than three beats.
     """
     energy = velocity_energy(qrs_band)
-    peaks = _strongest_near(_vote(qrs_band, energy), energy)
+    return _choose(_vote(qrs_band, energy), energy, qrs_band.shape[1])
+
+
+def refine_r_peaks(qrs_band: NDArray[np.float64], known: NDArray[np.intp]) -> NDArray[np.intp]:
+    """R peaks where heart beats are known to be: by the simulator, or by annotation.
+
+    What :func:`find_r_peaks` does after its vote.
+
+    Args:
+        qrs_band: (8, sample) mV at 500 Hz, 5-35 Hz.
+        known: (beat,) samples, each within 80 ms of the beat's R peak.
+
+    Returns:
+        Samples of the R peaks, (beat,), increasing.
+
+    Raises:
+        FewBeatsError: Fewer than three beats.
+        ValueError: A known beat lies outside the recording.
+    """
+    samples = qrs_band.shape[1]
+    if len(known) and not 0 <= known.min() <= known.max() < samples:
+        raise ValueError(f"known R peaks at samples {known.min()} to {known.max()}, expected 0 to {samples - 1}")
+    return _choose(known, velocity_energy(qrs_band), samples)
+
+
+def _choose(centres: NDArray[np.intp], energy: NDArray[np.float64], samples: int) -> NDArray[np.intp]:
+    """Of the places near which a beat lies, the R peaks of the beats that are strong enough and not too close."""
+    peaks = _strongest_near(centres, energy) if len(centres) else centres
     peaks = peaks[energy[peaks] >= _MIN_ENERGY * np.median(energy[peaks])] if len(peaks) else peaks
     peaks = _apply_refractory(peaks, energy)
     if len(peaks) < MIN_BEATS:
         raise FewBeatsError(
-            f"{len(peaks)} heart beats found in {qrs_band.shape[1] / SAMPLING_RATE:.1f} s, at least {MIN_BEATS} are "
+            f"{len(peaks)} heart beats found in {samples / SAMPLING_RATE:.1f} s, at least {MIN_BEATS} are "
             "needed: look at the recording; asystole, noise, or a wrong sampling rate or unit?"
         )
     return peaks

@@ -30,9 +30,12 @@ class Recording:
         leads: Names of the rows of ``signal``, any order and spelling.
         wave_masks: Name of a wave (``P``, ``QRS``, ``T`` ...) -> (8, sample) boolean over ``ecg.LEADS`` at the
             recording's rate, where the source knows where waves lie. Carried through the median beat.
+        marked: First and last sample that ``wave_masks`` speak of; None for the whole recording. People leave the first
+            and last beats unmarked, which does not say that these beats have no waves.
     """
 
     signal: NDArray[np.floating]
     sampling_rate: float
     leads: tuple[str, ...]
     wave_masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    marked: tuple[int, int] | None = None

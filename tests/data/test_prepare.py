@@ -431,10 +431,28 @@ def test_the_final_line_counts(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     assert not capfd.readouterr().err
 
 
+def test_codes_that_mean_no_target_are_counted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    class Coded(ListSource):
+        def unmapped_codes(self) -> Mapping[str, int]:
+            return {"b": 1200, "a": 3, **dict.fromkeys("cdefg", 1)}
+
+    source = Coded(RECORDINGS[:2])
+    cache = prepare(source, tmp_path, processes=1)
+    assert list(cache.info["counts"]["unmapped_codes"].items()) == list(source.unmapped_codes().items())
+    summary = "; 7 codes mean no target; most frequent: b x 1,200, a x 3, c x 1, d x 1, e x 1 ...; "
+    assert summary in capfd.readouterr().err
+    marker = cache.folder / "cache.json"
+    info = json.loads(marker.read_text())
+    del info["counts"]["unmapped_codes"]  # an earlier version's
+    marker.write_text(json.dumps(info))
+    prepare(source, tmp_path, processes=1)
+    assert "mean no target" not in capfd.readouterr().err
+
+
 def test_cache_json_is_complete(tmp_path: Path) -> None:
     cache = here(ListSource(RECORDINGS[:2]), tmp_path)
     info = json.loads((cache.folder / "cache.json").read_text())
-    assert info["counts"] == {"entries": 2, "examples": 2, "rejected": 0, "by_kind": {}}
+    assert info["counts"] == {"entries": 2, "examples": 2, "rejected": 0, "by_kind": {}, "unmapped_codes": {}}
     assert info["settings"]["source_settings"] == {"n": 2}
     assert {"numpy", "scipy", "sleepecg", "python", "ecg_lightning"} <= set(info["versions"])
     assert str(tmp_path) not in json.dumps(info)

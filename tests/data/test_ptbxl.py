@@ -7,9 +7,9 @@ import pytest
 from synthetic_ecg import synthetic, twelve_leads, write_ptbxl, write_record
 
 from ecg_lightning.data.sources import PtbXl, RecordingError
-from ecg_lightning.data.sources.label_map import check_label_map, labels_of, load_label_map
+from ecg_lightning.data.sources.label_map import count_codes, load_label_map, name_codes, parse_label_map
 from ecg_lightning.data.sources.wfdb_files import UnitError, UnreadableError, read_wfdb
-from ecg_lightning.ecg import TARGETS
+from ecg_lightning.ecg import TARGETS, Target
 
 RECORDS = [(56.0, "{'NORM': 100.0, 'SR': 0.0, 'LVOLT': 0.0}"), (300.0, "{'AFIB': 0.0}"), (math.nan, "{}")]
 
@@ -159,23 +159,114 @@ def test_a_pickled_source_is_small_and_reads(root: Path) -> None:
     np.testing.assert_array_equal(pickle.loads(packed).read(entry).signal, source.read(entry).signal)
 
 
+def test_unmapped_codes_are_counted(root: Path) -> None:
+    assert dict(PtbXl(root).unmapped_codes()) == {"NORM": 1}
+    edit(root, "'AFIB': 0.0", "'IMI': 0.0, 'ASMI': 50.0, 'NORM': 0.0")
+    assert list(PtbXl(root).unmapped_codes().items()) == [("NORM", 2), ("ASMI", 1), ("IMI", 1)]
+
+
+def test_a_map_of_one_s_own(root: Path) -> None:
+    path = root / "mine.yaml"
+    path.write_text("NORM: sinus_rhythm\n")
+    source = PtbXl(root, label_map=str(path))
+    assert [e.labels for e in source.entries()] == [{"sinus_rhythm": value} for value in (1.0, 0.0, 0.0)]
+    assert list(source.unmapped_codes()) == ["AFIB", "LVOLT", "SR"]
+    assert source.settings() != PtbXl(root).settings()
+    assert str(root) not in str(source.settings())
+    assert pickle.loads(pickle.dumps(source)).label_map == str(path)
+
+
+def test_a_map_that_matches_nothing(root: Path) -> None:
+    path = root / "snomed.yaml"
+    path.write_text("426783006: sinus_rhythm\n164889003: atrial_fibrillation\n")
+    message = (
+        r"snomed\.yaml: none of its 2 codes occurs in the 3 ECGs of .*; codes that do occur: AFIB x 1, LVOLT x 1, "
+    )
+    with pytest.raises(ValueError, match=message):
+        PtbXl(root, label_map=str(path)).entries()
+
+
+def test_an_archive_without_codes_may_be_read(root: Path) -> None:
+    edit(root, "{'NORM': 100.0, 'SR': 0.0, 'LVOLT': 0.0}", "{}")
+    edit(root, "{'AFIB': 0.0}", "{}")
+    assert not any(value for e in PtbXl(root).entries() for value in e.labels.values())
+
+
 def test_label_map_of_ptbxl() -> None:
     label_map = load_label_map("ptbxl")
-    assert set(label_map.values()) == set(TARGETS)
-    assert label_map["1AVB"] == "first_degree_av_block"
-    assert "IRBBB" not in label_map  # incomplete block
-    assert labels_of(["VCLVH"], label_map)["left_ventricular_hypertrophy"] == 1.0
+    assert set(label_map.codes.values()) == set(TARGETS)
+    assert label_map.codes["1AVB"] == "first_degree_av_block"
+    assert "IRBBB" not in label_map.codes  # incomplete block
+    assert label_map.labels(["VCLVH"])["left_ventricular_hypertrophy"] == 1.0
+
+
+@pytest.mark.parametrize("archive", ["ptbxl", "cinc", "ludb"])
+def test_the_shipped_map_is_the_one_of_the_data_s_readme(data_root: Path, archive: str) -> None:
+    column = ("ptbxl", "cinc", "ludb").index(archive) + 1
+    by_name: dict[str, Target] = {target.replace("_", " "): target for target in TARGETS}
+    rows = [line.split("|")[1:-1] for line in (data_root / "README.md").read_text().splitlines()]
+    expected = {
+        (code.strip(), by_name[name])
+        for row in rows
+        if (name := row[0].strip().lower().replace("-", " ") if row else "") in by_name and "never" not in row[column]
+        for code in row[column].split(",")
+    }
+    assert len({target for _, target in expected}) == (8 if archive == "ludb" else 9)
+    assert set(load_label_map(archive).codes.items()) == expected
 
 
 def test_a_target_that_an_archive_never_labels_is_missing() -> None:
-    assert labels_of(["a"], {"a": "sinus_rhythm"}) == {"sinus_rhythm": 1.0}
+    label_map = parse_label_map("a: sinus_rhythm\nb: low_qrs_voltage\nnever_labelled: {far: [sinus_rhythm]}", "x")
+    assert label_map.labels(["A"]) == {"sinus_rhythm": 1.0, "low_qrs_voltage": 0.0}
+    assert label_map.labels(["A"], "near") == {"sinus_rhythm": 1.0, "low_qrs_voltage": 0.0}
+    assert label_map.labels(["A"], "far") == {"low_qrs_voltage": 0.0}
+    assert label_map.unmapped({"A": 3, "c": 1, "d": 2}) == {"d": 2, "c": 1}
 
 
-def test_label_maps_are_checked() -> None:
-    with pytest.raises(ValueError, match=r"x\.yaml: codes \{'SR': 'sinus'\} mean no target"):
-        check_label_map({"SR": "sinus"}, "x.yaml")
+def test_codes_are_read_as_they_are_written() -> None:
+    label_map = parse_label_map("NO: sinus_rhythm\n0123: sinus_rhythm\n1e3: sinus_rhythm\n1_0: sinus_rhythm", "x")
+    assert list(label_map.codes) == ["NO", "0123", "1e3", "1_0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("SR: sinus", r"mine\.yaml: code SR means 'sinus', no target; the targets are sinus_rhythm, "),
+        ("SR: [sinus_rhythm]", r"code SR means \['sinus_rhythm'\], no target"),
+        ("SR:", "code SR means '', no target"),
+        ("a: sinus_rhythm\nb: sinus_rhythm\na: atrial_fibrillation", r"mine\.yaml: code a is listed twice"),
+        ("AFIB: sinus_rhythm\nafib: sinus_rhythm", "code afib is listed twice"),
+        ("- sinus_rhythm", r"mine\.yaml: expected lines 'code: target', got '- sinus_rhythm'"),
+        ("sinus_rhythm", "expected lines 'code: target'"),
+        ("", "expected lines 'code: target', got ''"),
+        ("a: {sinus_rhythm", r"mine\.yaml: not YAML"),
+        ("[a]: sinus_rhythm", "not YAML"),
+        ("never_labelled: {a: [sinus_rhythm]}", "no code; expected lines"),
+        ("a: sinus_rhythm\nnever_labelled: [a]", r"never_labelled: expected 'part: \[target, ...\]'"),
+        ("a: sinus_rhythm\nnever_labelled: {a: sinus_rhythm}", r"never_labelled: expected 'part: \[target, ...\]'"),
+        ("a: sinus_rhythm\nnever_labelled: {far: [flutter]}", "never_labelled far means 'flutter', no target"),
+    ],
+)
+def test_label_maps_are_checked(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_label_map("ptbxl", str(path))
+
+
+def test_a_label_map_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no label map for 'nowhere'"):
         load_label_map("nowhere")
+    with pytest.raises(FileNotFoundError, match=r"label_map: no such file: expected the file .*mine\.yaml"):
+        load_label_map("ptbxl", tmp_path / "mine.yaml")
+    with pytest.raises(FileNotFoundError, match="label_map: no such file"):
+        load_label_map("ptbxl", tmp_path)
+
+
+def test_codes_are_counted_once_an_ecg_and_named_in_short() -> None:
+    assert count_codes([["a", "b", "a"], [], ["a"]]) == {"a": 2, "b": 1}
+    assert name_codes({"a": 1200, "b": 1}) == "a x 1,200, b x 1"
+    assert name_codes(dict.fromkeys("abcdef", 1)) == "a x 1, b x 1, c x 1, d x 1, e x 1 ..."
 
 
 def test_real_ptbxl(data_root: Path) -> None:

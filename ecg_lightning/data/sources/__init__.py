@@ -1,6 +1,8 @@
 """Sources of recordings: the interface, and one module per archive."""
 
 from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, Source
+from ecg_lightning.data.sources.cinc import Cinc
+from ecg_lightning.data.sources.ludb import Ludb
 from ecg_lightning.data.sources.ptbxl import PtbXl
 
-__all__ = ["Entry", "PtbXl", "Recording", "RecordingError", "Source"]
+__all__ = ["Cinc", "Entry", "Ludb", "PtbXl", "Recording", "RecordingError", "Source"]

@@ -69,6 +69,14 @@ class Source(ABC):
         """
         return {}
 
+    def unmapped_codes(self) -> Mapping[str, int]:
+        """Codes that the archive uses and that mean no target, for the summary of ``prepare``.
+
+        Returns:
+            Code -> number of ECGs of the whole source that carry it, most frequent first.
+        """
+        return {}
+
     @abstractmethod
     def settings(self) -> dict[str, object]:
         """What determines the source's content, JSON-able, with no path in it: part of the cache's key.

@@ -1,58 +1,158 @@
-"""The codes of an archive and the targets they mean, read from the YAML files in ``labels/``."""
+"""The codes of an archive and the targets they mean, read from YAML files."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
+from typing import Final
 
-from omegaconf import OmegaConf
+import yaml
 
 from ecg_lightning.ecg import TARGETS, Target
 
+_NEVER_LABELLED: Final = "never_labelled"
+_LINES: Final = "lines 'code: target'"
+_SHOWN: Final = 5
 
-def load_label_map(archive: str) -> dict[str, Target]:
-    """Read ``labels/<archive>.yaml``: code -> target.
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Which codes mean which target. Case does not matter in codes.
+
+    Attributes:
+        where: The file, for messages.
+        codes: Code -> target.
+        never_labelled: Part of the archive -> targets that it has no code for, although other parts have.
+    """
+
+    where: str
+    codes: Mapping[str, Target]
+    never_labelled: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+
+    def labels(self, codes: Iterable[str], part: str | None = None) -> dict[Target, float]:
+        """Turn the codes of one ECG into labels.
+
+        Args:
+            codes: The codes that the archive gives this ECG.
+            part: The part of the archive that it is from.
+
+        Returns:
+            Every target of the map -> 1.0 where one of its codes is there, else 0.0. A target that the map does not
+            know, or that this part of the archive never labels, is not in the result: it is missing and not negative.
+        """
+        by_key = {code.casefold(): target for code, target in self.codes.items()}
+        present = {by_key.get(code.casefold()) for code in codes}
+        never = self.never_labelled.get(part, ()) if part is not None else ()
+        labelled = set(by_key.values()).difference(never)
+        return {target: float(target in present) for target in TARGETS if target in labelled}
+
+    def unmapped(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """The codes that mean no target, most frequent first.
+
+        Args:
+            counts: Code -> number of ECGs, see :func:`count_codes`.
+        """
+        known = {code.casefold() for code in self.codes}
+        strange = [(code, n) for code, n in counts.items() if code.casefold() not in known]
+        return dict(sorted(strange, key=lambda item: (-item[1], item[0])))
+
+    def check_occurs(self, counts: Mapping[str, int], n_ecgs: int, root: Path) -> None:
+        """Refuse a map that fits no code of an archive; an archive without any code may pass.
+
+        Args:
+            counts: Code -> number of ECGs.
+            n_ecgs: Number of ECGs of the archive.
+            root: Where the archive lies, for the message.
+
+        Raises:
+            ValueError: None of the map's codes occurs.
+        """
+        strange = self.unmapped(counts)
+        if counts and len(strange) == len(counts):
+            raise ValueError(
+                f"label map {self.where}: none of its {len(self.codes)} codes occurs in the {n_ecgs:,} ECGs of {root}; "
+                f"codes that do occur: {name_codes(strange)}. Write {_LINES} for these codes, or correct the root"
+            )
+
+
+def count_codes(codes_of_ecgs: Iterable[Iterable[str]]) -> dict[str, int]:
+    """Number of ECGs that carry each code; a code that an ECG carries twice counts once.
 
     Args:
-        archive: Name of the file, without its ending.
+        codes_of_ecgs: The codes of each ECG.
+    """
+    return dict(Counter(code for codes in codes_of_ecgs for code in set(codes)))
+
+
+def name_codes(counts: Mapping[str, int]) -> str:
+    """Name the first five codes with their counts, such as ``NORM x 12, IRBBB x 3 ...``."""
+    named = ", ".join(f"{code} x {n:,}" for code, n in list(counts.items())[:_SHOWN])
+    return f"{named} ..." if len(counts) > _SHOWN else named
+
+
+def load_label_map(archive: str, path: str | Path | None = None) -> LabelMap:
+    """Read a label map: lines ``code: target``, and maybe the table ``never_labelled``.
+
+    Args:
+        archive: Name of the shipped map, ``labels/<archive>.yaml``.
+        path: A map of one's own instead.
 
     Returns:
-        Code, as a string -> target.
+        The map.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A code means something that is not one of the nine targets.
+        ValueError: The file is no mapping, holds a code twice, or a code means something that is not one of the
+            nine targets.
     """
-    resource = files("ecg_lightning.data.sources") / "labels" / f"{archive}.yaml"
+    resource = files("ecg_lightning.data.sources") / "labels" / f"{archive}.yaml" if path is None else Path(path)
     if not resource.is_file():
-        raise FileNotFoundError(
-            f"no label map for {archive!r}: expected the file {resource}, with lines 'code: target'"
-        )
-    raw = OmegaConf.to_container(OmegaConf.create(resource.read_text(encoding="utf-8")))
-    return check_label_map({str(code): str(target) for code, target in dict(raw).items()}, str(resource))  # type: ignore[arg-type]
+        problem = f"no label map for {archive!r}" if path is None else "label_map: no such file"
+        raise FileNotFoundError(f"{problem}: expected the file {resource}, with {_LINES}")
+    return parse_label_map(resource.read_text(encoding="utf-8"), str(resource))
 
 
-def check_label_map(raw: Mapping[str, str], where: str) -> dict[str, Target]:
-    """Check that every code means one of the nine targets.
-
-    Raises:
-        ValueError: Names the codes and the file.
-    """
-    wrong = {code: target for code, target in raw.items() if target not in TARGETS}
-    if wrong:
-        raise ValueError(f"{where}: codes {wrong} mean no target; the targets are {', '.join(TARGETS)}")
-    by_name: dict[str, Target] = {target: target for target in TARGETS}
-    return {code: by_name[target] for code, target in raw.items()}
-
-
-def labels_of(codes: Iterable[str], label_map: Mapping[str, Target]) -> dict[Target, float]:
-    """Turn the codes of one ECG into labels.
+def parse_label_map(text: str, where: str) -> LabelMap:
+    """Read the text of a label map.
 
     Args:
-        codes: The codes that the archive gives this ECG.
-        label_map: Code -> target.
+        text: YAML.
+        where: The file, for messages.
 
-    Returns:
-        Every target of the map -> 1.0 where one of its codes is there, else 0.0. A target that the map does not
-        know is not in the result: the archive never labels it, so it is missing and not negative.
+    Raises:
+        ValueError: See :func:`load_label_map`; the message names the file and the codes.
     """
-    present = {label_map[code] for code in codes if code in label_map}
-    return {target: float(target in present) for target in TARGETS if target in label_map.values()}
+    try:
+        # Every scalar as it is written: NO, 1e5 and 0123 are codes, not a boolean and numbers.
+        root = yaml.compose(text, Loader=yaml.BaseLoader)
+        content = yaml.load(text, Loader=yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"label map {where}: not YAML ({error}); expected {_LINES}") from error
+    if not isinstance(root, yaml.MappingNode) or not isinstance(content, dict):
+        raise ValueError(f"label map {where}: expected {_LINES}, got {text[:40]!r}")
+    _check_unique([key.value for key, _ in root.value], where)
+    never = content.pop(_NEVER_LABELLED, {})
+    if not isinstance(never, dict) or not all(isinstance(targets, list) for targets in never.values()):
+        raise ValueError(f"label map {where}: {_NEVER_LABELLED}: expected 'part: [target, ...]', got {never!r}")
+    codes = {code: _target(target, f"code {code}", where) for code, target in content.items()}
+    if not codes:
+        raise ValueError(f"label map {where}: no code; expected {_LINES}")
+    missing = {
+        part: tuple(_target(target, f"{_NEVER_LABELLED} {part}", where) for target in targets)
+        for part, targets in never.items()
+    }
+    return LabelMap(where, codes, missing)
+
+
+def _check_unique(codes: Collection[object], where: str) -> None:
+    twice = [code for code, n in Counter(str(code).casefold() for code in codes).items() if n > 1]
+    if twice:
+        raise ValueError(f"label map {where}: code {', '.join(twice)} is listed twice; keep one line for each code")
+
+
+def _target(name: object, what: str, where: str) -> Target:
+    by_name: dict[object, Target] = {target: target for target in TARGETS}
+    if not isinstance(name, str) or name not in by_name:
+        raise ValueError(f"label map {where}: {what} means {name!r}, no target; the targets are {', '.join(TARGETS)}")
+    return by_name[name]

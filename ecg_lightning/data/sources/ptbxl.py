@@ -2,7 +2,7 @@
 
 import ast
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -10,11 +10,12 @@ from typing import Final
 import pandas as pd
 
 from ecg_lightning.data.sources.base import Entry, Recording, Source
-from ecg_lightning.data.sources.label_map import labels_of, load_label_map
+from ecg_lightning.data.sources.label_map import LabelMap, count_codes, load_label_map
 from ecg_lightning.data.sources.wfdb_files import read_wfdb
 
 _TABLE: Final = "ptbxl_database.csv"
 _COLUMNS: Final = ("ecg_id", "patient_id", "age", "sex", "scp_codes", "strat_fold", "filename_hr")
+_ENTRY_COLUMNS: Final = ("ecg_id", "patient_id", "age", "sex", "strat_fold")
 _GET_IT: Final = (
     "get PTB-XL 1.0.3 (3 GB) from https://physionet.org/content/ptb-xl/1.0.3/ and give the folder that holds "
     f"{_TABLE} as the root"
@@ -42,25 +43,28 @@ class PtbXl(Source):
 
     Args:
         root: The folder that holds ``ptbxl_database.csv`` and ``records500/``.
+        label_map: A YAML file with lines ``code: target`` to use instead of ``labels/ptbxl.yaml``.
     """
 
     name = "ptbxl"
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, label_map: str | None = None) -> None:
         self.root = Path(root)
+        self.label_map = label_map
 
     def __getstate__(self) -> dict[str, object]:
-        """The root alone: a worker process reads the table itself rather than be sent it."""
-        return {"root": self.root}
+        """The arguments alone: a worker process reads the table itself rather than be sent it."""
+        return {"root": self.root, "label_map": self.label_map}
 
     def entries(self) -> Sequence[Entry]:
         """Every ECG of the table, in its order.
 
         Raises:
             FileNotFoundError: The table is missing; says how to get PTB-XL.
-            ValueError: The table lacks a column, or a row can't be understood.
+            ValueError: The table lacks a column, a row can't be understood, or no code of the label map occurs.
         """
-        label_map = load_label_map("ptbxl")
+        label_map = self._labels
+        label_map.check_occurs(count_codes(self._codes), len(self._codes), self.root)
         table = self._table
         return [
             Entry(
@@ -68,11 +72,11 @@ class PtbXl(Source):
                 patient_id=str(int(patient_id)),
                 age=_OLDEST if age > 89 else float(age),
                 sex=_SEXES.get(sex, "unknown"),
-                labels=labels_of(self._codes(codes, ecg_id), label_map),
+                labels=label_map.labels(codes),
                 fold=int(fold),
             )
-            for ecg_id, patient_id, age, sex, codes, fold in zip(
-                *(table[column] for column in _COLUMNS[:-1]), strict=True
+            for ecg_id, patient_id, age, sex, fold, codes in zip(
+                *(table[column] for column in _ENTRY_COLUMNS), self._codes, strict=True
             )
         ]
 
@@ -89,8 +93,16 @@ class PtbXl(Source):
         """A digest of the table and the label map."""
         return {
             "table_blake2b": hashlib.blake2b(self._path.read_bytes(), digest_size=16).hexdigest(),
-            "label_map": load_label_map("ptbxl"),
+            "label_map": dict(self._labels.codes),
         }
+
+    def unmapped_codes(self) -> Mapping[str, int]:
+        """SCP-ECG statement codes that mean no target, with the number of ECGs that carry each."""
+        return self._labels.unmapped(count_codes(self._codes))
+
+    @cached_property
+    def _labels(self) -> LabelMap:
+        return load_label_map("ptbxl", self.label_map)
 
     @property
     def _path(self) -> Path:
@@ -118,7 +130,13 @@ class PtbXl(Source):
         table = self._table
         return {str(ecg_id): name for ecg_id, name in zip(table["ecg_id"], table["filename_hr"], strict=True)}
 
-    def _codes(self, text: str, ecg_id: object) -> list[str]:
+    @cached_property
+    def _codes(self) -> list[list[str]]:
+        """The codes of each ECG of the table."""
+        table = self._table
+        return [self._parse(text, name) for text, name in zip(table["scp_codes"], table["ecg_id"], strict=True)]
+
+    def _parse(self, text: str, ecg_id: object) -> list[str]:
         """The keys of one ``scp_codes``, a Python dictionary written as text."""
         try:
             codes = ast.literal_eval(text)

@@ -1,10 +1,15 @@
 """Read one recording in WFDB format (PhysioNet)."""
 
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeVar
 
 import numpy as np
 import wfdb
+from numpy.typing import NDArray
+from scipy.io import loadmat
 
 from ecg_lightning.data.sources.base import Recording, RecordingError
 
@@ -21,6 +26,14 @@ MILLIVOLTS_PER_UNIT: Final = {
 }
 """mV per unit of a WFDB header, by the unit's name in small letters."""
 
+_GAIN: Final = re.compile(r"(?P<gain>-?[\d.]+(e[+-]?\d+)?)(\((?P<baseline>-?\d+)\))?(/(?P<unit>\S+))?", re.IGNORECASE)
+_RECORD_FIELDS: Final = 4  # name, signals, rate, samples; date and time may follow
+_SIGNAL_FIELDS: Final = 9  # file, format, gain, resolution, zero, first value, checksum, block size, lead
+_INVALID: Final = np.iinfo(np.int16).min
+"""The step that stands for 'no value' in 16-bit WFDB signals."""
+
+_Content = TypeVar("_Content")
+
 
 class UnreadableError(RecordingError):
     """The file is missing, truncated, or not what its name says."""
@@ -34,11 +47,48 @@ class UnitError(RecordingError):
     kind: ClassVar[str] = "unit"
 
 
-def read_wfdb(record: Path) -> Recording:
+@dataclass(frozen=True)
+class SignalLine:
+    """One signal of a header.
+
+    Attributes:
+        file: Name of the signal file.
+        gain: Steps per unit.
+        baseline: The step that is 0.
+        unit: Such as mV.
+        lead: Name of the lead.
+    """
+
+    file: str
+    gain: float
+    baseline: int
+    unit: str
+    lead: str
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a WFDB header says of the signal.
+
+    Attributes:
+        path: The file.
+        sampling_rate: Hz.
+        samples: Length of each signal.
+        signals: One per lead.
+    """
+
+    path: Path
+    sampling_rate: float
+    samples: int
+    signals: tuple[SignalLine, ...]
+
+
+def read_wfdb(record: Path, *, steps_per_millivolt: float | None = None) -> Recording:
     """Read a WFDB record.
 
     Args:
         record: Path of the header without ``.hea``.
+        steps_per_millivolt: Gain of every signal instead of the header's.
 
     Returns:
         All signals of the record in mV, with the header's names and rate.
@@ -51,22 +101,110 @@ def read_wfdb(record: Path) -> Recording:
     header = record.parent / f"{record.name}.hea"
     if not header.is_file():
         raise UnreadableError(f"{header}: no such file; download the record again, or correct the source's root")
+    content = _read_whole(header, lambda: wfdb.rdrecord(str(record)))
+    return _to_recording(content, header, steps_per_millivolt)
+
+
+def read_header(path: Path) -> Header:
+    """Read a header whose signals lie in a MATLAB file, as the PhysioNet/CinC challenges have them.
+
+    The wfdb package refuses their older headers, which have ``.mat`` in the record's name. Comments are left out.
+
+    Args:
+        path: The header.
+
+    Raises:
+        UnreadableError: The file is missing or damaged.
+    """
+    if not path.is_file():
+        raise UnreadableError(f"{path}: no such file; download the record again, or correct the source's root")
+    return _read_whole(path, lambda: parse_header(path.read_text(encoding="utf-8", errors="replace"), path))
+
+
+def parse_header(text: str, path: Path) -> Header:
+    """Read the text of a header.
+
+    Args:
+        text: The record line, one line per signal; lines with ``#`` are comments.
+        path: The file.
+
+    Raises:
+        ValueError: A line is not what the format wants, or one is missing (WFDB Applications Guide, header(5)).
+    """
+    lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if not lines or len(lines[0]) < _RECORD_FIELDS:
+        raise ValueError("expected a first line with the record's name, number of signals, rate and samples")
+    _, count, frequency, samples = lines[0][:_RECORD_FIELDS]
+    if len(lines) != int(count) + 1:
+        raise ValueError(f"{len(lines) - 1} signal lines, the record line says {count}")
+    rate = float(re.split(r"[/(]", frequency)[0])  # a counter's frequency may follow
+    if not 0.0 < rate < np.inf:
+        raise ValueError(f"rate {frequency}, expected Hz")
+    return Header(path, rate, int(samples), tuple(_signal_line(fields) for fields in lines[1:]))
+
+
+def _signal_line(fields: list[str]) -> SignalLine:
+    if len(fields) < _SIGNAL_FIELDS:
+        raise ValueError(f"signal line {' '.join(fields)!r}: {len(fields)} fields, expected {_SIGNAL_FIELDS}")
+    gain = _GAIN.fullmatch(fields[2])
+    if gain is None or float(gain["gain"]) == 0.0:
+        raise ValueError(f"gain {fields[2]!r}, expected such as 1000/mV")
+    baseline = gain["baseline"] if gain["baseline"] is not None else fields[4]
+    return SignalLine(fields[0], float(gain["gain"]), int(baseline), gain["unit"] or "mV", " ".join(fields[8:]))
+
+
+def read_mat(header: Header, max_seconds: float) -> Recording:
+    """Read the signals of a challenge record: ``val`` in one MATLAB file, (lead, sample) 16-bit steps.
+
+    Args:
+        header: Its header.
+        max_seconds: Later samples are left out.
+
+    Returns:
+        All signals in mV; NaN where the file has no value.
+
+    Raises:
+        UnreadableError: The signal file is missing, truncated or damaged, or does not fit the header.
+        UnitError: A signal's unit is not V, mV, uV or nV.
+    """
+    names = {line.file for line in header.signals}
+    if len(names) != 1:
+        raise UnreadableError(f"{header.path}: expected one signal file, got {', '.join(sorted(names)) or 'none'}")
+    file = header.path.parent / names.pop()
+    steps = _read_whole(header.path, lambda: np.asarray(loadmat(str(file), appendmat=False)["val"], np.float64))
+    expected = (len(header.signals), header.samples)
+    if steps.shape != expected:
+        raise UnreadableError(
+            f"{file}: signals of shape {steps.shape}, expected {expected} by the header; download the record again"
+        )
+    steps = steps[:, : round(max_seconds * header.sampling_rate)]
+    steps[steps == _INVALID] = np.nan
+    scale = _millivolts([line.unit for line in header.signals], header.path)
+    scale /= np.array([line.gain for line in header.signals])
+    baseline = np.array([line.baseline for line in header.signals])
+    signal = (steps - baseline[:, None]) * scale[:, None]
+    return Recording(signal, header.sampling_rate, tuple(line.lead for line in header.signals))
+
+
+def _read_whole(header: Path, read: Callable[[], _Content]) -> _Content:
+    """Run a reader of other people's files; whatever it raises becomes the reason to reject the record."""
     try:
-        content = wfdb.rdrecord(str(record))
+        return read()
     except FileNotFoundError as error:
         raise UnreadableError(
             f"{header}: its signal file {error.filename or error} is missing; download the record again"
         ) from error
-    # wfdb reports a damaged file as ValueError, IndexError, TypeError, HeaderSyntaxError ..., depending on where.
+    except MemoryError:
+        raise
+    # wfdb and SciPy report a damaged file as ValueError, IndexError, TypeError ..., depending on where.
     except Exception as error:
         raise UnreadableError(
             f"{header}: header or signal file is truncated or damaged ({type(error).__name__}: {error}); download the "
             "record again"
         ) from error
-    return _to_recording(content, header)
 
 
-def _to_recording(content: wfdb.Record, header: Path) -> Recording:
+def _to_recording(content: wfdb.Record, header: Path, steps_per_millivolt: float | None) -> Recording:
     signal = content.p_signal
     if signal is None or signal.ndim != 2 or not signal.shape[0] or not content.sig_name:
         raise UnreadableError(f"{header}: the record holds no signal; download the record again")
@@ -75,11 +213,17 @@ def _to_recording(content: wfdb.Record, header: Path) -> Recording:
             f"{header}: {len(signal)} of {content.sig_len} samples, the signal file is truncated; download the record "
             "again"
         )
-    units = [str(unit) for unit in content.units]
+    scale = _millivolts([str(unit) for unit in content.units], header)
+    if steps_per_millivolt is not None:
+        scale = np.array(content.adc_gain) / steps_per_millivolt
+    return Recording(signal=signal.T * scale[:, None], sampling_rate=float(content.fs), leads=tuple(content.sig_name))
+
+
+def _millivolts(units: list[str], header: Path) -> NDArray[np.float64]:
+    """Millivolts per unit of each signal."""
     unknown = sorted({unit for unit in units if unit.lower() not in MILLIVOLTS_PER_UNIT})
     if unknown:
         raise UnitError(
             f"{header}: unit {', '.join(unknown)}, expected mV, uV, nV or V; correct the unit in the header"
         )
-    scale = np.array([MILLIVOLTS_PER_UNIT[unit.lower()] for unit in units])
-    return Recording(signal=signal.T * scale[:, None], sampling_rate=float(content.fs), leads=tuple(content.sig_name))
+    return np.array([MILLIVOLTS_PER_UNIT[unit.lower()] for unit in units])

@@ -1,0 +1,220 @@
+"""PhysioNet/CinC Challenges 2020 and 2021: 88,253 public ECGs of eight archives.
+
+Perez Alday et al., Physiol Meas 2020;41:124003; Reyna et al., Computing in Cardiology 2021; PhysioNet, CC BY 4.0.
+"""
+
+import hashlib
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from ecg_lightning.data.sources.base import Entry, Recording, Source
+from ecg_lightning.data.sources.label_map import LabelMap, count_codes, load_label_map
+from ecg_lightning.data.sources.wfdb_files import Header, read_header, read_mat
+from ecg_lightning.signal.checks import MIN_SECONDS
+
+_GET_IT: Final = (
+    "get the training data from https://physionet.org/content/challenge-2021/1.0.3/ and give a folder that holds "
+    "records (.hea and .mat) at any depth as the root"
+)
+_PARTS: Final = {"A": "CPSC", "Q": "CPSC_Extra", "I": "StPetersburg", "S": "PTB", "HR": "PTB_XL", "E": "Georgia"}
+_LAST_OF_CHAPMAN: Final = 10_646  # of 45,152 ECGs with names in JS, the first 10,646 numbers; the others are Ningbo's
+_NAME: Final = re.compile(r"(A|Q|I|S|HR|E|JS)(\d+)")
+_GEORGIA: Final = re.compile(r"E\d{5}")
+_WRONG_GAIN, _RIGHT_GAIN = 4880.0, 1000.0
+_SEXES: Final = {"male": "male", "m": "male", "female": "female", "f": "female"}
+_UNKNOWN: Final = ("", "unknown", "nan", "none")
+_HIDDEN_AGE, _OLDEST, _LONGEST_LIFE = 300.0, 90.0, 120.0
+
+
+@dataclass(frozen=True)
+class _Comments:
+    """What the comments of a header say; ``codes`` is None where they do not say."""
+
+    age: float
+    sex: str
+    codes: tuple[str, ...] | None
+
+
+class Cinc(Source):
+    """Records of the PhysioNet/CinC Challenges 2020 and 2021, in any nesting of folders.
+
+    Labels are SNOMED CT codes (``labels/cinc.yaml``). A target whose codes do not occur in a whole sub-archive, by the
+    challenge's tables, is missing there and not negative (``never_labelled`` in that file); the sub-archive
+    is known by the record's name. An ECG without the comment ``#Dx`` has no labels at all. Two archives call only
+    *normal* ECGs sinus rhythm (CPSC, PTB): a negative ``sinus_rhythm`` there means little.
+
+    The challenge tells no patients apart: every ECG counts as a patient of its own, and ECGs of one patient may
+    stand on both sides of a split. Nor are the ECGs all new: those called ``HR#####`` are PTB-XL's, so a network
+    trained on PTB-XL must not be tested on them.
+
+    Headers of the first Georgia release (``E#####``) say 4880 steps per mV where it is 1000; that gain in a
+    record of that name, and nowhere else, is corrected.
+
+    Args:
+        root: A folder that holds records at any depth.
+        label_map: A YAML file to use instead of ``labels/cinc.yaml``.
+        max_seconds: Later samples are left out: St Petersburg's records last 30 min, CPSC's up to 144 s.
+
+    Raises:
+        ValueError: ``max_seconds`` is under 3.
+    """
+
+    name = "cinc"
+
+    def __init__(self, root: str | Path, label_map: str | None = None, max_seconds: float = 10.0) -> None:
+        if not (math.isfinite(max_seconds) and max_seconds >= MIN_SECONDS):
+            raise ValueError(f"max_seconds: expected at least {MIN_SECONDS:g} s, got {max_seconds}")
+        self.root = Path(root)
+        self.label_map = label_map
+        self.max_seconds = max_seconds
+
+    def __getstate__(self) -> dict[str, object]:
+        """The arguments alone: a worker process finds the files itself rather than be sent their names."""
+        return {"root": self.root, "label_map": self.label_map, "max_seconds": self.max_seconds}
+
+    def entries(self) -> Sequence[Entry]:
+        """Every ECG below the root, sorted by path; only headers are read.
+
+        The id of an ECG is the record's name; where a name occurs in several folders, the path below the root.
+
+        Raises:
+            FileNotFoundError: There is no record; says how to get some.
+            ValueError: No code of the label map occurs.
+        """
+        label_map = self._labels
+        comments = self._scan[0]
+        label_map.check_occurs(self._code_counts, len(comments), self.root)
+        return [
+            Entry(
+                ecg_id=ecg_id,
+                patient_id=ecg_id,
+                age=one.age,
+                sex=one.sex,
+                labels={} if one.codes is None else label_map.labels(one.codes, part_of(Path(ecg_id).name)),
+            )
+            for ecg_id, one in comments.items()
+        ]
+
+    def read(self, entry: Entry) -> Recording:
+        """Read one record.
+
+        Raises:
+            RecordingError: A file is missing, truncated or not readable, or its unit is unknown.
+            KeyError: The entry is not of this source.
+        """
+        return read_mat(correct_gain(read_header(self._files[entry.ecg_id])), self.max_seconds)
+
+    def settings(self) -> dict[str, object]:
+        """A digest of all headers with their places below the root, the label map, and the length."""
+        return {
+            "headers_blake2b": self._scan[1],
+            "label_map": dict(self._labels.codes),
+            "never_labelled": {part: list(targets) for part, targets in self._labels.never_labelled.items()},
+            "max_seconds": self.max_seconds,
+        }
+
+    def unmapped_codes(self) -> Mapping[str, int]:
+        """SNOMED CT codes that mean no target, with the number of ECGs that carry each."""
+        return self._labels.unmapped(self._code_counts)
+
+    @cached_property
+    def _labels(self) -> LabelMap:
+        return load_label_map("cinc", self.label_map)
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        """ECG id -> its header, sorted by path."""
+        found = sorted(_headers(self.root))
+        if not found:
+            raise FileNotFoundError(f"{self.root}: no .hea file in or below it; {_GET_IT}")
+        times = Counter(path.name for path in found)
+        return {
+            path.stem if times[path.name] == 1 else path.relative_to(self.root).with_suffix("").as_posix(): path
+            for path in found
+        }
+
+    @cached_property
+    def _scan(self) -> tuple[dict[str, _Comments], str]:
+        """Comments of every header by ECG id, and a digest of the headers."""
+        digest = hashlib.blake2b(digest_size=16)
+        comments = {}
+        for ecg_id, path in self._files.items():
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(self.root).as_posix()}\0{len(content)}\0".encode())
+            digest.update(content)
+            comments[ecg_id] = parse_comments(content.decode("utf-8", errors="replace"))
+        return comments, digest.hexdigest()
+
+    @cached_property
+    def _code_counts(self) -> dict[str, int]:
+        return count_codes(one.codes or () for one in self._scan[0].values())
+
+
+def _headers(root: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(root):
+        yield from (Path(folder, name) for name in names if name.endswith(".hea") and name[0] != ".")
+
+
+def part_of(record: str) -> str | None:
+    """The sub-archive of a record by its name, as the challenge's tables call it; None for another name.
+
+    Args:
+        record: Such as ``HR00599`` (PTB_XL) or ``JS10647`` (Ningbo).
+    """
+    name = _NAME.fullmatch(record)
+    if name is None:
+        return None
+    prefix, number = name.groups()
+    if prefix == "JS":
+        return "Chapman_Shaoxing" if int(number) <= _LAST_OF_CHAPMAN else "Ningbo"
+    return _PARTS[prefix]
+
+
+def correct_gain(header: Header) -> Header:
+    """Give records of the first Georgia release their gain.
+
+    Only a record with a name of that archive (``E`` and five digits) and with exactly its wrong gain, 4880 per mV, is
+    changed; left alone it would be 4.88 times too small.
+
+    Args:
+        header: Any record's header.
+    """
+    if not _GEORGIA.fullmatch(header.path.stem):
+        return header
+    signals = (replace(s, gain=_RIGHT_GAIN) if s.gain == _WRONG_GAIN else s for s in header.signals)
+    return replace(header, signals=tuple(signals))
+
+
+def parse_comments(text: str) -> _Comments:
+    """Age, sex and codes from the comments of a header (``#Age: 54``, or ``# Age: 54``).
+
+    Ages that are no number, or not of a person, are unknown; 300, PTB-XL's code for over 89, becomes 90.
+
+    Args:
+        text: The header.
+    """
+    pairs = (line.lstrip("# \t").partition(":") for line in text.splitlines() if line.startswith("#"))
+    said = {key.strip().lower(): value.strip() for key, _, value in pairs}
+    codes = said.get("dx", "")
+    return _Comments(
+        age=_age(said.get("age", "")),
+        sex=_SEXES.get(said.get("sex", "").lower(), "unknown"),
+        codes=None if codes.lower() in _UNKNOWN else tuple(code.strip() for code in codes.split(",") if code.strip()),
+    )
+
+
+def _age(text: str) -> float:
+    try:
+        age = float(text)
+    except ValueError:
+        return math.nan
+    if age == _HIDDEN_AGE:
+        return _OLDEST
+    return age if 0.0 <= age <= _LONGEST_LIFE else math.nan
