@@ -23,6 +23,7 @@ HOUSE = (
     ("store_files", "store_values"),  # parts of the store
     ("store",),
     ("signal",),
+    ("simulator",),  # recordings of hearts that never beat
     ("data",),
     ("models",),
     ("attribution",),
@@ -41,6 +42,7 @@ LEAVES = ("ecg", "version")
 FORBIDDEN = {
     "functional": ("lightning", "pytorch_lightning", "captum", "wandb", "matplotlib"),
     "store": ("lightning", "pytorch_lightning", "captum", "wandb", "matplotlib"),
+    "simulator": ("torch", "lightning", "pytorch_lightning", "captum", "wandb"),
     "signal": ("torch", "lightning", "pytorch_lightning", "captum", "wandb"),
 }
 """Group -> libraries that it must do without."""

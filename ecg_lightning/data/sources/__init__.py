@@ -4,5 +4,6 @@ from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, So
 from ecg_lightning.data.sources.cinc import Cinc
 from ecg_lightning.data.sources.ludb import Ludb
 from ecg_lightning.data.sources.ptbxl import PtbXl
+from ecg_lightning.data.sources.synthetic import Synthetic
 
-__all__ = ["Cinc", "Entry", "Ludb", "PtbXl", "Recording", "RecordingError", "Source"]
+__all__ = ["Cinc", "Entry", "Ludb", "PtbXl", "Recording", "RecordingError", "Source", "Synthetic"]

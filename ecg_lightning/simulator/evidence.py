@@ -1,0 +1,177 @@
+"""Where the evidence for a diagnosis lies: by counterfactual twins, and by the textbook.
+
+Twins are two ECGs that differ in one diagnosis and in nothing else. What differs between their noiseless median beats
+is all that a network can go by: the *causal* mask. Textbooks name less, or other places, most of all for rhythms, where
+the T wave's time and the neighbouring beats carry the rate: the *core* mask.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS, Target
+from ecg_lightning.signal.beat import MedianBeat, Neighbours, median_beat
+from ecg_lightning.simulator.case import Case
+from ecg_lightning.simulator.recording import simulate
+from ecg_lightning.simulator.repolarisation import has_strain
+
+LEAST: Final = 0.02
+"""A difference below this (mV) is never evidence: the noise of a median beat."""
+
+SHARE_OF_LARGEST: Final = 0.10
+"""A difference below this share of the twins' largest difference is no evidence."""
+
+SHARE_OF_LARGEST_RATE: Final = 0.05
+"""The same for bradycardia and tachycardia, whose large and small differences are both shifts in time."""
+
+MAX_SHARE: Final = 0.36
+"""No mask is larger than this share of the (lead, sample) points; the largest differences stay."""
+
+_NO_P: Final = 80  # samples
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Noiseless median beats of an ECG with a diagnosis and of its twin without.
+
+    Attributes:
+        target: The diagnosis.
+        present: With it.
+        absent: Without it.
+        case: The ECG with it.
+    """
+
+    target: Target
+    present: MedianBeat
+    absent: MedianBeat
+    case: Case
+
+
+def noiseless_beat(case: Case, *, neighbours: Neighbours = "keep") -> MedianBeat:
+    """The median beat of the bare signal, with wave masks; beats where the simulator put them.
+
+    Raises:
+        RecordingError: The signal has no median beat.
+    """
+    ecg = simulate(case)
+    return median_beat(ecg.recording(noise=False), neighbours=neighbours, known_beats=ecg.r_peaks)
+
+
+def twin_beats(case: Case, target: Target, *, neighbours: Neighbours = "keep") -> Twins:
+    """The twins of one ECG and one of its diagnoses.
+
+    Raises:
+        ValueError: The ECG does not have the diagnosis.
+        RecordingError: One of the twins has no median beat.
+    """
+    present, absent = (noiseless_beat(one, neighbours=neighbours) for one in (case, case.without(target)))
+    return Twins(target, present, absent, case)
+
+
+def causal_mask(twins: Twins) -> NDArray[np.bool_]:
+    """Where the twins differ by more than .02 mV and by more than a share of their largest difference.
+
+    Returns:
+        (8, 600) boolean; at most 36 % of the points.
+    """
+    difference = np.abs(twins.present.beat - twins.absent.beat)
+    by_rate = twins.target in ("sinus_bradycardia", "sinus_tachycardia")
+    share = SHARE_OF_LARGEST_RATE if by_rate else SHARE_OF_LARGEST
+    floor = max(LEAST, share * float(difference.max()), float(np.quantile(difference, 1.0 - MAX_SHARE)))
+    return np.asarray(difference > floor)
+
+
+def core_mask(twins: Twins) -> NDArray[np.bool_]:
+    """Where the textbook looks.
+
+    Sinus rhythm, atrial fibrillation, AV block: from P onset (or where P would begin) to QRS onset, all leads. Right
+    bundle branch block: the last 40 % of the QRS complex in V1, V2, I, V5, V6. Left bundle branch block: QRS and ST-T,
+    all leads. Low voltage: QRS, all leads. Hypertrophy: QRS in V1, V2, V5, V6, and ST-T in I, V5, V6 with strain.
+    Bradycardia: T wave and what follows. Tachycardia: T wave and both ends, where the neighbouring beats come in.
+
+    Returns:
+        (8, 600) boolean.
+    """
+    waves = _waves(twins)
+    time = np.arange(BEAT_SAMPLES)
+    qrs = (time >= waves.qrs[0]) & (time < waves.qrs[1])
+    st_t = (time >= waves.qrs[1]) & (time < waves.t[1])
+    before = (time >= waves.p_onset) & (time < waves.qrs[0])
+    late = qrs & (time >= waves.qrs[1] - 0.4 * (waves.qrs[1] - waves.qrs[0]))
+    tail = time >= waves.t[0]
+    strain = st_t & has_strain(twins.case.patient_streams)
+    return {
+        "sinus_rhythm": _in(before),
+        "atrial_fibrillation": _in(before),
+        "first_degree_av_block": _in(before),
+        "sinus_bradycardia": _in(tail),
+        "sinus_tachycardia": _in(tail | (time < waves.p_onset)),
+        "right_bundle_branch_block": _in(late, "V1", "V2", "I", "V5", "V6"),
+        "left_bundle_branch_block": _in(qrs | st_t),
+        "low_qrs_voltage": _in(qrs),
+        "left_ventricular_hypertrophy": _in(qrs, "V1", "V2", "V5", "V6") | _in(strain, "I", "V5", "V6"),
+    }[twins.target]
+
+
+def evidence_masks(
+    case: Case, targets: tuple[Target, ...], *, neighbours: Neighbours = "keep"
+) -> Mapping[str, NDArray[np.bool_]]:
+    """Causal and core masks of several diagnoses of one ECG.
+
+    Args:
+        case: The ECG.
+        targets: Diagnoses that it has.
+        neighbours: As the beats are made.
+
+    Returns:
+        ``causal/<target>`` and ``core/<target>`` -> (8, 600) boolean.
+
+    Raises:
+        RecordingError: The ECG or a twin has no median beat.
+    """
+    if not targets:
+        return {}
+    present = noiseless_beat(case, neighbours=neighbours)
+    masks: dict[str, NDArray[np.bool_]] = {}
+    for target in targets:
+        absent = noiseless_beat(case.without(target), neighbours=neighbours)
+        twins = Twins(target, present, absent, case)
+        masks |= {f"causal/{target}": causal_mask(twins), f"core/{target}": core_mask(twins)}
+    return masks
+
+
+@dataclass(frozen=True)
+class _Waves:
+    """Samples of the beat where its own waves begin and end."""
+
+    p_onset: int
+    qrs: tuple[int, int]
+    t: tuple[int, int]
+
+
+def _waves(twins: Twins) -> _Waves:
+    """The beat's own waves, from the masks that were carried through its median.
+
+    P of the other twin where the beat has none, and 160 ms before the QRS complex where neither has.
+    """
+    qrs = min(_runs(twins.present, "QRS"), key=lambda run: abs(sum(run) / 2 - FIDUCIAL_SAMPLE))
+    t = next((run for run in _runs(twins.present, "T") if run[1] > qrs[1]), (qrs[1], qrs[1] + 1))
+    for beat in (twins.present, twins.absent):
+        if before := [run[0] for run in _runs(beat, "P") if run[0] < qrs[0]]:
+            return _Waves(before[-1], qrs, t)
+    return _Waves(qrs[0] - _NO_P, qrs, t)
+
+
+def _runs(beat: MedianBeat, wave: str) -> list[tuple[int, int]]:
+    """First sample and end of every stretch of a wave, in order; waves of the simulator are the same in all leads."""
+    edges = np.flatnonzero(np.diff(np.pad(beat.wave_masks[wave][0].astype(np.int8), 1)))
+    return [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _in(time: NDArray[np.bool_], *leads: str) -> NDArray[np.bool_]:
+    """The mask of these samples in these leads, all where none is named, (8, 600)."""
+    chosen = np.array([not leads or lead in leads for lead in LEADS])
+    return chosen[:, None] & time

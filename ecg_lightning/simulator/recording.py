@@ -1,0 +1,242 @@
+"""One simulated recording: 10 s, 8 leads, 500 Hz, with the place of every wave."""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_lightning.ecg import LEADS, SAMPLING_RATE
+from ecg_lightning.signal.recording import Recording
+from ecg_lightning.simulator.atria import P_DURATION, PWave, draw_p_wave, fibrillation_waves, flutter_waves
+from ecg_lightning.simulator.case import Case
+from ecg_lightning.simulator.geometry import RESIDUAL_CENTRE, Geometry, draw_geometry
+from ecg_lightning.simulator.kernels import MS, Timing, add_waves, evaluate
+from ecg_lightning.simulator.noise import draw_noise, record
+from ecg_lightning.simulator.qrs import NORMAL_DURATION, Depolarisation, draw_depolarisation, left_bundle_branch_block
+from ecg_lightning.simulator.repolarisation import (
+    RepolarisationShape,
+    RepolarisationTimes,
+    draw_repolarisation,
+    repolarisation_times,
+)
+from ecg_lightning.simulator.rhythm import (
+    DURATION,
+    PAC,
+    PVC,
+    Beats,
+    amplitude_variation,
+    draw_beats,
+    draw_respiratory_gain,
+)
+from ecg_lightning.simulator.voltage import QrsGain, draw_gain
+
+SAMPLES: Final = int(DURATION * MS)
+_EDGE: Final = 1500  # samples before and after the recording, for waves that reach into it
+_ROTATION_SD: Final = np.deg2rad(2.6) / np.sqrt(3.0)  # of the loop in each beat, about each axis
+
+
+@dataclass(frozen=True)
+class Heart:
+    """All that one ECG's beats are made of."""
+
+    geometry: Geometry
+    beats: Beats
+    p_wave: PWave
+    depolarisation: Depolarisation
+    repolarisation: RepolarisationShape
+    gain: QrsGain
+
+
+@dataclass(frozen=True)
+class SimulatedEcg:
+    """A simulated ECG without noise, and where its waves lie.
+
+    Attributes:
+        case: What was simulated.
+        heart: The parameters it was made of.
+        signal: (8, 5000) mV, without noise.
+        p: (beat, 2) ms, onset and offset of P; NaN in beats without.
+        qrs: (beat, 2) ms.
+        t: (beat, 2) ms.
+    """
+
+    case: Case
+    heart: Heart
+    signal: NDArray[np.float64]
+    p: NDArray[np.float64]
+    qrs: NDArray[np.float64]
+    t: NDArray[np.float64]
+
+    @cached_property
+    def r_peaks(self) -> NDArray[np.intp]:
+        """Samples of R of the beats inside the recording, (beat,)."""
+        at = np.rint(self.heart.beats.times * MS).astype(np.intp)
+        return at[(at >= 0) & (at < SAMPLES)]
+
+    def wave_masks(self) -> dict[str, NDArray[np.bool_]]:
+        """``P``, ``QRS``, ``T`` -> (8, 5000): where these waves lie, the same in all leads."""
+        return {name: _mask(intervals) for name, intervals in (("P", self.p), ("QRS", self.qrs), ("T", self.t))}
+
+    def recording(self, *, noise: bool = True) -> Recording:
+        """The recording as an electrocardiograph gives it: noise, filter, steps; or the bare signal."""
+        signal = self.signal
+        if noise:
+            added = self.case.noise * draw_noise(self.case.patient_streams, self.case.ecg_streams, SAMPLES)
+            signal = record(self.case.patient_streams, signal + added)
+        return Recording(signal, float(SAMPLING_RATE), LEADS, self.wave_masks())
+
+
+@lru_cache(maxsize=1)
+def simulate(case: Case) -> SimulatedEcg:
+    """Simulate one ECG; the same case gives the same ECG.
+
+    The last one is kept, since its recording and its evidence are asked for one after the other.
+    """
+    heart = draw_heart(case)
+    canvas = np.zeros((len(LEADS), SAMPLES + 2 * _EDGE))
+    times = heart.beats.times
+    t_times = repolarisation_times(heart.repolarisation, heart.depolarisation, heart.beats.qt_rr)
+    ventricular = heart.beats.kind == PVC
+    qrs, t = _ventricles(canvas, case, heart, t_times, ~ventricular)
+    if ventricular.any():
+        qrs[ventricular], t[ventricular] = _premature_ventricular(canvas, case, heart, ventricular)
+    p = _atria(canvas, case, heart)
+    signal = np.ascontiguousarray(canvas[:, _EDGE:-_EDGE])
+    _atrial_rhythm(signal, case, heart)
+    signal.flags.writeable = False
+    return SimulatedEcg(case, heart, signal, p, qrs + times[:, None], t + times[:, None])
+
+
+def draw_heart(case: Case) -> Heart:
+    """Draw the parameters of one ECG."""
+    patient, diagnoses = case.patient_streams, case.diagnoses
+    geometry = draw_geometry(patient)
+    depolarisation = draw_depolarisation(patient, diagnoses)
+    repolarisation = draw_repolarisation(patient, diagnoses, depolarisation)
+    beats = draw_beats(case.ecg_streams, diagnoses, case.heart_rate, case.pr_interval)
+    gain = draw_gain(patient, diagnoses, *_reference_beat(geometry, depolarisation, repolarisation, beats))
+    return Heart(geometry, beats, draw_p_wave(patient, diagnoses), depolarisation, repolarisation, gain)
+
+
+def _reference_beat(
+    geometry: Geometry, depolarisation: Depolarisation, shape: RepolarisationShape, beats: Beats
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """QRS complex, what overlaps it unscaled, and ST-T, from QRS onset to offset at the mean rate, (8, sample) mV."""
+    loop = depolarisation.loop
+    time = np.arange(loop.onset, loop.offset, 1.0 / MS)
+    qrs = (loop.vector @ geometry.ventricular.T).T @ evaluate(time, loop.centre, loop.before, loop.after)
+    centre, width = residual_kernels(geometry, depolarisation)
+    qrs += geometry.qrs_residual.T @ evaluate(time, centre, width, width)
+    times = repolarisation_times(shape, depolarisation, np.array([60.0 / beats.rate]))
+    waves = evaluate(time, times.timing.centre[0], times.timing.before[0], times.timing.after[0])
+    rest = np.outer(geometry.t_residual, waves[0])
+    return qrs, rest, _t_vectors(shape, geometry).T @ waves
+
+
+def residual_kernels(
+    geometry: Geometry, depolarisation: Depolarisation
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centres and widths of what no heart vector explains of the QRS complex, (16,) ms each.
+
+    Near R in a normal complex; spread over the whole of it where the left ventricle is late.
+    """
+    if not depolarisation.slow:
+        return geometry.qrs_centre, geometry.qrs_width
+    middle = 0.5 * (depolarisation.loop.onset + depolarisation.loop.offset)
+    stretch = depolarisation.duration / NORMAL_DURATION
+    return middle + stretch * (geometry.qrs_centre - RESIDUAL_CENTRE), stretch * geometry.qrs_width
+
+
+def _t_vectors(shape: RepolarisationShape, geometry: Geometry) -> NDArray[np.float64]:
+    """T, ramp, ST and U in the leads, (4, 8) mV."""
+    return np.asarray(np.stack([shape.t, shape.ramp, shape.st, shape.u]) @ geometry.ventricular.T)
+
+
+def _ventricles(
+    canvas: NDArray[np.float64], case: Case, heart: Heart, t_times: RepolarisationTimes, chosen: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Add QRS complexes and T waves of the chosen beats; onsets and offsets of all, (beat, 2) ms from R."""
+    streams, beats, geometry, loop = case.ecg_streams, heart.beats, heart.geometry, heart.depolarisation.loop
+    n = len(beats.times)
+    breathing = draw_respiratory_gain(streams("respiratory_gain"), beats.breath)
+    turn = _ROTATION_SD * streams("rotation").standard_normal((64, 3))[:n]
+    vectors = loop.vector + np.cross(turn[:, None], loop.vector)  # (beat, kernel, 3)
+    leads = np.concatenate(
+        [vectors @ geometry.ventricular.T, np.broadcast_to(geometry.qrs_residual, (n, 16, 8))], axis=1
+    )
+    residual_centre, residual_width = residual_kernels(geometry, heart.depolarisation)
+    centre = np.concatenate([loop.centre, residual_centre])
+    before, after = (np.concatenate([width, residual_width]) for width in (loop.before, loop.after))
+    amplitude = heart.gain.qrs * breathing[:, None, None] * leads
+    _add(canvas, beats.times, Timing.same(n, centre, before, after), amplitude, chosen)
+    amplitude = heart.gain.t * np.broadcast_to(_t_vectors(heart.repolarisation, geometry), (n, 4, 8)).copy()
+    amplitude[:, 0] += geometry.t_residual
+    amplitude *= amplitude_variation(streams("t_variation"), n, 0.05)[:, None, None]
+    _add(canvas, beats.times, t_times.timing, amplitude, chosen)
+    qrs = np.broadcast_to(np.array([loop.onset, loop.offset]), (n, 2)).copy()
+    return qrs, np.stack([t_times.onset, t_times.offset], axis=1)
+
+
+def _premature_ventricular(
+    canvas: NDArray[np.float64], case: Case, heart: Heart, chosen: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Add the premature ventricular complexes, all of one focus: wide, turned, with an opposite T wave."""
+    rng = case.patient_streams("ventricular_focus")
+    wide = left_bundle_branch_block(rng, 1.1, paced=True)
+    sign = np.where(rng.uniform(size=3) < 0.5, -1.0, 1.0)
+    loop = wide.loop
+    t_vector = -1.1 * np.linalg.norm(loop.area) / 0.06 * loop.area / np.linalg.norm(loop.area)
+    n = len(heart.beats.times)
+    centre = np.append(loop.centre, loop.offset + 150.0)
+    before, after = np.append(loop.before, 55.0), np.append(loop.after, 45.0)
+    vectors = sign * np.concatenate([loop.vector, 0.5 * t_vector[None]])
+    amplitude = np.broadcast_to(vectors @ heart.geometry.ventricular.T, (n, len(centre), 8))
+    _add(canvas, heart.beats.times, Timing.same(n, centre, before, after), amplitude, chosen)
+    return np.array([loop.onset, loop.offset]), np.array([centre[-1] - 2.2 * 55.0, centre[-1] + 2.2 * 45.0])
+
+
+def _atria(canvas: NDArray[np.float64], case: Case, heart: Heart) -> NDArray[np.float64]:
+    """Add the P waves; onset and offset in each beat, (beat, 2) ms from the recording's start, NaN without P."""
+    beats, kernels, geometry = heart.beats, heart.p_wave.kernels, heart.geometry
+    onset = beats.times + heart.depolarisation.loop.onset - beats.pr
+    there = np.isfinite(onset)
+    n = len(onset)
+    vectors = np.where((beats.kind == PAC)[:, None, None], heart.p_wave.premature, kernels.vector)
+    amplitude = vectors @ geometry.atrial.T
+    amplitude[:, 1] += geometry.p_residual
+    amplitude *= amplitude_variation(case.ecg_streams("p_variation"), n, 0.06)[:, None, None]
+    if there.any():
+        timing = Timing.same(n, kernels.centre, kernels.before, kernels.after)
+        _add(canvas, np.where(there, onset, 0.0), timing, amplitude, there)
+    return np.stack([onset, onset + P_DURATION], axis=1)
+
+
+def _atrial_rhythm(signal: NDArray[np.float64], case: Case, heart: Heart) -> None:
+    """Add the waves of fibrillating or fluttering atria, in place."""
+    if case.diagnoses.rhythm == "atrial_fibrillation":
+        signal += heart.geometry.atrial @ fibrillation_waves(case.ecg_streams, SAMPLES)
+    elif case.diagnoses.rhythm in ("flutter", "irregular_flutter"):
+        signal += heart.geometry.atrial @ flutter_waves(case.ecg_streams, SAMPLES, heart.beats.rate)
+
+
+def _add(
+    canvas: NDArray[np.float64],
+    times: NDArray[np.float64],
+    timing: Timing,
+    amplitude: NDArray[np.float64],
+    chosen: NDArray[np.bool_],
+) -> None:
+    """Add the chosen beats' waves."""
+    add_waves(canvas, -_EDGE / MS, times[chosen], timing.of(chosen), amplitude[chosen])
+
+
+def _mask(intervals: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(8, 5000) true from each onset to each offset."""
+    edges = np.zeros(SAMPLES + 1, dtype=np.int64)
+    known = intervals[np.isfinite(intervals[:, 0])] * MS
+    ends = np.clip(np.rint(known).astype(np.intp), 0, SAMPLES)
+    np.add.at(edges, ends[:, 0], 1)
+    np.add.at(edges, ends[:, 1], -1)
+    return np.broadcast_to(np.cumsum(edges[:-1]) > 0, (len(LEADS), SAMPLES))

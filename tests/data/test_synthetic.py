@@ -1,0 +1,86 @@
+"""The simulator as a source."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecg_lightning.data.prepare import prepare
+from ecg_lightning.data.sources import Synthetic
+from ecg_lightning.ecg import TARGETS
+
+SOURCE = Synthetic(n_patients=600)
+
+
+def test_patients_have_one_to_five_ecgs() -> None:
+    entries = SOURCE.entries()
+    counts = np.unique([entry.patient_id for entry in entries], return_counts=True)[1]
+    assert set(counts) == {1, 2, 3, 4, 5}
+    assert counts.mean() == pytest.approx(1.88, abs=0.15)
+    assert len({entry.ecg_id for entry in entries}) == len(entries)
+    assert all(entry.age != entry.age or 18 <= entry.age <= 95 for entry in entries)
+    assert {entry.sex for entry in entries} == {"female", "male"}
+
+
+def test_more_patients_leave_the_first_ones_as_they_are() -> None:
+    few, many = Synthetic(n_patients=5).entries(), SOURCE.entries()
+    # NaN ages are equal here: an entry's text shows them alike
+    assert [repr(entry) for entry in few] == [repr(entry) for entry in many[: len(few)]]
+    np.testing.assert_array_equal(Synthetic(n_patients=5).read(few[3]).signal, SOURCE.read(many[3]).signal)
+
+
+def test_every_target_has_both_classes_and_some_labels_are_missing() -> None:
+    labels = [entry.labels for entry in SOURCE.entries()]
+    for target in TARGETS:
+        known = [one[target] for one in labels if target in one]
+        assert set(known) == {0.0, 1.0}
+        assert 0.9 < len(known) / len(labels) < 1.0 or target.endswith("bundle_branch_block")
+        assert 0.02 < np.mean(known) < 0.65
+
+
+def test_seeds_differ() -> None:
+    one, other = Synthetic(50).entries(), Synthetic(50, seed=1).entries()
+    assert [e.labels for e in one] != [e.labels for e in other]
+    assert Synthetic(50).settings() != Synthetic(50, seed=1).settings()
+
+
+def test_prepared_beats_carry_waves_and_evidence(tmp_path: Path) -> None:
+    source = Synthetic(n_patients=25)
+    cache = prepare(source, tmp_path, processes=1, progress=False)
+    assert len(cache) == len(source.entries())
+    for wave in ("P", "QRS", "T"):
+        masks, present = cache.masks(wave)
+        assert present.all()
+        assert np.unpackbits(masks, axis=-1).any(axis=(1, 2)).mean() > (0.7 if wave == "P" else 0.99)
+    for target in TARGETS:
+        positive = (cache.examples[target] == 1).fillna(False).to_numpy(dtype=bool)
+        if positive.any():
+            for kind in ("causal", "core"):
+                masks, present = cache.masks(f"{kind}/{target}")
+                np.testing.assert_array_equal(present, positive)
+                assert np.unpackbits(masks[positive], axis=-1).any(axis=(1, 2)).all()
+
+
+def test_the_cache_does_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
+    one = prepare(Synthetic(12), tmp_path / "one", processes=1, progress=False)
+    two = prepare(Synthetic(12), tmp_path / "two", processes=2, progress=False)
+    assert one.folder.name == two.folder.name
+    np.testing.assert_array_equal(one.beats, two.beats)
+    for region in one.regions:
+        np.testing.assert_array_equal(one.masks(region)[0], two.masks(region)[0])
+
+
+def test_without_evidence(tmp_path: Path) -> None:
+    cache = prepare(Synthetic(4, evidence=False), tmp_path, processes=1, progress=False)
+    assert set(cache.regions) == {"P", "QRS", "T"}
+
+
+def test_impossible_arguments_are_refused() -> None:
+    with pytest.raises(ValueError, match="n_patients: expected at least 1, got 0"):
+        Synthetic(n_patients=0)
+    with pytest.raises(ValueError, match="noise: expected a factor from 0 on, got -1"):
+        Synthetic(noise=-1.0)
+    with pytest.raises(KeyError, match="'p600e0' is no ECG of 600 simulated patients"):
+        SOURCE.case(Synthetic(601).entries()[-1].__class__("p600e0", "p600", 50.0, "male", {}))
+    with pytest.raises(KeyError, match="'17'"):
+        SOURCE.case(SOURCE.entries()[0].__class__("17", "17", 50.0, "male", {}))
