@@ -1,6 +1,7 @@
 """Lightning callbacks: a hook decides, a method or a functional does."""
 
 from callbacks.attribution_maps import AttributionMaps
+from callbacks.beat_pictures import BeatPictures
 from callbacks.completeness import Completeness
 from callbacks.fit_record import FitRecord
 from callbacks.map_pictures import MapPictures
@@ -10,6 +11,7 @@ from callbacks.test_record import TestRecord
 
 __all__ = [
     "AttributionMaps",
+    "BeatPictures",
     "Completeness",
     "FitRecord",
     "MapPictures",

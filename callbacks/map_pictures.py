@@ -2,18 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.ranks import callback_before, classifier_of, datamodule_of, on_rank_zero, run_folder
 from callbacks.test_record import TestRecord
+from ecg_lightning.attribution.base import Passes
 from ecg_lightning.plotting import map_figure, maps_overview, save_figure
+from ecg_lightning.plotting.cached_beats import mask_of
 from ecg_lightning.store import RowStore
+
+EVIDENCE_NAME = "evidence (twin)"
+"""What differs from the counterfactual twin without the diagnosis; only simulated ECGs that have it know it."""
 
 OUTCOMES = ("true positive", "false negative", "false positive", "true negative")
 
@@ -38,6 +45,8 @@ class ChosenEcg(NamedTuple):
 
 class MapPictures(Callback):
     """Draws every method's map of a few test ECGs, to ``figures/maps/`` and to W&B.
+
+    Where the cache knows an ECG's evidence for the target (``causal/<target>``), it is outlined over each map.
 
     By default the most typical ECG of each outcome: the one with the median probability among the true
     positives, false negatives, false positives and true negatives, so that nobody picks favourites.
@@ -81,23 +90,28 @@ class MapPictures(Callback):
         chosen = choose(
             examples, dict(zip(tested.tolist(), logits.read(tested).tolist(), strict=True)), threshold, self.ecg_ids
         )
-        beats = datamodule.cache.read_beats(examples["cache_row"].to_numpy(dtype=np.intp)[[ecg.row for ecg in chosen]])
+        cache_rows = examples["cache_row"].to_numpy(dtype=np.intp)[[ecg.row for ecg in chosen]]
+        beats = datamodule.cache.read_beats(cache_rows)
+        region = f"causal/{datamodule.target}"
+        evidence = [mask_of(datamodule.cache, int(row), region) for row in cache_rows]
         folder = run_folder(trainer).path / "figures" / "maps"
         about = f"{datamodule.target.replace('_', ' ')}, threshold {threshold:.3f}"
-        drawn = [self._draw_ecg(ecg, beat, about, folder) for ecg, beat in zip(chosen, beats, strict=True)]
+        drawn = [
+            self._draw_ecg(ecg, beat, mask, about, folder)
+            for ecg, beat, mask in zip(chosen, beats, evidence, strict=True)
+        ]
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 _log(logger, chosen, drawn)
 
     def _draw_ecg(
-        self, ecg: ChosenEcg, beat: "np.ndarray[Any, np.dtype[np.float32]]", about: str, folder: Path
+        self, ecg: ChosenEcg, beat: NDArray[np.float32], evidence: NDArray[np.bool_] | None, about: str, folder: Path
     ) -> dict[str, Path]:
         maps = {name: store.read([ecg.row])[0].astype(float) for name, store in self.maps.stores.items()}
-        signed = {method.name: method.signed for method in self.maps.methods}
         subtitle = f"{about}: p = {ecg.probability:.3f}, {ecg.outcome}"
         title = f"ECG {ecg.ecg_id}"
         paths = {"overview": folder / f"{ecg.ecg_id}_overview.png"}
-        self._save(maps_overview(beat, maps, signed=signed, title=title, subtitle=subtitle), paths["overview"])
+        self._save(self._overview(beat, maps, evidence, title, subtitle), paths["overview"])
         for method in self.maps.methods:
             paths[method.name] = folder / f"{ecg.ecg_id}_{method.name}.png"
             figure = map_figure(
@@ -108,11 +122,35 @@ class MapPictures(Callback):
                 title=title,
                 subtitle=f"{subtitle} | {_settings(method.resolved_settings(self.maps.task))}",
                 unit=method.unit,
+                evidence=evidence,
+                evidence_name=EVIDENCE_NAME,
             )
             self._save(figure, paths[method.name])
         return paths
 
-    def _save(self, figure: Any, path: Path) -> None:
+    def _overview(
+        self,
+        beat: NDArray[np.float32],
+        maps: Mapping[str, NDArray[np.float64]],
+        evidence: NDArray[np.bool_] | None,
+        title: str,
+        subtitle: str,
+    ) -> Figure:
+        methods, backgrounds = self.maps.methods, self.maps.task.backgrounds
+        shape = (int(backgrounds.shape[1]), int(backgrounds.shape[2]))
+        return maps_overview(
+            beat,
+            maps,
+            signed={method.name: method.signed for method in methods},
+            units={method.name: method.unit for method in methods},
+            notes={method.name: _cost(method.passes(shape, len(backgrounds))) for method in methods},
+            title=title,
+            subtitle=subtitle,
+            evidence=evidence,
+            evidence_name=EVIDENCE_NAME,
+        )
+
+    def _save(self, figure: Figure, path: Path) -> None:
         save_figure(figure, path)
         if self.svg:
             save_figure(figure, path.with_suffix(".svg"))
@@ -147,6 +185,12 @@ def choose(
         ChosenEcg(int(r["row"]), str(r["ecg_id"]), float(r["label"]), float(r["probability"]), str(r["outcome"]))
         for r in picked.to_dict("records")
     ]
+
+
+def _cost(passes: Passes) -> str:
+    """Passes of one map, such as ``64 gradient passes``."""
+    parts = [f"{n:,} {kind}" for n, kind in ((passes.forward, "forward"), (passes.gradient, "gradient")) if n]
+    return f"{' and '.join(parts)} {'pass' if passes.forward + passes.gradient == 1 else 'passes'}"
 
 
 def _settings(settings: Mapping[str, object]) -> str:

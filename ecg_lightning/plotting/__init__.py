@@ -1,8 +1,22 @@
-"""Pictures: beats and attribution maps on ECG paper."""
+"""Pictures: beats, classes and attribution maps on ECG paper."""
 
+from ecg_lightning.plotting.class_words import class_title
+from ecg_lightning.plotting.classes import classes_figure
+from ecg_lightning.plotting.classes_overview import classes_overview
 from ecg_lightning.plotting.ecg_paper import PaperScale, ecg_figure
 from ecg_lightning.plotting.maps import map_figure
 from ecg_lightning.plotting.overview import maps_overview
 from ecg_lightning.plotting.sheet import save_figure
+from ecg_lightning.plotting.stack import ClassBeat
 
-__all__ = ["PaperScale", "ecg_figure", "map_figure", "maps_overview", "save_figure"]
+__all__ = [
+    "ClassBeat",
+    "PaperScale",
+    "class_title",
+    "classes_figure",
+    "classes_overview",
+    "ecg_figure",
+    "map_figure",
+    "maps_overview",
+    "save_figure",
+]

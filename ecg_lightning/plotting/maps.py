@@ -69,7 +69,7 @@ def halo(
     return (windows - disc).min(axis=-1), (windows + disc).max(axis=-1)
 
 
-def _outline(lower: NDArray[np.float64], upper: NDArray[np.float64], first: int, last: int) -> Outline:
+def halo_outline(lower: NDArray[np.float64], upper: NDArray[np.float64], first: int, last: int) -> Outline:
     """Polygon of a halo from one sample to another, both included; half a sample wider on either side."""
     samples = np.r_[first, first : last + 1, last]
     seconds = samples / SAMPLING_RATE
@@ -103,9 +103,9 @@ def draw_halo(
         interpolation_stage="data",
         zorder=1,
     )
-    image.set_clip_path(_outline(lower, upper, 0, BEAT_SAMPLES - 1), axes.transData)
+    image.set_clip_path(halo_outline(lower, upper, 0, BEAT_SAMPLES - 1), axes.transData)
     for first, last in runs(evidence):
-        outline = _outline(lower, upper, first, last)
+        outline = halo_outline(lower, upper, first, last)
         axes.add_patch(
             PathPatch(
                 outline, fill=False, edgecolor=TRACE_COLOUR, linewidth=dash_points, linestyle=(0, (3, 2)), zorder=2
@@ -129,6 +129,7 @@ def map_figure(
     subtitle: str | None = None,
     unit: str = "contribution to the logit",
     evidence: ArrayLike | None = None,
+    evidence_name: str = "evidence",
     scale: PaperScale = STANDARD_SCALE,
     quantile: float = DEFAULT_QUANTILE,
 ) -> Figure:
@@ -143,6 +144,7 @@ def map_figure(
         subtitle: Smaller heading: the settings of the method, smoothing ...
         unit: What a value of the map is: "contribution to the logit", "logit per mV" ...
         evidence: (8, 600) boolean, outlined with dashes.
+        evidence_name: What the legend calls it.
         scale: Paper speed and gain; ``PaperScale(50)`` shows a noisy map's details.
         quantile: Share of the points within the limits of the colours.
 
@@ -157,7 +159,7 @@ def map_figure(
     colours = colour_scale(values, signed=signed, quantile=quantile)
     legend = [f"{method}: {unit}", *colours.legend]
     if mask.any():
-        legend.append("dashes: evidence")
+        legend.append(f"dashes: {evidence_name}")
     bar_left = first_panel_left(scale)
     legend_left = bar_left + BAR_MM[0] + LEGEND_GAP_MM
     lines = heading(None, "\n".join(legend), sheet_width(scale) - legend_left - MARGIN_MM)

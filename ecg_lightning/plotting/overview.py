@@ -30,7 +30,7 @@ from ecg_lightning.plotting.ecg_paper import (
     voltage_limits,
 )
 from ecg_lightning.plotting.maps import FINE_TRACE_POINTS, draw_halo
-from ecg_lightning.plotting.sheet import MARGIN_MM, MM_PER_POINT, TEXT_POINTS, Sheet, TextLine, heading
+from ecg_lightning.plotting.sheet import MARGIN_MM, MM_PER_POINT, TEXT_POINTS, Sheet, TextLine, heading, text_height
 
 PAPER_SPEED: Final = 12.5
 GAINS: Final = ((5.0, 20.0), (2.5, 30.0), (1.25, float("inf")))
@@ -43,9 +43,15 @@ POOL: Final = 5
 """Samples in a column of colour: 10 ms, about a dot of a print; single samples of both signs would fade."""
 
 LABEL_MM: Final = 34.0
+SMALL_POINTS: Final = 6.0
+"""Of what stands under a method's name: unit and passes would not fit in the text's size."""
+
 COLUMN_GAP_MM: Final = 2.0
 ROW_GAP_MM: Final = 1.5
 HALO_MM: Final = 1.2
+LEGEND_MM: Final = 22.0
+"""Six lines of text."""
+
 WIDTH_MM: Final = 2 * MARGIN_MM + LABEL_MM + len(LEADS) * BEAT_SECONDS * PAPER_SPEED + (len(LEADS) - 1) * COLUMN_GAP_MM
 """190 mm: A4 portrait with room for a printer's margin."""
 
@@ -59,7 +65,8 @@ class Overview:
         scale: Paper speed and gain.
         limits: Lower and upper limit of every panel in mV.
         top: Upper edge of the first row.
-        height: Height of a row.
+        height: Height of a panel.
+        pitch: Distance of two rows; more than a panel's height where labels need it.
         legend_top: Upper edge of the legend.
     """
 
@@ -68,21 +75,25 @@ class Overview:
     limits: tuple[float, float]
     top: float
     height: float
+    pitch: float
     legend_top: float
 
     @classmethod
-    def laid_out(cls, traces: NDArray[np.float64], rows: int, lines: Sequence[TextLine]) -> "Overview":
-        """Choose the gain and the height of the sheet, and write the heading and the leads' names."""
+    def laid_out(
+        cls, traces: NDArray[np.float64], labels: Sequence[Sequence[TextLine]], lines: Sequence[TextLine]
+    ) -> "Overview":
+        """Choose the gain and the height of the sheet for rows of these labels, and write heading and leads' names."""
         for gain, highest in GAINS:
             limits = voltage_limits(traces, HALO_MM / gain, SQUARE_MM / gain)
             height = (limits[1] - limits[0]) * gain
             if height <= highest:
                 break
         top = MARGIN_MM + sum(line.height for line in lines) + ROW_HEADER_MM
-        legend_top = top + rows * (height + ROW_GAP_MM) + 1.5
-        sheet = Sheet.of_size(WIDTH_MM, legend_top + 2 * BAR_WITH_TICKS_MM + MARGIN_MM)
+        pitch = max(height, *(text_height(label) for label in labels)) + ROW_GAP_MM
+        legend_top = top + len(labels) * pitch + 1.5
+        sheet = Sheet.of_size(WIDTH_MM, legend_top + LEGEND_MM + MARGIN_MM)
         sheet.add_lines(MARGIN_MM, MARGIN_MM, lines)
-        overview = cls(sheet, PaperScale(PAPER_SPEED, gain), limits, top, height, legend_top)
+        overview = cls(sheet, PaperScale(PAPER_SPEED, gain), limits, top, height, pitch, legend_top)
         for column, lead in enumerate(LEADS):
             name_top = top - TEXT_POINTS * MM_PER_POINT - 0.8
             sheet.add_text(overview.left(column), name_top, lead, weight="bold")
@@ -92,15 +103,27 @@ class Overview:
         """Left edge of a column of panels."""
         return MARGIN_MM + LABEL_MM + column * (panel_width(self.scale) + COLUMN_GAP_MM)
 
+    def row_top(self, row: int) -> float:
+        """Upper edge of the panels of a row, which lie in its middle where its label is higher."""
+        return self.top + row * self.pitch + (self.pitch - ROW_GAP_MM - self.height) / 2
+
+    def draw_label(self, row: int, label: Sequence[TextLine]) -> None:
+        """Write a label at the left of its row, middle beside middle."""
+        middle = self.row_top(row) + self.height / 2
+        self.sheet.add_lines(MARGIN_MM, middle - text_height(label) / 2, label)
+
 
 def maps_overview(
     beat: ArrayLike,
     maps: Mapping[str, ArrayLike],
     *,
     signed: Mapping[str, bool],
+    units: Mapping[str, str] | None = None,
+    notes: Mapping[str, str] | None = None,
     title: str | None = None,
     subtitle: str | None = None,
     evidence: ArrayLike | None = None,
+    evidence_name: str = "evidence",
     quantile: float = DEFAULT_QUANTILE,
 ) -> Figure:
     """Draw all maps of one beat on one sheet: a row for each method, a column for each lead.
@@ -113,9 +136,12 @@ def maps_overview(
         beat: (8, 600) mV, leads as in ``ecg.LEADS``.
         maps: Name of a method -> (8, 600), drawn in this order.
         signed: Name of a method -> whether its map is signed; more names than maps are fine.
+        units: Name of a method -> unit of its map, written behind its limits; a method may be left out.
+        notes: Name of a method -> what else stands under its name, its passes say; a method may be left out.
         title: Bold heading.
         subtitle: Smaller heading.
         evidence: (8, 600) boolean, outlined with dashes in every row.
+        evidence_name: What the legend calls it.
         quantile: Share of the points within the limits of the colours.
 
     Returns:
@@ -126,11 +152,12 @@ def maps_overview(
     """
     traces, mask, values = check_beat(beat), check_evidence(evidence), _pooled_maps(maps, signed)
     scales = {name: colour_scale(value, signed=signed[name], quantile=quantile) for name, value in values.items()}
-    overview = Overview.laid_out(traces, len(maps), heading(title, subtitle, WIDTH_MM - 2 * MARGIN_MM))
+    labels = {name: _label(name, scales[name], (units or {}).get(name), (notes or {}).get(name)) for name in values}
+    overview = Overview.laid_out(traces, list(labels.values()), heading(title, subtitle, WIDTH_MM - 2 * MARGIN_MM))
     for row, (name, value) in enumerate(values.items()):
         _draw_row(overview, row, traces, value, scales[name], mask)
-        _draw_label(overview, row, name, scales[name])
-    _draw_legend(overview, list(scales.values()), has_evidence=bool(mask.any()))
+        overview.draw_label(row, labels[name])
+    _draw_legend(overview, list(scales.values()), evidence_name if mask.any() else None)
     return overview.sheet.figure
 
 
@@ -154,7 +181,7 @@ def _draw_row(
     evidence: NDArray[np.bool_],  # (8, 600)
 ) -> None:
     """Draw one map in all leads."""
-    top = overview.top + row * (overview.height + ROW_GAP_MM)
+    top = overview.row_top(row)
     for index in range(len(LEADS)):
         axes = overview.sheet.add_axes(overview.left(index), top, panel_width(overview.scale), overview.height)
         step = SQUARE_MM / overview.scale.mm_per_millivolt
@@ -164,18 +191,18 @@ def _draw_row(
         draw_trace(axes, trace, FINE_TRACE_POINTS)
 
 
-def _draw_label(overview: Overview, row: int, name: str, colours: ColourScale) -> None:
-    """Write a method's name, its limits and its note at the left of its row."""
-    texts = [TextLine(line.text, line.points, "bold") for line in heading(None, name, LABEL_MM - 1)]
+def _label(name: str, colours: ColourScale, unit: str | None, note: str | None) -> list[TextLine]:
+    """A method's name, its limits with their unit, and what there is to say of it."""
+    texts = []
     if colours.limit > 0:
-        texts += heading(None, colours.range_text, LABEL_MM - 1)
-    if colours.note is not None:
-        texts += heading(None, colours.note, LABEL_MM - 1)
-    middle = overview.top + row * (overview.height + ROW_GAP_MM) + overview.height / 2
-    overview.sheet.add_lines(MARGIN_MM, middle - sum(line.height for line in texts) / 2, texts)
+        texts.append(f"{colours.range_text} {unit or ''}")
+    texts += [text for text in (note, colours.note) if text is not None]
+    small = heading(None, "\n".join(texts), (LABEL_MM - 1) * TEXT_POINTS / SMALL_POINTS)
+    bold = [TextLine(line.text, line.points, "bold") for line in heading(None, name, LABEL_MM - 1)]
+    return bold + [TextLine(line.text, SMALL_POINTS, "normal") for line in small]
 
 
-def _draw_legend(overview: Overview, scales: Sequence[ColourScale], *, has_evidence: bool) -> None:
+def _draw_legend(overview: Overview, scales: Sequence[ColourScale], evidence_name: str | None) -> None:
     """Draw a colour bar for each kind of map that is on the sheet, and say how limits were found."""
     shown = [scale for scale in scales if scale.limit > 0]
     left, top = MARGIN_MM + 2.0, overview.legend_top
@@ -187,7 +214,7 @@ def _draw_legend(overview: Overview, scales: Sequence[ColourScale], *, has_evide
             left += BAR_MM[0] + 20
     rules = dict.fromkeys(scale.rule for scale in shown)
     texts = [overview.scale.note, "colours: means of 10 ms", *(f"limit of a row: {rule}" for rule in rules)]
-    if has_evidence:
-        texts.append("dashes: evidence")
+    if evidence_name is not None:
+        texts.append(f"dashes: {evidence_name}")
     lines = heading(None, "\n".join(texts), WIDTH_MM - MARGIN_MM - left)
     overview.sheet.add_lines(left, top - 0.3, lines)

@@ -60,6 +60,11 @@ def heading(title: str | None, subtitle: str | None, width: float) -> list[TextL
     return _styled(title, TITLE_POINTS, "bold", width) + _styled(subtitle, TEXT_POINTS, "normal", width)
 
 
+def text_height(lines: Sequence[TextLine]) -> float:
+    """Height in mm of lines under each other."""
+    return sum(line.height for line in lines)
+
+
 def _styled(text: str | None, points: float, weight: Weight, width: float) -> list[TextLine]:
     font = FontProperties(size=points, weight=weight)
     parts = (text or "").splitlines()

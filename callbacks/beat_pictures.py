@@ -1,0 +1,70 @@
+"""Pictures of what the network is asked to tell apart: test beats with and without the diagnosis."""
+
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+
+from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
+from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.plotting import class_title, classes_figure, save_figure
+from ecg_lightning.plotting.cached_beats import choose_rows, class_beat, has_evidence
+
+
+class BeatPictures(Callback):
+    """Draws test beats with and without the diagnosis side by side, to ``figures/beats/<target>.png`` and to W&B.
+
+    The beats are chosen by a hash of their ids: the same in every run, and nobody picks favourites. All are of
+    distinct patients, and none whose label is missing. Evidence is marked where the cache knows it (the simulator's);
+    in a cache without any, the waves, where somebody has annotated them.
+
+    It needs no maps, so it may stand anywhere in the list. It draws before the first batch of ``test``, on rank zero.
+
+    Args:
+        n_examples: Beats with the diagnosis, and as many without.
+        choice_seed: Another one chooses other beats.
+
+    Raises:
+        ValueError: ``n_examples`` is not positive.
+    """
+
+    def __init__(self, n_examples: int = 2, choice_seed: int = 0) -> None:
+        super().__init__()
+        if n_examples < 1:
+            raise ValueError(f"BeatPictures: expected at least 1 example, got n_examples = {n_examples}")
+        self.n_examples = n_examples
+        self.choice_seed = choice_seed
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a trainer without a datamodule that knows the ECGs."""
+        if stage == "test":
+            datamodule_of(trainer, "BeatPictures")
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Rank zero draws."""
+        on_rank_zero(trainer, lambda: self._draw(trainer))
+
+    def _draw(self, trainer: Trainer) -> None:
+        datamodule = datamodule_of(trainer, "BeatPictures")
+        path = run_folder(trainer).path / "figures" / "beats" / f"{datamodule.target}.png"
+        chosen = self._draw_beats(datamodule, path)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image("beats", images=[str(path)], caption=[f"ECGs {', '.join(chosen)}"])
+
+    def _draw_beats(self, datamodule: EcgDataModule, path: Path) -> list[str]:
+        """Write the picture and return the ids of the ECGs that are on it."""
+        cache, target = datamodule.cache, datamodule.target
+        examples = cache.examples.iloc[datamodule.examples("test")["cache_row"]]
+        rows = choose_rows(examples, target, self.n_examples, seed=self.choice_seed)
+        patients = set(examples["patient_id"].loc[rows])
+        others = choose_rows(examples, target, self.n_examples, present=False, without=patients, seed=self.choice_seed)
+        waves = not has_evidence(cache, target)
+        groups = {"with the diagnosis": rows, "without it": others}
+        columns = {
+            head: [class_beat(cache, row, target, waves=waves) for row in chosen]
+            for head, chosen in groups.items()
+            if chosen
+        }
+        save_figure(classes_figure(columns, title=class_title(target), subtitle="median beats of test ECGs"), path)
+        return [beat.ecg_id for beats in columns.values() for beat in beats]

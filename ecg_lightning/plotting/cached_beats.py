@@ -1,0 +1,101 @@
+"""Beats and masks for pictures, out of a cache of median beats."""
+
+from collections.abc import Collection
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecg_lightning.data.cache import BeatCache
+from ecg_lightning.data.splits import keyed_rank
+from ecg_lightning.ecg import BEAT_SAMPLES, TARGETS, Target
+from ecg_lightning.plotting.class_words import CLASS_WORDS
+from ecg_lightning.plotting.stack import ClassBeat
+
+EVIDENCE: Final = ("causal", "core")
+WAVES: Final = ("P", "QRS", "T")
+
+
+def choose_rows(
+    examples: pd.DataFrame,
+    target: Target,
+    n: int,
+    *,
+    present: bool = True,
+    without: Collection[str] = (),
+    seed: int = 0,
+) -> list[int]:
+    """Choose ECGs with or without a diagnosis, of distinct patients, by hashed id.
+
+    An ECG's rank depends on the seed, the target and its id only: more ECGs in the table replace few of the chosen.
+
+    Args:
+        examples: ECGs as in ``BeatCache.examples``, indexed by their rows in the cache.
+        target: The diagnosis; ECGs whose label is missing are never chosen.
+        n: How many; fewer where there are not as many patients.
+        present: Whether they have the diagnosis.
+        without: Patients that are left out.
+        seed: Another one chooses others.
+
+    Returns:
+        Rows in the cache.
+
+    Raises:
+        ValueError: ``n`` is not positive, or there is no such target.
+    """
+    if n < 1:
+        raise ValueError(f"expected to choose at least 1 ECG, got n = {n}")
+    if target not in TARGETS:
+        raise ValueError(f"expected one of the targets {', '.join(TARGETS)}, got {target!r}")
+    has = (examples[target] == float(present)).fillna(value=False).to_numpy(dtype=bool)
+    known = examples[has & ~examples["patient_id"].isin(list(without)).to_numpy()]
+    order = np.argsort(keyed_rank(seed, f"picture:{target}:" + known["ecg_id"]), kind="stable")
+    return [int(row) for row in known.iloc[order].drop_duplicates("patient_id").head(n).index]
+
+
+def mask_of(cache: BeatCache, row: int, region: str) -> NDArray[np.bool_] | None:
+    """The mask of one ECG.
+
+    Args:
+        cache: The beats.
+        row: Row in the cache.
+        region: Such as ``causal/sinus_rhythm`` or ``QRS``.
+
+    Returns:
+        (8, 600), or None where it is not known for this ECG.
+    """
+    if region not in cache.regions:
+        return None
+    packed, present = cache.masks(region)
+    if not present[row]:
+        return None
+    return np.unpackbits(packed[row], axis=-1, count=BEAT_SAMPLES).astype(np.bool_)
+
+
+def has_evidence(cache: BeatCache, target: Target) -> bool:
+    """Whether the cache knows the evidence of a target for any ECG."""
+    return any(f"{kind}/{target}" in cache.regions for kind in EVIDENCE)
+
+
+def class_beat(cache: BeatCache, row: int, target: Target, *, waves: bool = True) -> ClassBeat:
+    """One ECG as an example of a target: with its evidence where it is known, else with its waves where they are.
+
+    Args:
+        cache: The beats.
+        row: Row in the cache.
+        target: The diagnosis whose evidence is asked for.
+        waves: False leaves the waves out, for a sheet on which other beats show evidence.
+    """
+    example = cache.examples.iloc[row]
+    masks = {kind: mask_of(cache, row, f"{kind}/{target}") for kind in EVIDENCE}
+    if waves and all(mask is None for mask in masks.values()):
+        masks = {wave: mask_of(cache, row, wave) for wave in WAVES}
+    return ClassBeat(
+        beat=cache.read_beats(np.array([row]))[0],
+        source=str(example["source"]),
+        ecg_id=str(example["ecg_id"]),
+        heart_rate=float(example["heart_rate"]),
+        labels=[CLASS_WORDS[name].short for name in TARGETS if pd.notna(example[name]) and example[name] == 1],
+        regions={name: mask for name, mask in masks.items() if mask is not None},
+    )

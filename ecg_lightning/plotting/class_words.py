@@ -1,0 +1,54 @@
+"""The nine targets in the words of the clinic, for titles and labels."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from ecg_lightning.ecg import TARGETS, Target
+
+
+class ClassWords(NamedTuple):
+    """What people call a target.
+
+    Attributes:
+        name: In full.
+        criterion: What makes the diagnosis on the ECG, as the simulator renders it and clinicians define it.
+        short: For a label of a few millimetres.
+    """
+
+    name: str
+    criterion: str
+    short: str
+
+
+CLASS_WORDS: Final[Mapping[Target, ClassWords]] = {
+    "sinus_rhythm": ClassWords("Sinus rhythm", "a sinus P wave before every QRS, 60 to 100/min", "SR"),
+    "atrial_fibrillation": ClassWords("Atrial fibrillation", "no P wave, irregular RR intervals", "AF"),
+    "sinus_bradycardia": ClassWords("Sinus bradycardia", "sinus P waves, below 60/min", "SB"),
+    "sinus_tachycardia": ClassWords("Sinus tachycardia", "sinus P waves, above 100/min", "ST"),
+    "first_degree_av_block": ClassWords("First-degree AV block", "PR > 200 ms", "1° AVB"),
+    "right_bundle_branch_block": ClassWords(
+        "Right bundle branch block", "QRS ≥ 120 ms, late R' in V1, broad S in I and V6", "RBBB"
+    ),
+    "left_bundle_branch_block": ClassWords(
+        "Left bundle branch block", "QRS ≥ 120 ms, broad R in I, V5 and V6, T opposite", "LBBB"
+    ),
+    "low_qrs_voltage": ClassWords(
+        "Low QRS voltage", "QRS < 0.5 mV in all limb or < 1 mV in all chest leads", "low voltage"
+    ),
+    "left_ventricular_hypertrophy": ClassWords(
+        "Left ventricular hypertrophy", "S in V1 + R in V5 or V6 > 3.5 mV (Sokolow-Lyon)", "LVH"
+    ),
+}
+"""Rates, PR, QRS and voltages: criteria of the simulator; the bundle branch blocks' shapes: Surawicz et al.,
+AHA/ACCF/HRS recommendations part III, Circulation 2009;119:e235-e240. An archive's labels are its physicians'."""
+
+
+def class_title(target: Target) -> str:
+    """A target and its criterion, such as ``First-degree AV block: PR > 200 ms``.
+
+    Raises:
+        ValueError: No such target.
+    """
+    if target not in CLASS_WORDS:
+        raise ValueError(f"expected one of the targets {', '.join(TARGETS)}, got {target!r}")
+    return f"{CLASS_WORDS[target].name}: {CLASS_WORDS[target].criterion}"

@@ -1,0 +1,246 @@
+"""A beat as a stack: its eight leads under each other on one strip of ECG paper.
+
+Stacks beside each other share the places of their leads, so that a wave is compared by looking to the side. Leads
+come as near as their traces allow: never so near that two of them, or what is marked around them, meet.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch, PathPatch, Rectangle
+from numpy.typing import ArrayLike, NDArray
+
+from ecg_lightning.ecg import LEADS
+from ecg_lightning.plotting.checks import check_beat, check_shape
+from ecg_lightning.plotting.ecg_paper import (
+    GRID_RED,
+    TRACE_COLOUR,
+    PaperScale,
+    draw_trace,
+    panel_width,
+    set_up_paper,
+)
+from ecg_lightning.plotting.maps import halo, halo_outline, runs
+from ecg_lightning.plotting.sheet import MM_PER_POINT, TEXT_POINTS, Sheet
+
+MARK_MM: Final = 1.1
+"""What is marked reaches this far from the trace."""
+
+SQUARE_MM: Final = 5.0
+"""Distance of the strong lines."""
+
+ZERO_STEP_MILLIVOLT: Final = 0.5
+"""Zero lines lie on lines of the paper: strong ones at the standard gain."""
+
+LEAST_DISTANCE_MILLIVOLT: Final = 1.0
+"""Between the zero lines of two leads: voltages below it can be told by eye."""
+
+GUTTER_MM: Final = 7.0
+"""Room for the names of the leads at the left of a stack."""
+
+FILL_ALPHA: Final = 0.5
+SWATCH_MM: Final = (6.0, 2.6)
+
+
+@dataclass(frozen=True)
+class RegionStyle:
+    """How a region is marked.
+
+    Attributes:
+        meaning: What the legend says.
+        fill: Colour, None for an outline of dashes.
+    """
+
+    meaning: str
+    fill: str | None
+
+
+# Fills are of Okabe and Ito's palette (Color Universal Design, 2008).
+REGION_STYLES: Final[Mapping[str, RegionStyle]] = {
+    "causal": RegionStyle("evidence: what differs from the twin without the diagnosis", "#56b4e9"),
+    "core": RegionStyle("textbook evidence", None),
+    "P": RegionStyle("P wave", "#e69f00"),
+    "QRS": RegionStyle("QRS complex", "#0072b2"),
+    "T": RegionStyle("T wave", "#009e73"),
+}
+"""Every region that can be marked, in the order of the legend."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassBeat:
+    """A beat as an example of its class.
+
+    Attributes:
+        beat: (8, 600) mV, leads as in ``ecg.LEADS``.
+        source: The archive, or ``synthetic``.
+        ecg_id: Unique within the source.
+        heart_rate: Beats per minute, NaN where unknown.
+        labels: The diagnoses that it has, in few words.
+        regions: Any of ``REGION_STYLES`` -> (8, 600) boolean, where it is known for this ECG.
+    """
+
+    beat: ArrayLike
+    source: str
+    ecg_id: str
+    heart_rate: float
+    labels: Sequence[str]
+    regions: Mapping[str, ArrayLike] = field(default_factory=dict)
+
+    @property
+    def caption(self) -> str:
+        """Source, id, rate and labels, in lines of text."""
+        rate = "rate unknown" if math.isnan(self.heart_rate) else f"{self.heart_rate:.0f}/min"
+        return f"{self.source} {self.ecg_id}\n{rate}\n{', '.join(self.labels) or 'none of the nine'}"
+
+    def checked_regions(self) -> dict[str, NDArray[np.bool_]]:
+        """The regions as masks, in the order of the legend.
+
+        Raises:
+            ValueError: A region without a style, another shape, or values that are not booleans.
+        """
+        unknown = [region for region in self.regions if region not in REGION_STYLES]
+        if unknown:
+            raise ValueError(
+                f"ECG {self.ecg_id}: expected regions among {', '.join(REGION_STYLES)}, got {', '.join(unknown)}"
+            )
+        return {name: _mask(self.ecg_id, name, self.regions[name]) for name in REGION_STYLES if name in self.regions}
+
+
+def _mask(ecg_id: str, region: str, mask: ArrayLike) -> NDArray[np.bool_]:
+    values = np.asarray(mask)
+    check_shape(f"the region {region} of ECG {ecg_id}", values)
+    if values.dtype != np.bool_:
+        raise ValueError(f"ECG {ecg_id}: expected the region {region} as booleans, got {values.dtype}")
+    return values
+
+
+def check_beats(beats: Sequence[ClassBeat]) -> NDArray[np.float64]:
+    """The traces of some beats, (beat, 8, 600) mV.
+
+    Raises:
+        ValueError: A beat that can't be drawn; the message names the ECG.
+    """
+    traces = []
+    for one in beats:
+        try:
+            traces.append(check_beat(one.beat))
+        except ValueError as error:
+            raise ValueError(f"ECG {one.ecg_id}: {error}") from error
+    return np.stack(traces)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where the leads lie in stacks that are to be compared.
+
+    Attributes:
+        scale: Paper speed and gain.
+        leads: The leads that are drawn, from top to bottom.
+        zeros: (lead,) zero lines in mV; the first lead's is 0, the others' are below.
+        limits: Lower and upper limit of the paper in mV.
+    """
+
+    scale: PaperScale
+    leads: tuple[str, ...]
+    zeros: NDArray[np.float64]
+    limits: tuple[float, float]
+
+    @classmethod
+    def for_beats(cls, traces: NDArray[np.float64], scale: PaperScale, leads: Sequence[str] = LEADS) -> "Stack":
+        """Place the leads so that no two traces meet in any of the beats.
+
+        Args:
+            traces: (beat, 8, 600) mV.
+            scale: Paper speed and gain.
+            leads: The leads that are drawn, from top to bottom.
+
+        Raises:
+            ValueError: No lead, or one that is not among the eight.
+        """
+        if not leads or not set(leads) <= set(LEADS):
+            raise ValueError(f"expected leads among {', '.join(LEADS)}, got {', '.join(leads) or 'none'}")
+        rows = traces[:, [LEADS.index(lead) for lead in leads]]
+        edges = np.array([[halo(trace, scale, MARK_MM) for trace in beat] for beat in rows])
+        lower, upper = edges.transpose(2, 0, 1, 3)  # (beat, lead, sample) each
+        zeros = np.zeros(len(leads))
+        for lead in range(1, len(leads)):
+            needed = max(float((upper[:, lead] - lower[:, lead - 1]).max()), LEAST_DISTANCE_MILLIVOLT)
+            zeros[lead] = zeros[lead - 1] - math.ceil(needed / ZERO_STEP_MILLIVOLT - 1e-9) * ZERO_STEP_MILLIVOLT
+        step = SQUARE_MM / scale.mm_per_millivolt
+        low, high = (lower + zeros[:, None]).min(), (upper + zeros[:, None]).max()
+        return cls(scale, tuple(leads), zeros, (math.floor(low / step) * step, math.ceil(high / step) * step))
+
+    @property
+    def width(self) -> float:
+        """Width of a stack in mm, without the gutter."""
+        return panel_width(self.scale)
+
+    @property
+    def height(self) -> float:
+        """Height of a stack in mm."""
+        return (self.limits[1] - self.limits[0]) * self.scale.mm_per_millivolt
+
+    def draw(self, sheet: Sheet, left: float, top: float, beat: ClassBeat, *, minor: bool = True) -> None:
+        """Draw a beat, its upper left corner at (left, top) mm.
+
+        Args:
+            sheet: Where to draw.
+            left: Left edge of the paper in mm.
+            top: Upper edge of the paper in mm.
+            beat: The beat, one of those that the stack was made for.
+            minor: Whether the thin lines of the paper are drawn.
+        """
+        axes = sheet.add_axes(left, top, self.width, self.height)
+        step = SQUARE_MM / self.scale.mm_per_millivolt
+        set_up_paper(axes, self.limits, colours=GRID_RED, step=step, minor=minor)
+        regions = beat.checked_regions()
+        traces = check_beat(beat.beat)
+        for lead, zero in zip(self.leads, self.zeros, strict=True):
+            row = LEADS.index(lead)
+            for region, mask in regions.items():
+                draw_region(axes, traces[row] + zero, mask[row], REGION_STYLES[region], self.scale)
+            draw_trace(axes, traces[row] + zero)
+
+    def draw_lead_names(self, sheet: Sheet, right: float, top: float) -> None:
+        """Write the leads' names at the height of their zero lines, ending at ``right`` mm."""
+        for lead, zero in zip(self.leads, self.zeros, strict=True):
+            middle = top + (self.limits[1] - zero) * self.scale.mm_per_millivolt
+            # Capitals are about two thirds of a font's height.
+            sheet.add_text(right, middle - 0.45 * TEXT_POINTS * MM_PER_POINT, lead, weight="bold", align="right")
+
+
+def draw_region(
+    axes: Axes,
+    trace: NDArray[np.float64],  # (600,) mV
+    mask: NDArray[np.bool_],  # (600,)
+    style: RegionStyle,
+    scale: PaperScale,
+) -> None:
+    """Mark the surroundings of the parts of a trace that are in a mask, and of nothing beside them."""
+    for first, last in runs(mask):
+        part = slice(first, last + 1)
+        lower, upper = trace.copy(), trace.copy()
+        # The halo of the part alone: that of the whole trace would reach up a steep QRS complex next to the part.
+        lower[part], upper[part] = halo(trace[part], scale, MARK_MM)
+        axes.add_patch(_styled(PathPatch(halo_outline(lower, upper, first, last)), style))
+
+
+def draw_swatch(sheet: Sheet, left: float, top: float, style: RegionStyle) -> None:
+    """Draw a small rectangle that is marked as a region is, for a legend."""
+    axes = sheet.add_axes(left, top, *SWATCH_MM)
+    axes.add_patch(_styled(Rectangle((0, 0), 1, 1, transform=axes.transAxes, clip_on=False), style))
+
+
+P = TypeVar("P", bound=Patch)
+
+
+def _styled(patch: P, style: RegionStyle) -> P:
+    if style.fill is None:
+        patch.set(facecolor="none", edgecolor=TRACE_COLOUR, linewidth=0.6, linestyle=(0, (2.5, 1.5)), zorder=2)
+    else:
+        patch.set(facecolor=style.fill, edgecolor="none", alpha=FILL_ALPHA, zorder=1)
+    return patch
