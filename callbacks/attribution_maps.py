@@ -24,6 +24,8 @@ from callbacks.ranks import (
 from ecg_lightning.atomic import write_parquet_atomic
 from ecg_lightning.attribution import AttributionMethod, MethodName, RandomKey, build_methods, prepare_task
 from ecg_lightning.attribution.cost import MethodCost, estimate, measure_passes
+from ecg_lightning.data.backgrounds import Backgrounds
+from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.digest import JSON, digest_array_rows
 from ecg_lightning.ecg import LEADS
 from ecg_lightning.functional.maps import count_unusable
@@ -78,18 +80,18 @@ class AttributionMaps(Callback):
         """Freeze a copy of the network, open the stores, say what it will cost."""
         module = classifier_of(pl_module, "AttributionMaps")
         datamodule = datamodule_of(trainer, "AttributionMaps")
-        backgrounds, background_ids = datamodule.backgrounds()
+        self.ecg_ids = datamodule.examples("test")["ecg_id"].tolist()
+        backgrounds = self._backgrounds(module, datamodule)
         self.task = prepare_task(
             module.network,
-            backgrounds.to(module.device),
+            backgrounds.beats.to(module.device),
             memory_budget_mb=self.memory_budget_mb,
             gradcam_layer=self.gradcam_layer,
         )
         self.training_seed = module.seed
-        self.ecg_ids = datamodule.examples("test")["ecg_id"].tolist()
         self._try_methods()
-        content = digest_array_rows(backgrounds.numpy(), background_ids)
-        self.stores = self._open_stores(trainer, module, {"ecg_ids": background_ids, "content": content})
+        content = digest_array_rows(backgrounds.beats.numpy(), backgrounds.ecg_ids)
+        self.stores = self._open_stores(trainer, module, {"ecg_ids": backgrounds.ecg_ids, "content": content})
         self._tell_cost(trainer)
 
     def on_test_batch_end(
@@ -112,6 +114,12 @@ class AttributionMaps(Callback):
         for store in self.stores.values():
             close_store(trainer, store)
         on_rank_zero(trainer, lambda: self._count_unusable(trainer, pl_module))
+
+    def _backgrounds(self, module: EcgClassifier, datamodule: EcgDataModule) -> Backgrounds:
+        """Reference ECGs where a method needs them; else one test ECG, whose shape is all that matters then."""
+        if any(method.uses_backgrounds for method in self.methods):
+            return datamodule.backgrounds(module.backgrounds)
+        return Backgrounds(datamodule.dataset("test")[0]["ecg"], self.ecg_ids[:1], datamodule.source.name)
 
     def _try_methods(self) -> None:
         """One map of each cheap method: what can't work is told before hours are spent and stores are made."""

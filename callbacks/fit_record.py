@@ -30,16 +30,25 @@ def record_splits(folder: RunFolder, datamodule: EcgDataModule) -> None:
     Raises:
         ValueError: The study was split otherwise, or has other ECGs.
     """
-    splits = datamodule.splits()
+    check_splits(folder, datamodule)
     if not folder.splits.is_file():
-        write_parquet_atomic(folder.splits, splits)
+        write_parquet_atomic(folder.splits, datamodule.splits())
+
+
+def check_splits(folder: RunFolder, datamodule: EcgDataModule) -> None:
+    """Compare this run's splits with the study's, if that has any yet.
+
+    Raises:
+        ValueError: The study was split otherwise, or has other ECGs.
+    """
+    if not folder.splits.is_file():
         return
-    before = pd.read_parquet(folder.splits)
+    before, splits = pd.read_parquet(folder.splits), datamodule.splits()
     if not before.equals(pd.DataFrame(splits).reset_index(drop=True)):
         raise ValueError(
             f"the study {folder.splits.parent.name} was split otherwise, or from other ECGs: {folder.splits} has "
-            f"{_counts(before)}, this run has {_counts(splits)}. Use another --study, or the same source, "
-            "`data.split` and `data.split_seed`"
+            f"{_counts(before)}, this run has {_counts(splits)}. Use another --study (a test on another archive "
+            "needs one of its own), or the same source, `data.split` and `data.split_seed`"
         )
 
 

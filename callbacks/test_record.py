@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.fit_record import record_splits
+from callbacks.fit_record import check_splits, record_splits
 from callbacks.ranks import (
     classifier_of,
     close_store,
@@ -58,13 +58,14 @@ class TestRecord(Callback):
         """Refuse ECGs that the study has split otherwise, before any callback makes a store."""
         if stage == "test":
             datamodule = datamodule_of(trainer, "TestRecord")
-            on_rank_zero(trainer, lambda: record_splits(run_folder(trainer), datamodule))
+            on_rank_zero(trainer, lambda: check_splits(run_folder(trainer), datamodule))
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the logits' store and write the test ECGs in row order."""
         module = classifier_of(pl_module, "TestRecord")
         datamodule = datamodule_of(trainer, "TestRecord")
         folder = run_folder(trainer)
+        on_rank_zero(trainer, lambda: record_splits(folder, datamodule))  # not before the checkpoint was accepted
         self.examples = datamodule.examples("test").drop(columns="cache_row")
         network, ecgs, settings = identity(module, datamodule)
         spec = StoreSpec(

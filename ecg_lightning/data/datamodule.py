@@ -1,20 +1,21 @@
 """The datamodule: prepares the beats on first use, splits them by patient, and feeds whole batches."""
 
-import math
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from ecg_lightning.data.augmentation import Augmentation
+from ecg_lightning.data.augmented_training import AugmentedTraining
+from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds, enough_backgrounds
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.dataset import Batch, BeatDataset, as_is
 from ecg_lightning.data.definition import DataDefinition
+from ecg_lightning.data.examples import digest_examples, examples_table
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.samplers import RankRows, ShuffledRows, check_samplers_stay, equal_batch_size
 from ecg_lightning.data.sources import Source
@@ -22,29 +23,15 @@ from ecg_lightning.data.splits import (
     Split,
     SplitRule,
     check_both_classes,
-    keyed_rank,
-    seed_with_both_classes,
-    split_by_fold,
-    split_by_patient,
+    class_remedy,
+    split_examples,
+    splits_of_stage,
 )
-from ecg_lightning.digest import digest_array_rows, digest_settings
+from ecg_lightning.digest import digest_settings
 from ecg_lightning.ecg import MIN_AGE, TARGETS, Target
 
-_BLOCK = 4096
-"""Beats that are hashed at a time (40 MB)."""
 
-_SMALL_SOURCE = 20_000
-"""ECGs up to which other split seeds are tried for an error's remedy."""
-
-_SPLITS_OF_STAGE: dict[str, tuple[Split, ...]] = {
-    "fit": ("train", "validation"),
-    "validate": ("validation",),
-    "test": ("test",),
-    "predict": (),  # unlabelled ECGs may be predicted
-}
-
-
-class EcgDataModule(LightningDataModule):
+class EcgDataModule(AugmentedTraining):
     """Median beats of a source, for one target.
 
     Batches are dicts ``ecg`` (batch, lead, sample) mV, ``label`` (batch,) and ``row`` (batch,), the row inside
@@ -58,14 +45,17 @@ class EcgDataModule(LightningDataModule):
         batch_size: Training ECGs a step over all ranks, so that the batches do not depend on their number
             (BatchNorm statistics and dropout are each rank's own).
         eval_batch_size: ECGs a step and rank in validation, test and prediction.
-        split: By hashed patient id, or by the source's own folds.
+        split: By hashed patient id, by the source's own ``folds``, or ``test_only``: every ECG tests a network that
+            was trained elsewhere.
         split_seed: Of the split and of the choice of backgrounds; independent of the training seed.
-        n_backgrounds: Training ECGs that serve as backgrounds of the SHAP methods; the same for all seeds.
+        n_backgrounds: Training ECGs that serve as backgrounds of the SHAP methods; the same for all seeds. A
+            test takes them from the checkpoint.
         neighbours: Whether neighbouring beats inside the 1.2-s window stay (``keep``) or are blanked.
         min_age: Younger patients are excluded, with the reason on record.
         shuffle_seed: Of the order of the training ECGs; linked to ``seed_everything`` by the command line.
         num_workers: Worker processes a loader; 0 is fastest for a cache on a local disk.
         processes: Worker processes of ``prepare``; None: one a core.
+        augmentation: Random changes of the training ECGs (not in validation or test); None: none.
 
     Raises:
         ValueError: An argument out of its range.
@@ -86,8 +76,9 @@ class EcgDataModule(LightningDataModule):
         shuffle_seed: int = 0,
         num_workers: int = 0,
         processes: int | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(augmentation, shuffle_seed)
         if target not in TARGETS:
             raise ValueError(f"target must be one of {', '.join(TARGETS)}; got {target!r}")
         if split not in get_args(SplitRule):
@@ -107,7 +98,6 @@ class EcgDataModule(LightningDataModule):
         self.n_backgrounds = n_backgrounds
         self.neighbours: Literal["keep", "blank"] = neighbours
         self.min_age = min_age
-        self.shuffle_seed = shuffle_seed
         self.num_workers = num_workers
         self.processes = processes
         self._cache: BeatCache | None = None
@@ -115,8 +105,10 @@ class EcgDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Turn the source's recordings into cached beats, if that is not done yet."""
-        if self.trainer:
-            check_samplers_stay(self.trainer)  # before hours of work
+        if self.trainer:  # before hours of work
+            check_samplers_stay(self.trainer)
+            if self.trainer.state.fn is not None:
+                splits_of_stage(self.trainer.state.fn.value, self.split_rule)
         self.prepare_cache()
 
     def prepare_cache(self, *, overwrite: bool = False, progress: bool = True) -> BeatCache:
@@ -143,30 +135,17 @@ class EcgDataModule(LightningDataModule):
             stage: ``fit``, ``validate``, ``test`` or ``predict``.
 
         Raises:
-            ValueError: Another stage, or one class only in a split that the stage needs.
+            ValueError: Another stage, one that the split has no ECGs for, or one class only in a split that it needs.
         """
-        if stage not in _SPLITS_OF_STAGE:
-            raise ValueError(f"stage must be one of {', '.join(_SPLITS_OF_STAGE)}; got {stage!r}")
+        needed = splits_of_stage(stage, self.split_rule)
         if self._cache is None:
             self._cache = self.prepare_cache(progress=False)  # finds the finished cache
-            examples = self._cache.examples
-            if self.split_rule == "folds":
-                self._split = split_by_fold(examples["fold"], examples["patient_id"])
-            else:
-                self._split = split_by_patient(examples["patient_id"], self.split_seed)
-        for split in _SPLITS_OF_STAGE[stage]:
+            self._split = split_examples(self._cache.examples, self.split_rule, self.split_seed)
+        for split in needed:
             label = self.examples(split)["label"].to_numpy()
             if not np.isin((0, 1), label).all():
-                check_both_classes(label, split, self.target, self._remedy())
-
-    def _remedy(self) -> str:
-        """A split seed that would do, if the source is small enough to try some."""
-        examples = self.cache.examples
-        if self.split_rule != "patients" or len(examples) > _SMALL_SOURCE:
-            return ""
-        label = examples[self.target].astype("Float32").to_numpy(dtype=np.float32, na_value=math.nan)
-        seed = seed_with_both_classes(label, examples["patient_id"])
-        return "" if seed is None else f"; `--data.split_seed {seed}` would give every split both"
+                remedy = class_remedy(self.cache.examples, self.split_rule, self.target)
+                check_both_classes(label, split, self.target, remedy)
 
     @property
     def cache(self) -> BeatCache:
@@ -189,16 +168,9 @@ class EcgDataModule(LightningDataModule):
         """
         if split not in get_args(Split):
             raise ValueError(f"split must be one of {', '.join(get_args(Split))}; got {split!r}")
-        chosen = self.cache.examples[self._split == split]
-        label = chosen[self.target].astype("Float32").to_numpy(dtype=np.float32, na_value=math.nan)
-        described = chosen[["ecg_id", "patient_id", "age", "sex", "source"]].assign(
-            label=label, cache_row=chosen.index.to_numpy()
+        return examples_table(
+            self.cache.examples, np.asarray(self._split) == split, self.target, labelled=split == "train"
         )
-        if split == "train":
-            described = described[~np.isnan(label)]
-        table: pd.DataFrame = described.reset_index(drop=True)
-        table.insert(0, "row", np.arange(len(table)))
-        return table
 
     def dataset(self, split: Split) -> BeatDataset:
         """The ECGs of a split."""
@@ -222,33 +194,29 @@ class EcgDataModule(LightningDataModule):
 
     def examples_digest(self, split: Split) -> str:
         """Hash of the ids and the beats of a split: part of every store's identity."""
-        table = self.examples(split)
-        rows, ids = table["cache_row"].to_numpy(dtype=np.intp), table["ecg_id"].tolist()
-        parts = [
-            digest_array_rows(self.cache.beats[rows[start : start + _BLOCK]], ids[start : start + _BLOCK])
-            for start in range(0, len(rows), _BLOCK)
-        ]
-        return digest_settings({"ecgs": parts})
+        return digest_examples(self.cache, self.examples(split))
 
-    def backgrounds(self) -> tuple[Tensor, list[str]]:
+    def training_backgrounds(self) -> Backgrounds:
         """Reference ECGs of the SHAP methods: training ECGs of distinct patients, by hashed id.
 
         Returns:
-            (background, lead, sample) mV, and their ECG ids.
+            ``n_backgrounds`` of them, or fewer where there are fewer patients: a ``fit`` needs none.
+        """
+        return choose_backgrounds(
+            self.cache, self.examples("train"), self.n_backgrounds, self.split_seed, self.source.name
+        )
+
+    def backgrounds(self, kept: Backgrounds | None = None) -> Backgrounds:
+        """The reference ECGs of a test: those of the network's own training data, where its checkpoint kept them.
+
+        Args:
+            kept: The checkpoint's; with the same source and split they are what this datamodule would choose.
 
         Raises:
-            ValueError: Fewer training patients than ``n_backgrounds``.
+            ValueError: Fewer than ``n_backgrounds``.
         """
-        table = self.examples("train")
-        order = np.argsort(keyed_rank(self.split_seed, "background:" + table["ecg_id"]), kind="stable")
-        chosen = table.iloc[order].drop_duplicates("patient_id").head(self.n_backgrounds)
-        if len(chosen) < self.n_backgrounds:
-            raise ValueError(
-                f"{self.n_backgrounds} backgrounds of distinct patients were asked for, the training set has "
-                f"{len(chosen)} patients with a label for {self.target}; lower `data.n_backgrounds`"
-            )
-        beats = self.cache.read_beats(chosen["cache_row"].to_numpy(dtype=np.intp))
-        return torch.from_numpy(beats), chosen["ecg_id"].tolist()
+        own = None if self.split_rule == "test_only" else self.source.name
+        return enough_backgrounds(kept, own, self.training_backgrounds, self.n_backgrounds, self.target)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled by seed and epoch; every rank reads its share of each batch."""

@@ -33,7 +33,8 @@ class DataDefinition:
     def check_trained_on(self, trained: Mapping[str, object]) -> None:
         """Refuse a network that was trained on beats made otherwise, or on ECGs of these test patients.
 
-        Another source is fine: that is what an external validation is.
+        Another source is fine: that is what an external validation is. With ``test_only`` so is another part of the
+        same source, with a warning, because only the user can know whether patients are in both.
 
         Args:
             trained: ``as_dict`` of the data that the network was trained on.
@@ -43,7 +44,8 @@ class DataDefinition:
         """
         now = self.as_dict()
         same_source = trained["source"] == now["source"]
-        binding = ("neighbours", "split", "split_seed") if same_source else ("neighbours",)
+        foreign = not same_source or self.split == "test_only"
+        binding = ("neighbours",) if foreign else ("neighbours", "split", "split_seed")
         differing = [
             f"data.{name}: {trained[name]} then, {now[name]} now" for name in binding if trained[name] != now[name]
         ]
@@ -51,6 +53,11 @@ class DataDefinition:
             raise ValueError(
                 "the checkpoint was trained on other data: " + "; ".join(differing) + ". Repeat the settings of its "
                 "`fit`, or train anew with these"
+            )
+        if same_source and foreign and trained["source_settings"] == now["source_settings"]:
+            raise ValueError(
+                f"the checkpoint was trained on these ECGs of {self.source}: `data.split: test_only` would test it on "
+                f"its own training patients. Take data.split: {trained['split']}, as in its `fit`, or another source"
             )
         if same_source and any(trained[name] != now[name] for name in ("source_settings", "min_age")):
             rank_zero_warn(

@@ -1,16 +1,17 @@
 """Train, validation and test ECGs, split by patient (paper, "Model architecture and algorithm development")."""
 
 import hashlib
+import math
 from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecg_lightning.ecg import Target
+from ecg_lightning.ecg import TARGETS, Target
 
 Split = Literal["train", "validation", "test"]
-SplitRule = Literal["patients", "folds"]
+SplitRule = Literal["patients", "folds", "test_only"]
 
 HELD_OUT_PATIENTS: Final = 250
 """Patients in the validation set, and as many in the test set (paper, Table 1)."""
@@ -21,8 +22,17 @@ HELD_OUT_SHARE: Final = 0.1
 VALIDATION_FOLD: Final = 9
 TEST_FOLD: Final = 10
 
+_SPLITS_OF_STAGE: Final[dict[str, tuple[Split, ...]]] = {
+    "fit": ("train", "validation"),
+    "validate": ("validation",),
+    "test": ("test",),
+    "predict": (),  # unlabelled ECGs may be predicted
+}
 
-_TRIED_SEEDS = 50
+_TRIED_SEEDS: Final = 50
+
+_SMALL_SOURCE: Final = 20_000
+"""ECGs up to which other split seeds are tried for an error's remedy."""
 
 
 def keyed_rank(seed: int, names: "pd.Series[str]") -> NDArray[np.uint64]:
@@ -38,6 +48,48 @@ def keyed_rank(seed: int, names: "pd.Series[str]") -> NDArray[np.uint64]:
     key = str(seed).encode()  # blake2's own keyed mode
     digests = (hashlib.blake2b(name.encode(), digest_size=8, key=key).digest() for name in names)
     return np.array([int.from_bytes(digest, "big") for digest in digests], dtype=np.uint64)
+
+
+def split_examples(examples: pd.DataFrame, rule: SplitRule, seed: int) -> NDArray[np.str_]:
+    """The split of every ECG of a source.
+
+    Args:
+        examples: Columns ``patient_id`` and ``fold``.
+        rule: ``patients``: by hashed patient id; ``folds``: the source's own; ``test_only``: every ECG is a test
+            ECG, for an archive that only tests networks trained elsewhere.
+        seed: Of the split by patient.
+
+    Returns:
+        (n,) names of the split.
+
+    Raises:
+        ValueError: As for ``split_by_patient`` and ``split_by_fold``.
+    """
+    if rule == "test_only":
+        return np.full(len(examples), "test", dtype="<U10")
+    if rule == "folds":
+        return split_by_fold(examples["fold"], examples["patient_id"])
+    return split_by_patient(examples["patient_id"], seed)
+
+
+def splits_of_stage(stage: str, rule: SplitRule) -> tuple[Split, ...]:
+    """The splits in which a stage needs both classes.
+
+    Args:
+        stage: ``fit``, ``validate``, ``test`` or ``predict``.
+        rule: How the source is split.
+
+    Raises:
+        ValueError: Another stage, or one that this split has no ECGs for.
+    """
+    if stage not in _SPLITS_OF_STAGE:
+        raise ValueError(f"stage must be one of {', '.join(_SPLITS_OF_STAGE)}; got {stage!r}")
+    if rule == "test_only" and stage in ("fit", "validate"):
+        raise ValueError(
+            "`data.split: test_only` has no training ECGs and no validation ECGs: it is for `test` and `predict` of a "
+            f"network that was trained on another source, not for `{stage}`; use `data.split: patients`"
+        )
+    return _SPLITS_OF_STAGE[stage]
 
 
 def split_by_patient(patient_id: "pd.Series[str]", seed: int = 0) -> NDArray[np.str_]:
@@ -97,14 +149,25 @@ def split_by_fold(fold: "pd.Series[int]", patient_id: "pd.Series[str]") -> NDArr
     return split
 
 
-def check_both_classes(label: NDArray[np.floating], split: Split, target: Target, remedy: str = "") -> None:
+def labels_of(examples: pd.DataFrame, target: Target) -> NDArray[np.float32]:
+    """(n,) 1, 0 or NaN where missing, of a cache's examples."""
+    label: NDArray[np.float32] = examples[target].astype("Float32").to_numpy(dtype=np.float32, na_value=math.nan)
+    return label
+
+
+def check_both_classes(
+    label: NDArray[np.floating],
+    split: Split,
+    target: Target,
+    remedy: str = "take more ECGs, another `data.split_seed`, or another target",
+) -> None:
     """Refuse a split without a positive or without a negative ECG.
 
     Args:
         label: (n,) 1, 0 or NaN where missing.
         split: Name of the split.
         target: The diagnosis.
-        remedy: What else would help, for the message.
+        remedy: What would help, for the message.
 
     Raises:
         ValueError: One class only; the message counts both.
@@ -113,9 +176,31 @@ def check_both_classes(label: NDArray[np.floating], split: Split, target: Target
     if not positive or not negative:
         raise ValueError(
             f"target {target}: the {split} split has {positive} ECGs with it, {negative} without and "
-            f"{int(np.isnan(label).sum())} where the label is missing; both classes are needed: take more ECGs, "
-            f"another `data.split_seed`, or another target{remedy}"
+            f"{int(np.isnan(label).sum())} where the label is missing; both classes are needed: {remedy}"
         )
+
+
+def class_remedy(examples: pd.DataFrame, rule: SplitRule, target: Target) -> str:
+    """What to do where a split of a source has one class only.
+
+    Args:
+        examples: Every ECG of the source.
+        rule: How it is split.
+        target: The diagnosis.
+    """
+    label = labels_of(examples, target)
+    if not np.isin((0, 1), label).all():
+        both = [name for name in TARGETS if np.isin((0, 1), labels_of(examples, name)).all()]
+        nothing = "none of its ECGs has this label" if np.isnan(label).all() else "all of its labelled ECGs agree"
+        return (
+            f"{nothing}, whatever the split; this source has both classes of "
+            f"{', '.join(both) or 'no target'} (`predict` needs no labels)"
+        )
+    remedy = "take more ECGs, another `data.split_seed`, or another target"
+    if rule != "patients" or len(examples) > _SMALL_SOURCE:
+        return remedy
+    seed = seed_with_both_classes(label, examples["patient_id"])
+    return remedy if seed is None else f"{remedy}; `--data.split_seed {seed}` would give every split both"
 
 
 def seed_with_both_classes(label: NDArray[np.floating], patient_id: "pd.Series[str]") -> int | None:

@@ -9,6 +9,7 @@ from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
+from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.dataset import Batch
 from ecg_lightning.ecg import TARGETS, Target
@@ -18,6 +19,7 @@ from ecg_lightning.models.scores import LogitsAndLabels, decision_scores, has_bo
 
 _TARGET_KEY: Final = "ecg_target"
 _DATA_KEY: Final = "ecg_data"
+_BACKGROUNDS_KEY: Final = "ecg_backgrounds"
 
 
 class StepOutput(TypedDict):
@@ -34,7 +36,8 @@ class EcgClassifier(LightningModule):
     Missing labels (NaN) are left out of the loss and of every metric. The threshold is a buffer, so that the
     checkpoint keeps the one that belongs to its weights. A checkpoint rebuilds its own network:
     ``EcgClassifier.load_from_checkpoint(path)`` needs no other argument where the network was configured from
-    YAML or has a ``config`` dict of its constructor's arguments (``ResNet1d`` has); else pass ``network=``.
+    YAML or has a ``config`` dict of its constructor's arguments (``ResNet1d`` has); else pass ``network=``. It also
+    keeps ``backgrounds``, the reference ECGs of the SHAP methods, for a test where the training ECGs are not at hand.
 
     Args:
         network: (batch, lead, sample) mV -> (batch,) or (batch, 1) logit.
@@ -75,6 +78,7 @@ class EcgClassifier(LightningModule):
         self.seed = seed
         # 0.5 until a validation epoch has chosen one: a finite default keeps an untrained module usable
         self.register_buffer("threshold", torch.tensor(0.5))
+        self.backgrounds: Backgrounds | None = None
         self.validation_outputs = LogitsAndLabels()
         self.test_outputs = LogitsAndLabels()
 
@@ -116,6 +120,11 @@ class EcgClassifier(LightningModule):
                 f"{type(self.network).__name__} gave {tuple(logit.shape)}"
             )
         return logit
+
+    def on_fit_start(self) -> None:
+        """Choose the backgrounds once: a checkpoint is written after every epoch."""
+        datamodule = self._datamodule()
+        self.backgrounds = None if datamodule is None else datamodule.training_backgrounds()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Mean binary cross-entropy of the labelled ECGs."""
@@ -176,8 +185,13 @@ class EcgClassifier(LightningModule):
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the target apart: ``load_from_checkpoint(path, target=...)`` overwrites the hyperparameters."""
+        """Keep what a test must know: target, data, backgrounds.
+
+        The target stands apart because ``load_from_checkpoint(path, target=...)`` overwrites the hyperparameters.
+        """
         checkpoint[_TARGET_KEY] = self.target
+        if self.backgrounds is not None:
+            checkpoint[_BACKGROUNDS_KEY] = self.backgrounds.as_dict()
         datamodule = self._datamodule()
         if datamodule is not None:
             checkpoint[_DATA_KEY] = datamodule.definition().as_dict()
@@ -207,6 +221,8 @@ class EcgClassifier(LightningModule):
                 + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
                 + ". Configure the network that the checkpoint was trained with, or take another checkpoint"
             )
+        if _BACKGROUNDS_KEY in checkpoint:
+            self.backgrounds = Backgrounds.from_dict(checkpoint[_BACKGROUNDS_KEY])
 
     def _datamodule(self) -> EcgDataModule | None:
         datamodule = getattr(self._trainer, "datamodule", None)

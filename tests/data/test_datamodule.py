@@ -18,6 +18,9 @@ from synthetic_ecg import synthetic
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ecg_lightning.data.augmentation import Augmentation
+from ecg_lightning.data.augmented_training import batch_generator
+from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.dataset import BeatDataset
 from ecg_lightning.data.samplers import RankRows, ShuffledRows
@@ -66,6 +69,12 @@ class Patients(Source):
 
     def settings(self) -> dict[str, object]:
         return {"n": self.n, "labels": list(self.labels), "fold": self.fold}
+
+
+class Foreign(Patients):
+    """The same under another name."""
+
+    name = "foreign"
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +169,15 @@ def test_the_source_s_own_folds(cache_dir: Path) -> None:
     patient = table["patient_id"].str[1:].astype(int)
     assert set(patient[table["split"] == "validation"] % 10) == {8}  # fold 9
     assert set(patient[table["split"] == "test"] % 10) == {9}
+
+
+def test_every_ecg_of_a_foreign_archive_is_a_test_ecg(cache_dir: Path) -> None:
+    datamodule = module(cache_dir, stage="test", split="test_only")
+    assert datamodule.examples("test")["ecg_id"].tolist() == [entry.ecg_id for entry in Patients().entries()]
+    assert datamodule.examples("test")["label"].isna().any()
+    assert set(datamodule.splits()["split"]) == {"test"}
+    assert len(datamodule.examples("train")) == len(datamodule.examples("validation")) == 0
+    module(cache_dir, Patients(2, labels=("1", "0")), "test", split="test_only")  # no 3 patients to split
 
 
 def test_the_digest_tells_splits_and_beats_apart(cache_dir: Path) -> None:
@@ -306,14 +324,17 @@ class PowerCut(Exception):  # noqa: N818
     pass
 
 
-def test_a_killed_fit_that_is_resumed_ends_with_the_same_weights(cache_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("augmentation", [None, Augmentation()], ids=["plain", "augmented"])
+def test_a_killed_fit_that_is_resumed_ends_with_the_same_weights(
+    cache_dir: Path, tmp_path: Path, augmentation: Augmentation | None
+) -> None:
     def fit(folder: Path, callbacks: Sequence[Callback] = (), **arguments: Any) -> dict[str, Tensor]:
         torch.manual_seed(0)
         network = ResNet1d(widths=[8], strides=[4], dropout=0.0)  # its draws would not be those of the straight run
         keep = ModelCheckpoint(folder, monitor="val/loss", filename="best", save_last=True)
         model = EcgClassifier(network, TARGET)
         running = trainer(folder, max_epochs=4, callbacks=[keep, *callbacks], enable_checkpointing=True)
-        running.fit(model, datamodule=module(cache_dir, batch_size=16), **arguments)
+        running.fit(model, datamodule=module(cache_dir, batch_size=16, augmentation=augmentation), **arguments)
         return model.state_dict()
 
     straight = fit(tmp_path / "straight")
@@ -322,6 +343,78 @@ def test_a_killed_fit_that_is_resumed_ends_with_the_same_weights(cache_dir: Path
     resumed = fit(tmp_path / "killed", ckpt_path=tmp_path / "killed" / "last.ckpt", weights_only=True)
     for name, weights in straight.items():
         assert torch.equal(weights, resumed[name]), name
+
+
+class Seen(Rows):
+    """Notes the ECGs of every stage."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[str, list[tuple[Tensor, Tensor]]] = {
+            "train": [],
+            "validate": [],
+            "sanity_check": [],
+            "test": [],
+        }
+
+    def _note(self, batch: Any) -> None:
+        self.seen[self.trainer.state.stage.value].append((batch["row"], batch["ecg"]))  # type: ignore[union-attr]
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        self._note(batch)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self._note(batch)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self._note(batch)
+
+
+def test_training_ecgs_are_augmented_and_no_others(cache_dir: Path, tmp_path: Path) -> None:
+    datamodule = module(cache_dir, batch_size=16, augmentation=Augmentation(), shuffle_seed=3)
+    model = Seen()
+    running = trainer(tmp_path, max_epochs=2)
+    running.fit(model, datamodule=datamodule)
+    running.test(model, datamodule=datamodule, verbose=False)
+    for stage, split in (("validate", "validation"), ("sanity_check", "validation"), ("test", "test")):
+        for rows, ecg in model.seen[stage]:
+            assert torch.equal(ecg, datamodule.dataset(split).__getitems__(rows.tolist())["ecg"])  # type: ignore[arg-type]
+    batches = len(model.seen["train"]) // 2
+    for number, (rows, ecg) in enumerate(model.seen["train"]):
+        plain = datamodule.dataset("train").__getitems__(rows.tolist())["ecg"]
+        expected = Augmentation()(plain, batch_generator(3, number // batches, int(rows[0])))
+        assert torch.equal(ecg, expected)
+        assert not torch.isclose(ecg, plain, atol=1e-3).all(dim=(1, 2)).any()
+
+
+def test_the_summary_s_example_input_is_no_batch(cache_dir: Path, tmp_path: Path) -> None:
+    model = EcgClassifier(ResNet1d(widths=[8], strides=[4]), TARGET)
+    assert model.example_input_array is not None
+    running = trainer(tmp_path, max_epochs=1, limit_train_batches=1, enable_model_summary=True)
+    running.fit(model, datamodule=module(cache_dir, augmentation=Augmentation()))
+    assert running.global_step == 1
+
+
+def test_an_augmented_fit_repeats_itself_but_not_its_epochs(cache_dir: Path, tmp_path: Path) -> None:
+    def ecgs(seed: int = 0) -> list[dict[int, Tensor]]:
+        model = Seen()
+        augmented = module(cache_dir, batch_size=16, augmentation=Augmentation(), shuffle_seed=seed)
+        trainer(tmp_path, max_epochs=2).fit(model, datamodule=augmented)
+        pairs = [dict(zip(rows.tolist(), ecg, strict=True)) for rows, ecg in model.seen["train"]]
+        half = len(pairs) // 2
+        return [{row: ecg for part in half_ for row, ecg in part.items()} for half_ in (pairs[:half], pairs[half:])]
+
+    first, again, other = ecgs(), ecgs(), ecgs(1)
+    for row in first[0]:
+        assert torch.equal(first[0][row], again[0][row])
+        assert torch.equal(first[1][row], again[1][row])
+        assert not torch.allclose(first[0][row], first[1][row], atol=1e-3)
+        assert not torch.allclose(first[0][row], other[0][row], atol=1e-3)
+
+
+def test_batches_of_two_ranks_are_augmented_apart() -> None:
+    draws = [torch.rand(3, generator=batch_generator(0, 0, first_row)) for first_row in (4, 9)]
+    assert not torch.equal(*draws)
 
 
 def test_predict_reads_the_test_set_in_order(cache_dir: Path, tmp_path: Path) -> None:
@@ -396,19 +489,22 @@ def test_a_batch_must_be_shared_evenly(cache_dir: Path) -> None:
 
 def test_backgrounds_are_training_ecgs_of_distinct_patients(cache_dir: Path) -> None:
     datamodule = module(cache_dir, n_backgrounds=20)
-    beats, ids = datamodule.backgrounds()
+    found = datamodule.backgrounds()
+    beats, ids = found.beats, found.ecg_ids
     assert beats.shape == (20, 8, 600)
     assert beats.dtype == torch.float32
+    assert found.source == "patients"
     table = datamodule.examples("train").set_index("ecg_id").loc[ids]
     assert table["patient_id"].nunique() == 20
     np.testing.assert_array_equal(beats, datamodule.cache.read_beats(table["cache_row"].to_numpy()))
 
 
 def test_backgrounds_are_the_same_for_all_training_seeds(cache_dir: Path) -> None:
-    ids = [module(cache_dir, shuffle_seed=seed, batch_size=2 + seed).backgrounds()[1] for seed in range(3)]
+    ids = [module(cache_dir, shuffle_seed=seed, batch_size=2 + seed).backgrounds().ecg_ids for seed in range(3)]
     assert ids[0] == ids[1] == ids[2]
-    more = module(cache_dir, n_backgrounds=8).backgrounds()[1]
-    assert more[:5] == ids[0]
+    more = module(cache_dir, n_backgrounds=8).backgrounds()
+    assert more.ecg_ids[:5] == ids[0]
+    assert torch.equal(more.first(5).beats, module(cache_dir).backgrounds().beats)
 
 
 def test_too_few_patients_for_the_backgrounds(cache_dir: Path) -> None:
@@ -417,6 +513,37 @@ def test_too_few_patients_for_the_backgrounds(cache_dir: Path) -> None:
     assert n < N_PATIENTS
     with pytest.raises(ValueError, match=f"40 backgrounds of distinct patients .* has {n} patients with a label for"):
         datamodule.backgrounds()
+    assert len(datamodule.training_backgrounds()) == n  # a fit keeps what there is
+
+
+def test_backgrounds_of_the_checkpoint_are_those_of_the_same_split(cache_dir: Path) -> None:
+    kept = module(cache_dir, n_backgrounds=8).training_backgrounds()
+    for asked in (5, 8, 9):  # a beginning, all, and more than the checkpoint has
+        datamodule = module(cache_dir, n_backgrounds=asked)
+        taken, chosen = datamodule.backgrounds(kept), datamodule.backgrounds()
+        assert taken.ecg_ids == chosen.ecg_ids
+        assert torch.equal(taken.beats, chosen.beats)
+
+
+def test_a_foreign_archive_takes_the_checkpoint_s_backgrounds(cache_dir: Path) -> None:
+    kept = module(cache_dir, n_backgrounds=8).training_backgrounds()
+    again = Backgrounds.from_dict(kept.as_dict())
+    for split in ("patients", "test_only"):
+        foreign = module(cache_dir, Foreign(labels=("1", "0")), "test", split=split)
+        taken = foreign.backgrounds(again)
+        assert (taken.ecg_ids, taken.source) == (kept.ecg_ids[:5], "patients")
+        assert torch.equal(taken.beats, kept.beats[:5])
+
+
+def test_backgrounds_that_nobody_has(cache_dir: Path) -> None:
+    kept = module(cache_dir).training_backgrounds()
+    more = module(cache_dir, Foreign(labels=("1", "0")), "test", n_backgrounds=6)
+    with pytest.raises(ValueError, match=r"6 backgrounds .* the checkpoint keeps 5, .* lower `data.n_backgrounds`"):
+        more.backgrounds(kept)
+    assert more.backgrounds().source == "foreign"  # of a checkpoint that kept none
+    only = module(cache_dir, stage="test", split="test_only")
+    with pytest.raises(ValueError, match=r"keeps 0, .* training data: train it again .* leave out .* \(gradient_shap"):
+        only.backgrounds()
 
 
 # --- errors ------------------------------------------------------------------------------------------------------
@@ -433,6 +560,36 @@ def test_one_class_only_is_refused_with_counts(cache_dir: Path, stage: str, spli
     assert f", {expected} without" in str(caught.value)
 
 
+@pytest.mark.parametrize("stage", ["fit", "validate"])
+def test_a_foreign_archive_trains_nothing(tmp_path: Path, stage: str) -> None:
+    source = Patients()
+    datamodule = module(tmp_path, source, stage=None, split="test_only")
+    with pytest.raises(ValueError, match=f"`data.split: test_only` has no training ECGs .* not for `{stage}`"):
+        getattr(trainer(tmp_path), stage)(Rows(), datamodule=datamodule)
+    assert source.reads == 0  # told before hours of work
+    with pytest.raises(ValueError, match=r"`data\.split: test_only` has no training ECGs"):
+        datamodule.setup(stage)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (("0",), "has 0 ECGs with it, 79 without and 0 where .* all of its labelled ECGs agree"),
+        (("?",), "has 0 ECGs with it, 0 without and 79 where .* none of its ECGs has this label"),
+    ],
+)
+def test_a_foreign_archive_without_both_classes(cache_dir: Path, labels: Sequence[str], message: str) -> None:
+    source = Patients(labels=labels)
+    with pytest.raises(ValueError, match=rf"{message}, whatever the split; .* both classes of no target"):
+        module(cache_dir, source, "test", split="test_only")
+    module(cache_dir, source, "predict", split="test_only")  # needs no labels
+
+
+def test_the_remedy_names_targets_with_both_classes(cache_dir: Path) -> None:
+    with pytest.raises(ValueError, match=r"target low_qrs_voltage: .* has both classes of atrial_fibrillation \("):
+        module(cache_dir, stage="test", split="test_only", target="low_qrs_voltage")
+
+
 def test_fewer_than_three_patients(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least 3 patients, got 2"):
         module(tmp_path, Patients(2, labels=("1", "0")))
@@ -447,7 +604,7 @@ def test_a_source_without_folds(cache_dir: Path) -> None:
     ("arguments", "message"),
     [
         ({"target": "afib"}, "target must be one of .* got 'afib'"),
-        ({"split": "random"}, "split must be one of patients, folds; got 'random'"),
+        ({"split": "random"}, "split must be one of patients, folds, test_only; got 'random'"),
         ({"batch_size": 0}, "batch sizes must be positive, .* got 0, 128, 0 and 5"),
         ({"eval_batch_size": 0}, "batch sizes must be positive"),
         ({"num_workers": -1}, "num_workers not negative"),

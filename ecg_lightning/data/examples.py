@@ -1,0 +1,49 @@
+"""The ECGs of a split as a table, and what tells them apart from others."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecg_lightning.data.cache import BeatCache
+from ecg_lightning.data.splits import labels_of
+from ecg_lightning.digest import digest_array_rows, digest_settings
+from ecg_lightning.ecg import Target
+
+_BLOCK: Final = 4096
+"""Beats that are hashed at a time (40 MB)."""
+
+
+def examples_table(
+    examples: pd.DataFrame, chosen: NDArray[np.bool_], target: Target, *, labelled: bool
+) -> pd.DataFrame:
+    """The ECGs of a split in row order.
+
+    Args:
+        examples: Every ECG of a cache.
+        chosen: (n,) which of them are in the split.
+        target: The diagnosis.
+        labelled: Leave out those whose label is missing.
+
+    Returns:
+        Columns row, ecg_id, patient_id, label, age, sex, source, cache_row.
+    """
+    label = labels_of(examples, target)
+    if labelled:
+        chosen = chosen & ~np.isnan(label)
+    cache_row = np.flatnonzero(chosen)
+    described = examples[["ecg_id", "patient_id", "age", "sex", "source"]].iloc[cache_row]
+    table = described.assign(label=label[cache_row], cache_row=cache_row).reset_index(drop=True)
+    table.insert(0, "row", np.arange(len(table)))
+    return table
+
+
+def digest_examples(cache: BeatCache, table: pd.DataFrame) -> str:
+    """Hash of the ids and the beats of a table of examples."""
+    rows, ids = table["cache_row"].to_numpy(dtype=np.intp), table["ecg_id"].tolist()
+    parts = [
+        digest_array_rows(cache.beats[rows[start : start + _BLOCK]], ids[start : start + _BLOCK])
+        for start in range(0, len(rows), _BLOCK)
+    ]
+    return digest_settings({"ecgs": parts})
