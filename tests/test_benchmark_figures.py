@@ -1,0 +1,241 @@
+"""The arithmetic of the benchmarks that judge the simulator: a wrong ratio there would praise a wrong mask."""
+
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torchmetrics.functional.classification import binary_auroc
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import graft_remove
+import multilabel
+import sim_to_real
+import simulator_throughput
+from simulated import FirstEcgs
+
+from ecg_lightning.data.cache import BeatCache
+from ecg_lightning.data.prepare import prepare
+from ecg_lightning.ecg import TARGETS
+
+RNG = np.random.default_rng(0)
+PRESENT, ABSENT = RNG.normal(size=(2, 12, 8, 600))
+ABSENT = PRESENT + 0.1 * ABSENT
+WEIGHT = RNG.normal(size=(8, 600))
+MASK = RNG.random((12, 8, 600)) < 0.3
+
+
+def linear(beat):
+    return (WEIGHT * beat).sum(axis=(1, 2))
+
+
+def curved(beat):
+    return np.tanh(linear(beat)) + 0.01 * np.abs(beat).sum(axis=(1, 2))
+
+
+# --- graft and remove ------------------------------------------------------------------------------------------
+
+
+def test_a_linear_network_gives_back_its_share_of_the_gap():
+    gaps = WEIGHT * (PRESENT - ABSENT)
+    expected = (MASK * gaps).sum() / gaps.sum()
+    score = graft_remove.score_region(PRESENT, ABSENT, MASK, linear)
+    assert score.restored.value == pytest.approx(expected, rel=1e-9)
+    assert score.removed.value == pytest.approx(expected, rel=1e-9)
+    single = (MASK * gaps).sum(axis=(1, 2)) / gaps.sum(axis=(1, 2))
+    assert score.restored.median == pytest.approx(np.median(single), rel=1e-9)
+    assert score.restored.low < score.restored.value < score.restored.high
+    assert score.mean_share == pytest.approx(MASK.mean())
+    assert score.max_share == MASK.mean(axis=(1, 2)).max()
+
+
+@pytest.mark.parametrize(("mask", "expected"), [(np.ones_like(MASK), 1.0), (np.zeros_like(MASK), 0.0)])
+def test_everything_restores_all_and_nothing_nothing(mask, expected):
+    score = graft_remove.score_region(PRESENT, ABSENT, mask, curved)
+    assert (score.restored.value, score.removed.value) == (expected, expected)
+
+
+def test_what_a_region_restores_is_what_its_complement_does_not_remove():
+    inside = graft_remove.score_region(PRESENT, ABSENT, MASK, curved)
+    outside = graft_remove.score_region(PRESENT, ABSENT, ~MASK, curved)
+    assert inside.restored.value == pytest.approx(1 - outside.removed.value, rel=1e-12)
+    assert inside.removed.value == pytest.approx(1 - outside.restored.value, rel=1e-12)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.01, 0.5))
+def test_a_displaced_region_keeps_its_size_and_leaves_its_place(seed, share):
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((3, 8, 600), dtype=bool)
+    mask[:, :, 100:160] = rng.random((3, 8, 1)) < share
+    moved = graft_remove.displaced(mask, rng)
+    assert np.array_equal(moved.sum(axis=(1, 2)), mask.sum(axis=(1, 2)))
+    assert not (moved & mask).any()  # 60 samples long, moved by 75 to 525 of 600
+
+
+def test_twins_are_of_different_patients_who_have_the_diagnosis():
+    twins = graft_remove.find_twins("left_bundle_branch_block", 3, 7)
+    assert len({one.case.patient for one in twins}) == 3
+    for one in twins:
+        assert one.case.diagnoses.has("left_bundle_branch_block")
+        assert np.abs(one.present.beat - one.absent.beat).max() > 0.1
+
+
+def test_too_few_twins_are_an_error_that_counts(monkeypatch):
+    monkeypatch.setattr(graft_remove, "PATIENTS_A_TWIN", 1)
+    with pytest.raises(ValueError, match=r"of 2 simulated patients have low_qrs_voltage, expected 2"):
+        graft_remove.find_twins("low_qrs_voltage", 2, 0)
+
+
+# --- the network with nine outputs -----------------------------------------------------------------------------
+
+
+def test_masked_loss_is_the_mean_over_known_labels():
+    logit, label = torch.randn(5, 9, requires_grad=True), torch.randint(0, 2, (5, 9)).float()
+    label[0] = label[2, 3] = torch.nan
+    known = ~label.isnan()
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logit[known], label[known])
+    loss = multilabel.masked_bce(logit, label)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    (gradient,) = torch.autograd.grad(loss, logit)
+    assert torch.equal(gradient != 0, known)
+
+
+def test_a_batch_without_labels_moves_nothing():
+    logit = torch.randn(2, 9, requires_grad=True)
+    loss = multilabel.masked_bce(logit, torch.full((2, 9), torch.nan))
+    (gradient,) = torch.autograd.grad(loss, logit)
+    assert loss.item() == 0
+    assert not gradient.any()
+
+
+def test_the_network_is_of_the_prototypes_size():
+    network = multilabel.build_network().eval()
+    assert sum(parameter.numel() for parameter in network.parameters()) == 281_241
+    assert multilabel.logits(network, torch.zeros(3, 8, 600)).shape == (3, len(TARGETS))
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("simulated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sim_to_real, "HELD_OUT", 12)
+        patch.setattr(sim_to_real, "SPARE", 12)
+        return sim_to_real.simulated_beats(24, 0, folder, 1)
+
+
+def test_held_out_beats_are_of_other_patients(simulated):
+    training, held_out = simulated
+    patients = BeatCache.open(training.folder).examples["patient_id"].to_numpy()
+    assert (len(training.rows), len(held_out.rows)) == (24, 12)
+    assert not set(patients[training.rows]) & set(patients[held_out.rows])
+
+
+def test_a_network_is_trained_once_and_seeds_differ(simulated, tmp_path):
+    training, held_out = simulated
+    settings = multilabel.Training(epochs=1, batch_size=8)
+    first = multilabel.trained_networks(training, [0, 1], settings, tmp_path)
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again = multilabel.trained_networks(training, [0, 1], settings, tmp_path)
+    assert len(files) == 2
+    assert files == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    scores = [multilabel.logits(network, held_out.read()) for network in (*first, *again)]
+    np.testing.assert_array_equal(scores[0], scores[2])
+    assert not np.allclose(scores[0], scores[1])
+    ecg, label = training.read(), torch.from_numpy(training.labels()).float()
+    anew = multilabel.train(ecg, label, 0, settings)
+    np.testing.assert_array_equal(multilabel.logits(anew, held_out.read()), scores[0])
+
+
+def test_other_labels_are_other_networks(simulated, monkeypatch):
+    training, _ = simulated
+    before = training.digest()
+    monkeypatch.setattr(multilabel, "labels_of_cache", lambda cache: 1 - labels_as_they_are(cache))
+    assert training.digest() != before
+
+
+labels_as_they_are = multilabel.labels_of_cache
+
+
+# --- the table -------------------------------------------------------------------------------------------------
+
+
+def test_scores_agree_with_torchmetrics_on_the_mean_logit():
+    rng = np.random.default_rng(1)
+    label = (rng.random((80, 9)) < 0.3).astype(float)
+    label[:10, 7] = np.nan
+    logits = rng.normal(size=(3, 80, 9)) + np.nan_to_num(label)
+    real = sim_to_real.RealEcgs(torch.empty(80, 8, 600), label, np.array([f"p{k // 2}" for k in range(80)]))
+    found = sim_to_real.scores(logits, label, logits, real)
+    for index, target in enumerate(TARGETS):
+        known = ~np.isnan(label[:, index])
+        truth = torch.from_numpy(label[known, index]).int()
+        areas = [binary_auroc(torch.from_numpy(one[known, index]), truth).item() for one in [logits.mean(0), *logits]]
+        row = found[target]
+        assert [row.real, *row.seeds] == pytest.approx(areas, abs=1e-6)
+        assert row.simulated == row.real
+        assert row.low < row.real < row.high
+        assert row.positives == truth.sum()
+    assert all(target in sim_to_real.table(found) for target in TARGETS)
+
+
+@pytest.mark.parametrize(
+    ("simulated_auroc", "positives", "real", "verdict"),
+    [(0.99, 9, 0.9, "ok"), (0.99, 9, 0.86, "BELOW"), (0.99, 8, 0.5, "few"), (1.0, 30, 0.99, "EASY")],
+)
+def test_verdicts(simulated_auroc, positives, real, verdict):
+    score = sim_to_real.ClassScore(simulated_auroc, positives, real, 0.8, 1.0, [real], 0.99, prototype=0.9)
+    assert score.verdict == verdict
+
+
+def test_the_real_labels_are_those_of_the_prototype(data_root):
+    positives = dict.fromkeys(TARGETS, 0)
+    for source in sim_to_real.real_sources(data_root):
+        left_out = sim_to_real.VOLTAGE if source.name == "ludb" else ()
+        for entry in source.entries():
+            for target in set(TARGETS) - set(left_out):
+                positives[target] += entry.labels.get(target, 0) == 1
+    assert positives == dict(zip(TARGETS, (351, 12, 35, 28, 13, 7, 9, 1, 23), strict=True))
+
+
+def test_archives_are_joined_and_ludb_has_no_voltage_classes(data_root, tmp_path, monkeypatch):
+    sources = sim_to_real.real_sources(data_root)
+    for source in sources:
+        monkeypatch.setattr(source, "entries", functools.partial(list, source.entries()[:3]))
+    real = sim_to_real.real_ecgs(sources, tmp_path, 1)
+    assert [patient.partition(":")[0] for patient in real.patient] == ["ptbxl"] * 3 + ["cinc"] * 3 + ["ludb"] * 3
+    assert real.ecg.shape == (9, 8, 600)
+    assert np.isnan(real.label[6:, 7:]).all()
+    assert not np.isnan(real.label[:6, 7:]).any()
+
+
+def test_patients_are_left_out_by_name():
+    real = sim_to_real.RealEcgs(torch.arange(3.0), np.eye(3, 9), np.array(["a:1", "b:1", "a:1"]))
+    left = sim_to_real.without_patients(real, ["a:1"])
+    assert (left.ecg.tolist(), left.patient.tolist()) == ([1.0], ["b:1"])
+    np.testing.assert_array_equal(left.label, np.eye(3, 9)[[1]])
+    with pytest.raises(ValueError, match=r"no real ECG of the patients c:1; .* such as a:1"):
+        sim_to_real.without_patients(real, ["c:1"])
+
+
+# --- throughput ------------------------------------------------------------------------------------------------
+
+
+def test_children_are_found_and_their_memory_read():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        below = simulator_throughput.processes_below(simulator_throughput.os.getpid())
+        assert child.pid in below
+        assert simulator_throughput.anonymous_megabytes(child.pid) > 0
+        child.communicate(b"\n")
+    assert simulator_throughput.anonymous_megabytes(child.pid) == 0
+
+
+def test_exactly_as_many_ecgs_as_asked_for(tmp_path):
+    source = FirstEcgs(5, evidence=False)
+    assert len(source.entries()) == 5
+    assert len(prepare(source, tmp_path, processes=1).rejected) + len(BeatCache.open(next(tmp_path.glob("*/")))) == 5
