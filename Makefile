@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # two test processes on two cores: one thread each, or they fight
 TEST_WORKERS ?= 2
 
-.PHONY: venv test lint
+.PHONY: venv test lint demo
 
 venv: $(VENV)/installed
 
@@ -19,6 +19,18 @@ lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# A first look without any data: about 5 minutes on two cores, one of them for the installation. The maps are made with few
+# passes and a small network: they show what the software does, not how good a method is.
+DEMO_TARGET ?= first_degree_av_block
+DEMO_DATA := --config configs/data/synthetic.yaml --data.source.init_args.n_patients 1500
+DEMO_RUN := --target $(DEMO_TARGET) --study demo --seed_everything 0
+
+demo: venv
+	$(BIN)/python -m ecg_lightning.cli fit --config configs/fit.yaml $(DEMO_DATA) --config configs/model/small.yaml $(DEMO_RUN)
+	$(BIN)/python -m ecg_lightning.cli test --config configs/test.yaml $(DEMO_DATA) --config configs/callbacks/coarse.yaml \
+	    $(DEMO_RUN)
+	@echo "These maps are coarse: few passes, a small network. README, 'Train and test', has the settings of the study."
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile

@@ -6,6 +6,7 @@ from callbacks.completeness import Completeness
 from callbacks.fit_record import FitRecord
 from callbacks.map_pictures import MapPictures
 from callbacks.prediction_table import PredictionTable
+from callbacks.result_summary import ResultSummary
 from callbacks.stage_config import StageConfig
 from callbacks.test_record import TestRecord
 
@@ -16,6 +17,7 @@ __all__ = [
     "FitRecord",
     "MapPictures",
     "PredictionTable",
+    "ResultSummary",
     "StageConfig",
     "TestRecord",
 ]

@@ -72,3 +72,13 @@ def check_same_model(path: Path, target: str, seed: int) -> None:
             f"{path} was trained with seed {trained['seed']}, this run is of seed {seed}: pass "
             f"--seed_everything {trained['seed']} (and another --study to keep it apart)"
         )
+
+
+def trained_source(path: Path) -> str | None:
+    """Name of the source whose ECGs a checkpoint was trained on; None where it doesn't say.
+
+    Raises:
+        CheckpointError: The file can't be read.
+    """
+    source = read_checkpoint(path).get("ecg_data", {}).get("source")
+    return None if source is None else str(source)

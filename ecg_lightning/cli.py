@@ -6,6 +6,7 @@ The only module that knows ``callbacks/``.
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from pydoc import locate
 from typing import Any, Final
 
 import jsonargparse
@@ -20,7 +21,7 @@ from lightning.pytorch.cli import (
 from lightning.pytorch.utilities import rank_zero_info
 
 from callbacks import StageConfig
-from ecg_lightning.checkpoints import check_same_model, find_checkpoint
+from ecg_lightning.checkpoints import check_same_model, find_checkpoint, trained_source
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.ecg import Target
 from ecg_lightning.models.classifier import EcgClassifier
@@ -103,6 +104,8 @@ class EcgCLI(LightningCLI):
             path = find_checkpoint(RunFolder(Path(config.trainer.default_root_dir)), config.ckpt_path)
             check_same_model(path, config.target, config.seed_everything)
             config.ckpt_path = str(path)
+            if stage != "validate":
+                _test_all_of_another_source(config, path)
         if stage != _PREPARE:
             super()._parse_ckpt_path()
 
@@ -157,6 +160,14 @@ class EcgCLI(LightningCLI):
             rank_zero_info(f"resuming from {folder.last_checkpoint}")
             kwargs["ckpt_path"] = str(folder.last_checkpoint)
         self.trainer.fit(**kwargs)
+
+
+def _test_all_of_another_source(config: Namespace, checkpoint: Path) -> None:
+    """Every ECG is a test ECG where the network was trained elsewhere and nobody asked for a split."""
+    trained, source = trained_source(checkpoint), locate(config.data.source.class_path)
+    if config.data.split == "auto" and trained is not None and trained != getattr(source, "name", None):
+        config.data.split = "test_only"
+        rank_zero_info(f"{checkpoint} was trained on {trained}: every ECG of this source is a test ECG")
 
 
 def _is_rank_zero() -> bool:

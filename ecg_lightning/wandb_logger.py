@@ -93,6 +93,14 @@ class RunLogger(WandbLogger):
             self._begin()
         return self._experiment
 
+    @property
+    def place(self) -> str | None:
+        """Where the run is: its page, or the folder of an offline run; None where W&B is switched off."""
+        run = self.experiment
+        if run.disabled:
+            return None
+        return str(Path(run.dir).parent) if run.offline else run.url
+
     def finish(self) -> None:
         """End the run, so that its files are whole and the next logger of this process gets a run of its own."""
         if self._experiment is not None:

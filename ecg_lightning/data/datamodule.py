@@ -45,8 +45,9 @@ class EcgDataModule(AugmentedTraining):
         batch_size: Training ECGs a step over all ranks, so that the batches do not depend on their number
             (BatchNorm statistics and dropout are each rank's own).
         eval_batch_size: ECGs a step and rank in validation, test and prediction.
-        split: By hashed patient id, by the source's own ``folds``, or ``test_only``: every ECG tests a network that
-            was trained elsewhere.
+        split: ``patients``: by hashed patient id; ``folds``: the source's own; ``test_only``: every ECG tests a network
+            that was trained on another source; ``auto``: ``patients``, and on the command line ``test_only`` for a
+            checkpoint of another source.
         split_seed: Of the split and of the choice of backgrounds; independent of the training seed.
         n_backgrounds: Training ECGs that serve as backgrounds of the SHAP methods; the same for all seeds. A
             test takes them from the checkpoint.
@@ -68,7 +69,7 @@ class EcgDataModule(AugmentedTraining):
         cache_dir: str = "cache",
         batch_size: int = 128,
         eval_batch_size: int = 128,
-        split: SplitRule = "patients",
+        split: SplitRule = "auto",
         split_seed: int = 0,
         n_backgrounds: int = 20,
         neighbours: Literal["keep", "blank"] = "keep",
@@ -93,7 +94,7 @@ class EcgDataModule(AugmentedTraining):
         self.cache_dir = Path(cache_dir)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
-        self.split_rule: SplitRule = split
+        self.split_rule: SplitRule = "patients" if split == "auto" else split
         self.split_seed = split_seed
         self.n_backgrounds = n_backgrounds
         self.neighbours: Literal["keep", "blank"] = neighbours

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ecg_lightning.ecg import TARGETS, Target
 
 Split = Literal["train", "validation", "test"]
-SplitRule = Literal["patients", "folds", "test_only"]
+SplitRule = Literal["auto", "patients", "folds", "test_only"]
 
 HELD_OUT_PATIENTS: Final = 250
 """Patients in the validation set, and as many in the test set (paper, Table 1)."""
@@ -55,8 +55,8 @@ def split_examples(examples: pd.DataFrame, rule: SplitRule, seed: int) -> NDArra
 
     Args:
         examples: Columns ``patient_id`` and ``fold``.
-        rule: ``patients``: by hashed patient id; ``folds``: the source's own; ``test_only``: every ECG is a test
-            ECG, for an archive that only tests networks trained elsewhere.
+        rule: ``patients``, and ``auto``: by hashed patient id; ``folds``: the source's own; ``test_only``: every ECG
+            is a test ECG, for an archive that only tests networks trained elsewhere.
         seed: Of the split by patient.
 
     Returns:

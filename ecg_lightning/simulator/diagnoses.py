@@ -84,6 +84,7 @@ _REPOLARISATIONS: Final[dict[Repolarisation, float]] = {
 }
 _VOLTAGES: Final[dict[Voltage, float]] = {"left_ventricular_hypertrophy": 0.15, "low": 0.095}
 _AV_BLOCK: Final = {"sinus": 0.16, "sinus_bradycardia": 0.16, "sinus_tachycardia": 0.06}
+_BIFASCICULAR: Final = 0.25  # of right bundle branch blocks: the left anterior fascicle is blocked too
 _PVC: Final = 0.08
 _PAC: Final = 0.07
 _SAME_RHYTHM: Final = 0.6
@@ -100,6 +101,7 @@ class Diagnoses:
             atrial fibrillation and its absence must have the same mean rate.
         av_block: First-degree atrioventricular block; only in sinus rhythms.
         conduction: How the ventricles depolarise.
+        bifascicular: With right bundle branch block: the left anterior fascicle is blocked too.
         voltage: Hypertrophy, low QRS voltage or neither.
         repolarisation: ST-T changes.
         pvc: Premature ventricular complexes.
@@ -110,6 +112,7 @@ class Diagnoses:
     rate_of: Rhythm = "sinus"
     av_block: bool = False
     conduction: Conduction = "normal"
+    bifascicular: bool = False
     voltage: Voltage = "normal"
     repolarisation: Repolarisation = "normal"
     pvc: bool = False
@@ -119,6 +122,8 @@ class Diagnoses:
         for name, allowed in _ALLOWED.items():
             if getattr(self, name) not in get_args(allowed):
                 raise ValueError(f"{name}: expected one of {get_args(allowed)}, got {getattr(self, name)!r}")
+        if self.bifascicular and self.conduction != "right_bundle_branch_block":
+            raise ValueError(f"bifascicular: expected with right_bundle_branch_block only, got {self.conduction!r}")
         if self.av_block and self.rhythm not in SINUS_RHYTHMS:
             raise ValueError(f"av_block: expected in {', '.join(SINUS_RHYTHMS)} only, got rhythm {self.rhythm!r}")
 
@@ -156,7 +161,8 @@ class Diagnoses:
         if target == "first_degree_av_block":
             return replace(self, av_block=False)
         if target.endswith("bundle_branch_block"):
-            return replace(self, conduction="normal")
+            left: Conduction = "left_anterior_block" if self.bifascicular else "normal"
+            return replace(self, conduction=left, bifascicular=False)
         return replace(self, voltage="normal")
 
 
@@ -180,7 +186,7 @@ def draw_diagnoses(patient: Generator, ecg: Generator) -> Diagnoses:
         patient: The patient's stream: the same for all ECGs of the patient.
         ecg: The ECG's stream.
     """
-    rhythm_u, conduction_u, voltage_u, repolarisation_u, block_u, pvc_u, pac_u = patient.uniform(size=7)
+    rhythm_u, conduction_u, voltage_u, repolarisation_u, block_u, pvc_u, pac_u, fascicle_u = patient.uniform(size=8)
     anew, other_u = ecg.uniform(size=2)
     rhythm = _pick(_RHYTHMS, rhythm_u if anew < _SAME_RHYTHM else other_u, "sinus")
     conduction = "normal" if rhythm == "paced" else _pick(_CONDUCTIONS, conduction_u, "normal")
@@ -190,6 +196,7 @@ def draw_diagnoses(patient: Generator, ecg: Generator) -> Diagnoses:
         rate_of=rhythm,
         av_block=bool(block_u < _AV_BLOCK.get(rhythm, 0.0)),
         conduction=conduction,
+        bifascicular=conduction == "right_bundle_branch_block" and bool(fascicle_u < _BIFASCICULAR),
         voltage="normal" if unmeasurable else _pick(_VOLTAGES, voltage_u, "normal"),
         repolarisation=_pick(_REPOLARISATIONS, repolarisation_u, "normal"),
         pvc=bool(pvc_u < _PVC),

@@ -65,7 +65,8 @@ def draw_depolarisation(patient: Streams, diagnoses: Diagnoses) -> Depolarisatio
     if diagnoses.conduction == "left_bundle_branch_block":
         return left_bundle_branch_block(patient("left_bundle"), size, paced=False)
     loop = normal_loop(patient("qrs"), size)
-    loop = _other_conduction(patient("fascicle"), loop, diagnoses.conduction, size)
+    fascicle: Conduction = "left_anterior_block" if diagnoses.bifascicular else diagnoses.conduction
+    loop = _other_conduction(patient("fascicle"), loop, fascicle, size)
     loop = _infarct(patient("infarct"), loop, diagnoses)
     if diagnoses.voltage == "left_ventricular_hypertrophy":
         loop = _hypertrophy(patient("hypertrophy"), loop)
@@ -114,7 +115,7 @@ def left_bundle_branch_block(rng: Generator, size: float, *, paced: bool) -> Dep
     Pacing from the right ventricle's apex is the same with the loop turned upwards.
     """
     for _ in range(_TRIES):
-        w, b, h = rng.uniform(0.88, 1.40), size * rng.uniform(0.85, 1.40), rng.uniform()
+        w, b, h = rng.uniform(0.84, 1.40), size * rng.uniform(0.85, 1.80), rng.uniform()
         up = rng.uniform(0.5, 1.3) if paced else 0.0
         l1 = (0.15 + 0.45 * h, rng.uniform(-0.2, 0.35) - up, 0.9)
         l2 = (0.15 + 0.75 * h, rng.uniform(-0.5, 0.15) - up, 0.9)
@@ -135,13 +136,19 @@ def left_bundle_branch_block(rng: Generator, size: float, *, paced: bool) -> Dep
     return Depolarisation(
         loop=loop,
         t_gain=0.45,
-        t_change=rng.uniform(0.28, 0.64) * magnitude * opposite,
+        t_change=_discordance(rng) * magnitude * opposite,
         st_change=rng.uniform(0.07, 0.21) * magnitude * opposite,
         t_width=1.35,
         ramp=1.6,
         qtc=30.0,
         slow=True,
     )
+
+
+def _discordance(rng: Generator) -> float:
+    """How far T is turned against QRS: fully in most, hardly in some."""
+    strength, weak = rng.uniform(0.22, 0.58), rng.uniform() < 0.15
+    return float(strength * (rng.uniform(0.0, 0.5) if weak else 1.0))
 
 
 def _stretched(block: Depolarisation, *, complete: bool) -> Depolarisation:

@@ -20,6 +20,7 @@ from ecg_lightning.simulator.repolarisation import (
     RepolarisationTimes,
     draw_repolarisation,
     repolarisation_times,
+    size_by_rate,
 )
 from ecg_lightning.simulator.rhythm import (
     DURATION,
@@ -173,7 +174,8 @@ def _ventricles(
     _add(canvas, beats.times, Timing.same(n, centre, before, after), amplitude, chosen)
     amplitude = heart.gain.t * np.broadcast_to(_t_vectors(heart.repolarisation, geometry), (n, 4, 8)).copy()
     amplitude[:, 0] += geometry.t_residual
-    amplitude *= amplitude_variation(streams("t_variation"), n, 0.05)[:, None, None]
+    size = size_by_rate(beats.qt_rr) * amplitude_variation(streams("t_variation"), n, 0.05)
+    amplitude *= size[:, None, None]
     _add(canvas, beats.times, t_times.timing, amplitude, chosen)
     qrs = np.broadcast_to(np.array([loop.onset, loop.offset]), (n, 2)).copy()
     return qrs, np.stack([t_times.onset, t_times.offset], axis=1)

@@ -25,6 +25,7 @@ _V1, _V5, _V6 = (LEADS.index(lead) for lead in ("V1", "V5", "V6"))
 _ROUNDS: Final = 6
 _GAINS: Final = (0.02, 5.0)  # a heart whose vector hardly shows in some leads is not blown up until it does
 _RAISED: Final = 0.8  # share of hypertrophied ventricles whose voltage is raised to the criterion where needed
+_HIGHEST: Final = 6.5  # mV
 _MARGIN: Final = 0.05  # mV, for the variation from beat to beat
 
 
@@ -103,6 +104,8 @@ def draw_gain(
     if diagnoses.voltage == "left_ventricular_hypertrophy":
         if u[2] < _RAISED and sum_ < SOKOLOW_LYON + _MARGIN:
             gain = scale.gain_for("sokolow_lyon", SOKOLOW_LYON + _MARGIN + 1.85 * u[3] ** 2)
+        elif sum_ > _HIGHEST:
+            gain = scale.gain_for("sokolow_lyon", _HIGHEST - 1.5 * u[5])
     elif sum_ > (3.7 if u[4] < 0.1 else 3.3) and _sokolow_lyon_applies(diagnoses):
         gain = max(scale.gain_for("sokolow_lyon", 2.2 + 1.1 * u[5]), least)
     return QrsGain(gain, scale.exponent)

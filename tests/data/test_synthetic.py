@@ -39,9 +39,9 @@ def test_every_target_has_both_classes_and_some_labels_are_missing() -> None:
 
 
 def test_seeds_differ() -> None:
-    one, other = Synthetic(50).entries(), Synthetic(50, seed=1).entries()
+    one, other = Synthetic(50).entries(), Synthetic(50, simulation_seed=1).entries()
     assert [e.labels for e in one] != [e.labels for e in other]
-    assert Synthetic(50).settings() != Synthetic(50, seed=1).settings()
+    assert Synthetic(50).settings() != Synthetic(50, simulation_seed=1).settings()
 
 
 def test_prepared_beats_carry_waves_and_evidence(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_the_twin_lacks_the_diagnosis_and_keeps_the_rest(target: Target) -> None
         "first_degree_av_block": {"av_block"},
         "low_qrs_voltage": {"voltage"},
         "left_ventricular_hypertrophy": {"voltage"},
-    }.get(target, {"conduction"})
+    }.get(target, {"conduction", "bifascicular"})
     assert changed
     assert changed <= allowed
     with pytest.raises(ValueError, match=f"have no {target}"):
@@ -91,5 +91,7 @@ def test_the_twin_lacks_the_diagnosis_and_keeps_the_rest(target: Target) -> None
 def test_impossible_findings_are_refused() -> None:
     with pytest.raises(ValueError, match=r"rhythm: expected one of .*'sinus'.*got 'polka'"):
         Diagnoses(rhythm="polka")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="bifascicular: expected with right_bundle_branch_block only"):
+        Diagnoses(bifascicular=True)
     with pytest.raises(ValueError, match="av_block: expected in sinus"):
         Diagnoses(rhythm="atrial_fibrillation", av_block=True)

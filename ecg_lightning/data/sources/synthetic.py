@@ -39,7 +39,7 @@ class Synthetic(Source):
 
     Args:
         n_patients: How many; 2,660 give about 5,000 ECGs. More patients leave the first ones as they are.
-        seed: Of the simulation. Not the training seed: networks of all seeds see the same ECGs.
+        simulation_seed: Not the training seed: networks of all seeds see the same ECGs.
         noise: Factor of the recording's noise.
         evidence: Whether evidence masks are made; they double the time.
 
@@ -49,13 +49,15 @@ class Synthetic(Source):
 
     name = "synthetic"
 
-    def __init__(self, n_patients: int = 2660, seed: int = 0, noise: float = 1.0, evidence: bool = True) -> None:
+    def __init__(
+        self, n_patients: int = 2660, simulation_seed: int = 0, noise: float = 1.0, evidence: bool = True
+    ) -> None:
         if n_patients < 1:
             raise ValueError(f"n_patients: expected at least 1, got {n_patients}")
         if not 0.0 <= noise < float("inf"):
             raise ValueError(f"noise: expected a factor from 0 on, got {noise}")
         self.n_patients = n_patients
-        self.seed = seed
+        self.simulation_seed = simulation_seed
         self.noise = noise
         self.with_evidence = evidence
 
@@ -85,7 +87,7 @@ class Synthetic(Source):
         """Patients, seed, noise, evidence, and the simulator's version."""
         return {
             "n_patients": self.n_patients,
-            "seed": self.seed,
+            "simulation_seed": self.simulation_seed,
             "noise": self.noise,
             "evidence": self.with_evidence,
             "simulator": SIMULATOR_VERSION,
@@ -106,12 +108,14 @@ class Synthetic(Source):
         return int(patient), int(ecg)
 
     def _case(self, patient: int, ecg: int) -> Case:
-        streams = Streams(f"{self.seed}/{patient}")
-        diagnoses = draw_diagnoses(streams("diagnoses"), Streams(f"{self.seed}/{patient}/{ecg}")("diagnoses"))
-        return Case(self.seed, patient, ecg, diagnoses, noise=self.noise)
+        streams = Streams(f"{self.simulation_seed}/{patient}")
+        diagnoses = draw_diagnoses(
+            streams("diagnoses"), Streams(f"{self.simulation_seed}/{patient}/{ecg}")("diagnoses")
+        )
+        return Case(self.simulation_seed, patient, ecg, diagnoses, noise=self.noise)
 
     def _entries_of(self, patient: int) -> list[Entry]:
-        rng = Streams(f"{self.seed}/{patient}")("person")
+        rng = Streams(f"{self.simulation_seed}/{patient}")("person")
         count_u, age_u, sex_u, unknown_u, measured_u = rng.uniform(1e-9, 1.0, size=5)
         no_rhythm = rng.uniform(size=len(_ECGS)) < _NO_RHYTHM
         count = int(np.searchsorted(np.cumsum(_ECGS), count_u)) + 1

@@ -1,0 +1,51 @@
+"""The last words of a ``test``: the score, and where everything lies."""
+
+import json
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+
+from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
+from ecg_lightning.wandb_logger import RunLogger
+
+
+class ResultSummary(Callback):
+    """Prints the AUROC with its interval, and the folders of numbers, maps, pictures and the W&B run."""
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say it on rank zero, when everything has been written."""
+        target = datamodule_of(trainer, "ResultSummary").target
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, RunLogger)]
+
+        def say() -> None:
+            runs = [logger.place for logger in loggers]
+            rank_zero_info("\n".join(summary(run_folder(trainer).path, target, [run for run in runs if run])))
+
+        on_rank_zero(trainer, say)
+
+
+def summary(folder: Path, target: str, wandb_runs: list[str]) -> list[str]:
+    """What a finished test left in its run folder, in lines.
+
+    Args:
+        folder: The run folder.
+        target: The diagnosis.
+        wandb_runs: Pages or folders of the W&B runs.
+    """
+    lines = [f"Results of {target} in {folder}"]
+    if (path := folder / "metrics.json").is_file():
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        auroc, share = metrics["auroc"], metrics["interval"]["confidence"]
+        lines.append(
+            f"  AUROC {auroc['value']:.3f} ({share:.0%} interval over patients {auroc['low']:.3f} to {auroc['high']:.3f}), "
+            f"{metrics['n_positive']} of {metrics['n_ecgs']} ECGs have it: metrics.json"
+        )
+    methods = sorted(one.parent.name for one in folder.glob("maps/*/manifest.json"))
+    if methods:
+        lines.append(f"  maps of {len(methods)} methods: maps/")
+    pictures = len(list(folder.glob("figures/**/*.png")))
+    if pictures:
+        lines.append(f"  {pictures} pictures: figures/")
+    lines += [f"  W&B: {run}" for run in wandb_runs]
+    return lines
