@@ -38,8 +38,8 @@ def summary(folder: Path, target: str, wandb_runs: list[str]) -> list[str]:
         metrics = json.loads(path.read_text(encoding="utf-8"))
         auroc, share = metrics["auroc"], metrics["interval"]["confidence"]
         lines.append(
-            f"  AUROC {auroc['value']:.3f} ({share:.0%} interval over patients {auroc['low']:.3f} to {auroc['high']:.3f}), "
-            f"{metrics['n_positive']} of {metrics['n_ecgs']} ECGs have it: metrics.json"
+            f"  AUROC {auroc['value']:.3f} ({share:.0%} interval over patients {auroc['low']:.3f} to "
+            f"{auroc['high']:.3f}), {metrics['n_positive']} of {metrics['n_ecgs']} ECGs have it: metrics.json"
         )
     methods = sorted(one.parent.name for one in folder.glob("maps/*/manifest.json"))
     if methods:

@@ -4,8 +4,10 @@ A part is an ``.npz`` that appears whole or not at all, so a killed run goes on 
 This module imports neither torch nor Lightning: worker processes start in a second.
 """
 
+import ctypes
 import os
 import re
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +24,9 @@ from ecg_lightning.data.sources.base import Entry, RecordingError, Source
 from ecg_lightning.disk import full_disk_explained
 from ecg_lightning.signal.beat import Neighbours, median_beat
 
+_TRIM_THRESHOLD: Final = -1  # of glibc's malloc.h
+_MMAP_THRESHOLD: Final = -3
+_KEPT: Final = 1 << 28  # bytes; a worker uses a few MB
 _REGION: Final = re.compile(r"\w+(/\w+)*")
 
 
@@ -162,10 +167,19 @@ def start_worker(source: Source) -> None:
     """Set up a worker process: keep the source (it is sent once), and end with the parent."""
     global _source
     _source = source
+    _keep_freed_memory()
     parent = parent_process()
     if parent is not None:
         # Workers of a killed parent would wait for work for ever.
         threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what is freed for the next ECG's arrays: a sixth of the time was page faults."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:  # musl has none
+        mallopt(_MMAP_THRESHOLD, _KEPT)
+        mallopt(_TRIM_THRESHOLD, _KEPT)
 
 
 def _exit_with(sentinel: int) -> None:

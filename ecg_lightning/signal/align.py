@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft
 
 from ecg_lightning.ecg import SAMPLING_RATE
 from ecg_lightning.signal.errors import FewBeatsError
@@ -53,8 +54,9 @@ def align(qrs_band: NDArray[np.float64], r_peaks: NDArray[np.intp]) -> Alignment
     """
     segments = windows(qrs_band, r_peaks, _HALF + _MAX_LAG, fill=0.0)  # (beat, lead, 2 (half + lag) + 1)
     template = _medoid(segments[:, :, _MAX_LAG:-_MAX_LAG])
+    correlate = _Correlator.of(segments, template.shape[1])
     for update in range(_TEMPLATE_UPDATES + 1):
-        lags, correlations = _best_lags(segments, template)
+        lags, correlations = _best_lags(correlate(template))
         kept = correlations > MIN_CORRELATION
         if kept.sum() < MIN_BEATS:
             raise FewBeatsError(
@@ -96,17 +98,27 @@ def shifted_windows(
     pad = max(before, after) + 1
     cut = _cut(_padded(signal, pad, fill), whole + pad - before, before + after + 2)
     # Written so that a fraction of zero gives the samples themselves.
-    return cut[:, :, :-1] + fraction * np.diff(cut, axis=2)
+    step = np.diff(cut, axis=2)
+    step *= fraction
+    step += cut[:, :, :-1]
+    return step
 
 
 def _padded(signal: NDArray[np.float64], pad: int, fill: float) -> NDArray[np.float64]:
-    return np.pad(signal, ((0, 0), (pad, pad)), constant_values=fill)
+    """``numpy.pad`` of a few rows, in a fifth of its time."""
+    out = np.empty((len(signal), signal.shape[1] + 2 * pad))
+    out[:, :pad] = fill
+    out[:, pad:-pad] = signal
+    out[:, -pad:] = fill
+    return out
 
 
 def _cut(padded: NDArray[np.float64], starts: NDArray[np.intp], width: int) -> NDArray[np.float64]:
     """(beat, lead, width), a copy, from ``starts`` on."""
-    view = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)  # (lead, start, width)
-    return np.ascontiguousarray(view[:, starts].swapaxes(0, 1))
+    out = np.empty((len(starts), len(padded), width))
+    for beat, start in zip(out, starts.tolist(), strict=True):
+        beat[:] = padded[:, start : start + width]
+    return out
 
 
 def _medoid(beats: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -117,17 +129,43 @@ def _medoid(beats: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(beats[best])
 
 
+@dataclass(frozen=True)
+class _Correlator:
+    """Normalised correlation of beats with any template, over all lags: what does not depend on the template, once.
+
+    Attributes:
+        spectrum: (beat, lead, frequency) of the zero-padded beats.
+        norms: (beat, lag) root of the energy under the template, over all leads.
+        length: Samples of the zero-padded beats.
+        lags: How many.
+    """
+
+    spectrum: NDArray[np.complex128]
+    norms: NDArray[np.float64]
+    length: int
+    lags: int
+
+    @classmethod
+    def of(cls, segments: NDArray[np.float64], width: int) -> "_Correlator":
+        """For beats (beat, lead, width + 2 max lag) and templates of ``width`` samples."""
+        length = next_fast_len(segments.shape[2], real=True)
+        energy = np.einsum("bls,bls->bs", segments, segments)
+        power = np.cumsum(np.pad(energy, ((0, 0), (1, 0))), axis=1)
+        norms = np.sqrt(np.maximum(power[:, width:] - power[:, :-width], 0.0))
+        return cls(rfft(segments, length, axis=2), norms, length, norms.shape[1])
+
+    def __call__(self, template: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Correlation with a template (lead, width), (beat, lag)."""
+        product = np.einsum("blf,lf->bf", self.spectrum, rfft(template, self.length, axis=1).conj())
+        # The template is shorter than the beat by the number of lags, so nothing wraps around.
+        products = irfft(product, self.length, axis=1)[:, : self.lags]
+        return np.asarray(products / np.maximum(self.norms * np.linalg.norm(template), np.finfo(float).tiny))
+
+
 def _best_lags(
-    segments: NDArray[np.float64],  # (beat, lead, template + 2 max lag)
-    template: NDArray[np.float64],  # (lead, template)
+    correlations: NDArray[np.float64],  # (beat, lag)
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # (beat,) samples, (beat,)
     """The lag of the best normalised correlation of each beat, by a parabola through three points, and its value."""
-    width = template.shape[1]
-    shifts = np.lib.stride_tricks.sliding_window_view(segments, width, axis=2)  # (beat, lead, lag, width)
-    products = np.einsum("blkw,lw->bk", shifts, template)
-    power = np.cumsum(np.pad(np.einsum("bls,bls->bs", segments, segments), ((0, 0), (1, 0))), axis=1)
-    norms = np.sqrt(np.maximum(power[:, width:] - power[:, :-width], 0.0)) * np.linalg.norm(template)
-    correlations = products / np.maximum(norms, np.finfo(float).tiny)  # (beat, lag)
     best = correlations.argmax(axis=1)
     beat = np.arange(len(best))
     inner = np.clip(best, 1, correlations.shape[1] - 2)

@@ -4,12 +4,14 @@ Axes of a heart vector: X to the left, Y down, Z to the back. Times in ms, volta
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.ecg import SAMPLING_RATE
+
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 MS: Final = SAMPLING_RATE / 1000.0
 """Samples a ms."""
@@ -70,18 +72,18 @@ class Kernels:
 
 
 def evaluate(
-    time: NDArray[np.float64],  # (..., sample) ms
-    centre: NDArray[np.float64],  # (..., kernel) ms
-    before: NDArray[np.float64],  # (..., kernel) ms
-    after: NDArray[np.float64],  # (..., kernel) ms
-) -> NDArray[np.float64]:  # (..., kernel, sample)
+    time: NDArray[_Float],  # (..., sample) ms
+    centre: NDArray[_Float],  # (..., kernel) ms
+    before: NDArray[_Float],  # (..., kernel) ms
+    after: NDArray[_Float],  # (..., kernel) ms
+) -> NDArray[_Float]:  # (..., kernel, sample)
     """Value of every kernel at every time."""
     lag = time[..., None, :] - centre[..., None]
     # Two multiplications and a choice are cheaper than a division by a chosen width.
     lag *= np.where(lag < 0.0, (1.0 / before)[..., None], (1.0 / after)[..., None])
     np.square(lag, out=lag)
     lag *= -0.5
-    return np.exp(lag, out=lag)
+    return np.asarray(np.exp(lag, out=lag))
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,9 @@ def add_waves(
             "the signal longer"
         )
     grid = (first[:, None] + np.arange(width)) / MS + start - times[:, None]  # (beat, sample) ms
-    kernels = evaluate(grid, timing.centre, timing.before, timing.after)  # (beat, kernel, sample)
-    waves = amplitude.swapaxes(1, 2) @ kernels  # (beat, lead, sample)
+    # Single precision is good to a nV here, and twice as fast.
+    single = (x.astype(np.float32) for x in (grid, timing.centre, timing.before, timing.after))
+    kernels = evaluate(*single)  # (beat, kernel, sample)
+    waves = amplitude.astype(np.float32).swapaxes(1, 2) @ kernels  # (beat, lead, sample)
     for wave, at in zip(waves, first, strict=True):
         signal[:, at : at + width] += wave

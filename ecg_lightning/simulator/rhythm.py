@@ -18,7 +18,9 @@ MIN_RR: Final = 310.0
 """Shortest RR interval in atrial fibrillation, ms."""
 
 _MAX_BEATS: Final = 64
-_EDGE: Final = 1_500.0  # ms of beats before and after the recording, whose waves may reach into it
+_BEFORE: Final = 1_100.0  # ms before the recording, from which T and U waves may reach into it
+_LATEST: Final = 500.0  # ms further back a beat's waves are over
+_AFTER: Final = 600.0  # ms after it, from which P waves may
 _ECTOPIC_SHARE: Final = 0.09
 _P_TO_NEXT: Final = 60.0  # ms; the P wave begins at least this long after the beat before
 
@@ -29,7 +31,7 @@ PAC: Final = 2
 
 @dataclass(frozen=True)
 class Beats:
-    """The beats of a recording, from 1.5 s before its start to 1.5 s after its end.
+    """The beats of a recording, and those before and after whose waves reach into it.
 
     Attributes:
         times: (beat,) ms from the recording's start, of R.
@@ -60,9 +62,9 @@ def draw_beats(ecg: Streams, diagnoses: Diagnoses, heart_rate: float | None, pr_
     rate = draw_rate(ecg("rate"), diagnoses) if heart_rate is None else heart_rate
     breath_rate = ecg("breath").uniform(0.18, 0.35)  # Hz
     rr = draw_rr(ecg("rr"), diagnoses.rhythm, rate, breath_rate)
-    start = -_EDGE - ecg("start").uniform() * rr[0]
+    start = -_BEFORE - ecg("start").uniform() * rr[0]
     times = start + np.concatenate([[0.0], np.cumsum(rr)])
-    keep = (times > -_EDGE - 500.0) & (times < DURATION + _EDGE)
+    keep = (times > -_BEFORE - _LATEST) & (times < DURATION + _AFTER)
     times = times[keep]
     times, kind = _premature(ecg("ectopy"), diagnoses, times)
     before = np.diff(times, prepend=times[0] - rr[0])
@@ -111,7 +113,7 @@ def draw_rr(rng: Generator, rhythm: Rhythm, rate: float, breath_rate: float) -> 
     phase = 2.0 * np.pi * breath_rate * mean / 1000.0 * np.arange(_MAX_BEATS)
     wave = np.sqrt(1.6) * np.sin(phase) + np.sqrt(0.2) * z  # variance 1, most of it from breathing
     rr = np.exp(min(variation, 0.12) * wave)
-    first = int(_EDGE / mean) + 1  # of the intervals inside the recording: their mean is the rate that it shows
+    first = int(_BEFORE / mean) + 1  # of the intervals inside the recording: their mean is the rate that it shows
     return np.asarray(mean * rr / rr[first : first + max(int(DURATION / mean), 1)].mean())
 
 

@@ -604,7 +604,7 @@ def test_a_source_without_folds(cache_dir: Path) -> None:
     ("arguments", "message"),
     [
         ({"target": "afib"}, "target must be one of .* got 'afib'"),
-        ({"split": "random"}, "split must be one of patients, folds, test_only; got 'random'"),
+        ({"split": "random"}, "split must be one of auto, patients, folds, test_only; got 'random'"),
         ({"batch_size": 0}, "batch sizes must be positive, .* got 0, 128, 0 and 5"),
         ({"eval_batch_size": 0}, "batch sizes must be positive"),
         ({"num_workers": -1}, "num_workers not negative"),

@@ -74,11 +74,7 @@ class Synthetic(Source):
         return simulate(self.case(entry)).recording()
 
     def evidence(self, entry: Entry) -> Mapping[str, NDArray[np.bool_]]:
-        """Evidence of every diagnosis that the ECG is labelled with.
-
-        Raises:
-            RecordingError: A twin has no median beat.
-        """
+        """Evidence of every diagnosis that the ECG is labelled with; see ``evidence_masks`` for what is left out."""
         if not self.with_evidence:
             return {}
         return evidence_masks(self.case(entry), tuple(target for target in TARGETS if entry.labels.get(target) == 1.0))
