@@ -207,9 +207,11 @@ def _log(logger: WandbLogger, chosen: Sequence[ChosenEcg], drawn: Sequence[dict[
         for ecg, paths in zip(chosen, drawn, strict=True)
     ]
     logger.log_table("examples", columns=columns, data=rows)
-    for name in drawn[0] if drawn else ():
-        logger.log_image(
-            f"maps/{name}",
-            images=[str(paths[name]) for paths in drawn],
-            caption=[f"ECG {ecg.ecg_id}, {ecg.outcome}, p = {ecg.probability:.2f}" for ecg in chosen],
-        )
+    # One key each: W&B shows the pictures of one key at one size, and these differ in height. Outcomes and not ids, so
+    # that runs stand side by side, unless several ECGs have the same outcome.
+    outcomes = [ecg.outcome.replace(" ", "_") for ecg in chosen]
+    keys = outcomes if len(set(outcomes)) == len(outcomes) else [ecg.ecg_id for ecg in chosen]
+    for key, ecg, paths in zip(keys, chosen, drawn, strict=True):
+        caption = f"ECG {ecg.ecg_id}, {ecg.outcome}, p = {ecg.probability:.2f}"
+        for name, path in paths.items():
+            logger.log_image(f"maps/{name}/{key}", images=[str(path)], caption=[caption])

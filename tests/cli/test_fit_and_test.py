@@ -102,8 +102,12 @@ def test_wandb_runs_are_joined_and_hold_curves_metrics_and_pictures(tested: Work
     assert {group for group, _ in runs.values()} == {f"tiny/{TARGET}/seed0"}
     assert {"train/loss_epoch", "val/loss", "val/auroc", "val/auprc"} <= runs["fit"][1]
     assert {"test/auroc", "test/auroc_low", "test/f1_high"} <= runs["test"][1]
-    assert {f"maps/{name}" for name in (*METHODS, "overview")} <= runs["test"][1]
-    assert list((tested.run() / "wandb").glob("offline-run-*/files/media/images/maps/saliency_*.png"))
+    pictured = {tuple(key.split("/")[1:]) for key in runs["test"][1] if key.startswith("maps/") and key.count("/") == 2}
+    assert {name for name, _ in pictured} == {*METHODS, "overview"}
+    assert {outcome for _, outcome in pictured} <= {
+        f"{a}_{b}" for a in ("true", "false") for b in ("positive", "negative")
+    }
+    assert list((tested.run() / "wandb").glob("offline-run-*/files/media/images/maps/saliency/*.png"))
     assert list((tested.run() / "wandb").glob("offline-run-*/files/media/table/examples_*.json"))
 
 
