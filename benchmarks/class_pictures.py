@@ -21,6 +21,7 @@ import argparse
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from matplotlib.figure import Figure
 from PIL import Image
