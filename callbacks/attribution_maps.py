@@ -1,17 +1,17 @@
 """Attribution maps of every test ECG, computed once, published to the other callbacks, and kept on disk."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
+from callbacks.attribution_report import cost_table, maps_table, warnings_of
 from callbacks.ranks import (
     classifier_of,
     close_store,
@@ -23,12 +23,11 @@ from callbacks.ranks import (
 )
 from ecg_lightning.atomic import write_parquet_atomic
 from ecg_lightning.attribution import AttributionMethod, MethodName, RandomKey, build_methods, prepare_task
-from ecg_lightning.attribution.cost import MethodCost, estimate, measure_passes
+from ecg_lightning.attribution.cost import estimate, measure_passes
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.digest import JSON, digest_array_rows
 from ecg_lightning.ecg import LEADS
-from ecg_lightning.functional.maps import count_unusable
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.run_layout import OnMismatch
 from ecg_lightning.store import RowStore, StoreSpec
@@ -38,7 +37,9 @@ class AttributionMaps(Callback):
     """Computes the maps of the test ECGs and puts them in ``outputs["maps"]``, name -> (batch, lead, sample).
 
     Stands before every callback that reads maps. Rows that are in their store already are read from there, so
-    that a killed run resumes, and a callback can be added to a finished run without computing a map again.
+    that a killed run resumes, and a callback can be added to a finished run without computing a map again. The
+    reliability of each stochastic map (see :func:`ecg_lightning.functional.reliability.split_reliability`) is kept in
+    ``reliability/<method>/``.
 
     Args:
         methods: Names of the twelve methods (default hyperparameters), or objects; None: all twelve.
@@ -69,6 +70,7 @@ class AttributionMaps(Callback):
         self.gradcam_layer = gradcam_layer
         self.on_mismatch: OnMismatch = on_mismatch
         self.stores: dict[str, RowStore] = {}
+        self.reliability: dict[str, RowStore] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse what can't work before anything is computed."""
@@ -110,10 +112,10 @@ class AttributionMaps(Callback):
         }
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Unite the ranks' rows; count maps that are constant or not finite."""
-        for store in self.stores.values():
+        """Unite the ranks' rows; count maps that are constant, not finite, or less reliable than asked for."""
+        for store in (*self.reliability.values(), *self.stores.values()):
             close_store(trainer, store)
-        on_rank_zero(trainer, lambda: self._count_unusable(trainer, pl_module))
+        on_rank_zero(trainer, lambda: self._summarise(trainer, pl_module))
 
     def _backgrounds(self, module: EcgClassifier, datamodule: EcgDataModule) -> Backgrounds:
         """Reference ECGs where a method needs them; else one test ECG, whose shape is all that matters then."""
@@ -144,8 +146,12 @@ class AttributionMaps(Callback):
                 network=network,
                 examples=examples,
             )
-            path = run_folder(trainer).path / "maps" / method.name
-            stores[method.name] = open_store(trainer, path, spec, self.on_mismatch)
+            path = run_folder(trainer).path
+            stores[method.name] = open_store(trainer, path / "maps" / method.name, spec, self.on_mismatch)
+            if method.stochastic:
+                alone = replace(spec, dims=("row",), shape=shape[:1], coords={}, dtype="float32", unit="correlation")
+                store = open_store(trainer, path / "reliability" / method.name, alone, self.on_mismatch)
+                self.reliability[method.name] = store
         return stores
 
     def _settings(self, method: AttributionMethod, backgrounds: JSON) -> dict[str, JSON]:
@@ -158,22 +164,32 @@ class AttributionMaps(Callback):
         return settings
 
     def _maps(self, method: AttributionMethod, store: RowStore, ecg: Tensor, rows: np.ndarray[Any, Any]) -> Tensor:
-        missing = set(store.missing(rows).tolist())
+        missing = set(self._missing(method, rows).tolist())
         todo = [index for index, row in enumerate(rows.tolist()) if row in missing]
         # one write a map where a map is dear, so that a kill costs one map at most
         step = len(todo) if method.single_pass else 1
         for start in range(0, len(todo), max(step, 1)):
             part = todo[start : start + step]
             keys = [self._key(method, int(rows[index])) for index in part]
-            maps = method(self.task, ecg[part], keys).cpu()
+            found = method.explain(self.task, ecg[part], keys)
+            if method.stochastic:  # before the maps: a row of these is done when both are
+                self.reliability[method.name].write(rows[part], found.reliability.float().numpy())
+            maps = found.maps.cpu()
             store.write(rows[part], (maps if maps.dtype == torch.float64 else maps.float()).numpy())
         return torch.from_numpy(store.read(rows)).to(ecg.device, torch.float32)
+
+    def _missing(self, method: AttributionMethod, rows: np.ndarray[Any, Any] | None = None) -> np.ndarray[Any, Any]:
+        """Rows without a map, or without the reliability of a map that has one."""
+        missing = self.stores[method.name].missing(rows)
+        if method.stochastic:
+            missing = np.union1d(missing, self.reliability[method.name].missing(rows))
+        return missing
 
     def _key(self, method: AttributionMethod, row: int) -> RandomKey:
         return RandomKey(self.attribution_seed, self.training_seed, method.name, self.ecg_ids[row])
 
     def _tell_cost(self, trainer: Trainer) -> None:
-        missing = [len(self.stores[method.name].missing()) for method in self.methods]
+        missing = [len(self._missing(method)) for method in self.methods]
         if not any(missing):
             rank_zero_info("Attribution: every map is in its store already; none is computed.")
             return
@@ -182,46 +198,15 @@ class AttributionMaps(Callback):
         costs = estimate(self.methods, share, self.task, seconds)
         if trainer.is_global_zero:
             gigabytes = sum(store.spec.row_bytes * len(store) for store in self.stores.values()) / 1e9
-            Console().print(_cost_table(costs, trainer.world_size, gigabytes))
+            Console().print(cost_table(costs, trainer.world_size, gigabytes))
 
-    def _count_unusable(self, trainer: Trainer, module: LightningModule) -> None:
-        counts = {name: count_unusable(store.array, store.done) for name, store in self.stores.items()}
-        table = pd.DataFrame(
-            [
-                {"method": method.name, "unit": method.unit, "signed": method.signed, **counts[method.name]._asdict()}
-                for method in self.methods
-            ]
-        )
+    def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
+        table = maps_table(self.methods, self.stores, self.reliability)
         write_parquet_atomic(run_folder(trainer).path / "tables" / "maps.parquet", table)
-        totals = table[["done", "constant", "not_finite"]].sum()
-        module.log_dict({f"maps/{name}": float(total) for name, total in totals.items()}, rank_zero_only=True)
-        for name, count in counts.items():
-            if count.constant or count.not_finite:
-                rank_zero_warn(
-                    f"{name}: of {count.done} maps {count.constant} are constant and {count.not_finite} are not "
-                    "finite; they have no correlation and are left out of every average"
-                    + ("; `rectified: false` keeps the sign of the CAM" if name == "guided_gradcam" else "")
-                )
-
-
-def _cost_table(costs: Sequence[MethodCost], ranks: int, gigabytes: float) -> Table:
-    total = sum(cost.seconds for cost in costs)
-    table = Table(
-        title=f"Attribution: about {_duration(total)} ({ranks} ranks), {gigabytes:.2f} GB on disk",
-        caption="maps to compute a rank; passes a map; maps x passes x the measured time of a pass",
-    )
-    for column in ("method", "maps", "forwards", "gradients", "time"):
-        table.add_column(column, justify="left" if column == "method" else "right")
-    for cost in costs:
-        table.add_row(
-            cost.method, f"{cost.maps:,}", f"{cost.forwards:,}", f"{cost.gradients:,}", _duration(cost.seconds)
-        )
-    return table
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+        totals = table[["done", "constant", "not_finite", "unreliable"]].sum()
+        logged = {f"maps/{name}": float(total) for name, total in totals.items()}
+        for name, value in table.set_index("method")["reliability_median"].dropna().items():
+            logged[f"reliability/{name}"] = float(value)
+        module.log_dict(logged, rank_zero_only=True)
+        for warning in warnings_of(table):
+            rank_zero_warn(warning)

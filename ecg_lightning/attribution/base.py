@@ -1,6 +1,7 @@
 """What an attribution method is: a small object of typed hyperparameters that maps ECGs to maps."""
 
 import dataclasses
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,36 @@ class Passes:
 
     forward: int = 0
     gradient: int = 0
+
+
+@dataclass(frozen=True)
+class OneMap:
+    """The map of one ECG, and what is known of it.
+
+    Attributes:
+        map: (1, lead, sample).
+        reliability: Correlation that two such maps of fresh draws would have, 0 to 1; NaN where there are no draws.
+        draws: Draws that it took; 0 for a deterministic method.
+    """
+
+    map: Tensor
+    reliability: float = math.nan
+    draws: int = 0
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Maps of a batch of ECGs.
+
+    Attributes:
+        maps: (batch, lead, sample), detached.
+        reliability: (batch,) float64 on the CPU: see :class:`OneMap`.
+        draws: (batch,) int64 on the CPU.
+    """
+
+    maps: Tensor
+    reliability: Tensor
+    draws: Tensor
 
 
 class AttributionMethod(ABC):
@@ -107,16 +138,21 @@ class AttributionMethod(ABC):
         """
         return self.settings()
 
+    def _explain(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> OneMap:
+        """One ECG's map with its reliability; methods with Monte-Carlo noise override it."""
+        return OneMap(self._attribute(task, ecg, key))
+
     def __call__(self, task: AttributionTask, ecg: Tensor, keys: Sequence[RandomKey]) -> Tensor:
-        """Maps of a batch of ECGs; works under Lightning's inference mode.
+        """Maps of a batch of ECGs, (batch, lead, sample), detached; see :meth:`explain`."""
+        return self.explain(task, ecg, keys).maps
+
+    def explain(self, task: AttributionTask, ecg: Tensor, keys: Sequence[RandomKey]) -> Explanation:
+        """Maps of a batch of ECGs and how reliable they are; works under Lightning's inference mode.
 
         Args:
             task: The frozen network and its surroundings.
             ecg: (batch, lead, sample) mV.
             keys: One an ECG; only stochastic methods draw from them.
-
-        Returns:
-            (batch, lead, sample) map, detached.
 
         Raises:
             ValueError: Shapes do not fit, or the method gives a map of another shape.
@@ -130,12 +166,18 @@ class AttributionMethod(ABC):
             ecg = ecg.detach().clone()  # a tensor made under inference mode can't require gradients
             if self.single_pass:
                 chunk = task.single_pass_chunk
-                result = in_chunks(lambda part: self._attribute(task, part, keys[0]), ecg, chunk)
+                maps = in_chunks(lambda part: self._attribute(task, part, keys[0]), ecg, chunk)
+                found = [OneMap(one[None]) for one in maps]
             else:
-                result = torch.cat([self._attribute(task, ecg[i : i + 1], key) for i, key in enumerate(keys)])
-        if result.shape != ecg.shape:
-            raise ValueError(f"{self.name} gave a map of shape {tuple(result.shape)} for ECGs {tuple(ecg.shape)}")
-        return result.detach()
+                found = [self._explain(task, ecg[i : i + 1], key) for i, key in enumerate(keys)]
+                maps = torch.cat([one.map for one in found])
+        if maps.shape != ecg.shape:
+            raise ValueError(f"{self.name} gave a map of shape {tuple(maps.shape)} for ECGs {tuple(ecg.shape)}")
+        return Explanation(
+            maps.detach(),
+            torch.tensor([one.reliability for one in found], dtype=torch.float64),
+            torch.tensor([one.draws for one in found], dtype=torch.int64),
+        )
 
 
 class SinglePassMethod(AttributionMethod):

@@ -1,7 +1,7 @@
 """Contribution methods against a zero baseline: how the logit comes about from 0 mV to the ECG."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from captum import attr as captum
@@ -15,6 +15,7 @@ from ecg_lightning.attribution.base import (
     differentiable,
 )
 from ecg_lightning.attribution.noise import noise_like
+from ecg_lightning.attribution.sampling import SampledMethod, check_sampling, golden_fractions, gradients
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
 
@@ -59,38 +60,49 @@ class IntegratedGradients(AttributionMethod):
 
 
 @dataclass(frozen=True)
-class IgSmoothGrad(AttributionMethod):
-    """Integrated gradients averaged over noisy copies of the ECG, as Captum's NoiseTunnel nests them.
+class IgSmoothGrad(SampledMethod):
+    """Integrated gradients averaged over noisy copies of the ECG.
 
-    The usual 25 copies x 50 nodes (1,250 gradients) reach a correlation of .990 with the converged map, and nearly
-    all of that error is the copies': the default spends half the gradients on three times the copies.
+    Its limit is that of GradientSHAP with a zero baseline and the same noise.
 
     Args:
-        n_samples: Noisy copies.
-        n_steps: Gauss-Legendre nodes a copy. 8 reach .99 for a single map.
+        n_samples: Noisy copies. 83 joint ones reach a correlation of .99 with the converged map, 819 reach .999.
         noise: Standard deviation of the noise, as a share of the ECG's range over all leads.
+        estimator: ``joint``: one point on the way from 0 to each noisy copy, the points by the golden-ratio
+            sequence, so that all copies together cover the way evenly: one gradient a copy. ``nested``: the whole way
+            for every copy, as Captum's NoiseTunnel over IntegratedGradients, ``n_steps`` gradients a copy; its usual
+            25 copies x 50 nodes reach .990, and nearly all of that error is the copies'.
+        n_steps: Gauss-Legendre nodes a copy, of ``nested`` only.
+        target_correlation: Instead of ``n_samples``, draw until the map correlates this much with its limit.
+        max_samples: Bound of that.
     """
 
-    n_samples: int = 80
-    n_steps: int = 8
+    n_samples: int = 200
     noise: float = 0.1
+    estimator: Literal["joint", "nested"] = "joint"
+    n_steps: int = 8
+    target_correlation: float | None = None
+    max_samples: int = 2048
 
     name: ClassVar[str] = "ig_smoothgrad"
     unit: ClassVar[str] = "logit"
-    stochastic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_positive(self, n_samples=self.n_samples, n_steps=self.n_steps, noise=self.noise)
+        check_positive(self, n_steps=self.n_steps, noise=self.noise)
+        check_sampling(self)
 
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """One gradient a copy and node."""
-        return Passes(gradient=self.n_samples * self.n_steps)
+        """One gradient a copy; for ``nested`` one a copy and node."""
+        return Passes(gradient=self.most_samples * (self.n_steps if self.estimator == "nested" else 1))
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
-        noisy = ecg + noise_like(ecg, self.n_samples, self.noise, key)
-        copies = max(1, task.chunk // self.n_steps)  # that share one pass
-        parts = [_integrated_gradients(task, part, self.n_steps) for part in torch.split(noisy, copies)]
-        return torch.cat(parts).mean(0, keepdim=True)
+    def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+        noisy = ecg + noise_like(ecg, count, self.noise, key, first=first)
+        if self.estimator == "nested":
+            copies = max(1, task.chunk // self.n_steps)  # that share one pass
+            return torch.cat([_integrated_gradients(task, part, self.n_steps) for part in torch.split(noisy, copies)])
+        shift = float(key.for_purpose("alpha").uniform(1))
+        alpha = golden_fractions(shift, first, count).to(ecg)
+        return gradients(task, alpha * noisy) * noisy
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,20 @@
 """Input noise of the smoothing methods, drawn on the CPU before any chunk is cut."""
 
+from collections.abc import Callable
+from typing import Final
+
+import torch
 from torch import Tensor
 
 from ecg_lightning.attribution.seeding import RandomKey
 
+ROUND: Final = 32
+"""Draws that share a generator: draw ``i`` is the same however many are made."""
 
-def noise_like(ecg: Tensor, n_samples: int, share: float, key: RandomKey) -> Tensor:
+
+def noise_like(
+    ecg: Tensor, n_samples: int, share: float, key: RandomKey, *, first: int = 0, antithetic: bool = False
+) -> Tensor:
     """White noise for copies of one ECG.
 
     Args:
@@ -13,9 +22,32 @@ def noise_like(ecg: Tensor, n_samples: int, share: float, key: RandomKey) -> Ten
         n_samples: Number of copies.
         share: Standard deviation as a share of the ECG's range over all its leads and samples.
         key: Of this ECG and method; the draws are its ``noise``.
+        first: Number of the first draw.
+        antithetic: Draws 1, 3, 5 ... are draws 0, 2, 4 ... with the opposite sign: what is odd in the noise cancels.
 
     Returns:
         (n_samples, lead, sample) mV, on the ECG's device and in its precision.
     """
     sigma = share * (ecg.amax() - ecg.amin())
-    return key.for_purpose("noise").normal(n_samples, *ecg.shape[1:]).to(ecg) * sigma
+    noise = by_rounds(lambda number: _round(ecg, key.for_purpose(f"noise/{number}"), antithetic), first, n_samples)
+    return noise.to(ecg) * sigma
+
+
+def by_rounds(draw: Callable[[int], Tensor], first: int, count: int) -> Tensor:
+    """Draws ``first`` to ``first + count - 1`` of a stream that is drawn in rounds.
+
+    Args:
+        draw: Number of a round -> (ROUND, ...).
+        first: Number of the first draw.
+        count: How many.
+    """
+    start, stop = first // ROUND, -(-(first + count) // ROUND)
+    return torch.cat([draw(number) for number in range(start, stop)])[first - start * ROUND :][:count]
+
+
+def _round(ecg: Tensor, key: RandomKey, antithetic: bool) -> Tensor:
+    """One round of standard normal noise, (ROUND, lead, sample) float32 on the CPU."""
+    if not antithetic:
+        return key.normal(ROUND, *ecg.shape[1:])
+    half = key.normal(ROUND // 2, *ecg.shape[1:])
+    return torch.stack([half, -half], dim=1).flatten(0, 1)

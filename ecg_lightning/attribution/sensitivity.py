@@ -1,20 +1,19 @@
 """Sensitivity and activation methods: what a small change of the input, or of a layer, does to the logit."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-import torch
 from captum import attr as captum
 from torch import Tensor
 
 from ecg_lightning.attribution.base import (
-    AttributionMethod,
     Passes,
     SinglePassMethod,
     check_positive,
     differentiable,
 )
 from ecg_lightning.attribution.noise import noise_like
+from ecg_lightning.attribution.sampling import SampledMethod, check_sampling, gradients
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
 from ecg_lightning.digest import JSON
@@ -44,28 +43,35 @@ class Saliency(SinglePassMethod):
 
 
 @dataclass(frozen=True)
-class SmoothGrad(AttributionMethod):
+class SmoothGrad(SampledMethod):
     """Saliency averaged over noisy copies of the ECG (Smilkov et al. 2017).
 
     Args:
-        n_samples: Noisy copies. 50 reach a correlation of .994 with the converged map (worst decile .990), 275
-            reach .999.
+        n_samples: Noisy copies. 21 antithetic ones reach a correlation of .99 with the converged map (independent
+            ones: 30), 194 (275) reach .999.
         noise: Standard deviation of the noise, as a share of the ECG's range over all leads; the lower end of the
             10-20 % that the method's authors recommend.
         absolute: Average magnitudes, as Captum's NoiseTunnel over its Saliency does; False averages signed
             gradients.
+        estimator: ``antithetic``: every second copy has the noise of the one before with the opposite sign;
+            ``independent``: as Captum draws. Both have the same limit.
+        target_correlation: Instead of ``n_samples``, draw until the map correlates this much with its limit.
+        max_samples: Bound of that.
     """
 
     n_samples: int = 64
     noise: float = 0.1
     absolute: bool = True
+    estimator: Literal["antithetic", "independent"] = "antithetic"
+    target_correlation: float | None = None
+    max_samples: int = 1024
 
     name: ClassVar[str] = "smoothgrad"
     unit: ClassVar[str] = "logit per mV"
-    stochastic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_positive(self, n_samples=self.n_samples, noise=self.noise)
+        check_positive(self, noise=self.noise)
+        check_sampling(self)
 
     @property
     def signed(self) -> bool:
@@ -74,15 +80,12 @@ class SmoothGrad(AttributionMethod):
 
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
         """One gradient a noisy copy."""
-        return Passes(gradient=self.n_samples)
+        return Passes(gradient=self.most_samples)
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
-        noisy = ecg + noise_like(ecg, self.n_samples, self.noise, key)
-        saliency = captum.Saliency(task.network)
-        total = torch.zeros_like(ecg)
-        for part in torch.split(noisy, task.chunk):
-            total += saliency.attribute(differentiable(part), abs=self.absolute).sum(0, keepdim=True)
-        return total / self.n_samples
+    def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+        antithetic = self.estimator == "antithetic"
+        noise = noise_like(ecg, count, self.noise, key, first=first, antithetic=antithetic)
+        return gradients(task, ecg + noise, absolute=self.absolute)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from callbacks import AttributionMaps, Completeness, MapPictures, TestRecord
 from callbacks.ranks import on_rank_zero
 from ecg_lightning import open_run
 from ecg_lightning.attribution import METHODS
-from ecg_lightning.attribution.methods import SmoothGrad
+from ecg_lightning.attribution.methods import IgSmoothGrad, SmoothGrad
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.sources import PtbXl
 from ecg_lightning.models import EcgClassifier, ResNet1d
@@ -205,6 +205,25 @@ def test_other_hyperparameters_are_other_maps(trained: Workplace, tmp_path: Path
         run_test(trained, tmp_path, small(), AttributionMaps([SmoothGrad(n_samples=4)]))
     run = run_test(trained, tmp_path, small(), AttributionMaps([SmoothGrad(n_samples=4)], on_mismatch="replace"))
     assert len(list((run / "maps").glob("smoothgrad.replaced-*"))) == 1
+
+
+def test_stochastic_maps_come_with_their_reliability(trained: Workplace, tmp_path: Path) -> None:
+    """Stores, table, and a warning where a target was out of reach; a rerun computes nothing."""
+    methods = [SmoothGrad(n_samples=32), IgSmoothGrad(target_correlation=0.9999, max_samples=32), "saliency"]
+    with pytest.warns(UserWarning, match=r"ig_smoothgrad: \d+ of \d+ maps did not reach the correlation of 0.9999"):
+        run = run_test(trained, tmp_path, small(), AttributionMaps(methods))
+    for name in ("smoothgrad", "ig_smoothgrad"):
+        values = np.asarray(RowStore.open(run / "reliability" / name).array)
+        assert ((values > 0) & (values < 1)).all()
+    assert not (run / "reliability/saliency").exists()
+    table = pd.read_parquet(run / "tables/maps.parquet").set_index("method")
+    assert table.loc["ig_smoothgrad", "unreliable"] == table.loc["ig_smoothgrad", "done"]
+    assert table.loc[["smoothgrad", "saliency"], "unreliable"].sum() == 0
+    assert np.isnan(table.loc["saliency", "reliability_median"])
+    assert 0 < table.loc["smoothgrad", "reliability_lowest_decile"] <= table.loc["smoothgrad", "reliability_median"] < 1
+    before = (run / "maps/smoothgrad/rows.npy").stat().st_mtime_ns
+    run_test(trained, tmp_path, small(), AttributionMaps(methods))
+    assert (run / "maps/smoothgrad/rows.npy").stat().st_mtime_ns == before
 
 
 def test_a_method_can_be_added_to_a_finished_run(trained: Workplace, tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""What a run says about its maps: their cost before, and afterwards which of them are unusable or unreliable."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+
+from ecg_lightning.attribution import AttributionMethod
+from ecg_lightning.attribution.cost import MethodCost
+from ecg_lightning.functional.maps import count_unusable
+from ecg_lightning.store import RowStore
+
+
+def maps_table(
+    methods: Sequence[AttributionMethod], maps: Mapping[str, RowStore], reliability: Mapping[str, RowStore]
+) -> pd.DataFrame:
+    """One row a method.
+
+    Args:
+        methods: The methods.
+        maps: Their stores.
+        reliability: Those of the stochastic ones.
+
+    Returns:
+        ``method, unit, signed, done, constant, not_finite``; ``reliability_median`` and ``reliability_lowest_decile``
+        (NaN for deterministic methods), ``target_correlation`` (NaN where none was asked for), and ``unreliable``: maps
+        whose predicted correlation with their limit stays below the target, or that have no reliability.
+    """
+    rows = []
+    for method in methods:
+        counts = count_unusable(maps[method.name].array, maps[method.name].done)
+        row = {"method": method.name, "unit": method.unit, "signed": method.signed, **counts._asdict()}
+        rows.append(row | _reliability(method, reliability.get(method.name)))
+    return pd.DataFrame(rows)
+
+
+def _reliability(method: AttributionMethod, store: RowStore | None) -> dict[str, float]:
+    target = getattr(method, "target_correlation", None)
+    values = np.empty(0) if store is None else np.asarray(store.array[store.done], dtype=float)
+    known = values[np.isfinite(values)]
+    short = 0 if target is None else int((~(np.sqrt(values) >= target)).sum())  # NaN is short too
+    return {
+        "reliability_median": float(np.median(known)) if len(known) else np.nan,
+        "reliability_lowest_decile": float(np.quantile(known, 0.1)) if len(known) else np.nan,
+        "target_correlation": np.nan if target is None else float(target),
+        "unreliable": short,
+    }
+
+
+def warnings_of(table: pd.DataFrame) -> Iterator[str]:
+    """What a person must know of the maps, one sentence each; see :func:`maps_table`."""
+    for row in table.to_dict("records"):
+        if row["constant"] or row["not_finite"]:
+            yield (
+                f"{row['method']}: of {row['done']} maps {row['constant']} are constant and {row['not_finite']} are "
+                "not finite; they have no correlation and are left out of every average"
+                + ("; `rectified: false` keeps the sign of the CAM" if row["method"] == "guided_gradcam" else "")
+            )
+        if row["unreliable"]:
+            yield (
+                f"{row['method']}: {row['unreliable']} of {row['done']} maps did not reach the correlation of "
+                f"{row['target_correlation']:g} with their limit that was asked for; they are kept, their reliability "
+                f"is in reliability/{row['method']}/: raise `max_samples`, or lower `target_correlation`"
+            )
+
+
+def cost_table(costs: Sequence[MethodCost], ranks: int, gigabytes: float) -> Table:
+    """The expected cost, for a terminal.
+
+    Args:
+        costs: Of each method, on one rank.
+        ranks: How many share the ECGs.
+        gigabytes: Of all stores.
+    """
+    total = sum(cost.seconds for cost in costs)
+    table = Table(
+        title=f"Attribution: about {_duration(total)} ({ranks} ranks), {gigabytes:.2f} GB on disk",
+        caption="maps to compute a rank; passes a map; maps x passes x the measured time of a pass",
+    )
+    for column in ("method", "maps", "forwards", "gradients", "time"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for cost in costs:
+        table.add_row(
+            cost.method, f"{cost.maps:,}", f"{cost.forwards:,}", f"{cost.gradients:,}", _duration(cost.seconds)
+        )
+    return table
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

@@ -1,0 +1,172 @@
+"""Monte-Carlo maps: draws in rounds, kept in eight groups, so that a map comes with its reliability.
+
+Draw ``i`` of an ECG is the same however many are made: a map of more draws continues one of fewer, and when a map is
+called finished does not change what was drawn.
+"""
+
+import math
+from abc import abstractmethod
+from typing import ClassVar, Final
+
+import torch
+from captum import attr as captum
+from torch import Tensor
+
+from ecg_lightning.attribution.base import AttributionMethod, OneMap, check_positive, differentiable
+from ecg_lightning.attribution.noise import ROUND
+from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.functional.reliability import split_reliability, stopping_reliability
+
+GROUPS: Final = 8
+"""Groups of draws whose agreement gives the reliability; each gets a stretch of every round, so that antithetic pairs
+stay together."""
+
+GOLDEN: Final = (math.sqrt(5.0) - 1.0) / 2.0
+"""Step of the golden-ratio sequence: every stretch of it covers [0, 1) evenly."""
+
+_LOOKS: Final = 2  # in a row, before a map is called reliable
+
+
+class SampledMethod(AttributionMethod):
+    """A method whose map is a mean over draws.
+
+    Subclasses are frozen dataclasses with the fields ``n_samples``, ``target_correlation`` and ``max_samples`` and
+    implement ``_draw``. Without ``target_correlation`` every map takes ``n_samples`` draws. With it, a map takes
+    as many as its own reliability asks for (see ``stopping_reliability``), in rounds of 32 and at most ``max_samples``.
+    """
+
+    stochastic: ClassVar[bool] = True
+    n_samples: int
+    target_correlation: float | None
+    max_samples: int
+
+    @abstractmethod
+    def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+        """Contributions of some draws of one ECG, in the unit of the map.
+
+        Args:
+            task: The network.
+            ecg: (1, lead, sample) mV.
+            key: Of this ECG and method.
+            first: Number of the first draw.
+            count: How many.
+
+        Returns:
+            (count, lead, sample).
+        """
+
+    @property
+    def most_samples(self) -> int:
+        """Draws of a map at most."""
+        return self.n_samples if self.target_correlation is None else self.max_samples
+
+    def _stretch(self, task: AttributionTask) -> int:  # noqa: ARG002
+        """Neighbouring draws that go to one group, before the next group gets as many."""
+        return ROUND // GROUPS
+
+    def _explain(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> OneMap:
+        sums = GroupSums(ecg, self._stretch(task))
+        if self.target_correlation is None:
+            sums.add(self._draw(task, ecg, key, 0, self.n_samples))
+        else:
+            self._until_reliable(sums, task, ecg, key, stopping_reliability(self.target_correlation))
+        return OneMap(sums.mean().to(ecg), sums.reliability(), sums.count)
+
+    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+        return self._explain(task, ecg, key).map
+
+    def _until_reliable(
+        self, sums: "GroupSums", task: AttributionTask, ecg: Tensor, key: RandomKey, enough: float
+    ) -> None:
+        """Add round by round until two looks in a row are reliable enough, or the bound is reached."""
+        look = GROUPS * self._stretch(task)  # draws between two looks: all groups have equally many
+        together = max(task.chunk // look, 1) * look  # what shares a pass; draws behind the stop are not used
+        good = 0
+        while sums.count < self.max_samples and good < _LOOKS:
+            block = self._draw(task, ecg, key, sums.count, min(together, self.max_samples - sums.count))
+            for draws in torch.split(block, look):
+                sums.add(draws)
+                good = good + 1 if sums.reliability() >= enough else 0
+                if good == _LOOKS:
+                    break
+
+
+def check_sampling(method: SampledMethod) -> None:
+    """Refuse numbers of draws and correlations that can't be.
+
+    Raises:
+        ValueError: Names the method and the hyperparameter.
+    """
+    check_positive(method, n_samples=method.n_samples, max_samples=method.max_samples)
+    if method.target_correlation is not None and not 0.0 < method.target_correlation < 1.0:
+        raise ValueError(
+            f"{method.name}: target_correlation must be between 0 and 1 (such as .99) or null, got "
+            f"{method.target_correlation}"
+        )
+
+
+class GroupSums:
+    """Running sums of the draws of one map in eight groups, in float64.
+
+    Args:
+        ecg: (1, lead, sample), for shape and device.
+        stretch: Neighbouring draws that go to one group.
+    """
+
+    def __init__(self, ecg: Tensor, stretch: int) -> None:
+        self._stretch = stretch
+        self._sums = ecg.new_zeros((GROUPS, *ecg.shape[1:]), dtype=torch.float64)
+        self._counts = torch.zeros(GROUPS, dtype=torch.int64)
+        self.count = 0
+
+    def add(self, draws: Tensor) -> None:
+        """Add the next draws, (draw, lead, sample)."""
+        group = torch.arange(self.count, self.count + len(draws)) // self._stretch % GROUPS
+        self._sums.index_add_(0, group.to(draws.device), draws.detach().double())
+        self._counts += torch.bincount(group, minlength=GROUPS)
+        self.count += len(draws)
+
+    def mean(self) -> Tensor:
+        """Mean of all draws, (1, lead, sample) float64."""
+        return self._sums.sum(0, keepdim=True) / self.count
+
+    def reliability(self) -> float:
+        """Reliability of the mean; NaN where fewer than two groups have draws, or a group is constant."""
+        filled = self._counts > 0
+        if int(filled.sum()) < 2:
+            return math.nan
+        counts = self._counts[filled].to(self._sums.device)
+        return float(split_reliability(self._sums[filled] / counts[:, None, None]))
+
+
+def gradients(task: AttributionTask, points: Tensor, *, absolute: bool = False) -> Tensor:
+    """Gradient of the logit at many points, in passes of the task's chunk.
+
+    Args:
+        task: The network.
+        points: (point, lead, sample) mV.
+        absolute: Magnitudes instead, as Captum's Saliency takes by default.
+
+    Returns:
+        (point, lead, sample) logit per mV.
+    """
+    saliency = captum.Saliency(task.network)
+    return torch.cat(
+        [saliency.attribute(differentiable(part), abs=absolute) for part in torch.split(points, task.chunk)]
+    )
+
+
+def golden_fractions(shift: float, first: int, count: int) -> Tensor:
+    """A stretch of the golden-ratio sequence.
+
+    Args:
+        shift: Where the sequence starts, in [0, 1).
+        first: Number of its first element.
+        count: How many.
+
+    Returns:
+        (count, 1, 1) in [0, 1), float64 on the CPU.
+    """
+    index = torch.arange(first, first + count, dtype=torch.float64)
+    return torch.remainder(shift + index * GOLDEN, 1.0)[:, None, None]

@@ -1,0 +1,157 @@
+"""Monte-Carlo maps: draws that continue each other, estimators with one limit, stopping by reliability."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from networks import trained_like_resnet, waves
+from torch import Tensor
+
+from ecg_lightning.attribution import AttributionTask, RandomKey, prepare_task
+from ecg_lightning.attribution.background import GradientShap
+from ecg_lightning.attribution.contribution import IgSmoothGrad
+from ecg_lightning.attribution.noise import noise_like
+from ecg_lightning.attribution.sampling import GroupSums, SampledMethod, golden_fractions
+from ecg_lightning.attribution.sensitivity import SmoothGrad
+from ecg_lightning.functional.smoothing import savitzky_golay
+
+KEY = RandomKey(ecg_id="a")
+
+
+@pytest.fixture(scope="module")
+def task() -> AttributionTask:
+    return prepare_task(trained_like_resnet(), waves(20, seed=5))
+
+
+@pytest.fixture(scope="module")
+def ecg() -> Tensor:
+    return waves(1, seed=3)
+
+
+METHODS = [
+    SmoothGrad,
+    IgSmoothGrad,
+    GradientShap,
+    lambda n, **more: SmoothGrad(n, estimator="independent", **more),
+    lambda n, **more: IgSmoothGrad(n, estimator="nested", **more),
+    lambda n, **more: GradientShap(n, estimator="random", **more),
+]
+
+
+@pytest.mark.parametrize("make", METHODS)
+def test_draws_do_not_depend_on_how_many_are_made(make, task: AttributionTask, ecg: Tensor) -> None:
+    method: SampledMethod = make(100)
+    with torch.enable_grad():
+        whole = method._draw(task, ecg, KEY, 0, 100)
+        parts = torch.cat([method._draw(task, ecg, KEY, 0, 64), method._draw(task, ecg, KEY, 64, 36)])
+        inside = method._draw(task, ecg, KEY, 37, 20)
+    torch.testing.assert_close(parts, whole, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(inside, whole[37:57], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", METHODS)
+def test_a_map_is_the_mean_of_its_draws(make, task: AttributionTask, ecg: Tensor) -> None:
+    method: SampledMethod = make(70)
+    with torch.enable_grad():
+        draws = method._draw(task, ecg, KEY, 0, 70)
+    found = method.explain(task, ecg, [KEY])
+    torch.testing.assert_close(found.maps, draws.mean(0, keepdim=True))
+    assert found.draws.tolist() == [70]
+    assert 0.0 < float(found.reliability) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (SmoothGrad(1600), SmoothGrad(1600, estimator="independent")),
+        (IgSmoothGrad(1600), IgSmoothGrad(400, estimator="nested", n_steps=16)),
+        (GradientShap(1600), GradientShap(4000, estimator="random")),
+    ],
+)
+def test_estimators_have_one_limit(one: SampledMethod, other: SampledMethod, task: AttributionTask) -> None:
+    """The difference of two estimators' maps is within 3.5 standard errors at 99 % of every 50th point."""
+    ecg, groups = waves(1, seed=9), []
+    for method in (one, other):
+        with torch.enable_grad():
+            draws = method._draw(task, ecg, KEY, 0, method.n_samples).flatten(1)[:, ::50]
+        # Means over whole cycles are nearly independent; balanced draws inside a cycle are not.
+        groups.append(draws.unflatten(0, (-1, 40)).mean(1))
+    difference = groups[0].mean(0) - groups[1].mean(0)
+    error = sum(g.var(0) / len(g) for g in groups).sqrt()
+    assert ((difference.abs() / error) < 3.5).double().mean() >= 0.98
+
+
+def test_ig_smoothgrad_is_gradient_shap_with_a_zero_baseline(ecg: Tensor) -> None:
+    """The same limit (Erion et al.): the two maps of many draws correlate as their own reliabilities allow."""
+    zero = prepare_task(trained_like_resnet(), torch.zeros(2, 8, 600, dtype=ecg.dtype))
+    first = IgSmoothGrad(1600).explain(zero, ecg, [KEY])
+    second = GradientShap(1600).explain(zero, ecg, [RandomKey(ecg_id="b")])
+    a, b = (savitzky_golay(one.maps).flatten().numpy() for one in (first, second))
+    ceiling = float((first.reliability * second.reliability).sqrt())
+    assert np.corrcoef(a, b)[0, 1] / ceiling > 0.995
+
+
+def test_antithetic_noise_cancels_in_pairs(ecg: Tensor) -> None:
+    noise = noise_like(ecg, 40, 0.1, KEY, antithetic=True)
+    torch.testing.assert_close(noise[0::2], -noise[1::2])
+    assert noise.std() == pytest.approx(0.1 * float(ecg.max() - ecg.min()), rel=0.02)
+
+
+def test_golden_fractions_cover_evenly() -> None:
+    """Star discrepancy of n points below 2 / n times a logarithm, where random points have about 1 / sqrt(n)."""
+    for n in (20, 100, 500):
+        points = np.sort(golden_fractions(0.3, 0, n).flatten().numpy())
+        assert np.abs(points - (np.arange(n) + 0.5) / n).max() < 2.0 * math.log2(n) / n
+    torch.testing.assert_close(golden_fractions(0.3, 40, 10), golden_fractions(0.3, 0, 50)[40:])
+
+
+def test_every_background_is_used_equally_often(task: AttributionTask) -> None:
+    chosen, alpha = GradientShap()._points(20, KEY, 0, 200)
+    assert torch.bincount(chosen).tolist() == [10] * 20
+    assert (alpha >= 0).all()
+    assert (alpha < 1).all()
+    one_cycle = np.sort(alpha[:20].flatten().numpy())
+    np.testing.assert_allclose(np.diff(one_cycle), 0.05, atol=1e-9)
+    for background in range(20):
+        places = np.sort(alpha[chosen == background].flatten().numpy())
+        assert np.diff(places).max() < 0.3
+
+
+def test_group_sums_are_means_of_stretches() -> None:
+    draws = torch.randn(64, 2, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    sums = GroupSums(draws[:1], 4)
+    sums.add(draws[:24])
+    sums.add(draws[24:])
+    torch.testing.assert_close(sums.mean(), draws.mean(0, keepdim=True))
+    assert sums.count == 64
+    few = GroupSums(draws[:1], 4)
+    few.add(draws[:4])
+    assert math.isnan(few.reliability())
+
+
+def test_stopping_reaches_the_target_and_says_where_it_stopped(task: AttributionTask, ecg: Tensor) -> None:
+    reached = SmoothGrad(target_correlation=0.97, max_samples=1024).explain(task, ecg, [KEY])
+    draws = int(reached.draws)
+    assert draws % 32 == 0
+    assert 64 <= draws < 1024
+    assert float(reached.reliability.sqrt()) > 0.97
+    fixed = SmoothGrad(draws).explain(task, ecg, [KEY])
+    torch.testing.assert_close(reached.maps, fixed.maps)
+    torch.testing.assert_close(reached.reliability, fixed.reliability)
+
+
+def test_a_target_out_of_reach_ends_at_the_bound_and_keeps_the_map(task: AttributionTask, ecg: Tensor) -> None:
+    bounded = IgSmoothGrad(target_correlation=0.9999, max_samples=96).explain(task, ecg, [KEY])
+    assert int(bounded.draws) == 96
+    assert float(bounded.reliability.sqrt()) < 0.9999
+    assert bounded.maps.isfinite().all()
+
+
+def test_the_stop_does_not_depend_on_the_chunk(ecg: Tensor) -> None:
+    results = []
+    for megabytes in (1024.0, 30.0):
+        some = prepare_task(trained_like_resnet(), waves(20, seed=5), memory_budget_mb=megabytes)
+        results.append(SmoothGrad(target_correlation=0.98).explain(some, ecg, [KEY]))
+    assert results[0].draws == results[1].draws
+    torch.testing.assert_close(results[0].maps, results[1].maps)

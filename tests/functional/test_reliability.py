@@ -1,0 +1,89 @@
+"""Reliability of Monte-Carlo maps."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.signal import savgol_filter
+
+from ecg_lightning.functional.reliability import (
+    correlation_with_limit,
+    mean_correlation,
+    split_reliability,
+    stopping_reliability,
+)
+from ecg_lightning.functional.smoothing import savitzky_golay
+
+
+def maps(groups: int, noise: float, seed: int = 0) -> torch.Tensor:
+    """Group means of one smooth map with white noise, (group, 8, 600)."""
+    rng = np.random.default_rng(seed)
+    truth = np.cumsum(rng.normal(size=(8, 600)), axis=1)
+    truth -= truth.mean()
+    truth /= truth.std()
+    return torch.from_numpy(truth + noise * rng.normal(size=(groups, 8, 600)))
+
+
+def test_smoothing_is_scipys_filter() -> None:
+    signal = torch.randn(3, 2, 100, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(savitzky_golay(signal), savgol_filter(signal.double().numpy(), 31, 3), atol=1e-12)
+    np.testing.assert_allclose(savitzky_golay(signal, 5, 2), savgol_filter(signal.double().numpy(), 5, 2), atol=1e-12)
+    with pytest.raises(ValueError, match="a window of 31 samples needs maps of at least as many, got 30"):
+        savitzky_golay(torch.zeros(2, 30))
+
+
+def test_mean_correlation_is_the_mean_over_all_pairs() -> None:
+    groups = maps(5, 3.0)
+    flat = savgol_filter(groups.numpy(), 31, 3).reshape(5, -1)
+    pairs = np.corrcoef(flat)[np.triu_indices(5, 1)]
+    assert float(mean_correlation(groups)) == pytest.approx(pairs.mean(), abs=1e-12)
+
+
+def test_two_groups_are_the_split_half_formula() -> None:
+    groups = maps(2, 3.0)
+    r = float(mean_correlation(groups))
+    assert float(split_reliability(groups)) == pytest.approx(2 * r / (1 + r))
+
+
+@pytest.mark.parametrize("noise", [0.5, 2.0, 6.0])
+def test_it_predicts_how_far_the_mean_is_from_the_truth(noise: float) -> None:
+    """Against the truth that the maps were made of, over independent repetitions."""
+    errors = []
+    for seed in range(12):
+        groups = maps(8, noise, seed)
+        truth = savitzky_golay(maps(1, 0.0, seed)[0]).flatten()
+        mean = savitzky_golay(groups.mean(0)).flatten()
+        true = np.corrcoef(truth, mean)[0, 1]
+        errors.append(float(correlation_with_limit(split_reliability(groups))) - true)
+    assert abs(np.mean(errors)) < 0.002 * noise
+    assert np.sqrt(np.mean(np.square(errors))) < 0.006 * noise
+
+
+def test_batches_are_their_single_maps() -> None:
+    both = torch.stack([maps(8, 1.0, 0), maps(8, 3.0, 1)])
+    torch.testing.assert_close(split_reliability(both), torch.stack([split_reliability(one) for one in both]))
+
+
+def test_constant_groups_have_none_and_disagreement_has_zero() -> None:
+    groups = maps(8, 1.0)
+    groups[3] = 0.25
+    assert split_reliability(groups).isnan()
+    groups[3] = torch.nan
+    assert split_reliability(groups).isnan()
+    one = maps(1, 0.0)[0]
+    assert float(split_reliability(torch.stack([one, -one]))) == 0.0
+    with pytest.raises(ValueError, match="two groups or more, got 1"):
+        split_reliability(one[None])
+
+
+@given(st.floats(0.01, 0.999))
+def test_stopping_is_above_the_target(target: float) -> None:
+    assert target < stopping_reliability(target) ** 0.5 < 1.0
+
+
+def test_stopping_at_99_is_at_993() -> None:
+    assert stopping_reliability(0.99) ** 0.5 == pytest.approx(0.993)
+    for wrong in (0.0, 1.0, 1.5):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            stopping_reliability(wrong)
