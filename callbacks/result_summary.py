@@ -1,7 +1,9 @@
 """The last words of a ``test``: the score, and where everything lies."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
@@ -35,12 +37,7 @@ def summary(folder: Path, target: str, wandb_runs: list[str]) -> list[str]:
     """
     lines = [f"Results of {target} in {folder}"]
     if (path := folder / "metrics.json").is_file():
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        auroc, share = metrics["auroc"], metrics["interval"]["confidence"]
-        lines.append(
-            f"  AUROC {auroc['value']:.3f} ({share:.0%} interval over patients {auroc['low']:.3f} to "
-            f"{auroc['high']:.3f}), {metrics['n_positive']} of {metrics['n_ecgs']} ECGs have it: metrics.json"
-        )
+        lines.append(f"  {_score(json.loads(path.read_text(encoding='utf-8')))}: metrics.json")
     methods = sorted(one.parent.name for one in folder.glob("maps/*/manifest.json"))
     if methods:
         lines.append(f"  maps of {len(methods)} methods: maps/")
@@ -49,3 +46,14 @@ def summary(folder: Path, target: str, wandb_runs: list[str]) -> list[str]:
         lines.append(f"  {pictures} pictures: figures/")
     lines += [f"  W&B: {run}" for run in wandb_runs]
     return lines
+
+
+def _score(metrics: Mapping[str, Any]) -> str:
+    """AUROC and interval; a test of few batches may have met one class only."""
+    auroc, have_it = metrics["auroc"], f"{metrics['n_positive']} of {metrics['n_ecgs']} ECGs have it"
+    if auroc["value"] is None:
+        return f"no AUROC, {have_it}"
+    share, interval = metrics["interval"]["confidence"], "no interval"
+    if auroc["low"] is not None:
+        interval = f"{share:.0%} interval over patients {auroc['low']:.3f} to {auroc['high']:.3f}"
+    return f"AUROC {auroc['value']:.3f} ({interval}), {have_it}"

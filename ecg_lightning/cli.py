@@ -181,14 +181,20 @@ def _add_root(parser: LightningArgumentParser) -> None:
 
 
 def _check_root(config: Namespace) -> None:
-    """Refuse a source that reads files where nobody said where they are.
+    """Refuse a source that reads files where nobody said where they are, and a folder that no source reads.
 
     Raises:
-        SystemExit: ``--root`` is missing.
+        SystemExit: ``--root`` is missing, or nothing would read it.
     """
     source = config.data.source
-    if "root" in source.init_args and source.init_args.root is None:
+    arguments = source.get("init_args") or {}
+    if "root" in arguments and arguments["root"] is None:
         raise SystemExit(f"{source.class_path} reads files: pass --root FOLDER, the folder where they lie")
+    if "root" not in arguments and config.root is not None:
+        raise SystemExit(
+            f"{source.class_path} reads no files, so --root {config.root} would do nothing: leave it out, or choose "
+            "the source of these files, for instance with --config configs/data/ptbxl.yaml"
+        )
 
 
 def _subclass_configs(value: Any) -> Iterator[Namespace]:

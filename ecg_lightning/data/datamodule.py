@@ -51,7 +51,8 @@ class EcgDataModule(AugmentedTraining):
         split_seed: Of the split and of the choice of backgrounds; independent of the training seed.
         n_backgrounds: Training ECGs that serve as backgrounds of the SHAP methods; the same for all seeds. A
             test takes them from the checkpoint.
-        neighbours: Whether neighbouring beats inside the 1.2-s window stay (``keep``) or are blanked.
+        neighbours: Whether neighbouring beats inside the 1.2-s window stay (``keep``) or are blanked; blanked beats
+            have no evidence masks.
         min_age: Younger patients are excluded, with the reason on record.
         shuffle_seed: Of the order of the training ECGs; linked to ``seed_everything`` by the command line.
         num_workers: Worker processes a loader; 0 is fastest for a cache on a local disk.

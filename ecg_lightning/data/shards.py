@@ -80,7 +80,8 @@ def prepare_entry(source: Source, entry: Entry, settings: BeatSettings) -> Prepa
     """Read one ECG and compute its median beat.
 
     Wave masks of the recording and evidence masks of the source are both kept; evidence wins where both know a
-    region of the same name.
+    region of the same name. Where neighbouring beats are blanked, evidence is left out: it is that of beats which keep
+    them, and most of what tells the rate lies in the blank.
 
     Args:
         source: Where the ECG is from.
@@ -94,7 +95,8 @@ def prepare_entry(source: Source, entry: Entry, settings: BeatSettings) -> Prepa
         return Rejection("under_age", f"the patient is {entry.age:g} years old, under {settings.min_age:g}")
     try:
         result = median_beat(source.read(entry), neighbours=settings.neighbours)
-        masks = {**result.wave_masks, **source.evidence(entry)}
+        evidence = source.evidence(entry) if settings.neighbours == "keep" else {}
+        masks = {**result.wave_masks, **evidence}
         packed = {region: _pack(region, mask) for region, mask in masks.items()}
     except RecordingError as error:
         return Rejection(error.kind, str(error))

@@ -34,6 +34,9 @@ _TRIED_SEEDS: Final = 50
 _SMALL_SOURCE: Final = 20_000
 """ECGs up to which other split seeds are tried for an error's remedy."""
 
+_MORE: Final = "take more ECGs"
+_MORE_SIMULATED: Final = "simulate more patients (`--data.source.init_args.n_patients`)"
+
 
 def keyed_rank(seed: int, names: "pd.Series[str]") -> NDArray[np.uint64]:
     """A pseudo-random rank of each name: depends on seed and name only, not on what else is in the list.
@@ -110,7 +113,10 @@ def split_by_patient(patient_id: "pd.Series[str]", seed: int = 0) -> NDArray[np.
     """
     patients = pd.Series(patient_id.unique())
     if len(patients) < 3:
-        raise ValueError(f"a split into train, validation and test needs at least 3 patients, got {len(patients)}")
+        raise ValueError(
+            f"a split into train, validation and test needs at least 3 patients, got {len(patients)}: {_MORE}, or "
+            f"{_MORE_SIMULATED}; `data.split: test_only` tests a network that was trained on another source"
+        )
     held_out = max(1, min(HELD_OUT_PATIENTS, round(HELD_OUT_SHARE * len(patients))))
     order = np.argsort(keyed_rank(seed, patients), kind="stable")
     split = np.full(len(patients), "train", dtype="<U10")
@@ -159,7 +165,7 @@ def check_both_classes(
     label: NDArray[np.floating],
     split: Split,
     target: Target,
-    remedy: str = "take more ECGs, another `data.split_seed`, or another target",
+    remedy: str = f"{_MORE}, another `data.split_seed`, or another target",
 ) -> None:
     """Refuse a split without a positive or without a negative ECG.
 
@@ -184,19 +190,22 @@ def class_remedy(examples: pd.DataFrame, rule: SplitRule, target: Target) -> str
     """What to do where a split of a source has one class only.
 
     Args:
-        examples: Every ECG of the source.
+        examples: Every ECG of the source, with the columns ``source``, ``patient_id`` and the targets.
         rule: How it is split.
         target: The diagnosis.
     """
     label = labels_of(examples, target)
+    more = _MORE_SIMULATED if examples["source"].eq("synthetic").all() else _MORE
     if not np.isin((0, 1), label).all():
         both = [name for name in TARGETS if np.isin((0, 1), labels_of(examples, name)).all()]
-        nothing = "none of its ECGs has this label" if np.isnan(label).all() else "all of its labelled ECGs agree"
+        never = bool(np.isnan(label).all())  # an archive that nobody looked for it in has no more of them
+        nothing = "none of its ECGs has this label" if never else "all of its labelled ECGs agree"
+        remedy = "take another target" if never else f"take another target, or {more}"
         return (
-            f"{nothing}, whatever the split; this source has both classes of "
+            f"{nothing}, whatever the split; {remedy}: this source has both classes of "
             f"{', '.join(both) or 'no target'} (`predict` needs no labels)"
         )
-    remedy = "take more ECGs, another `data.split_seed`, or another target"
+    remedy = f"{more}, another `data.split_seed`, or another target"
     if rule != "patients" or len(examples) > _SMALL_SOURCE:
         return remedy
     seed = seed_with_both_classes(label, examples["patient_id"])

@@ -22,7 +22,7 @@ class Case:
         diagnoses: The findings.
         heart_rate: Mean rate, beats per minute; None draws it by the rhythm.
         pr_interval: From P onset to QRS onset, ms; None draws it.
-        noise: Factor of the noise; 0 leaves the recorder's steps.
+        noise: Factor of the noise; 0 leaves the recorder's low-pass filter and steps.
 
     Raises:
         ValueError: A value that no heart has.

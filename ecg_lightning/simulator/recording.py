@@ -93,7 +93,11 @@ class SimulatedEcg:
 def simulate(case: Case) -> SimulatedEcg:
     """Simulate one ECG; the same case gives the same ECG.
 
-    The last one is kept, since its recording and its evidence are asked for one after the other.
+    The last one is kept, since its recording and its evidence are asked for one after the other; its arrays are
+    read-only.
+
+    Raises:
+        ValueError: The rhythm can't have the asked rate or PR interval.
     """
     heart = draw_heart(case)
     canvas = np.zeros((len(LEADS), SAMPLES + 2 * _EDGE))
@@ -106,8 +110,10 @@ def simulate(case: Case) -> SimulatedEcg:
     p = _atria(canvas, case, heart)
     signal = np.ascontiguousarray(canvas[:, _EDGE:-_EDGE])
     _atrial_rhythm(signal, case, heart)
-    signal.flags.writeable = False
-    return SimulatedEcg(case, heart, signal, p, qrs + times[:, None], t + times[:, None])
+    ecg = SimulatedEcg(case, heart, signal, p, qrs + times[:, None], t + times[:, None])
+    for kept in (ecg.signal, ecg.p, ecg.qrs, ecg.t):
+        kept.flags.writeable = False  # the next call may return the same arrays
+    return ecg
 
 
 def draw_heart(case: Case) -> Heart:

@@ -57,7 +57,10 @@ def draw_beats(ecg: Streams, diagnoses: Diagnoses, heart_rate: float | None, pr_
         ecg: The ECG's streams.
         diagnoses: Rhythm, AV block, premature beats.
         heart_rate: Mean rate, beats per minute; None draws it.
-        pr_interval: PR interval, ms; None draws it.
+        pr_interval: PR interval, ms; None draws it. Of no effect in a rhythm without P waves.
+
+    Raises:
+        ValueError: The asked rate or PR interval is not possible in this rhythm.
     """
     rate = draw_rate(ecg("rate"), diagnoses) if heart_rate is None else heart_rate
     breath_rate = ecg("breath").uniform(0.18, 0.35)  # Hz
@@ -105,6 +108,11 @@ def draw_rr(rng: Generator, rhythm: Rhythm, rate: float, breath_rate: float) -> 
     spread, irregular = rng.standard_normal(), rng.uniform(0.13, 0.30)
     mean = 60_000.0 / rate
     if rhythm in ("atrial_fibrillation", "irregular_flutter"):
+        if mean < MIN_RR:
+            raise ValueError(
+                f"heart_rate: {rate:g} beats per minute in {rhythm}, whose RR intervals are not under {MIN_RR:g} ms; "
+                f"expected at most {int(60_000.0 / MIN_RR)}"
+            )
         rr = np.exp(irregular * z)
         return np.asarray(np.maximum(mean * rr / rr.mean(), MIN_RR))
     variation = 0.025 * np.exp(0.6 * spread)
@@ -150,11 +158,20 @@ def _draw_pr(
         return np.full(len(rr), np.nan)
     pr = pr_interval if pr_interval is not None else _mean_pr(u, diagnoses, rate)
     room = 60_000.0 / rate - _P_TO_NEXT
+    if pr_interval is not None and pr_interval > room:
+        raise ValueError(_too_long(pr_interval, rate, room))
     each = min(pr, room) + 3.0 * np.clip(variation, -1.5, 1.5)
     if not diagnoses.av_block and pr_interval is None:
         each = np.minimum(each, 199.0)
     each = np.minimum(each, rr - _P_TO_NEXT)
     return np.where(kind == PVC, np.nan, each)
+
+
+def _too_long(pr_interval: float, rate: float, room: float) -> str:
+    return (
+        f"pr_interval: {pr_interval:g} ms at {rate:.0f} beats per minute: the P wave would begin less than "
+        f"{_P_TO_NEXT:g} ms after the beat before; expected at most {int(room)} ms, or a lower rate"
+    )
 
 
 def _mean_pr(u: float, diagnoses: Diagnoses, rate: float) -> float:

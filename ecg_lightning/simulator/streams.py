@@ -40,9 +40,10 @@ def log_normal(rng: Generator, median: float, log_sd: float) -> float:
 
 
 def truncated_normal(u: float, mean: float, sd: float, low: float, high: float) -> float:
-    """The normal distribution cut to [low, high], by inversion of one uniform draw ``u`` in (0, 1).
+    """The normal distribution, with what lies beyond [low, high] moved to these limits.
 
-    By inversion, and not by rejection, so that twins of other parameters take the same quantile.
+    By inversion of one uniform draw ``u`` in (0, 1), and not by rejection, so that twins of other parameters take the
+    same quantile. The limits have a probability of their own: 9 % of sinus rhythms have the lowest rate.
     """
     return float(np.clip(mean + sd * ndtri(u), low, high))
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from synthetic_ecg import write_ptbxl
-from workplace import CONFIGS, TARGET, Workplace
+from workplace import CONFIGS, N_RECORDS, TARGET, Workplace
 
 from ecg_lightning import open_run
 from ecg_lightning.cli import main
@@ -81,6 +81,26 @@ def test_every_ecg_of_a_foreign_archive_is_tested_against_the_training_s_backgro
     assert run.row_store("maps/gradient_shap").complete
     settings = [one.row_store("maps/gradient_shap").spec.settings for one in (run, open_run(at_home))]
     assert settings[0]["backgrounds"] == settings[1]["backgrounds"]
+
+
+def test_without_a_split_every_ecg_of_another_source_is_a_test_ecg_and_only_of_another(
+    trained: Workplace, at_home: Path, foreign: Path, few: Callable[..., Path]
+) -> None:
+    """``data.split: auto``, which is the default."""
+    elsewhere = Workplace(foreign, trained.folder)
+    arguments = [
+        *elsewhere.arguments("test", study="by_default", pictures=False),
+        *("--config", str(few("saliency")), "--data.source", f"{__name__}.Elsewhere", "--root", str(foreign)),
+        *("--ckpt_path", str(trained.run() / "checkpoints/best.ckpt")),
+    ]
+    with pytest.raises(ValueError, match=r"the test split has . ECGs with it, .* both classes are needed"):
+        main([*arguments, "--data.split", "patients"])  # one patient: what is asked for is done
+    main(arguments)
+    run = open_run(elsewhere.run("by_default"))
+    assert len(run.examples) == run.metrics["n_ecgs"] == N_FOREIGN
+    assert run.config("test")["data"]["split"] == "test_only"
+    assert open_run(at_home).config("test")["data"]["split"] == "auto"
+    assert len(open_run(at_home).examples) == round(0.1 * N_RECORDS)
 
 
 def test_at_home_the_checkpoint_s_backgrounds_are_those_of_the_training_set(trained: Workplace, at_home: Path) -> None:

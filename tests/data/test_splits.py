@@ -105,7 +105,7 @@ def test_sets_are_drawn_evenly() -> None:
 
 @pytest.mark.parametrize("ids", [[], ["a"], ["a", "b", "a", "b"]])
 def test_under_three_patients(ids: list[str]) -> None:
-    with pytest.raises(ValueError, match=f"at least 3 patients, got {len(set(ids))}"):
+    with pytest.raises(ValueError, match=f"at least 3 patients, got {len(set(ids))}: .*simulate more patients"):
         split_by_patient(pd.Series(ids, dtype=str))
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.sources import Synthetic
-from ecg_lightning.ecg import TARGETS
+from ecg_lightning.ecg import TARGETS, Target
 
 SOURCE = Synthetic(n_patients=600)
 
@@ -73,6 +74,27 @@ def test_the_cache_does_not_depend_on_the_number_of_processes(tmp_path: Path) ->
 def test_without_evidence(tmp_path: Path) -> None:
     cache = prepare(Synthetic(4, evidence=False), tmp_path, processes=1, progress=False)
     assert set(cache.regions) == {"P", "QRS", "T"}
+
+
+def test_evidence_of_whole_beats_is_not_given_to_blanked_ones(tmp_path: Path) -> None:
+    cache = prepare(Synthetic(4), tmp_path, processes=1, progress=False, neighbours="blank")
+    assert set(cache.regions) == {"P", "QRS", "T"}
+
+
+@pytest.mark.parametrize(
+    ("n_patients", "target", "message"),
+    [
+        (1, "sinus_rhythm", r"at least 3 patients, got 1: .*simulate more patients"),
+        (3, "left_bundle_branch_block", r"has 0 ECGs with it, .*agree, whatever the split; .*simulate more patients"),
+        (20, "left_bundle_branch_block", r"has 0 ECGs with it, .*both classes are needed: simulate more patients"),
+    ],
+)
+def test_too_few_patients_for_a_target(tmp_path: Path, n_patients: int, target: Target, message: str) -> None:
+    source = Synthetic(n_patients, evidence=False)
+    data = EcgDataModule(source, target, str(tmp_path), processes=1)
+    data.prepare_cache(progress=False)
+    with pytest.raises(ValueError, match=rf"{message} \(`--data\.source\.init_args\.n_patients`\)"):
+        data.setup("fit")
 
 
 def test_impossible_arguments_are_refused() -> None:

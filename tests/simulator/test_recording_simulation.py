@@ -13,6 +13,7 @@ from ecg_lightning.signal.leads import LIMB_LEADS, to_standard_leads
 from ecg_lightning.simulator.case import Case
 from ecg_lightning.simulator.criteria import measure, meets
 from ecg_lightning.simulator.diagnoses import Diagnoses, draw_diagnoses
+from ecg_lightning.simulator.geometry import draw_geometry
 from ecg_lightning.simulator.recording import simulate
 from ecg_lightning.simulator.streams import Streams
 from ecg_lightning.simulator.voltage import measure_voltages
@@ -29,6 +30,28 @@ def test_shape_unit_and_determinism() -> None:
     assert not np.array_equal(one.signal, other.signal)
     steps = one.signal / 4.88e-3
     np.testing.assert_allclose(steps, np.rint(steps), atol=1e-9)
+
+
+def test_an_ecg_does_not_depend_on_what_was_simulated_before() -> None:
+    """Every ECG from scratch, and the same ones, patients mixed, with what is kept between calls."""
+    cases = [*drawn_cases(6), *(replace(case, ecg=1) for case in drawn_cases(3))]
+
+    def from_scratch(case: Case) -> np.ndarray:
+        simulate.cache_clear()
+        draw_geometry.cache_clear()
+        return simulate(case).recording().signal
+
+    expected = [from_scratch(case) for case in cases]
+    mixed = {index: simulate(cases[index]).recording().signal for index in (4, 7, 1, 0, 6, 0, 3, 8, 2, 5)}
+    for index, signal in mixed.items():
+        np.testing.assert_array_equal(signal, expected[index])
+
+
+def test_nobody_can_change_the_ecg_that_is_kept() -> None:
+    ecg = simulate(Case(0, 3, 1, Diagnoses()))
+    for array in (ecg.signal, ecg.recording(noise=False).signal, ecg.p, ecg.qrs, ecg.t, ecg.wave_masks()["P"]):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
 
 
 def test_einthoven_and_goldberger_hold() -> None:
@@ -111,6 +134,16 @@ def test_the_asked_rate_and_pr_are_there() -> None:
 def test_impossible_parameters_are_refused(settings: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Case(0, 0, 0, Diagnoses(), **settings)  # type: ignore[arg-type]
+
+
+def test_what_a_rhythm_cannot_have_is_refused_and_not_silently_changed() -> None:
+    with pytest.raises(ValueError, match=r"pr_interval: 560 ms at 100 beats per minute: .* expected at most 540 ms"):
+        simulate(Case(0, 0, 0, Diagnoses(), heart_rate=100.0, pr_interval=560.0))
+    assert measure(simulate(Case(0, 0, 0, Diagnoses(), heart_rate=100.0, pr_interval=530.0))).pr > 510.0
+    with pytest.raises(ValueError, match=r"pr_interval: 900 ms at [67]. beats per minute"):  # the rate is drawn
+        simulate(Case(0, 1, 0, Diagnoses(), pr_interval=900.0))
+    with pytest.raises(ValueError, match=r"heart_rate: 250 .* in atrial_fibrillation, .* expected at most 193"):
+        simulate(Case(0, 0, 0, PLAIN["atrial_fibrillation"], heart_rate=250.0))
 
 
 def test_twins_share_all_that_the_diagnosis_does_not_touch() -> None:

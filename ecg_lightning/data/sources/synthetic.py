@@ -35,7 +35,8 @@ class Synthetic(Source):
 
     Labels follow the clinical criteria, which the simulated signal meets; some are missing, as in archives. Every ECG
     has wave masks ``P``, ``QRS``, ``T``, and for every diagnosis that it has (and whose label is known) evidence
-    ``causal/<target>`` and ``core/<target>``; see :mod:`ecg_lightning.simulator.evidence`.
+    ``causal/<target>`` and ``core/<target>``; see :mod:`ecg_lightning.simulator.evidence`. Beats whose neighbours are
+    blanked are prepared without evidence.
 
     Args:
         n_patients: How many; 2,660 give about 5,000 ECGs. More patients leave the first ones as they are.
