@@ -80,8 +80,7 @@ def prepare_entry(source: Source, entry: Entry, settings: BeatSettings) -> Prepa
     """Read one ECG and compute its median beat.
 
     Wave masks of the recording and evidence masks of the source are both kept; evidence wins where both know a
-    region of the same name. Where neighbouring beats are blanked, evidence is left out: it is that of beats which keep
-    them, and most of what tells the rate lies in the blank.
+    region of the same name.
 
     Args:
         source: Where the ECG is from.
@@ -95,8 +94,7 @@ def prepare_entry(source: Source, entry: Entry, settings: BeatSettings) -> Prepa
         return Rejection("under_age", f"the patient is {entry.age:g} years old, under {settings.min_age:g}")
     try:
         result = median_beat(source.read(entry), neighbours=settings.neighbours)
-        evidence = source.evidence(entry) if settings.neighbours == "keep" else {}
-        masks = {**result.wave_masks, **evidence}
+        masks = {**result.wave_masks, **source.evidence(entry, settings.neighbours)}
         packed = {region: _pack(region, mask) for region, mask in masks.items()}
     except RecordingError as error:
         return Rejection(error.kind, str(error))

@@ -127,6 +127,11 @@ class Diagnoses:
         if self.av_block and self.rhythm not in SINUS_RHYTHMS:
             raise ValueError(f"av_block: expected in {', '.join(SINUS_RHYTHMS)} only, got rhythm {self.rhythm!r}")
 
+    @property
+    def has_voltage_criteria(self) -> bool:
+        """Whether hypertrophy can be told from the voltage: not in left bundle branch block, and not when paced."""
+        return self.rhythm != "paced" and self.conduction != "left_bundle_branch_block"
+
     def has(self, target: Target) -> bool:
         """Whether the diagnosis is there."""
         return {

@@ -6,7 +6,7 @@ the T wave's time and the neighbouring beats carry the rate: the *core* mask.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,22 +17,26 @@ from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS, Target
 from ecg_lightning.signal.beat import MedianBeat, Neighbours, median_beat
 from ecg_lightning.signal.recording import RecordingError
 from ecg_lightning.simulator.case import Case
+from ecg_lightning.simulator.kernels import MS
 from ecg_lightning.simulator.recording import simulate
 from ecg_lightning.simulator.repolarisation import has_strain
 
-LEAST: Final = 0.015
-"""A difference below this (mV) is never evidence: it drowns in the noise of a median beat."""
+LEAST: Final = 0.02
+"""A difference below this (mV) is no evidence: it drowns in the noise of a median beat."""
 
-SHARE_OF_LARGEST: Final = 0.03
-"""A difference below this share of the twins' largest is no evidence, for rhythms and bundle branch blocks."""
+SHARE_OF_LARGEST: Final = 0.08
+"""Nor is a difference below this share of the twins' largest one."""
 
-SHARE_OF_LARGEST_LOCAL: Final = 0.05
-"""The same for AV block, low voltage and hypertrophy, whose evidence is more local."""
+LEAST_OF_RHYTHM: Final = 0.015
+"""The same for the four rhythms, which show in many small differences: fibrillation waves, what moves in time."""
+
+SHARE_OF_LARGEST_OF_RHYTHM: Final = 0.04
+"""The same for the four rhythms."""
 
 MAX_SHARE: Final = 0.36
 """No mask is larger than this share of the (lead, sample) points; the largest differences stay."""
 
-_LOCAL: Final = ("first_degree_av_block", "low_qrs_voltage", "left_ventricular_hypertrophy")
+_RHYTHMS: Final = ("sinus_rhythm", "atrial_fibrillation", "sinus_bradycardia", "sinus_tachycardia")
 _GAP: Final = 5  # samples; shorter gaps inside the evidence of a lead are closed
 _NO_P: Final = 80  # samples
 
@@ -44,7 +48,7 @@ class Twins:
     Attributes:
         target: The diagnosis.
         present: With it.
-        absent: Without it.
+        absent: Without it, R at the same sample.
         case: The ECG with it.
     """
 
@@ -54,32 +58,50 @@ class Twins:
     case: Case
 
 
-def noiseless_beat(case: Case, *, neighbours: Neighbours = "keep") -> MedianBeat:
-    """The median beat of the bare signal, with wave masks; beats where the simulator put them.
+@dataclass(frozen=True)
+class _Noiseless:
+    """The median beat of a bare signal, and how long after R its fiducial lies, in samples."""
 
-    Raises:
-        RecordingError: The signal has no median beat.
-    """
+    beat: MedianBeat
+    delay: float
+
+
+def _noiseless(case: Case, neighbours: Neighbours) -> _Noiseless:
     ecg = simulate(case)
-    return median_beat(ecg.recording(noise=False), neighbours=neighbours, known_beats=ecg.r_peaks)
+    beat = median_beat(ecg.recording(noise=False), neighbours=neighbours, known_beats=ecg.r_peaks)
+    r = ecg.heart.beats.times * MS
+    nearest = r[np.abs(beat.fiducials[:, None] - r).argmin(axis=1)]
+    return _Noiseless(beat, float(np.median(beat.fiducials - nearest)))
 
 
 def twin_beats(case: Case, target: Target, *, neighbours: Neighbours = "keep") -> Twins:
     """The twins of one ECG and one of its diagnoses.
 
+    The fiducial of a QRS complex depends on its shape, so the beat without the diagnosis is moved until its R lies
+    where the other one's lies: what only stands at another place of the window is no evidence.
+
     Raises:
         ValueError: The ECG does not have the diagnosis.
         RecordingError: One of the twins has no median beat.
     """
-    present, absent = (noiseless_beat(one, neighbours=neighbours) for one in (case, case.without(target)))
-    return Twins(target, present, absent, case)
+    present, absent = (_noiseless(one, neighbours) for one in (case, case.without(target)))
+    return _twins(case, target, present, absent)
+
+
+def _twins(case: Case, target: Target, present: _Noiseless, absent: _Noiseless) -> Twins:
+    places = np.arange(BEAT_SAMPLES) + (present.delay - absent.delay)
+    beat = np.stack([np.interp(places, np.arange(BEAT_SAMPLES), row) for row in absent.beat.beat])
+    whole = np.clip(np.rint(places).astype(np.intp), 0, BEAT_SAMPLES - 1)
+    masks = {wave: mask[:, whole] for wave, mask in absent.beat.wave_masks.items()}
+    return Twins(target, present.beat, replace(absent.beat, beat=beat, wave_masks=masks), case)
 
 
 def causal_mask(twins: Twins) -> NDArray[np.bool_]:
-    """Where the twins differ: by more than .015 mV, and by more than a share of their largest difference.
+    """Where the twins differ: by more than .02 mV, and by more than 8 % of their largest difference.
 
-    For the comparison with the largest, differences are divided by the square root of their lead's largest: a network
-    reads small leads as well as large ones. Gaps of under 10 ms inside a lead are closed.
+    For the rhythms it is .015 mV and 4 %. For the comparison with the largest, differences are divided by the square
+    root of their lead's largest: a network reads small leads as well as large ones. Gaps of under 10 ms inside a lead
+    are closed.
 
     The thresholds were set by grafting: moving the masked region from one twin to the other moves at least .90 (with
     the diagnosis into the twin without) and .80 (the reverse) of a network's logit (``benchmarks/graft_remove.py``).
@@ -90,9 +112,10 @@ def causal_mask(twins: Twins) -> NDArray[np.bool_]:
     difference = np.abs(twins.present.beat - twins.absent.beat)
     lead = np.maximum(difference.max(axis=1, keepdims=True), np.finfo(float).tiny)
     weight = difference / np.sqrt(lead)
-    share = SHARE_OF_LARGEST_LOCAL if twins.target in _LOCAL else SHARE_OF_LARGEST
+    rhythm = twins.target in _RHYTHMS
+    share = SHARE_OF_LARGEST_OF_RHYTHM if rhythm else SHARE_OF_LARGEST
     floor = max(share * float(weight.max()), float(np.quantile(weight, 1.0 - MAX_SHARE)))
-    mask = np.asarray((weight > floor) & (difference > LEAST))
+    mask = np.asarray((weight > floor) & (difference > (LEAST_OF_RHYTHM if rhythm else LEAST)))
     closed = binary_closing(np.pad(mask, ((0, 0), (_GAP, _GAP))), np.ones((1, _GAP), dtype=np.bool_))[:, _GAP:-_GAP]
     return np.asarray(closed) if closed.mean() <= MAX_SHARE else mask
 
@@ -147,15 +170,15 @@ def evidence_masks(
     if not targets:
         return masks
     try:
-        present = noiseless_beat(case, neighbours=neighbours)
+        present = _noiseless(case, neighbours)
     except RecordingError:
         return masks
     for target in targets:
         try:
-            absent = noiseless_beat(case.without(target), neighbours=neighbours)
+            absent = _noiseless(case.without(target), neighbours)
         except RecordingError:
             continue
-        twins = Twins(target, present, absent, case)
+        twins = _twins(case, target, present, absent)
         masks |= {f"causal/{target}": causal_mask(twins), f"core/{target}": core_mask(twins)}
     return masks
 

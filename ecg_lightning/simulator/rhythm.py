@@ -21,6 +21,7 @@ _MAX_BEATS: Final = 64
 _BEFORE: Final = 1_100.0  # ms before the recording, from which T and U waves may reach into it
 _LATEST: Final = 500.0  # ms further back a beat's waves are over
 _AFTER: Final = 600.0  # ms after it, from which P waves may
+_ROUNDS: Final = 3
 _ECTOPIC_SHARE: Final = 0.09
 _P_TO_NEXT: Final = 60.0  # ms; the P wave begins at least this long after the beat before
 
@@ -107,6 +108,10 @@ def draw_rr(rng: Generator, rhythm: Rhythm, rate: float, breath_rate: float) -> 
     z = rng.standard_normal(_MAX_BEATS)
     spread, irregular = rng.standard_normal(), rng.uniform(0.13, 0.30)
     mean = 60_000.0 / rate
+    first = int(_BEFORE / mean) + 1
+    inside = slice(
+        first, first + max(int(DURATION / mean), 1)
+    )  # of the recording: their mean is the rate that it shows
     if rhythm in ("atrial_fibrillation", "irregular_flutter"):
         if mean < MIN_RR:
             raise ValueError(
@@ -114,15 +119,16 @@ def draw_rr(rng: Generator, rhythm: Rhythm, rate: float, breath_rate: float) -> 
                 f"expected at most {int(60_000.0 / MIN_RR)}"
             )
         rr = np.exp(irregular * z)
-        return np.asarray(np.maximum(mean * rr / rr.mean(), MIN_RR))
+        for _ in range(_ROUNDS):  # the shortest interval takes from the mean what the next round gives back
+            rr = np.maximum(mean * rr / rr[inside].mean(), MIN_RR)
+        return np.asarray(rr)
     variation = 0.025 * np.exp(0.6 * spread)
     if rhythm in ("flutter", "paced", "junctional"):
         variation = min(0.3 * variation, 0.01)
     phase = 2.0 * np.pi * breath_rate * mean / 1000.0 * np.arange(_MAX_BEATS)
     wave = np.sqrt(1.6) * np.sin(phase) + np.sqrt(0.2) * z  # variance 1, most of it from breathing
     rr = np.exp(min(variation, 0.12) * wave)
-    first = int(_BEFORE / mean) + 1  # of the intervals inside the recording: their mean is the rate that it shows
-    return np.asarray(mean * rr / rr[first : first + max(int(DURATION / mean), 1)].mean())
+    return np.asarray(mean * rr / rr[inside].mean())
 
 
 def _premature(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator, Philox
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ def log_normal(rng: Generator, median: float, log_sd: float) -> float:
 
 
 def truncated_normal(u: float, mean: float, sd: float, low: float, high: float) -> float:
-    """The normal distribution, with what lies beyond [low, high] moved to these limits.
+    """The normal distribution cut to [low, high], by inversion of one uniform draw ``u`` in (0, 1).
 
-    By inversion of one uniform draw ``u`` in (0, 1), and not by rejection, so that twins of other parameters take the
-    same quantile. The limits have a probability of their own: 9 % of sinus rhythms have the lowest rate.
+    By inversion, and not by rejection, so that twins of other parameters take the same quantile.
     """
-    return float(np.clip(mean + sd * ndtri(u), low, high))
+    below, above = ndtr((low - mean) / sd), ndtr((high - mean) / sd)
+    return float(mean + sd * ndtri(below + u * (above - below)))
 
 
 def unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:

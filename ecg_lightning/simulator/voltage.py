@@ -106,13 +106,9 @@ def draw_gain(
             gain = scale.gain_for("sokolow_lyon", SOKOLOW_LYON + _MARGIN + 1.85 * u[3] ** 2)
         elif sum_ > _HIGHEST:
             gain = scale.gain_for("sokolow_lyon", _HIGHEST - 1.5 * u[5])
-    elif sum_ > (3.7 if u[4] < 0.1 else 3.3) and _sokolow_lyon_applies(diagnoses):
+    elif sum_ > (3.7 if u[4] < 0.1 else 3.3) and diagnoses.has_voltage_criteria:
         gain = max(scale.gain_for("sokolow_lyon", 2.2 + 1.1 * u[5]), least)
     return QrsGain(gain, scale.exponent)
-
-
-def _sokolow_lyon_applies(diagnoses: Diagnoses) -> bool:
-    return diagnoses.conduction != "left_bundle_branch_block" and diagnoses.rhythm != "paced"
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Marked(Source):
         rate = 110.0 if entry.labels.get(TARGET) else 70.0
         return synthetic(rate, seconds=6.0, with_masks=self.waves).recording
 
-    def evidence(self, entry: Entry) -> Mapping[str, NDArray[np.bool_]]:
+    def evidence(self, entry: Entry, neighbours: str = "keep") -> Mapping[str, NDArray[np.bool_]]:
         mask = np.zeros((8, 600), dtype=np.bool_)
         mask[1:3, 300:420] = True
         return {f"causal/{TARGET}": mask} if self.knows_evidence and entry.labels.get(TARGET) else {}

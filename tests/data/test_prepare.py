@@ -59,7 +59,7 @@ class ListSource(Source):
             raise recording
         return recording
 
-    def evidence(self, entry: Entry) -> Mapping[str, NDArray[np.bool_]]:
+    def evidence(self, entry: Entry, neighbours: str = "keep") -> Mapping[str, NDArray[np.bool_]]:
         mask = np.zeros((8, 600), dtype=np.bool_)
         if entry.ecg_id == "1":
             mask[2, 100:131] = True
@@ -166,7 +166,7 @@ def test_masks_that_only_some_shards_have(tmp_path: Path) -> None:
 
 
 class OddMasks(ListSource):
-    def evidence(self, entry: Entry) -> Mapping[str, NDArray[np.bool_]]:
+    def evidence(self, entry: Entry, neighbours: str = "keep") -> Mapping[str, NDArray[np.bool_]]:
         region = "../outside" if entry.ecg_id == "0" else "core/x"
         return (
             {region: np.zeros((8, 600 if entry.ecg_id == "0" else 599), dtype=np.bool_)} if entry.ecg_id < "2" else {}

@@ -35,7 +35,8 @@ def test_every_target_has_both_classes_and_some_labels_are_missing() -> None:
     for target in TARGETS:
         known = [one[target] for one in labels if target in one]
         assert set(known) == {0.0, 1.0}
-        assert 0.9 < len(known) / len(labels) < 1.0 or target.endswith("bundle_branch_block")
+        least = 0.8 if target == "left_ventricular_hypertrophy" else 0.9  # not called in left bundle branch block
+        assert least < len(known) / len(labels) < 1.0 or target.endswith("bundle_branch_block")
         assert 0.02 < np.mean(known) < 0.65
 
 
@@ -76,9 +77,12 @@ def test_without_evidence(tmp_path: Path) -> None:
     assert set(cache.regions) == {"P", "QRS", "T"}
 
 
-def test_evidence_of_whole_beats_is_not_given_to_blanked_ones(tmp_path: Path) -> None:
-    cache = prepare(Synthetic(4), tmp_path, processes=1, progress=False, neighbours="blank")
-    assert set(cache.regions) == {"P", "QRS", "T"}
+def test_blanked_beats_have_evidence_of_their_own(tmp_path: Path) -> None:
+    whole = prepare(Synthetic(12), tmp_path, processes=1, progress=False)
+    blanked = prepare(Synthetic(12), tmp_path, processes=1, progress=False, neighbours="blank")
+    assert whole.regions == blanked.regions
+    region = "causal/sinus_rhythm"
+    assert not np.array_equal(whole.masks(region)[0], blanked.masks(region)[0])
 
 
 @pytest.mark.parametrize(
@@ -102,7 +106,7 @@ def test_impossible_arguments_are_refused() -> None:
         Synthetic(n_patients=0)
     with pytest.raises(ValueError, match="noise: expected a factor from 0 on, got -1"):
         Synthetic(noise=-1.0)
-    with pytest.raises(KeyError, match="'p600e0' is no ECG of 600 simulated patients"):
-        SOURCE.case(Synthetic(601).entries()[-1].__class__("p600e0", "p600", 50.0, "male", {}))
+    with pytest.raises(KeyError, match="'s0p600e0' is no ECG of 600 patients simulated with seed 0"):
+        SOURCE.case(Synthetic(601).entries()[-1].__class__("s0p600e0", "s0p600", 50.0, "male", {}))
     with pytest.raises(KeyError, match="'17'"):
         SOURCE.case(SOURCE.entries()[0].__class__("17", "17", 50.0, "male", {}))

@@ -43,7 +43,7 @@ class Marked(Source):
         rate = 110.0 if entry.labels.get(TARGET) else 70.0
         return synthetic(rate, with_masks=entry.ecg_id != "e3").recording
 
-    def evidence(self, entry: Entry) -> Mapping[str, NDArray[np.bool_]]:
+    def evidence(self, entry: Entry, neighbours: str = "keep") -> Mapping[str, NDArray[np.bool_]]:
         return {f"causal/{TARGET}": causal(3)} if entry.labels.get(TARGET) else {}
 
     def settings(self) -> dict[str, object]:

@@ -11,6 +11,8 @@ from ecg_lightning.simulator.diagnoses import Diagnoses
 from ecg_lightning.simulator.evidence import MAX_SHARE, Twins, causal_mask, core_mask, evidence_masks, twin_beats
 from ecg_lightning.simulator.recording import simulate
 
+RHYTHMS = ("sinus_rhythm", "atrial_fibrillation", "sinus_bradycardia", "sinus_tachycardia")
+
 
 @pytest.fixture(scope="module")
 def twins() -> dict[Target, list[Twins]]:
@@ -35,11 +37,11 @@ def test_the_causal_mask_is_what_differs(target: Target, twins: dict[Target, lis
     """In every lead what is inside differs more than what is outside, but for closed gaps of under 10 ms."""
     for one in twins[target]:
         difference, mask = np.abs(one.present.beat - one.absent.beat), causal_mask(one)
-        share = 0.05 if target in ("first_degree_av_block", "low_qrs_voltage", "left_ventricular_hypertrophy") else 0.03
+        share, floor = (0.04, 0.015) if target in RHYTHMS else (0.08, 0.02)
         level = np.stack([row / np.sqrt(row.max()) for row in difference])
         largest = np.sort(level.ravel())[::-1]
         least = max(share * largest[0], largest[int(MAX_SHARE * largest.size)])
-        for row, inside in zip(np.where(difference > 0.015, level, 0.0), mask, strict=True):
+        for row, inside in zip(np.where(difference > floor, level, 0.0), mask, strict=True):
             assert row[~inside].max() <= least * (1 + 1e-9) + 1e-4
             gaps = np.flatnonzero(np.diff(np.pad((inside & (row < least * (1 - 1e-9))).astype(int), 1)))
             assert (gaps[1::2] - gaps[::2] < 5).all()  # only short gaps are small
@@ -75,6 +77,26 @@ def test_low_voltage_lies_in_the_qrs_complex(twins: dict[Target, list[Twins]]) -
         squared = (one.present.beat - one.absent.beat) ** 2
         assert squared[:, 200:290].sum() > 0.5 * squared[:, 120:430].sum()
         assert np.abs(one.present.beat - one.absent.beat)[:, 130:190].max() < 0.1 * np.sqrt(squared.max())
+
+
+def test_twins_have_r_at_the_same_sample(twins: dict[Target, list[Twins]]) -> None:
+    """What the diagnosis does not touch lies at the same place: the QRS complex of rhythms and AV block."""
+    for target in (*RHYTHMS, "first_degree_av_block"):
+        for one in twins[target]:
+            present, absent = one.present.beat[:, 225:265], one.absent.beat[:, 225:265]
+            assert np.corrcoef(present.ravel(), absent.ravel())[0, 1] > 0.99
+
+
+def test_evidence_follows_how_the_beat_is_made() -> None:
+    """Where neighbouring beats are blanked, nothing in the blank is evidence of the rate."""
+    case = Case(0, 2, 0, PLAIN["sinus_tachycardia"])
+    kept = evidence_masks(case, ("sinus_tachycardia",))["causal/sinus_tachycardia"]
+    blanked = evidence_masks(case, ("sinus_tachycardia",), neighbours="blank")["causal/sinus_tachycardia"]
+    assert kept[:, 560:].any()
+    blank = twin_beats(case, "sinus_tachycardia", neighbours="blank")
+    both_empty = (blank.present.beat == 0.0) & (blank.absent.beat == 0.0)
+    assert not (blanked & both_empty).any()
+    assert (kept != blanked).mean() > 0.02
 
 
 def test_several_diagnoses_each_have_their_own_evidence() -> None:

@@ -77,9 +77,9 @@ def test_a_patient_looks_the_same_in_every_ecg() -> None:
     def correlation(a: tuple[int, int], b: tuple[int, int]) -> float:
         return float(np.corrcoef(beats[a].ravel(), beats[b].ravel())[0, 1])
 
-    assert correlation((0, 0), (0, 1)) > 0.99
-    assert correlation((1, 0), (1, 1)) > 0.99
-    assert correlation((0, 0), (1, 0)) < 0.97
+    same, different = [correlation((0, 0), (0, 1)), correlation((1, 0), (1, 1))], correlation((0, 0), (1, 0))
+    assert min(same) > 0.97
+    assert different < min(same) - 0.02
 
 
 @pytest.mark.parametrize("target", PLAIN)
@@ -111,7 +111,7 @@ def test_atrial_fibrillation_is_irregular_and_the_twin_has_its_rate() -> None:
         assert absent.rr_variation < 0.1
         assert np.isnan(present.pr)
         assert 90 < absent.pr < 220
-        assert present.heart_rate == pytest.approx(absent.heart_rate, rel=0.15)
+        assert present.heart_rate == pytest.approx(absent.heart_rate, rel=0.06)
 
 
 def test_the_asked_rate_and_pr_are_there() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.ecg import Target
+from ecg_lightning.signal.beat import Neighbours
 from ecg_lightning.signal.recording import Recording, RecordingError
 
 __all__ = ["Entry", "Recording", "RecordingError", "Source"]
@@ -61,8 +62,12 @@ class Source(ABC):
             RecordingError: The file is missing, truncated or not readable.
         """
 
-    def evidence(self, entry: Entry) -> Mapping[str, NDArray[np.bool_]]:  # noqa: ARG002
+    def evidence(self, entry: Entry, neighbours: Neighbours = "keep") -> Mapping[str, NDArray[np.bool_]]:  # noqa: ARG002
         """Evidence masks of one entry's median beat, where the source knows them (the simulator does).
+
+        Args:
+            entry: The ECG.
+            neighbours: How its median beat is made.
 
         Returns:
             Name of a region, ``causal/<target>`` or ``core/<target>`` -> (8, 600) boolean.

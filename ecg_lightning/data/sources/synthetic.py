@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from ecg_lightning.data.sources.base import Entry, Recording, Source
 from ecg_lightning.ecg import TARGETS, Target
+from ecg_lightning.signal.beat import Neighbours
 from ecg_lightning.simulator.case import Case
 from ecg_lightning.simulator.diagnoses import draw_diagnoses
 from ecg_lightning.simulator.evidence import evidence_masks
 from ecg_lightning.simulator.recording import simulate
 from ecg_lightning.simulator.streams import Streams, truncated_normal
 
-SIMULATOR_VERSION: Final = 1
+SIMULATOR_VERSION: Final = 2
 """Raised with every change that alters a simulated ECG or its evidence: it is part of the cache's key."""
 
 _ECGS: Final = (0.55, 0.20, 0.12, 0.08, 0.05)
@@ -74,11 +75,12 @@ class Synthetic(Source):
         """
         return simulate(self.case(entry)).recording()
 
-    def evidence(self, entry: Entry) -> Mapping[str, NDArray[np.bool_]]:
+    def evidence(self, entry: Entry, neighbours: Neighbours = "keep") -> Mapping[str, NDArray[np.bool_]]:
         """Evidence of every diagnosis that the ECG is labelled with; see ``evidence_masks`` for what is left out."""
         if not self.with_evidence:
             return {}
-        return evidence_masks(self.case(entry), tuple(target for target in TARGETS if entry.labels.get(target) == 1.0))
+        labelled = tuple(target for target in TARGETS if entry.labels.get(target) == 1.0)
+        return evidence_masks(self.case(entry), labelled, neighbours=neighbours)
 
     def settings(self) -> dict[str, object]:
         """Patients, seed, noise, evidence, and the simulator's version."""
@@ -99,9 +101,11 @@ class Synthetic(Source):
         return self._case(*self._numbers(entry.ecg_id))
 
     def _numbers(self, ecg_id: str) -> tuple[int, int]:
-        patient, _, ecg = ecg_id.removeprefix("p").partition("e")
+        patient, _, ecg = ecg_id.removeprefix(f"s{self.simulation_seed}p").partition("e")
         if not (patient.isdigit() and ecg.isdigit() and int(patient) < self.n_patients):
-            raise KeyError(f"{ecg_id!r} is no ECG of {self.n_patients} simulated patients")
+            raise KeyError(
+                f"{ecg_id!r} is no ECG of {self.n_patients} patients simulated with seed {self.simulation_seed}"
+            )
         return int(patient), int(ecg)
 
     def _case(self, patient: int, ecg: int) -> Case:
@@ -119,8 +123,8 @@ class Synthetic(Source):
         missing = set(_MEASURED_TARGETS) if measured_u < _UNMEASURED else set()
         return [
             Entry(
-                ecg_id=f"p{patient}e{ecg}",
-                patient_id=f"p{patient}",
+                ecg_id=f"s{self.simulation_seed}p{patient}e{ecg}",
+                patient_id=f"s{self.simulation_seed}p{patient}",
                 age=float("nan") if unknown_u < 0.01 else round(truncated_normal(age_u, 62.0, 16.0, 18.0, 95.0)),
                 sex="female" if sex_u < 0.5 else "male",
                 labels=self._labels(patient, ecg, missing | (set(_RHYTHM_TARGETS) if no_rhythm[ecg] else set())),
@@ -130,4 +134,6 @@ class Synthetic(Source):
 
     def _labels(self, patient: int, ecg: int, missing: set[str]) -> dict[Target, float]:
         diagnoses = self._case(patient, ecg).diagnoses
+        if not diagnoses.has_voltage_criteria:
+            missing = missing | {"left_ventricular_hypertrophy"}
         return {target: float(diagnoses.has(target)) for target in TARGETS if target not in missing}
