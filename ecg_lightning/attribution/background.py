@@ -2,17 +2,21 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Final, Literal
 
 import torch
 from captum import attr as captum
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from ecg_lightning.attribution.base import AttributionMethod, Passes, differentiable
 from ecg_lightning.attribution.noise import ROUND, by_rounds, noise_like
+from ecg_lightning.attribution.rescale import RescaleError, rescale_maps
 from ecg_lightning.attribution.sampling import SampledMethod, check_sampling, gradients
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
+from ecg_lightning.digest import JSON
 
 _CYCLE_STEP: Final = math.sqrt(2.0) - 1.0
 """Step from cycle to cycle. Not the golden ratio: eight of its steps, as far as the cycles of a group lie apart, come
@@ -93,23 +97,46 @@ class GradientShap(_BackgroundMethod, SampledMethod):
 
 @dataclass(frozen=True)
 class DeepLiftShap(_BackgroundMethod):
-    """DeepLIFT averaged over the background ECGs (Lundberg & Lee 2017): all of them, so without noise."""
+    """DeepLIFT averaged over the background ECGs (Lundberg & Lee 2017): all of them, so without noise.
+
+    Args:
+        engine: ``cached``: the backgrounds' forward pass is made once for all ECGs, where the network allows it
+            (linear steps and ``nn.ReLU`` modules; else Captum, said once); ``captum``: ECG and background go through
+            the network together. The same maps within rounding.
+    """
+
+    engine: Literal["cached", "captum"] = "cached"
 
     name: ClassVar[str] = "deeplift_shap"
     unit: ClassVar[str] = "logit"
     complete: ClassVar[bool] = True
 
+    def settings(self) -> dict[str, JSON]:
+        """Without the engine: the maps are the same."""
+        return {key: value for key, value in super().settings().items() if key != "engine"}
+
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """ECG and background go through the network together: two gradients a background."""
-        return Passes(gradient=2 * backgrounds)
+        """One gradient a background; two with Captum's engine."""
+        return Passes(gradient=backgrounds * (1 if self.engine == "cached" else 2))
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+        if self.engine == "cached":
+            try:
+                return rescale_maps(task, ecg, task.backgrounds)
+            except RescaleError as error:
+                warn_once(f"{self.name} goes through Captum, at three times the cost: {error}")
         method = captum.DeepLiftShap(task.network)
         pairs = max(2, task.chunk // 2)  # ECG and background share a pass; Captum refuses a single background
         total = torch.zeros_like(ecg)
         for part in _at_least_two(task.backgrounds, pairs):
             total += method.attribute(differentiable(ecg), baselines=part) * len(part)
         return total / len(task.backgrounds)
+
+
+@lru_cache
+def warn_once(message: str) -> None:
+    """Warn on rank zero, once a process for each message."""
+    rank_zero_warn(message)
 
 
 def _at_least_two(backgrounds: Tensor, size: int) -> list[Tensor]:

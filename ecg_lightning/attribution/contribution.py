@@ -17,7 +17,7 @@ from ecg_lightning.attribution.base import (
 from ecg_lightning.attribution.noise import noise_like
 from ecg_lightning.attribution.sampling import SampledMethod, check_sampling, golden_fractions, gradients
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask, in_chunks
+from ecg_lightning.attribution.task import AttributionTask
 
 
 @dataclass(frozen=True)
@@ -103,68 +103,6 @@ class IgSmoothGrad(SampledMethod):
         shift = float(key.for_purpose("alpha").uniform(1))
         alpha = golden_fractions(shift, first, count).to(ecg)
         return gradients(task, alpha * noisy) * noisy
-
-
-@dataclass(frozen=True)
-class ShapleySampling(AttributionMethod):
-    """Shapley values of groups of samples by random permutations (Castro et al. 2009; Strumbelj et al. 2010).
-
-    Absent groups are 0 mV. A group's value is spread evenly over its samples, so that the map's sum is
-    f(ecg) - f(0); Captum gives every sample the whole group's value.
-
-    Args:
-        n_permutations: Each costs one forward a group. 45 reach a correlation of .99 with the converged map.
-        group_samples: Neighbouring samples of one lead in a group: 25 (50 ms) make 192 groups; single
-            samples would need 25 times the passes for detail that the smoothing of the comparison removes.
-    """
-
-    n_permutations: int = 45
-    group_samples: int = 25
-
-    name: ClassVar[str] = "shapley_sampling"
-    unit: ClassVar[str] = "logit"
-    stochastic: ClassVar[bool] = True
-    complete: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_positive(self, n_permutations=self.n_permutations, group_samples=self.group_samples)
-
-    def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """One forward a permutation and group."""
-        leads, samples = shape
-        return Passes(forward=self.n_permutations * leads * -(-samples // self.group_samples) + 1)
-
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
-        groups = sample_groups(ecg.shape[1], ecg.shape[2], self.group_samples).to(ecg.device)
-        sizes = torch.bincount(groups.flatten())
-        permutations = key.for_purpose("permutation").permutations(len(sizes), self.n_permutations)
-        chunk = _even_chunk(len(sizes), task.chunk)
-        # Captum also evaluates the bare baseline: alone in its pass, it would be rounded otherwise
-        method = captum.ShapleyValueSampling(lambda batch: in_chunks(task.network, batch, chunk))
-        method.permutation_generator = lambda *_: permutations
-        values: Tensor = method.attribute(
-            ecg,
-            baselines=0.0,
-            feature_mask=groups,
-            n_samples=self.n_permutations,
-            perturbations_per_eval=chunk,
-        )
-        return values.to(ecg) / sizes[groups].to(ecg)  # Captum sums them in float32
-
-
-def sample_groups(leads: int, samples: int, size: int) -> Tensor:
-    """Group of each point: ``size`` neighbouring samples of one lead, the last group of a lead may be smaller.
-
-    Returns:
-        (1, lead, sample) integer, 0 ... groups - 1.
-    """
-    per_lead = -(-samples // size)
-    return (torch.arange(leads)[:, None] * per_lead + torch.arange(samples)[None] // size)[None]
-
-
-def _even_chunk(groups: int, most: int) -> int:
-    """The chunk, at most ``most``, that cuts a permutation into parts of one size, so that little is padded."""
-    return -(-groups // -(-groups // most))
 
 
 def _integrated_gradients(task: AttributionTask, ecg: Tensor, n_steps: int) -> Tensor:

@@ -9,7 +9,6 @@ from ecg_lightning.attribution.contribution import (
     DeepLift,
     IgSmoothGrad,
     IntegratedGradients,
-    ShapleySampling,
 )
 from ecg_lightning.attribution.sensitivity import (
     GradCam,
@@ -19,6 +18,7 @@ from ecg_lightning.attribution.sensitivity import (
     Saliency,
     SmoothGrad,
 )
+from ecg_lightning.attribution.shapley import ShapleySampling
 
 METHODS: Final[dict[str, type[AttributionMethod]]] = {
     kind.name: kind

@@ -151,7 +151,7 @@ def gradients(task: AttributionTask, points: Tensor, *, absolute: bool = False) 
     Returns:
         (point, lead, sample) logit per mV.
     """
-    saliency = captum.Saliency(task.network)
+    saliency = captum.Saliency(task.sampling_network)
     return torch.cat(
         [saliency.attribute(differentiable(part), abs=absolute) for part in torch.split(points, task.chunk)]
     )

@@ -10,7 +10,6 @@ from networks import trained_like_resnet, waves
 from torch import Tensor
 
 from ecg_lightning.attribution import AttributionMethod, AttributionTask, RandomKey, prepare_task
-from ecg_lightning.attribution.contribution import sample_groups
 from ecg_lightning.attribution.methods import (
     METHODS,
     DeepLift,
@@ -27,6 +26,7 @@ from ecg_lightning.attribution.methods import (
     SmoothGrad,
 )
 from ecg_lightning.attribution.noise import ROUND, by_rounds
+from ecg_lightning.attribution.shapley import sample_groups
 
 N_ECGS = 3
 KEYS = [RandomKey(ecg_id=str(index)) for index in range(N_ECGS)]
@@ -174,5 +174,5 @@ def test_shapley_sampling_equals_captum_spread_over_groups(
 
     reference = each_ecg(direct, ecg)
     monkeypatch.undo()
-    ours = ShapleySampling(n_permutations=3, group_samples=200)(task, ecg, KEYS)
+    ours = ShapleySampling("permutation", n_permutations=3, group_samples=200)(task, ecg, KEYS)
     assert relative_error(ours, reference) <= TOLERANCE

@@ -1,5 +1,9 @@
 """The frozen network, its chunk and its Grad-CAM layer; keyed randomness."""
 
+import gc
+import warnings
+import weakref
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +13,7 @@ from torch import Tensor, nn
 
 from ecg_lightning.attribution import RandomKey, prepare_task
 from ecg_lightning.attribution.cost import estimate, measure_passes
-from ecg_lightning.attribution.methods import GradCam, Saliency, ShapleySampling
+from ecg_lightning.attribution.methods import DeepLift, GradCam, GuidedBackprop, Saliency, ShapleySampling
 from ecg_lightning.attribution.task import in_chunks, saved_bytes
 
 
@@ -42,7 +46,7 @@ def test_the_copy_is_frozen_and_in_eval_mode() -> None:
 
 def test_chunk_follows_the_budget() -> None:
     network = trained_like_resnet(torch.float32)
-    one = 4 * saved_bytes(network, waves(1).float())
+    one = 4 * saved_bytes(prepare_task(network, waves(2).float()).network, waves(1).float())
     assert prepare_task(network, waves(2).float(), memory_budget_mb=9 * one / 2**20).chunk == 8
     assert prepare_task(network, waves(2).float(), memory_budget_mb=1e6).chunk == 32
     with pytest.raises(ValueError, match="memory_budget_mb"):
@@ -51,6 +55,15 @@ def test_chunk_follows_the_budget() -> None:
 
 def test_saved_bytes_of_one_relu_are_its_output() -> None:
     assert saved_bytes(nn.Sequential(nn.ReLU()), torch.ones(1, 8, 600)) == 8 * 600 * 4
+
+
+def test_a_task_that_goes_takes_its_network_along() -> None:
+    task = prepare_task(trained_like_resnet(), waves(2))
+    weight = weakref.ref(task.network.network.blocks[0].conv1.weight)
+    assert weight() is not None
+    del task
+    gc.collect()
+    assert weight() is None
 
 
 @settings(max_examples=30, deadline=None)
@@ -79,6 +92,70 @@ def test_gradcam_layer_must_exist() -> None:
         GradCam()(prepare_task(Nameless(), waves(2)), waves(1), [RandomKey()])
 
 
+# --- folded BatchNorms ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", [Saliency(), GuidedBackprop(), DeepLift(), GradCam()], ids=lambda m: m.name)
+def test_maps_of_the_folded_network_are_the_same(method) -> None:
+    folded, plain = (prepare_task(trained_like_resnet(), waves(2), fold=fold) for fold in (True, False))
+    assert folded.folded
+    assert not plain.folded
+    maps, expected = (method(task, waves(3), [RandomKey()] * 3) for task in (folded, plain))
+    assert (maps - expected).abs().max() <= 1e-12 * expected.abs().max()
+
+
+def test_the_layer_that_gradcam_reads_is_not_folded() -> None:
+    layer = "blocks.3.conv2"
+    plain = prepare_task(trained_like_resnet(), waves(2), fold=False)
+    expected = GradCam(layer)(plain, waves(2), [RandomKey()] * 2)
+    for task in (
+        prepare_task(trained_like_resnet(), waves(2), gradcam_layer=layer),
+        prepare_task(trained_like_resnet(), waves(2), keep=[layer]),
+    ):
+        torch.testing.assert_close(GradCam(layer)(task, waves(2), [RandomKey()] * 2), expected, rtol=1e-9, atol=1e-12)
+        assert task.folded
+    with pytest.raises(ValueError, match=r"'blocks\.3\.conv2' is no longer its own.*`keep`.*`fold`"):
+        GradCam(layer)(prepare_task(trained_like_resnet(), waves(2)), waves(2), [RandomKey()] * 2)
+
+
+def test_a_network_that_cannot_be_folded_is_used_unfolded_and_says_why() -> None:
+    network = nn.Sequential(nn.BatchNorm1d(8), nn.ReLU(), nn.Flatten(), nn.Linear(4800, 1)).double()
+    with pytest.warns(UserWarning, match=r"Sequential is attributed without folding.*none of its 1 BatchNorms"):
+        task = prepare_task(network, waves(2))
+    assert not task.folded
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not prepare_task(network, waves(2), fold=False).folded
+        assert not prepare_task(LinearReadout(), waves(2)).folded  # no BatchNorm: nothing to tell
+
+
+# --- precision --------------------------------------------------------------------------------------------------
+
+
+def test_bfloat16_is_for_the_sampling_network_only() -> None:
+    task = prepare_task(trained_like_resnet(torch.float32), waves(2).float(), precision="bfloat16")
+    probe = waves(4).float().requires_grad_()
+    exact, rounded = task.network(probe), task.sampling_network(probe)
+    assert exact.dtype == rounded.dtype == torch.float32
+    error = (rounded - exact).abs().max() / exact.abs().max()
+    assert 1e-6 < error < 5e-2  # bfloat16 has 8 bits
+    slopes = [torch.autograd.grad(logit.sum(), probe)[0] for logit in (exact, rounded)]
+    assert slopes[1].dtype == torch.float32
+    assert torch.corrcoef(torch.stack([slope.flatten() for slope in slopes]))[0, 1] > 0.95
+    assert len(saved := {tensor.dtype for tensor in task.sampling_network.parameters()}) == 1
+    assert saved == {torch.float32}
+
+
+def test_float32_samples_with_the_network_itself() -> None:
+    task = prepare_task(trained_like_resnet(torch.float32), waves(2).float())
+    assert task.sampling_network is task.network
+
+
+def test_bfloat16_of_a_float64_network_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"bfloat16 is for networks of float32, this one is torch.float64"):
+        prepare_task(trained_like_resnet(), waves(2), precision="bfloat16")
+
+
 def test_one_key_an_ecg() -> None:
     task = prepare_task(LinearReadout(), waves(2))
     with pytest.raises(ValueError, match="one key an ECG"):
@@ -90,7 +167,7 @@ def test_cost_is_maps_times_passes_times_seconds() -> None:
     seconds = measure_passes(task)
     assert seconds.gradient > 0
     assert seconds.forward > 0
-    costs = estimate([Saliency(), ShapleySampling(n_permutations=2)], [5, 7], task, seconds)
+    costs = estimate([Saliency(), ShapleySampling("permutation", n_permutations=2)], [5, 7], task, seconds)
     assert [cost.method for cost in costs] == ["saliency", "shapley_sampling"]
     assert costs[0].seconds == pytest.approx(5 * seconds.gradient)
     assert costs[1].seconds == pytest.approx(7 * (2 * 192 + 1) * seconds.forward)

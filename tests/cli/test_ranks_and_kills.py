@@ -28,7 +28,7 @@ trainer:
         methods:
           - class_path: ecg_lightning.attribution.methods.Saliency
           - class_path: ecg_lightning.attribution.methods.ShapleySampling
-            init_args: { n_permutations: 12 }
+            init_args: { estimator: permutation, n_permutations: 12 }
           - class_path: ecg_lightning.attribution.methods.SmoothGrad
     - class_path: callbacks.TestRecord
 """

@@ -1,0 +1,30 @@
+"""How reliable a map of Shapley values is, from the covariance of its error."""
+
+import torch
+from torch import Tensor
+
+from ecg_lightning.functional.smoothing import savitzky_golay
+
+
+def reliability_from_covariance(values: Tensor, covariance: Tensor, spread: Tensor, *, shrunk: bool) -> Tensor:
+    """Share of a smoothed map's variance over its points that is not error; its root predicts rho to the true map.
+
+    A posterior mean lacks the variance that its error has, so that the true map's is the sum of both; an unbiased
+    estimate has its error's variance on top.
+
+    Args:
+        values: (group,) float64.
+        covariance: (group, group) of their error.
+        spread: (group, lead, sample) what one group of value 1 is in the map.
+        shrunk: Whether the values are a posterior mean.
+
+    Returns:
+        () float64 in [0, 1]; NaN for a constant map, which has no correlation.
+    """
+    points = savitzky_golay(spread).flatten(1)  # (group, point)
+    points = points - points.mean(1, keepdim=True)
+    product = points @ points.T  # (group, group): the smoothed map's sum of squares is values' product values
+    signal, error = values @ product @ values, (product * covariance).sum().clamp(min=0.0)
+    if not signal > 1e-14 * (values.abs() @ product.abs() @ values.abs()):  # rounding of a constant
+        return torch.full_like(signal, torch.nan)
+    return signal / (signal + error) if shrunk else (1.0 - error / signal).clamp(min=0.0)
