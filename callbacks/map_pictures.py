@@ -108,10 +108,13 @@ class MapPictures(Callback):
         self, ecg: ChosenEcg, beat: NDArray[np.float32], evidence: NDArray[np.bool_] | None, about: str, folder: Path
     ) -> dict[str, Path]:
         maps = {name: store.read([ecg.row])[0].astype(float) for name, store in self.maps.stores.items()}
+        reliable = {
+            name: f", reliability {store.read([ecg.row])[0]:.3f}" for name, store in self.maps.reliability.items()
+        }
         subtitle = f"{about}: p = {ecg.probability:.3f}, {ecg.outcome}"
         title = f"ECG {ecg.ecg_id}"
         paths = {"overview": folder / f"{ecg.ecg_id}_overview.png"}
-        self._save(self._overview(beat, maps, evidence, title, subtitle), paths["overview"])
+        self._save(self._overview(beat, maps, evidence, title, subtitle, reliable), paths["overview"])
         for method in self.maps.methods:
             paths[method.name] = folder / f"{ecg.ecg_id}_{method.name}.png"
             figure = map_figure(
@@ -120,7 +123,8 @@ class MapPictures(Callback):
                 method=method.name,
                 signed=method.signed,
                 title=title,
-                subtitle=f"{subtitle} | {_settings(method.resolved_settings(self.maps.task))}",
+                subtitle=f"{subtitle} | {_settings(method.resolved_settings(self.maps.task))}"
+                + reliable.get(method.name, ""),
                 unit=method.unit,
                 evidence=evidence,
                 evidence_name=EVIDENCE_NAME,
@@ -135,6 +139,7 @@ class MapPictures(Callback):
         evidence: NDArray[np.bool_] | None,
         title: str,
         subtitle: str,
+        reliable: Mapping[str, str],
     ) -> Figure:
         methods, backgrounds = self.maps.methods, self.maps.task.backgrounds
         shape = (int(backgrounds.shape[1]), int(backgrounds.shape[2]))
@@ -143,7 +148,10 @@ class MapPictures(Callback):
             maps,
             signed={method.name: method.signed for method in methods},
             units={method.name: method.unit for method in methods},
-            notes={method.name: _cost(method.passes(shape, len(backgrounds))) for method in methods},
+            notes={
+                method.name: _cost(method.passes(shape, len(backgrounds))) + reliable.get(method.name, "")
+                for method in methods
+            },
             title=title,
             subtitle=subtitle,
             evidence=evidence,

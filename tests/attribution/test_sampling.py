@@ -155,3 +155,13 @@ def test_the_stop_does_not_depend_on_the_chunk(ecg: Tensor) -> None:
         results.append(SmoothGrad(target_correlation=0.98).explain(some, ecg, [KEY]))
     assert results[0].draws == results[1].draws
     torch.testing.assert_close(results[0].maps, results[1].maps)
+
+
+def test_settings_name_the_draws_that_count() -> None:
+    """A bound that isn't used must not make a finished store another one."""
+    fixed, adaptive = SmoothGrad(32).settings(), SmoothGrad(target_correlation=0.99).settings()
+    assert fixed["n_samples"] == 32
+    assert "max_samples" not in fixed
+    assert adaptive["max_samples"] == 1024
+    assert "n_samples" not in adaptive
+    assert SmoothGrad(32, max_samples=64).settings() == fixed
