@@ -8,14 +8,14 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from ecg_lightning.data.sources.base import Entry, Recording, Source
-from ecg_lightning.data.sources.label_map import LabelMap, count_codes, load_label_map
+from ecg_lightning.data.sources.archive import Archive
+from ecg_lightning.data.sources.base import Entry, Recording
 from ecg_lightning.data.sources.wfdb_files import Header, read_header, read_mat
 from ecg_lightning.signal.checks import MIN_SECONDS
 
@@ -42,7 +42,7 @@ class _Comments:
     codes: tuple[str, ...] | None
 
 
-class Cinc(Source):
+class Cinc(Archive):
     """Records of the PhysioNet/CinC Challenges 2020 and 2021, in any nesting of folders.
 
     Labels are SNOMED CT codes (``labels/cinc.yaml``). A target whose codes do not occur in a whole sub-archive, by the
@@ -71,13 +71,8 @@ class Cinc(Source):
     def __init__(self, root: str | Path, label_map: str | None = None, max_seconds: float = 10.0) -> None:
         if not (math.isfinite(max_seconds) and max_seconds >= MIN_SECONDS):
             raise ValueError(f"max_seconds: expected at least {MIN_SECONDS:g} s, got {max_seconds}")
-        self.root = Path(root)
-        self.label_map = label_map
+        super().__init__(root, label_map)
         self.max_seconds = max_seconds
-
-    def __getstate__(self) -> dict[str, object]:
-        """The arguments alone: a worker process finds the files itself rather than be sent their names."""
-        return {"root": self.root, "label_map": self.label_map, "max_seconds": self.max_seconds}
 
     def entries(self) -> Sequence[Entry]:
         """Every ECG below the root, sorted by path; only headers are read.
@@ -88,9 +83,7 @@ class Cinc(Source):
             FileNotFoundError: There is no record; says how to get some.
             ValueError: No code of the label map occurs.
         """
-        label_map = self._labels
-        comments = self._scan[0]
-        label_map.check_occurs(self._code_counts, len(comments), self.root)
+        label_map = self._labels_that_occur()
         return [
             Entry(
                 ecg_id=ecg_id,
@@ -99,7 +92,7 @@ class Cinc(Source):
                 sex=one.sex,
                 labels={} if one.codes is None else label_map.labels(one.codes, part_of(Path(ecg_id).name)),
             )
-            for ecg_id, one in comments.items()
+            for ecg_id, one in self._scan[0].items()
         ]
 
     def read(self, entry: Entry) -> Recording:
@@ -119,14 +112,6 @@ class Cinc(Source):
             "never_labelled": {part: list(targets) for part, targets in self._labels.never_labelled.items()},
             "max_seconds": self.max_seconds,
         }
-
-    def unmapped_codes(self) -> Mapping[str, int]:
-        """SNOMED CT codes that mean no target, with the number of ECGs that carry each."""
-        return self._labels.unmapped(self._code_counts)
-
-    @cached_property
-    def _labels(self) -> LabelMap:
-        return load_label_map("cinc", self.label_map)
 
     @cached_property
     def _files(self) -> dict[str, Path]:
@@ -152,9 +137,9 @@ class Cinc(Source):
             comments[ecg_id] = parse_comments(content.decode("utf-8", errors="replace"))
         return comments, digest.hexdigest()
 
-    @cached_property
-    def _code_counts(self) -> dict[str, int]:
-        return count_codes(one.codes or () for one in self._scan[0].values())
+    @property
+    def _codes(self) -> Sequence[Sequence[str]]:
+        return [one.codes or () for one in self._scan[0].values()]
 
 
 def _headers(root: Path) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,10 @@ class LabelMap:
     codes: Mapping[str, Target]
     never_labelled: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
 
+    @cached_property
+    def _by_key(self) -> dict[str, Target]:
+        return {code.casefold(): target for code, target in self.codes.items()}
+
     def labels(self, codes: Iterable[str], part: str | None = None) -> dict[Target, float]:
         """Turn the codes of one ECG into labels.
 
@@ -41,10 +46,9 @@ class LabelMap:
             Every target of the map -> 1.0 where one of its codes is there, else 0.0. A target that the map does not
             know, or that this part of the archive never labels, is not in the result: it is missing and not negative.
         """
-        by_key = {code.casefold(): target for code, target in self.codes.items()}
-        present = {by_key.get(code.casefold()) for code in codes}
+        present = {self._by_key.get(code.casefold()) for code in codes}
         never = self.never_labelled.get(part, ()) if part is not None else ()
-        labelled = set(by_key.values()).difference(never)
+        labelled = set(self._by_key.values()).difference(never)
         return {target: float(target in present) for target in TARGETS if target in labelled}
 
     def unmapped(self, counts: Mapping[str, int]) -> dict[str, int]:
@@ -53,8 +57,7 @@ class LabelMap:
         Args:
             counts: Code -> number of ECGs, see :func:`count_codes`.
         """
-        known = {code.casefold() for code in self.codes}
-        strange = [(code, n) for code, n in counts.items() if code.casefold() not in known]
+        strange = [(code, n) for code, n in counts.items() if code.casefold() not in self._by_key]
         return dict(sorted(strange, key=lambda item: (-item[1], item[0])))
 
     def check_occurs(self, counts: Mapping[str, int], n_ecgs: int, root: Path) -> None:

@@ -3,7 +3,6 @@
 Kalyakulina et al., IEEE Access 2020;8:186181; PhysioNet, ODC-By.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -15,8 +14,8 @@ import pandas as pd
 import wfdb
 from numpy.typing import NDArray
 
-from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, Source
-from ecg_lightning.data.sources.label_map import LabelMap, count_codes, load_label_map
+from ecg_lightning.data.sources.archive import TableArchive
+from ecg_lightning.data.sources.base import Entry, Recording, RecordingError
 from ecg_lightning.data.sources.wfdb_files import read_wfdb
 from ecg_lightning.ecg import LEADS
 
@@ -42,7 +41,7 @@ class AnnotationError(RecordingError):
     kind: ClassVar[str] = "annotation"
 
 
-class Ludb(Source):
+class Ludb(TableArchive):
     """LUDB in its own layout, with the wave masks ``P``, ``QRS`` and ``T`` of each of the eight leads.
 
     A wave is masked where it has an onset, a peak and an offset, from onset to offset, both included. Waves that
@@ -62,14 +61,8 @@ class Ludb(Source):
     """
 
     name = "ludb"
-
-    def __init__(self, root: str | Path, label_map: str | None = None) -> None:
-        self.root = Path(root)
-        self.label_map = label_map
-
-    def __getstate__(self) -> dict[str, object]:
-        """The arguments alone: a worker process reads no table."""
-        return {"root": self.root, "label_map": self.label_map}
+    table = _TABLE
+    get_it = _GET_IT
 
     def entries(self) -> Sequence[Entry]:
         """Every subject of the table, in its order; each has one ECG.
@@ -78,8 +71,7 @@ class Ludb(Source):
             FileNotFoundError: The table is missing; says how to get LUDB.
             ValueError: The table lacks a column, a row can't be understood, or no text of the label map occurs.
         """
-        label_map = self._labels
-        label_map.check_occurs(count_codes(self._codes), len(self._codes), self.root)
+        label_map = self._labels_that_occur()
         who = (self._table[column] for column in _WHO)
         return [
             Entry(
@@ -107,26 +99,7 @@ class Ludb(Source):
 
     def settings(self) -> dict[str, object]:
         """A digest of the table, the label map, and the gain."""
-        return {
-            "table_blake2b": hashlib.blake2b(self._path.read_bytes(), digest_size=16).hexdigest(),
-            "label_map": dict(self._labels.codes),
-            "steps_per_millivolt": _STEPS_PER_MILLIVOLT,
-        }
-
-    def unmapped_codes(self) -> Mapping[str, int]:
-        """Texts that mean no target, with the number of ECGs that carry each."""
-        return self._labels.unmapped(count_codes(self._codes))
-
-    @cached_property
-    def _labels(self) -> LabelMap:
-        return load_label_map("ludb", self.label_map)
-
-    @property
-    def _path(self) -> Path:
-        path = self.root / _TABLE
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file; {_GET_IT}")
-        return path
+        return {**super().settings(), "steps_per_millivolt": _STEPS_PER_MILLIVOLT}
 
     @cached_property
     def _table(self) -> pd.DataFrame:

@@ -1,16 +1,15 @@
 """PTB-XL 1.0.3: 21,799 12-lead ECGs of 18,869 patients (Wagner et al., Sci Data 2020;7:154; PhysioNet, CC BY 4.0)."""
 
 import ast
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
-from ecg_lightning.data.sources.base import Entry, Recording, Source
-from ecg_lightning.data.sources.label_map import LabelMap, count_codes, load_label_map
+from ecg_lightning.data.sources.archive import TableArchive
+from ecg_lightning.data.sources.base import Entry, Recording
 from ecg_lightning.data.sources.wfdb_files import read_wfdb
 
 _TABLE: Final = "ptbxl_database.csv"
@@ -35,7 +34,7 @@ def _check_values(table: pd.DataFrame, path: Path) -> None:
             raise ValueError(f"{path}: column {column} holds values that are not numbers; {_GET_IT}")
 
 
-class PtbXl(Source):
+class PtbXl(TableArchive):
     """PTB-XL in its own layout, the 500 Hz records.
 
     The age of patients over 89 stands as 300 in PTB-XL, to hide it; it is given as 90, the lowest it can be. Labels
@@ -47,14 +46,8 @@ class PtbXl(Source):
     """
 
     name = "ptbxl"
-
-    def __init__(self, root: str | Path, label_map: str | None = None) -> None:
-        self.root = Path(root)
-        self.label_map = label_map
-
-    def __getstate__(self) -> dict[str, object]:
-        """The arguments alone: a worker process reads the table itself rather than be sent it."""
-        return {"root": self.root, "label_map": self.label_map}
+    table = _TABLE
+    get_it = _GET_IT
 
     def entries(self) -> Sequence[Entry]:
         """Every ECG of the table, in its order.
@@ -63,8 +56,7 @@ class PtbXl(Source):
             FileNotFoundError: The table is missing; says how to get PTB-XL.
             ValueError: The table lacks a column, a row can't be understood, or no code of the label map occurs.
         """
-        label_map = self._labels
-        label_map.check_occurs(count_codes(self._codes), len(self._codes), self.root)
+        label_map = self._labels_that_occur()
         table = self._table
         return [
             Entry(
@@ -88,28 +80,6 @@ class PtbXl(Source):
             KeyError: The entry is not of this source.
         """
         return read_wfdb(self.root / self._files[entry.ecg_id])
-
-    def settings(self) -> dict[str, object]:
-        """A digest of the table and the label map."""
-        return {
-            "table_blake2b": hashlib.blake2b(self._path.read_bytes(), digest_size=16).hexdigest(),
-            "label_map": dict(self._labels.codes),
-        }
-
-    def unmapped_codes(self) -> Mapping[str, int]:
-        """SCP-ECG statement codes that mean no target, with the number of ECGs that carry each."""
-        return self._labels.unmapped(count_codes(self._codes))
-
-    @cached_property
-    def _labels(self) -> LabelMap:
-        return load_label_map("ptbxl", self.label_map)
-
-    @property
-    def _path(self) -> Path:
-        path = self.root / _TABLE
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file; {_GET_IT}")
-        return path
 
     @cached_property
     def _table(self) -> pd.DataFrame:

@@ -1,0 +1,83 @@
+"""What archives on disk have in common: a root, codes that a label map turns into targets, and mostly a table."""
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from ecg_lightning.data.sources.base import Source
+from ecg_lightning.data.sources.label_map import LabelMap, count_codes, load_label_map
+
+
+class Archive(Source):
+    """An archive whose codes ``labels/<name>.yaml`` explains.
+
+    Args:
+        root: The folder that holds its files.
+        label_map: A YAML file with lines ``code: target`` to use instead.
+    """
+
+    def __init__(self, root: str | Path, label_map: str | None = None) -> None:
+        self.root = Path(root)
+        self.label_map = label_map
+
+    def __getstate__(self) -> dict[str, object]:
+        """The arguments alone: a worker process reads tables and headers itself rather than be sent them."""
+        return {key: value for key, value in vars(self).items() if key not in _cached_names(type(self))}
+
+    def unmapped_codes(self) -> Mapping[str, int]:
+        """Codes that mean no target, with the number of ECGs that carry each."""
+        return self._labels.unmapped(self._code_counts)
+
+    @property
+    @abstractmethod
+    def _codes(self) -> Sequence[Sequence[str]]:
+        """The codes of each ECG."""
+
+    @cached_property
+    def _code_counts(self) -> dict[str, int]:
+        return count_codes(self._codes)
+
+    @cached_property
+    def _labels(self) -> LabelMap:
+        return load_label_map(self.name, self.label_map)
+
+    def _labels_that_occur(self) -> LabelMap:
+        """The label map.
+
+        Raises:
+            ValueError: None of its codes occurs in the archive.
+        """
+        self._labels.check_occurs(self._code_counts, len(self._codes), self.root)
+        return self._labels
+
+
+class TableArchive(Archive):
+    """An archive that one table describes."""
+
+    table: ClassVar[str]
+    """Name of the table below the root."""
+
+    get_it: ClassVar[str]
+    """How a person gets the archive, the end of error messages."""
+
+    def settings(self) -> dict[str, object]:
+        """A digest of the table and the label map."""
+        return {
+            "table_blake2b": hashlib.blake2b(self._path.read_bytes(), digest_size=16).hexdigest(),
+            "label_map": dict(self._labels.codes),
+        }
+
+    @property
+    def _path(self) -> Path:
+        path = self.root / self.table
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file; {self.get_it}")
+        return path
+
+
+def _cached_names(kind: type) -> set[str]:
+    """Names under which instances keep what a ``cached_property`` computed."""
+    return {name for base in kind.__mro__ for name, value in vars(base).items() if isinstance(value, cached_property)}
