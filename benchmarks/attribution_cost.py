@@ -20,23 +20,20 @@ Bars: the suite's share of the limit at least .9; memory below 1.5 GB at any num
 
 import argparse
 import ctypes
-import os
 import sys
 import tempfile
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
 import numpy as np
 import torch
+from memory import own_megabytes, watched
 from plain_captum import BACKGROUNDS, PLAIN, Plain
 from simulated import FirstEcgs
-from simulator_throughput import anonymous_megabytes
 from torch import Tensor, nn
 
 from ecg_lightning.attribution import Passes, RandomKey, build_methods, prepare_task
@@ -67,38 +64,15 @@ class Cost:
     megabytes: float
 
 
-@contextmanager
-def peak_memory() -> Iterator[list[float]]:
-    """Peak of this process's anonymous memory (MB) while the block runs, the only element."""
-    peak, done = [own_megabytes()], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(WATCH_EVERY):
-            peak[0] = max(peak[0], own_megabytes())
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        thread.join()
-
-
-def own_megabytes() -> float:
-    """Anonymous memory of this process (MB)."""
-    return anonymous_megabytes(os.getpid())
-
-
 def timed(work: Callable[[], object]) -> tuple[float, float]:
     """Milliseconds of a call, and the peak of memory (MB)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)  # what an earlier call has left is not this one's
-    with peak_memory() as peak:
+    with watched(own_megabytes, WATCH_EVERY) as megabytes:
         start = time.perf_counter()
         work()
         seconds = time.perf_counter() - start
-    return 1e3 * seconds, peak[0]
+    return 1e3 * seconds, max(megabytes)
 
 
 class Bench:

@@ -14,16 +14,13 @@ Bars: 8 ms a recording, 8 ms a median beat; 10,000 ECGs on two cores in under 10
 """
 
 import argparse
-import os
 import statistics
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
+from memory import own_and_children, watched
 from simulated import FirstEcgs
 
 from ecg_lightning.data.prepare import prepare
@@ -70,47 +67,6 @@ def time_parts(source: FirstEcgs, repeats: int) -> dict[str, list[float]]:
     return {name: values[WARM_UP:] for name, values in times.items()}
 
 
-def processes_below(parent: int) -> list[int]:
-    """A process and all that it started, and that these started."""
-    below = [parent]
-    for process in below:  # grows while it is read
-        for path in Path("/proc", str(process), "task").glob("*/children"):
-            try:
-                below += map(int, path.read_text().split())
-            except OSError:  # ended meanwhile
-                continue
-    return below
-
-
-def anonymous_megabytes(process: int) -> float:
-    """Resident memory that is not backed by a file (MB); 0 of a process that has ended."""
-    try:
-        status = Path("/proc", str(process), "status").read_text()
-    except OSError:
-        return 0.0
-    return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:")) * 1024 / 1e6
-
-
-@contextmanager
-def watched_memory() -> Iterator[list[tuple[float, float]]]:
-    """Collect, while the block runs, the memory (MB) of this process and the sum over those that it started."""
-    samples: list[tuple[float, float]] = []
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(WATCH_EVERY):
-            own, *others = (anonymous_megabytes(process) for process in processes_below(os.getpid()))
-            samples.append((own, sum(others)))
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield samples
-    finally:
-        done.set()
-        thread.join()
-
-
 def report_memory(samples: Sequence[tuple[float, float]]) -> None:
     """Print the peaks of both halves of the time."""
     if len(samples) < 2:
@@ -142,7 +98,7 @@ def main() -> None:
 
 def measure_prepare(source: FirstEcgs, processes: int) -> None:
     """Prepare all ECGs of a source, and print time and memory."""
-    with tempfile.TemporaryDirectory() as scratch, watched_memory() as samples:
+    with tempfile.TemporaryDirectory() as scratch, watched(own_and_children, WATCH_EVERY) as samples:
         start = time.perf_counter()
         cache = prepare(source, scratch, processes=processes)
         seconds = time.perf_counter() - start

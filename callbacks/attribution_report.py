@@ -76,7 +76,8 @@ def cost_table(costs: Sequence[MethodCost], ranks: int, gigabytes: float) -> Tab
     total = sum(cost.seconds for cost in costs)
     table = Table(
         title=f"Attribution: about {_duration(total)} ({ranks} ranks), {gigabytes:.2f} GB on disk",
-        caption="maps to compute a rank; passes a map; maps x passes x the measured time of a pass",
+        caption="maps to compute a rank; passes a map (at most, where a target_correlation is asked for); maps x "
+        "passes x the measured time of a pass",
     )
     for column in ("method", "maps", "forwards", "gradients", "time"):
         table.add_column(column, justify="left" if column == "method" else "right")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.ranks import callback_before, classifier_of, datamodule_of, on_rank_zero, run_folder
 from callbacks.test_record import TestRecord
-from ecg_lightning.attribution.base import Passes
+from ecg_lightning.attribution.base import AttributionMethod, Passes
 from ecg_lightning.plotting import map_figure, maps_overview, save_figure
 from ecg_lightning.plotting.cached_beats import mask_of
 from ecg_lightning.store import RowStore
@@ -149,7 +149,7 @@ class MapPictures(Callback):
             signed={method.name: method.signed for method in methods},
             units={method.name: method.unit for method in methods},
             notes={
-                method.name: _cost(method.passes(shape, len(backgrounds))) + reliable.get(method.name, "")
+                method.name: _cost(method, method.passes(shape, len(backgrounds))) + reliable.get(method.name, "")
                 for method in methods
             },
             title=title,
@@ -195,10 +195,11 @@ def choose(
     ]
 
 
-def _cost(passes: Passes) -> str:
-    """Passes of one map, such as ``64 gradient passes``."""
+def _cost(method: AttributionMethod, passes: Passes) -> str:
+    """Passes of one map, such as ``64 gradient passes``; a bound where the map's own reliability set them."""
+    bound = "at most " if getattr(method, "target_correlation", None) is not None else ""
     parts = [f"{n:,} {kind}" for n, kind in ((passes.forward, "forward"), (passes.gradient, "gradient")) if n]
-    return f"{' and '.join(parts)} {'pass' if passes.forward + passes.gradient == 1 else 'passes'}"
+    return f"{bound}{' and '.join(parts)} {'pass' if passes.forward + passes.gradient == 1 else 'passes'}"
 
 
 def _settings(settings: Mapping[str, object]) -> str:

@@ -1,6 +1,7 @@
 """The checkpoint that a stage evaluates: found, whole, and of the run that was asked for."""
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +53,22 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def check_same_model(path: Path, target: str, seed: int) -> None:
+def check_same_model(path: Path, content: Mapping[str, Any], target: str, seed: int) -> None:
     """Refuse a checkpoint of another target or another training seed.
 
     At test a checkpoint's hyperparameters override the command line's silently, and the run folder is named by
     the command line's.
 
+    Args:
+        path: The file, for messages.
+        content: What :func:`read_checkpoint` gave.
+        target: The run's.
+        seed: The run's.
+
     Raises:
         CheckpointError: Another target or seed; the message says which to pass.
     """
-    trained = read_checkpoint(path).get("hyper_parameters", {})
+    trained = content.get("hyper_parameters", {})
     if trained.get("target", target) != target:
         raise CheckpointError(
             f"{path} was trained for {trained['target']}, this run is for {target}: pass "
@@ -74,11 +81,11 @@ def check_same_model(path: Path, target: str, seed: int) -> None:
         )
 
 
-def trained_source(path: Path) -> str | None:
+def trained_source(content: Mapping[str, Any]) -> str | None:
     """Name of the source whose ECGs a checkpoint was trained on; None where it doesn't say.
 
-    Raises:
-        CheckpointError: The file can't be read.
+    Args:
+        content: What :func:`read_checkpoint` gave.
     """
-    source = read_checkpoint(path).get("ecg_data", {}).get("source")
+    source = content.get("ecg_data", {}).get("source")
     return None if source is None else str(source)

@@ -21,7 +21,7 @@ from lightning.pytorch.cli import (
 from lightning.pytorch.utilities import rank_zero_info
 
 from callbacks import StageConfig
-from ecg_lightning.checkpoints import check_same_model, find_checkpoint, trained_source
+from ecg_lightning.checkpoints import check_same_model, find_checkpoint, read_checkpoint, trained_source
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.ecg import Target
 from ecg_lightning.models.classifier import EcgClassifier
@@ -102,10 +102,11 @@ class EcgCLI(LightningCLI):
         if stage in ("validate", "test", "predict"):
             config = self.config[stage]
             path = find_checkpoint(RunFolder(Path(config.trainer.default_root_dir)), config.ckpt_path)
-            check_same_model(path, config.target, config.seed_everything)
+            content = read_checkpoint(path)
+            check_same_model(path, content, config.target, config.seed_everything)
             config.ckpt_path = str(path)
             if stage != "validate":
-                _test_all_of_another_source(config, path)
+                _test_all_of_another_source(config, trained_source(content))
         if stage != _PREPARE:
             super()._parse_ckpt_path()
 
@@ -162,12 +163,12 @@ class EcgCLI(LightningCLI):
         self.trainer.fit(**kwargs)
 
 
-def _test_all_of_another_source(config: Namespace, checkpoint: Path) -> None:
-    """Every ECG is a test ECG where the network was trained elsewhere and nobody asked for a split."""
-    trained, source = trained_source(checkpoint), locate(config.data.source.class_path)
+def _test_all_of_another_source(config: Namespace, trained: str | None) -> None:
+    """Every ECG is a test ECG where the network was trained on another source and nobody asked for a split."""
+    source = locate(config.data.source.class_path)
     if config.data.split == "auto" and trained is not None and trained != getattr(source, "name", None):
         config.data.split = "test_only"
-        rank_zero_info(f"{checkpoint} was trained on {trained}: every ECG of this source is a test ECG")
+        rank_zero_info(f"{config.ckpt_path} was trained on {trained}: every ECG of this source is a test ECG")
 
 
 def _is_rank_zero() -> bool:

@@ -1,6 +1,7 @@
 """The arithmetic of the benchmarks that judge the simulator: a wrong ratio there would praise a wrong mask."""
 
 import functools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,9 @@ from torchmetrics.functional.classification import binary_auroc
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import graft_remove
+import memory
 import multilabel
 import sim_to_real
-import simulator_throughput
 from simulated import FirstEcgs
 
 from ecg_lightning.data.cache import BeatCache
@@ -228,11 +229,11 @@ def test_patients_are_left_out_by_name():
 
 def test_children_are_found_and_their_memory_read():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        below = simulator_throughput.processes_below(simulator_throughput.os.getpid())
+        below = memory.processes_below(os.getpid())
         assert child.pid in below
-        assert simulator_throughput.anonymous_megabytes(child.pid) > 0
+        assert memory.anonymous_megabytes(child.pid) > 0
         child.communicate(b"\n")
-    assert simulator_throughput.anonymous_megabytes(child.pid) == 0
+    assert memory.anonymous_megabytes(child.pid) == 0
 
 
 def test_exactly_as_many_ecgs_as_asked_for(tmp_path):

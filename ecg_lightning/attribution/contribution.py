@@ -56,7 +56,7 @@ class IntegratedGradients(AttributionMethod):
         return Passes(gradient=self.n_steps)
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
-        return _integrated_gradients(task, ecg, self.n_steps)
+        return integrated_gradients(task, ecg, self.n_steps)
 
 
 @dataclass(frozen=True)
@@ -99,13 +99,14 @@ class IgSmoothGrad(SampledMethod):
         noisy = ecg + noise_like(ecg, count, self.noise, key, first=first)
         if self.estimator == "nested":
             copies = max(1, task.chunk // self.n_steps)  # that share one pass
-            return torch.cat([_integrated_gradients(task, part, self.n_steps) for part in torch.split(noisy, copies)])
+            return torch.cat([integrated_gradients(task, part, self.n_steps) for part in torch.split(noisy, copies)])
         shift = float(key.for_purpose("alpha").uniform(1))
         alpha = golden_fractions(shift, first, count).to(ecg)
         return gradients(task, alpha * noisy) * noisy
 
 
-def _integrated_gradients(task: AttributionTask, ecg: Tensor, n_steps: int) -> Tensor:
+def integrated_gradients(task: AttributionTask, ecg: Tensor, n_steps: int) -> Tensor:
+    """Gauss-Legendre integrated gradients from a zero ECG, (batch, lead, sample)."""
     result: Tensor = captum.IntegratedGradients(task.network).attribute(
         differentiable(ecg),
         baselines=torch.zeros_like(ecg),

@@ -7,7 +7,8 @@ import torch
 from captum import attr as captum
 from torch import Tensor
 
-from ecg_lightning.attribution.base import AttributionMethod, OneMap, Passes, check_positive, differentiable
+from ecg_lightning.attribution.base import AttributionMethod, OneMap, Passes, check_positive
+from ecg_lightning.attribution.contribution import integrated_gradients
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
 from ecg_lightning.functional.coalitions import every_pair, paired_coalitions
@@ -135,7 +136,7 @@ class ShapleySampling(AttributionMethod):
         correlation = neighbour_correlation(
             per_lead, ecg.shape[1], _ERROR_DECAY / self.group_samples, _ERROR_BETWEEN_LEADS
         )
-        guess = _group_sums(_integrated_gradients(task, ecg), groups).to(logits.device)
+        guess = _group_sums(integrated_gradients(task, ecg, _GUESS_STEPS), groups).to(logits.device)
         residual: Literal["relevance", "least_squares"] = (
             "relevance" if self.estimator == "surrogate" else "least_squares"
         )
@@ -223,14 +224,3 @@ def _logits(task: AttributionTask, ecg: Tensor, groups: Tensor, members: Tensor)
         logits = in_chunks(masked, members, task.chunk)
     # the solve needs float64, which not every accelerator has
     return (logits if logits.device.type == "cuda" else logits.cpu()).double()
-
-
-def _integrated_gradients(task: AttributionTask, ecg: Tensor) -> Tensor:
-    result: Tensor = captum.IntegratedGradients(task.network).attribute(
-        differentiable(ecg),
-        baselines=torch.zeros_like(ecg),
-        n_steps=_GUESS_STEPS,
-        method="gausslegendre",
-        internal_batch_size=task.chunk,
-    )
-    return result

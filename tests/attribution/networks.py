@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ecg_lightning.attribution import RandomKey
 from ecg_lightning.models import ResNet1d
 
 LENGTH = 600
@@ -19,6 +20,10 @@ def waves(count: int, seed: int = 0, leads: int = 8, length: int = LENGTH) -> Te
     width = torch.tensor([0.03, 0.012, 0.05], dtype=torch.float64)
     size = torch.randn(count, leads, 1, 3, generator=generator, dtype=torch.float64) * torch.tensor([0.1, 1.0, 0.3])
     return (size * torch.exp(-0.5 * ((time[:, None] - centre) / width) ** 2)).sum(-1)
+
+
+def keys(count: int) -> list[RandomKey]:
+    return [RandomKey(ecg_id=f"ecg{index}") for index in range(count)]
 
 
 def trained_like_resnet(dtype: torch.dtype = torch.float64) -> ResNet1d:

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from networks import LinearReadout, trained_like_resnet, waves
+from networks import keys, trained_like_resnet, waves
 from torch import Tensor, nn
 
 from ecg_lightning.attribution import METHODS, AttributionTask, RandomKey, build_methods, prepare_task
@@ -40,20 +40,6 @@ FEW = (
     GradientShap(n_samples=11),
     DeepLiftShap(),
 )
-
-
-def keys(count: int) -> list[RandomKey]:
-    return [RandomKey(ecg_id=f"ecg{index}") for index in range(count)]
-
-
-@pytest.fixture(scope="module")
-def linear() -> AttributionTask:
-    return prepare_task(LinearReadout(), waves(20, seed=9))
-
-
-@pytest.fixture(scope="module")
-def resnet() -> AttributionTask:
-    return prepare_task(trained_like_resnet(), waves(20, seed=9))
 
 
 def weight(task: AttributionTask) -> Tensor:

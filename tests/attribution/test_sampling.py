@@ -70,16 +70,16 @@ def test_a_map_is_the_mean_of_its_draws(make, task: AttributionTask, ecg: Tensor
     ],
 )
 def test_estimators_have_one_limit(one: SampledMethod, other: SampledMethod, task: AttributionTask) -> None:
-    """The difference of two estimators' maps is within 3.5 standard errors at 99 % of every 50th point."""
+    """The difference of two estimators' maps is within 3 standard errors at every 100th point."""
     ecg, groups = waves(1, seed=9), []
     for method in (one, other):
         with torch.enable_grad():
-            draws = method._draw(task, ecg, KEY, 0, method.n_samples).flatten(1)[:, ::50]
+            draws = method._draw(task, ecg, KEY, 0, method.n_samples).flatten(1)[:, ::100]
         # Means over whole cycles are nearly independent; balanced draws inside a cycle are not.
         groups.append(draws.unflatten(0, (-1, 40)).mean(1))
     difference = groups[0].mean(0) - groups[1].mean(0)
     error = sum(g.var(0) / len(g) for g in groups).sqrt()
-    assert ((difference.abs() / error) < 3.5).double().mean() >= 0.98
+    assert (difference.abs() < 3.0 * error).all()
 
 
 def test_ig_smoothgrad_is_gradient_shap_with_a_zero_baseline(ecg: Tensor) -> None:

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 import torch
 from captum import attr as captum
-from networks import LinearReadout, trained_like_resnet, waves
+from networks import keys, trained_like_resnet, waves
 from torch import Tensor, nn
 
 from ecg_lightning.attribution import AttributionTask, RandomKey, prepare_task
@@ -20,20 +20,6 @@ SURROGATES = ["surrogate", "surrogate_unbiased"]
 def few(estimator: Estimator, n_forwards: int = 200, n_permutations: int = 4, group_samples: int = 100):
     """48 groups, few passes."""
     return ShapleySampling(estimator, n_forwards, n_permutations, group_samples)
-
-
-def keys(count: int) -> list[RandomKey]:
-    return [RandomKey(ecg_id=f"ecg{index}") for index in range(count)]
-
-
-@pytest.fixture(scope="module")
-def linear() -> AttributionTask:
-    return prepare_task(LinearReadout(), waves(20, seed=9))
-
-
-@pytest.fixture(scope="module")
-def resnet() -> AttributionTask:
-    return prepare_task(trained_like_resnet(), waves(20, seed=9))
 
 
 def group_means(points: Tensor, size: int) -> Tensor:

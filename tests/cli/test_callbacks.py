@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from workplace import TARGET, Workplace
 
 from callbacks import AttributionMaps, Completeness, MapPictures, TestRecord
+from callbacks.map_pictures import _cost
 from callbacks.ranks import on_rank_zero
 from ecg_lightning import open_run
 from ecg_lightning.attribution import METHODS
@@ -224,6 +225,14 @@ def test_stochastic_maps_come_with_their_reliability(trained: Workplace, tmp_pat
     before = (run / "maps/smoothgrad/rows.npy").stat().st_mtime_ns
     run_test(trained, tmp_path, small(), AttributionMaps(methods))
     assert (run / "maps/smoothgrad/rows.npy").stat().st_mtime_ns == before
+
+
+def test_passes_that_reliability_sets_are_shown_as_a_bound() -> None:
+    for method, words in (
+        (SmoothGrad(32), "32 gradient passes"),
+        (SmoothGrad(target_correlation=0.99, max_samples=256), "at most 256 gradient passes"),
+    ):
+        assert _cost(method, method.passes((8, 600), 20)) == words
 
 
 def test_a_method_can_be_added_to_a_finished_run(trained: Workplace, tmp_path: Path) -> None:
