@@ -16,7 +16,6 @@ from ecg_lightning.attribution.rescale import RescaleError, rescale_maps
 from ecg_lightning.attribution.sampling import SampledMethod, check_sampling, gradients
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
-from ecg_lightning.digest import JSON
 
 _CYCLE_STEP: Final = math.sqrt(2.0) - 1.0
 """Step from cycle to cycle. Not the golden ratio: eight of its steps, as far as the cycles of a group lie apart, come
@@ -111,9 +110,10 @@ class DeepLiftShap(_BackgroundMethod):
     unit: ClassVar[str] = "logit"
     complete: ClassVar[bool] = True
 
-    def settings(self) -> dict[str, JSON]:
-        """Without the engine: the maps are the same."""
-        return {key: value for key, value in super().settings().items() if key != "engine"}
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The engine: its maps are the same."""
+        return ("engine",)
 
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
         """One gradient a background; two with Captum's engine."""

@@ -107,6 +107,11 @@ class AttributionMethod(ABC):
         """Whether values below zero have a meaning; they have, unless a method takes magnitudes."""
         return True
 
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Hyperparameters that determine nothing with the others as they are: they are no part of the settings."""
+        return ()
+
     @abstractmethod
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:
         """Cost of one map.
@@ -128,7 +133,8 @@ class AttributionMethod(ABC):
     def settings(self) -> dict[str, JSON]:
         """Name and hyperparameters: what determines a map besides network, ECG, backgrounds and seeds."""
         hyperparameters: dict[str, JSON] = dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
-        return {"method": self.name, **hyperparameters}
+        unused = self.unused
+        return {"method": self.name, **{key: value for key, value in hyperparameters.items() if key not in unused}}
 
     def resolved_settings(self, task: AttributionTask) -> dict[str, JSON]:  # noqa: ARG002
         """``settings`` with what was left to the network filled in.

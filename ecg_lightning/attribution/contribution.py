@@ -91,6 +91,11 @@ class IgSmoothGrad(SampledMethod):
         check_positive(self, n_steps=self.n_steps, noise=self.noise)
         check_sampling(self)
 
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Nodes are only for ``nested``."""
+        return super().unused if self.estimator == "nested" else (*super().unused, "n_steps")
+
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
         """One gradient a copy; for ``nested`` one a copy and node."""
         return Passes(gradient=self.most_samples * (self.n_steps if self.estimator == "nested" else 1))

@@ -16,7 +16,6 @@ from ecg_lightning.attribution.base import AttributionMethod, OneMap, check_posi
 from ecg_lightning.attribution.noise import ROUND
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
-from ecg_lightning.digest import JSON
 from ecg_lightning.functional.reliability import split_reliability, stopping_reliability
 
 GROUPS: Final = 8
@@ -62,10 +61,10 @@ class SampledMethod(AttributionMethod):
         """Draws of a map at most."""
         return self.n_samples if self.target_correlation is None else self.max_samples
 
-    def settings(self) -> dict[str, JSON]:
-        """Without the number of draws that is not used."""
-        unused = "max_samples" if self.target_correlation is None else "n_samples"
-        return {name: value for name, value in super().settings().items() if name != unused}
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The number of draws that does not count."""
+        return ("max_samples",) if self.target_correlation is None else ("n_samples",)
 
     def _stretch(self, task: AttributionTask) -> int:  # noqa: ARG002
         """Neighbouring draws that go to one group, before the next group gets as many."""

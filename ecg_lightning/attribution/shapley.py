@@ -78,6 +78,11 @@ class ShapleySampling(AttributionMethod):
                 f"got {self.n_permutations}"
             )
 
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The other estimators' number of passes."""
+        return ("n_permutations",) if self.estimator in _SURROGATES else ("n_forwards",)
+
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
         """Coalitions, f(ecg), f(0) and the guess's gradients; or one forward a permutation and group, and f(0)."""
         leads, samples = shape

@@ -81,7 +81,8 @@ def meets(ecg: SimulatedEcg, target: Target) -> bool:
     """Whether an ECG meets the criterion of a diagnosis.
 
     Rates, PR interval, QRS duration and voltages are measured. That P waves come from the sinus node, and which
-    bundle is blocked, is read from the loop's shape by a physician; here it is taken from the simulation.
+    bundle is blocked, and that the atria fibrillate and don't flutter, a physician reads from the shape; here it is
+    taken from the simulation.
     Hypertrophy is called by Sokolow-Lyon alone, which clinicians do in most but not in all patients.
     """
     found, diagnoses = measure(ecg), ecg.case.diagnoses
@@ -90,15 +91,12 @@ def meets(ecg: SimulatedEcg, target: Target) -> bool:
         "sinus_rhythm": sinus and SLOW <= found.heart_rate <= FAST,
         "sinus_bradycardia": sinus and found.heart_rate < SLOW,
         "sinus_tachycardia": sinus and found.heart_rate > FAST,
-        "atrial_fibrillation": not found.has_p and found.rr_variation > IRREGULAR and _fibrillates(ecg),
+        "atrial_fibrillation": not found.has_p
+        and found.rr_variation > IRREGULAR
+        and diagnoses.rhythm == "atrial_fibrillation",
         "first_degree_av_block": sinus and found.pr > LONG_PR,
         "right_bundle_branch_block": found.qrs >= WIDE and diagnoses.conduction == "right_bundle_branch_block",
         "left_bundle_branch_block": found.qrs >= WIDE and diagnoses.conduction == "left_bundle_branch_block",
         "low_qrs_voltage": found.voltages.low,
         "left_ventricular_hypertrophy": found.voltages.sokolow_lyon > SOKOLOW_LYON,
     }[target]
-
-
-def _fibrillates(ecg: SimulatedEcg) -> bool:
-    """Whether the atria fibrillate, and don't flutter with irregular conduction."""
-    return ecg.case.diagnoses.rhythm == "atrial_fibrillation"

@@ -21,7 +21,8 @@ STEP: Final = 4.88e-3
 _ELECTRODES: Final = 9
 _WALK: Final = 0.6e-3  # mV a sample
 _COARSE: Final = 10  # samples between the knots of slow noise
-_LOW_PASS: Final = ((None, 0.15), (40.0, 0.20), (100.0, 0.30), (150.0, 0.35))  # Hz, share of recorders
+_LOW_PASS: Final = (None, 40.0, 100.0, 150.0)  # Hz
+_SHARES: Final = (0.15, 0.20, 0.30, 0.35)  # of recorders
 
 
 def _lead_matrix() -> NDArray[np.float64]:
@@ -83,11 +84,8 @@ def _mains(rng: Generator, samples: int) -> NDArray[np.float64]:
 
 def record(patient: Streams, signal: NDArray[np.float64]) -> NDArray[np.float64]:
     """The recorder: a low-pass filter (none, 40, 100 or 150 Hz) and steps of 4.88 uV."""
-    u, share = float(patient("recorder").uniform()), 0.0
-    for corner, part in _LOW_PASS:
-        share += part
-        if u < share or corner == _LOW_PASS[-1][0]:
-            break
+    place = np.searchsorted(np.cumsum(_SHARES[:-1]), patient("recorder").uniform(), side="right")
+    corner = _LOW_PASS[int(place)]
     if corner is not None:
         stage: Stage = (2, (corner,), "lowpass")
         (signal,) = zero_phase(signal, (stage,))

@@ -14,6 +14,7 @@ from ecg_lightning.attribution.contribution import IgSmoothGrad
 from ecg_lightning.attribution.noise import noise_like
 from ecg_lightning.attribution.sampling import GroupSums, SampledMethod, golden_fractions
 from ecg_lightning.attribution.sensitivity import SmoothGrad
+from ecg_lightning.attribution.shapley import ShapleySampling
 from ecg_lightning.functional.smoothing import savitzky_golay
 
 KEY = RandomKey(ecg_id="a")
@@ -165,3 +166,10 @@ def test_settings_name_the_draws_that_count() -> None:
     assert adaptive["max_samples"] == 1024
     assert "n_samples" not in adaptive
     assert SmoothGrad(32, max_samples=64).settings() == fixed
+
+
+def test_settings_leave_out_what_another_estimator_needs() -> None:
+    assert "n_steps" not in IgSmoothGrad().settings()
+    assert IgSmoothGrad(estimator="nested").settings()["n_steps"] == 8
+    assert set(ShapleySampling().settings()) == {"method", "estimator", "n_forwards", "group_samples"}
+    assert set(ShapleySampling("antithetic").settings()) == {"method", "estimator", "n_permutations", "group_samples"}

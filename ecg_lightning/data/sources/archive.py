@@ -12,12 +12,16 @@ from ecg_lightning.data.sources.label_map import LabelMap, count_codes, load_lab
 
 
 class Archive(Source):
-    """An archive whose codes ``labels/<name>.yaml`` explains.
+    """An archive whose codes a YAML file explains.
 
     Args:
         root: The folder that holds its files.
         label_map: A YAML file with lines ``code: target`` to use instead.
     """
+
+    shipped_labels: ClassVar[str]
+    """The label map ``labels/<shipped_labels>.yaml``. Not the source's name: a subclass that reads another hospital's
+    archive in the same format has a name of its own and the same codes."""
 
     def __init__(self, root: str | Path, label_map: str | None = None) -> None:
         self.root = Path(root)
@@ -42,7 +46,7 @@ class Archive(Source):
 
     @cached_property
     def _labels(self) -> LabelMap:
-        return load_label_map(self.name, self.label_map)
+        return load_label_map(self.shipped_labels, self.label_map)
 
     def _labels_that_occur(self) -> LabelMap:
         """The label map.

@@ -67,6 +67,7 @@ class Cinc(Archive):
     """
 
     name = "cinc"
+    shipped_labels = "cinc"
 
     def __init__(self, root: str | Path, label_map: str | None = None, max_seconds: float = 10.0) -> None:
         if not (math.isfinite(max_seconds) and max_seconds >= MIN_SECONDS):

@@ -61,6 +61,7 @@ class Ludb(TableArchive):
     """
 
     name = "ludb"
+    shipped_labels = "ludb"
     table = _TABLE
     get_it = _GET_IT
 

@@ -46,6 +46,7 @@ class PtbXl(TableArchive):
     """
 
     name = "ptbxl"
+    shipped_labels = "ptbxl"
     table = _TABLE
     get_it = _GET_IT
 
