@@ -1,29 +1,24 @@
 """Attribution maps of every test ECG, computed once, published to the other callbacks, and kept on disk."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from rich.console import Console
 from torch import Tensor
 
 from callbacks.attribution_report import cost_table, maps_table, warnings_of
-from callbacks.ranks import (
-    classifier_of,
-    close_store,
-    datamodule_of,
-    identity,
-    on_rank_zero,
-    open_store,
-    run_folder,
-)
+from callbacks.map_stores import MapStores, Rows
+from callbacks.ranks import classifier_of, datamodule_of, identity, on_rank_zero, run_folder
 from ecg_lightning.atomic import write_parquet_atomic
 from ecg_lightning.attribution import AttributionMethod, MethodName, RandomKey, build_methods, prepare_task
+from ecg_lightning.attribution.base import Explanation
+from ecg_lightning.attribution.controls import CONTROLS, ControlName, check_controls, control_maps
 from ecg_lightning.attribution.cost import estimate, measure_passes
+from ecg_lightning.attribution.robust import explain_or_nan
 from ecg_lightning.attribution.shared import shareable, shared_maps
 from ecg_lightning.attribution.task import Precision
 from ecg_lightning.data.backgrounds import Backgrounds
@@ -38,6 +33,8 @@ from ecg_lightning.store import RowStore, StoreSpec
 class AttributionMaps(Callback):
     """Computes the maps of the test ECGs and puts them in ``outputs["maps"]``, name -> (batch, lead, sample).
 
+    After the methods' maps come those of the controls, which are made anew for every batch.
+
     Stands before every callback that reads maps. Rows that are in their store already are read from there, so
     that a killed run resumes, and a callback can be added to a finished run without computing a map again. The
     reliability of each stochastic map (see :func:`ecg_lightning.functional.reliability.split_reliability`) is kept in
@@ -45,6 +42,7 @@ class AttributionMaps(Callback):
 
     Args:
         methods: Names of the twelve methods (default hyperparameters), or objects; None: all twelve.
+        controls: Maps that know nothing of the network, for the audits to compare with; never stored.
         attribution_seed: Another seed gives another Monte-Carlo replicate of the stochastic maps.
         dtype: Of the stores; ``float16`` halves them and keeps 3 digits.
         memory_budget_mb: What one pass may take (MB).
@@ -54,12 +52,13 @@ class AttributionMaps(Callback):
         on_mismatch: What to do with a store of other settings: ``error``, or ``replace``: move it aside.
 
     Raises:
-        ValueError: An unknown method, or one listed twice.
+        ValueError: An unknown method or control, or one listed twice.
     """
 
     def __init__(
         self,
         methods: Sequence[MethodName | AttributionMethod] | None = None,
+        controls: Sequence[ControlName] = CONTROLS,
         attribution_seed: int = 0,
         dtype: Literal["float32", "float16"] = "float32",
         memory_budget_mb: float = 1024.0,
@@ -69,15 +68,31 @@ class AttributionMaps(Callback):
     ) -> None:
         super().__init__()
         self.methods = build_methods(methods)
+        self.controls = check_controls(controls)
         self.attribution_seed = attribution_seed
         self.dtype: Literal["float32", "float16"] = dtype
         self.memory_budget_mb = memory_budget_mb
         self.gradcam_layer = gradcam_layer
         self.precision: Precision = precision
         self.on_mismatch: OnMismatch = on_mismatch
-        self.stores: dict[str, RowStore] = {}
-        self.reliability: dict[str, RowStore] = {}
+        self.kept = MapStores()
+        self.failures: dict[str, dict[str, str]] = {}
         self.shared: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the methods, then of the controls: the keys of ``outputs["maps"]``."""
+        return (*(method.name for method in self.methods), *self.controls)
+
+    @property
+    def stores(self) -> Mapping[str, RowStore]:
+        """Method -> store of its maps."""
+        return self.kept.maps
+
+    @property
+    def reliability(self) -> Mapping[str, RowStore]:
+        """Stochastic method -> store of its maps' reliability."""
+        return self.kept.reliability
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse what can't work before anything is computed."""
@@ -102,7 +117,8 @@ class AttributionMaps(Callback):
         self.training_seed = module.seed
         self._try_methods()
         content = digest_array_rows(backgrounds.beats.numpy(), backgrounds.ecg_ids)
-        self.stores = self._open_stores(trainer, module, {"ecg_ids": backgrounds.ecg_ids, "content": content})
+        specs = self._specs(module, datamodule, {"ecg_ids": backgrounds.ecg_ids, "content": content})
+        self.kept.open(trainer, run_folder(trainer).path, self.methods, specs, self.on_mismatch)
         self._tell_cost(trainer)
 
     def on_test_batch_end(
@@ -117,14 +133,13 @@ class AttributionMaps(Callback):
         """Publish the batch's maps; those that are not in their store are computed first."""
         rows = outputs["row"].cpu().numpy()
         self._share_passes(batch["ecg"], rows)
-        outputs["maps"] = {
-            method.name: self._maps(method, self.stores[method.name], batch["ecg"], rows) for method in self.methods
-        }
+        maps = {method.name: self._maps(method, batch["ecg"], rows) for method in self.methods}
+        controls = control_maps(self.controls, batch["ecg"], lambda name, place: self.key(name, int(rows[place])))
+        outputs["maps"] = maps | controls
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Unite the ranks' rows; count maps that are constant, not finite, or less reliable than asked for."""
-        for store in (*self.reliability.values(), *self.stores.values()):
-            close_store(trainer, store)
+        self.kept.close(trainer)
         on_rank_zero(trainer, lambda: self._summarise(trainer, pl_module))
 
     def _backgrounds(self, module: EcgClassifier, datamodule: EcgDataModule) -> Backgrounds:
@@ -146,13 +161,13 @@ class AttributionMaps(Callback):
             self.shared = ()
             rank_zero_warn(f"{', '.join(one.name for one in family)} share no passes on this network: {error}")
 
-    def _open_stores(self, trainer: Trainer, module: EcgClassifier, backgrounds: JSON) -> dict[str, RowStore]:
-        network, examples, common = identity(module, datamodule_of(trainer, "AttributionMaps"))
+    def _specs(self, module: EcgClassifier, datamodule: EcgDataModule, backgrounds: JSON) -> dict[str, StoreSpec]:
+        """What the store of each method's maps holds."""
+        network, examples, common = identity(module, datamodule)
         shape = (len(self.ecg_ids), *(int(length) for length in self.task.backgrounds.shape[1:]))
         leads = LEADS if shape[1] == len(LEADS) else tuple(str(lead) for lead in range(shape[1]))
-        stores = {}
-        for method in self.methods:
-            spec = StoreSpec(
+        return {
+            method.name: StoreSpec(
                 dims=("row", "lead", "sample"),
                 shape=shape,
                 coords={"lead": leads},
@@ -162,13 +177,8 @@ class AttributionMaps(Callback):
                 network=network,
                 examples=examples,
             )
-            path = run_folder(trainer).path
-            stores[method.name] = open_store(trainer, path / "maps" / method.name, spec, self.on_mismatch)
-            if method.stochastic:
-                alone = replace(spec, dims=("row",), shape=shape[:1], coords={}, dtype="float32", unit="correlation")
-                store = open_store(trainer, path / "reliability" / method.name, alone, self.on_mismatch)
-                self.reliability[method.name] = store
-        return stores
+            for method in self.methods
+        }
 
     def _settings(self, method: AttributionMethod, backgrounds: JSON) -> dict[str, JSON]:
         """What determines this method's rows, and nothing else: a new background must not redo Shapley values."""
@@ -181,24 +191,26 @@ class AttributionMaps(Callback):
             settings["backgrounds"] = backgrounds
         return settings
 
-    def _maps(self, method: AttributionMethod, store: RowStore, ecg: Tensor, rows: np.ndarray[Any, Any]) -> Tensor:
-        missing = set(self._missing(method, rows).tolist())
+    def _maps(self, method: AttributionMethod, ecg: Tensor, rows: Rows) -> Tensor:
+        missing = set(self.kept.missing(method.name, rows).tolist())
         todo = [index for index, row in enumerate(rows.tolist()) if row in missing]
         # one write a map where a map is dear, so that a kill costs one map at most
         step = len(todo) if method.single_pass else 1
         for start in range(0, len(todo), max(step, 1)):
             part = todo[start : start + step]
-            keys = [self._key(method, int(rows[index])) for index in part]
-            found = method.explain(self.task, ecg[part], keys)
-            if method.stochastic:  # before the maps: a row of these is done when both are
-                self.reliability[method.name].write(rows[part], found.reliability.float().numpy())
-            self._write(store, rows[part], found.maps)
-        return torch.from_numpy(store.read(rows)).to(ecg.device, torch.float32)
+            found = self._explain(method, ecg[part], rows[part])
+            self.kept.write(method.name, rows[part], found.maps, found.reliability)
+        return self.kept.read(method.name, rows, ecg.device)
 
-    @staticmethod
-    def _write(store: RowStore, rows: np.ndarray[Any, Any], maps: Tensor) -> None:
-        maps = maps.cpu()
-        store.write(rows, (maps if maps.dtype == torch.float64 else maps.float()).numpy())
+    def _explain(self, method: AttributionMethod, ecg: Tensor, rows: Rows) -> Explanation:
+        keys = [self.key(method.name, row) for row in rows.tolist()]
+        found, failed = explain_or_nan(method, self.task, ecg, keys)
+        told = self.failures.setdefault(method.name, {})
+        if failed and not told:
+            ecg_id, why = next(iter(failed.items()))
+            warnings.warn(f"{method.name} failed on ECG {ecg_id}, whose map is NaN now: {why}", stacklevel=2)
+        told |= failed
+        return found
 
     def _share_passes(self, ecg: Tensor, rows: np.ndarray[Any, Any]) -> None:
         """Compute what the gradient family lacks from passes that its methods share."""
@@ -206,7 +218,7 @@ class AttributionMaps(Callback):
             if len(methods) > 1:
                 places = np.flatnonzero(np.isin(rows, missing))
                 for name, maps in shared_maps(methods, self.task, ecg[places]).items():
-                    self._write(self.stores[name], rows[places], maps)
+                    self.kept.write(name, rows[places], maps)
 
     def _lacking(self, rows: np.ndarray[Any, Any]) -> dict[tuple[int, ...], list[AttributionMethod]]:
         """Missing rows -> the methods of the gradient family that lack just these."""
@@ -214,22 +226,16 @@ class AttributionMaps(Callback):
         for method in self.methods:
             if method.name not in self.shared:
                 continue
-            if missing := tuple(self.stores[method.name].missing(rows).tolist()):
+            if missing := tuple(self.kept.missing(method.name, rows).tolist()):
                 lacking.setdefault(missing, []).append(method)
         return lacking
 
-    def _missing(self, method: AttributionMethod, rows: np.ndarray[Any, Any] | None = None) -> np.ndarray[Any, Any]:
-        """Rows without a map, or without the reliability of a map that has one."""
-        missing = self.stores[method.name].missing(rows)
-        if method.stochastic:
-            missing = np.union1d(missing, self.reliability[method.name].missing(rows))
-        return missing
-
-    def _key(self, method: AttributionMethod, row: int) -> RandomKey:
-        return RandomKey(self.attribution_seed, self.training_seed, method.name, self.ecg_ids[row])
+    def key(self, name: str, row: int) -> RandomKey:
+        """What the draws of a method or control for one ECG are keyed by."""
+        return RandomKey(self.attribution_seed, self.training_seed, name, self.ecg_ids[row])
 
     def _tell_cost(self, trainer: Trainer) -> None:
-        missing = [len(self._missing(method)) for method in self.methods]
+        missing = [len(self.kept.missing(method.name)) for method in self.methods]
         if not any(missing):
             rank_zero_info("Attribution: every map is in its store already; none is computed.")
             return
@@ -237,11 +243,10 @@ class AttributionMaps(Callback):
         share = [-(-number // trainer.world_size) for number in missing]
         costs = estimate(self.methods, share, self.task, seconds)
         if trainer.is_global_zero:
-            gigabytes = sum(store.spec.row_bytes * len(store) for store in self.stores.values()) / 1e9
-            Console().print(cost_table(costs, trainer.world_size, gigabytes))
+            Console().print(cost_table(costs, trainer.world_size, self.kept.gigabytes))
 
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
-        table = maps_table(self.methods, self.stores, self.reliability)
+        table = maps_table(self.methods, self.kept.maps, self.kept.reliability)
         write_parquet_atomic(run_folder(trainer).path / "tables" / "maps.parquet", table)
         totals = table[["done", "constant", "not_finite", "unreliable"]].sum()
         logged = {f"maps/{name}": float(total) for name, total in totals.items()}

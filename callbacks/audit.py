@@ -1,0 +1,212 @@
+"""What the audits have in common: rows that are measured from maps, kept in stores, and summed up at the end."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from callbacks.attribution_maps import AttributionMaps
+from callbacks.map_stores import Rows
+from callbacks.ranks import (
+    callback_before,
+    classifier_of,
+    close_store,
+    datamodule_of,
+    on_rank_zero,
+    open_store,
+    run_folder,
+)
+from ecg_lightning.digest import JSON
+from ecg_lightning.run_layout import OnMismatch
+from ecg_lightning.store import RowStore, StoreDtype, StoreSpec
+
+
+@dataclass(frozen=True)
+class Place:
+    """An array that an audit fills, one row an ECG.
+
+    Attributes:
+        dims: Names of the dimensions after ``row``.
+        coords: What stands along each of them.
+        unit: Of the values.
+        dtype: Of the store.
+        settings: What determines this array's rows beside the audit's own settings and the maps.
+    """
+
+    dims: tuple[str, ...]
+    coords: Mapping[str, Sequence[str | int | float]]
+    unit: str
+    dtype: StoreDtype = "float32"
+    settings: Mapping[str, JSON] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the dimensions after ``row``."""
+        return tuple(len(self.coords[dim]) for dim in self.dims)
+
+
+@dataclass(frozen=True)
+class AuditBatch:
+    """What an audit measures at once.
+
+    Attributes:
+        rows: (k,) of the test set.
+        ecg: (k, lead, sample) mV.
+        maps: Name of a method or control -> (k, lead, sample), in the order of ``AttributionMaps.names``.
+    """
+
+    rows: Rows
+    ecg: Tensor
+    maps: dict[str, Tensor]
+
+
+class Audit(Callback, ABC):
+    """Measures something of every test ECG's maps.
+
+    Stands behind ``AttributionMaps``. A row that is in its stores is not measured again, so that a killed run resumes,
+    and an audit can be added to a finished run without computing a map.
+
+    Args:
+        n_resamples: Bootstrap resamples of the patients.
+        confidence: Of the intervals.
+        bootstrap_seed: Of the resamples.
+        on_mismatch: What to do with a store of other settings: ``error``, or ``replace``: move it aside.
+
+    Raises:
+        ValueError: Fewer than 100 resamples, or a confidence outside (0, 1).
+    """
+
+    rows_at_once: ClassVar[int] = 32
+    """ECGs that are measured and written together: what a kill costs."""
+
+    def __init__(
+        self,
+        n_resamples: int = 1000,
+        confidence: float = 0.95,
+        bootstrap_seed: int = 0,
+        on_mismatch: OnMismatch = "error",
+    ) -> None:
+        super().__init__()
+        if n_resamples < 100 or not 0 < confidence < 1:
+            raise ValueError(
+                f"{type(self).__name__}: expected at least 100 resamples and a confidence between 0 and 1, got "
+                f"{n_resamples} and {confidence}"
+            )
+        self.n_resamples = n_resamples
+        self.confidence = confidence
+        self.bootstrap_seed = bootstrap_seed
+        self.on_mismatch: OnMismatch = on_mismatch
+        self.stores: dict[str, RowStore] = {}
+
+    @abstractmethod
+    def _places(self) -> Mapping[str, Place]:
+        """Folder below the run -> what it holds; nothing where there is nothing to measure."""
+
+    @abstractmethod
+    def _settings(self) -> dict[str, JSON]:
+        """The audit's own settings that determine its rows; not those of intervals or pictures."""
+
+    @abstractmethod
+    def _measure(self, batch: AuditBatch) -> Mapping[str, ArrayLike]:
+        """Folder -> (k, ...) values of a batch's rows, for every folder of ``_places``."""
+
+    @abstractmethod
+    def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
+        """Write tables and pictures and log them; on rank zero, when every rank's rows are there."""
+
+    def _chosen(self) -> NDArray[np.bool_]:
+        """(n,) which rows to measure."""
+        return np.ones(len(self.examples), dtype=np.bool_)
+
+    def _names(self) -> Sequence[str]:
+        """Methods and controls whose maps determine the rows."""
+        return self.maps.names
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the callback that computes the maps, before anything is computed."""
+        if stage == "test":
+            self.maps = callback_before(trainer, self, AttributionMaps)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the stores."""
+        datamodule = datamodule_of(trainer, type(self).__name__)
+        module = classifier_of(pl_module, type(self).__name__)
+        self.examples: pd.DataFrame = datamodule.examples("test")
+        self.datamodule, self.module = datamodule, module
+        self.stores = {
+            folder: open_store(trainer, run_folder(trainer).path / folder, self._spec(place), self.on_mismatch)
+            for folder, place in self._places().items()
+        }
+        self.chosen = self._chosen()
+        wanted = np.flatnonzero(self.chosen)
+        if self.stores and not any(len(store.missing(wanted)) for store in self.stores.values()):
+            rank_zero_info(f"{type(self).__name__}: every row is in its store already; none is measured.")
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Measure the batch's rows that are not in the stores, some at a time."""
+        rows: Rows = outputs["row"].cpu().numpy()
+        places = np.flatnonzero(np.isin(rows, self._missing(rows)))
+        for start in range(0, len(places), self.rows_at_once):
+            part = places[start : start + self.rows_at_once]
+            maps = {name: maps[part] for name, maps in outputs["maps"].items()}
+            measured = self._measure(AuditBatch(rows[part], batch["ecg"][part], maps))
+            for folder, store in self.stores.items():
+                store.write(rows[part], measured[folder])
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Unite the ranks' rows and sum up."""
+        if not self.stores:
+            return
+        for store in self.stores.values():
+            close_store(trainer, store)
+        on_rank_zero(trainer, lambda: self._summarise(trainer, pl_module))
+
+    def values(self, folder: str) -> NDArray[np.float64]:
+        """(n, ...) of a store, NaN for rows that were not measured."""
+        store = self.stores[folder]
+        return np.asarray(store.read(np.arange(len(store))), dtype=np.float64)
+
+    def _missing(self, rows: Rows) -> Rows:
+        """Chosen rows that some store lacks."""
+        wanted = rows[self.chosen[rows]]
+        lacking = [store.missing(wanted) for store in self.stores.values()]
+        return np.unique(np.concatenate(lacking)) if lacking else wanted[:0]
+
+    def _spec(self, place: Place) -> StoreSpec:
+        of_maps = next(iter(self.maps.stores.values())).spec  # hashed once for all
+        return StoreSpec(
+            dims=("row", *place.dims),
+            shape=(len(self.examples), *place.shape),
+            coords=place.coords,
+            dtype=place.dtype,
+            unit=place.unit,
+            settings={**self._settings(), **place.settings, "maps": self._identity_of_maps()},
+            network=of_maps.network,
+            examples=of_maps.examples,
+        )
+
+    def _identity_of_maps(self) -> dict[str, JSON]:
+        """What the maps are: their stores' hashes, and the seeds that controls are drawn by."""
+        names = self._names()
+        methods = [name for name in names if name in self.maps.stores]
+        controls: dict[str, JSON] = {
+            name: {"attribution_seed": self.maps.attribution_seed, "training_seed": self.maps.training_seed}
+            for name in names
+            if name not in methods
+        }
+        return {**self.maps.kept.digests(methods), **controls}

@@ -1,0 +1,92 @@
+"""The stores of the maps and of their reliability, with what every rank may ask of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Trainer
+from numpy.typing import NDArray
+from torch import Tensor
+
+from callbacks.ranks import close_store, open_store
+from ecg_lightning.attribution import AttributionMethod
+from ecg_lightning.run_layout import OnMismatch
+from ecg_lightning.store import RowStore, StoreSpec
+
+Rows = NDArray[np.int64]
+
+
+class MapStores:
+    """``maps/<method>/`` (n, lead, sample), and ``reliability/<method>/`` (n,) of the stochastic methods.
+
+    Attributes:
+        maps: Name -> store.
+        reliability: Name -> store.
+    """
+
+    def __init__(self) -> None:
+        self.maps: dict[str, RowStore] = {}
+        self.reliability: dict[str, RowStore] = {}
+
+    def open(
+        self,
+        trainer: Trainer,
+        folder: Path,
+        methods: Sequence[AttributionMethod],
+        specs: Mapping[str, StoreSpec],
+        on_mismatch: OnMismatch,
+    ) -> None:
+        """Make or resume the stores.
+
+        Args:
+            trainer: The trainer.
+            folder: Of the run.
+            methods: The methods.
+            specs: What the store of each method's maps holds.
+            on_mismatch: What to do with a store of other settings.
+        """
+        for method in methods:
+            name, spec = method.name, specs[method.name]
+            self.maps[name] = open_store(trainer, folder / "maps" / name, spec, on_mismatch)
+            if method.stochastic:
+                alone = replace(
+                    spec, dims=("row",), shape=spec.shape[:1], coords={}, dtype="float32", unit="correlation"
+                )
+                self.reliability[name] = open_store(trainer, folder / "reliability" / name, alone, on_mismatch)
+
+    def missing(self, name: str, rows: Rows | None = None) -> Rows:
+        """Rows without a map, or without the reliability of a map that has one."""
+        missing = self.maps[name].missing(rows)
+        if name in self.reliability:
+            missing = np.union1d(missing, self.reliability[name].missing(rows))
+        return missing
+
+    def write(self, name: str, rows: Rows, maps: Tensor, reliability: Tensor | None = None) -> None:
+        """Write maps (k, lead, sample), and the reliability (k,) of a stochastic method's."""
+        if (
+            name in self.reliability and reliability is not None
+        ):  # before the maps: a row of these is done when both are
+            self.reliability[name].write(rows, reliability.float().numpy())
+        maps = maps.cpu()
+        self.maps[name].write(rows, (maps if maps.dtype == torch.float64 else maps.float()).numpy())
+
+    def read(self, name: str, rows: Rows, device: torch.device | str) -> Tensor:
+        """Maps (k, lead, sample) float32; NaN where there is none."""
+        return torch.from_numpy(self.maps[name].read(rows)).to(device, torch.float32)
+
+    def close(self, trainer: Trainer) -> None:
+        """Unite the ranks' rows once all have written."""
+        for store in (*self.reliability.values(), *self.maps.values()):
+            close_store(trainer, store)
+
+    @property
+    def gigabytes(self) -> float:
+        """On the disk, all maps together."""
+        return sum(store.spec.row_bytes * len(store) for store in self.maps.values()) / 1e9
+
+    def digests(self, names: Sequence[str]) -> dict[str, Any]:
+        """Name -> hash of everything that determines the maps of a method."""
+        return {name: self.maps[name].spec.digest for name in names}

@@ -1,0 +1,86 @@
+"""Controls: maps that know nothing of the network, and go through every experiment as if they were methods.
+
+A method whose score is no better than theirs has told nothing about the network (Adebayo et al. 2018, an edge detector
+beside saliency maps).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, get_args
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+
+from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.ecg import SAMPLING_RATE
+
+ControlName = Literal["random", "smoothed_random", "absolute_input", "absolute_slope"]
+
+CONTROLS: Final[tuple[ControlName, ...]] = get_args(ControlName)
+
+CONTROL_UNITS: Final[dict[str, str]] = {
+    "random": "1",
+    "smoothed_random": "1",
+    "absolute_input": "mV",
+    "absolute_slope": "mV/s",
+}
+
+STOCHASTIC_CONTROLS: Final[tuple[ControlName, ...]] = ("random", "smoothed_random")
+
+SMOOTHING: Final = 10
+"""Standard deviation (samples, 20 ms) of the Gaussian that smooths ``smoothed_random``: its patches are then about as
+wide as the deflections of a QRS complex, as those of a plausible map are."""
+
+
+def check_controls(names: Sequence[str]) -> tuple[ControlName, ...]:
+    """The controls of these names.
+
+    Raises:
+        ValueError: An unknown name, or one listed twice.
+    """
+    known: dict[str, ControlName] = {name: name for name in CONTROLS}
+    unknown = [name for name in names if name not in known]
+    if unknown or len(set(names)) < len(names):
+        raise ValueError(
+            f"controls are some of {', '.join(CONTROLS)}, each at most once; got {', '.join(names)}"
+            + (f" (unknown: {', '.join(unknown)})" if unknown else "")
+        )
+    return tuple(known[name] for name in names)
+
+
+def control_maps(names: Sequence[ControlName], ecg: Tensor, key: Callable[[str, int], RandomKey]) -> dict[str, Tensor]:
+    """Maps of the controls.
+
+    ``random``: white Gaussian noise. ``smoothed_random``: the same kind of noise smoothed along time, with a standard
+    deviation of 1. ``absolute_input``: |ecg|. ``absolute_slope``: |d ecg / dt|, central differences.
+
+    Args:
+        names: Which.
+        ecg: (batch, lead, sample) mV.
+        key: Control and place in the batch -> what its noise is drawn by, so that a row doesn't depend on its batch.
+
+    Returns:
+        Name -> (batch, lead, sample) on the ECGs' device, in the unit of ``CONTROL_UNITS``.
+    """
+    return {name: _control(name, ecg, key) for name in names}
+
+
+def _control(name: ControlName, ecg: Tensor, key: Callable[[str, int], RandomKey]) -> Tensor:
+    if name == "absolute_input":
+        return ecg.abs()
+    if name == "absolute_slope":
+        (slope,) = torch.gradient(ecg, spacing=1.0 / SAMPLING_RATE, dim=-1)
+        return slope.abs()
+    if not len(ecg):
+        return torch.zeros_like(ecg)
+    draws = [key(name, place).for_purpose("control").normal(*ecg.shape[1:]) for place in range(len(ecg))]
+    noise = torch.stack(draws)
+    return (noise if name == "random" else _smoothed(noise)).to(ecg)
+
+
+def _smoothed(noise: Tensor) -> Tensor:
+    """White noise of unit variance -> smooth noise of unit variance (up to the edges)."""
+    smooth = gaussian_filter1d(noise.double().numpy(), SMOOTHING, axis=-1, mode="reflect")
+    # a normalised Gaussian kernel leaves a variance of 1 / (2 sqrt(pi) sigma)
+    return torch.from_numpy(smooth * np.sqrt(2.0 * np.sqrt(np.pi) * SMOOTHING))

@@ -1,0 +1,51 @@
+"""Maps of many ECGs of which one may fail: it costs no other."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ecg_lightning.attribution.base import AttributionMethod, Explanation
+from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.attribution.task import AttributionTask
+
+
+def explain_or_nan(
+    method: AttributionMethod, task: AttributionTask, ecg: Tensor, keys: Sequence[RandomKey]
+) -> tuple[Explanation, dict[str, str]]:
+    """Maps of a batch; an ECG that the method fails on has a map of NaN.
+
+    Args:
+        method: The method.
+        task: The frozen network.
+        ecg: (batch, lead, sample) mV.
+        keys: One an ECG.
+
+    Returns:
+        The maps; and id of each ECG that failed -> why.
+
+    Raises:
+        torch.OutOfMemoryError: That is no property of an ECG.
+    """
+    try:
+        return method.explain(task, ecg, keys), {}
+    except torch.OutOfMemoryError:
+        raise
+    except (ValueError, RuntimeError, ArithmeticError) as error:
+        if len(ecg) > 1:
+            return _one_by_one(method, task, ecg, keys)
+        unknown = torch.full((len(ecg),), torch.nan, dtype=torch.float64)
+        nothing = Explanation(torch.full_like(ecg, torch.nan), unknown, torch.zeros(len(ecg), dtype=torch.int64))
+        return nothing, {key.ecg_id: f"{type(error).__name__}: {error}" for key in keys}
+
+
+def _one_by_one(
+    method: AttributionMethod, task: AttributionTask, ecg: Tensor, keys: Sequence[RandomKey]
+) -> tuple[Explanation, dict[str, str]]:
+    parts = [explain_or_nan(method, task, ecg[[place]], [key]) for place, key in enumerate(keys)]
+    found = Explanation(
+        torch.cat([part.maps for part, _ in parts]),
+        torch.cat([part.reliability for part, _ in parts]),
+        torch.cat([part.draws for part, _ in parts]),
+    )
+    return found, {ecg_id: why for _, failed in parts for ecg_id, why in failed.items()}
