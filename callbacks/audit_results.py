@@ -1,0 +1,66 @@
+"""Where an audit leaves tables and pictures: in the run folder, and the same on W&B."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import WandbLogger
+from matplotlib.figure import Figure
+
+from callbacks.ranks import run_folder
+from ecg_lightning.atomic import write_parquet_atomic
+from ecg_lightning.plotting.sheet import save_figure
+
+
+class AuditResults:
+    """Writes and logs results; on rank zero.
+
+    Args:
+        trainer: The trainer, for its run folder and loggers.
+    """
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.folder = run_folder(trainer).path
+        self.loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+
+    def table(self, name: str, frame: pd.DataFrame) -> None:
+        """Keep ``tables/<name>.parquet``; on W&B the table ``<name>``."""
+        write_parquet_atomic(self.folder / "tables" / f"{name}.parquet", frame)
+        for logger in self.loggers:
+            logger.log_table(name, dataframe=frame)
+
+    def figure(self, name: str, figure: Figure, caption: str) -> None:
+        """Keep ``figures/<name>.png`` and ``.svg``; on W&B the image ``<name>``.
+
+        Args:
+            name: Such as ``similarity/pearson_native``.
+            figure: The figure.
+            caption: What is shown, in which unit, from which settings.
+        """
+        path = self.folder / "figures" / f"{name}.png"
+        save_figure(figure, path)
+        save_figure(figure, path.with_suffix(".svg"))
+        for logger in self.loggers:
+            logger.log_image(name, images=[str(path)], caption=[caption])
+
+    def curves(self, prefix: str, step: str, frame: pd.DataFrame) -> None:
+        """Log curves on an axis of their own: in a test W&B's global step never moves.
+
+        Args:
+            prefix: Of the curves' names, such as ``cascade``.
+            step: Name of their axis, such as ``depth``; it is logged as ``<prefix>/<step>``.
+            frame: One row a point of the axis (its index), one column a curve; NaN is left out.
+        """
+        for logger in self.loggers:
+            run: Any = logger.experiment
+            run.define_metric(f"{prefix}/{step}")
+            run.define_metric(f"{prefix}/*", step_metric=f"{prefix}/{step}")
+            for point, values in frame.iterrows():
+                known = values.dropna()
+                run.log({f"{prefix}/{step}": point} | {f"{prefix}/{name}": float(v) for name, v in known.items()})
+
+    def numbers(self, values: Mapping[str, float]) -> None:
+        """Log single numbers, such as ``perturbation/abpc/saliency``; they also stand in the run's summary."""
+        for logger in self.loggers:
+            logger.log_metrics(dict(values))
