@@ -29,7 +29,7 @@ _CONTRIBUTION: Final = ("#a63603", "#e6550d", "#fd8d3c", "#7a0177", "#c51b8a", "
 METHOD_STYLES: Final[dict[str, MethodStyle]] = {
     "saliency": MethodStyle("Saliency", _SENSITIVITY[0], "-", "o", False),
     "smoothgrad": MethodStyle("SmoothGrad", _SENSITIVITY[1], "-", "s", False),
-    "gradient_x_input": MethodStyle("Gradient × input", _SENSITIVITY[2], "-", "^", False),
+    "gradient_x_input": MethodStyle("Gradient x input", _SENSITIVITY[2], "-", "^", False),
     "guided_backprop": MethodStyle("Guided backprop", _ACTIVATION[0], "-", "o", False),
     "gradcam": MethodStyle("Grad-CAM", _ACTIVATION[1], "-", "s", False),
     "guided_gradcam": MethodStyle("Guided Grad-CAM", _ACTIVATION[2], "-", "^", False),
