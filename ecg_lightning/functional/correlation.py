@@ -1,0 +1,122 @@
+"""Pearson's and Spearman's correlation of many long vectors, in float64.
+
+A vector that is constant or not finite has no correlation: NaN, never 0. It counts as constant where its standard
+deviation is below 1e-12 of its largest magnitude, which is what rounding in a filter leaves of a constant map, as in
+:func:`ecg_lightning.functional.reliability.mean_correlation`.
+"""
+
+import math
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_CONSTANT: Final = 1e-12
+
+
+def pearson(a: Tensor, b: Tensor) -> Tensor:
+    """Pearson's correlation along the last axis.
+
+    Args:
+        a: (..., n).
+        b: (..., n), broadcast against ``a``.
+
+    Returns:
+        (...) float64; NaN where either is constant or not finite.
+
+    Raises:
+        ValueError: Vectors of different lengths.
+    """
+    _check_lengths(a, b)
+    return unit_product(standardised(a), standardised(b))
+
+
+def spearman(a: Tensor, b: Tensor) -> Tensor:
+    """Spearman's correlation along the last axis: Pearson's of the ranks, ties at the mean of their ranks.
+
+    Args:
+        a: (..., n).
+        b: (..., n), broadcast against ``a``.
+
+    Returns:
+        (...) float64; NaN where either has one value only or is not finite.
+
+    Raises:
+        ValueError: Vectors of different lengths.
+    """
+    _check_lengths(a, b)
+    ranked = (torch.where(x.isfinite().all(-1, keepdim=True), ranks(x), torch.nan) for x in (a, b))
+    return unit_product(*(standardised(x) for x in ranked))
+
+
+def ranks(values: Tensor, tolerance: Tensor | float = 0.0) -> Tensor:
+    """Ranks along the last axis, 1 for the smallest; ties share the mean of their ranks.
+
+    Args:
+        values: (..., n), any dtype.
+        tolerance: (..., 1) or one for all: values that differ from the next smaller one by no more than this are ties
+            with it.
+
+    Returns:
+        (..., n) float64 on the same device, equal to ``scipy.stats.rankdata``; NaN in a row that has a NaN.
+    """
+    flat = values.reshape(-1, values.shape[-1])
+    order = _order(flat)
+    ordered = flat.gather(-1, order)
+    places = torch.arange(1, flat.shape[-1] + 1, dtype=torch.float64, device=values.device).repeat(len(flat), 1)
+    slack = tolerance.reshape(-1, 1) if isinstance(tolerance, Tensor) else tolerance
+    tied = ordered[:, 1:] <= ordered[:, :-1] + slack  # not a difference: infinities are ties too
+    with_ties = tied.any(-1)
+    if with_ties.any():
+        places[with_ties] = _shared_places(tied[with_ties])
+    result = torch.empty_like(places).scatter_(-1, order, places)
+    return result.masked_fill_(flat.isnan().any(-1, keepdim=True), torch.nan).reshape(values.shape)
+
+
+def standardised(values: Tensor) -> Tensor:
+    """Mean 0 and length 1 along the last axis, so that a correlation is a product of two vectors.
+
+    Args:
+        values: (..., n).
+
+    Returns:
+        (..., n) float64; NaN where the vector is constant or not finite.
+    """
+    centred = values.double() / largest_magnitude(values.double())  # so that no square over- or underflows
+    centred -= centred.mean(-1, keepdim=True)
+    length = centred.norm(dim=-1, keepdim=True)
+    centred /= torch.where(length > _CONSTANT * math.sqrt(values.shape[-1]), length, torch.nan)
+    return centred
+
+
+def unit_product(a: Tensor, b: Tensor) -> Tensor:
+    """Correlation of vectors (..., n) that are standardised: (...)."""
+    return (a * b).sum(-1).clamp(-1.0, 1.0)
+
+
+def largest_magnitude(values: Tensor) -> Tensor:
+    """Of each vector (..., n) -> (..., 1); faster than ``abs().amax()``, which writes all magnitudes first."""
+    return torch.maximum(values.amax(-1, keepdim=True), -values.amin(-1, keepdim=True))
+
+
+def _order(values: Tensor) -> Tensor:
+    """Indices that sort (row, n) along the last axis, ties in any order."""
+    if values.device.type != "cpu":
+        return values.argsort(-1)
+    return torch.from_numpy(np.argsort(values.detach().numpy(), axis=-1))  # four times as fast as torch's
+
+
+def _shared_places(tied: Tensor) -> Tensor:
+    """Whether each value in rising order is a tie with the one before, (row, n - 1) -> places from 1, (row, n)."""
+    first = torch.nn.functional.pad(~tied, (1, 0), value=True)  # of its group of ties
+    rows, n = first.shape
+    starts = first.flatten().nonzero().squeeze(-1)
+    sizes = torch.diff(starts, append=starts.new_tensor([rows * n]))
+    mean = (starts % n).double() + (sizes + 1).double() / 2
+    return mean.repeat_interleave(sizes).reshape(rows, n)
+
+
+def _check_lengths(a: Tensor, b: Tensor) -> None:
+    if not (a.ndim and b.ndim) or a.shape[-1] != b.shape[-1] or not a.shape[-1]:
+        raise ValueError(f"expected vectors (..., n) of one length, got {tuple(a.shape)} and {tuple(b.shape)}")

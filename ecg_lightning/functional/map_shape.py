@@ -1,0 +1,60 @@
+"""How a map spreads its magnitude over the points of an ECG: sparseness and complexity.
+
+Both look at |map| of all leads together, unsmoothed, and do not change with its scale or with the order of its points.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def sparseness(maps: Tensor) -> Tensor:
+    """Gini index of |map|: 0 where all points count the same, 1 - 1/n where one point of n has everything.
+
+    With |map| in rising order, x_1 to x_n: sum of (2 i - n - 1) x_i over n sum of x_i (Chalasani et al., Concise
+    explanations of neural networks using adversarial training, ICML 2020; Hurley and Rickard, IEEE Trans Inf Theory
+    2009;55:4723-4741).
+
+    Args:
+        maps: (..., lead, sample).
+
+    Returns:
+        (...) float64; NaN where a map is zero everywhere or not finite.
+
+    Raises:
+        ValueError: No (lead, sample) axes.
+    """
+    shares = _shares(maps).sort(dim=-1).values
+    n = shares.shape[-1]
+    weights = 2.0 * torch.arange(1, n + 1, dtype=torch.float64, device=maps.device) - n - 1.0
+    return (shares @ weights) / n
+
+
+def complexity(maps: Tensor) -> Tensor:
+    """Entropy (nat) of each point's share in the sum of |map|: 0 for one point, log n where all n count the same.
+
+    Bhatt, Weller and Moura, Evaluating and aggregating feature-based model explanations, IJCAI 2020. Its exponential is
+    the number of points that would make the same entropy if they counted the same.
+
+    Args:
+        maps: (..., lead, sample).
+
+    Returns:
+        (...) float64; NaN where a map is zero everywhere or not finite.
+
+    Raises:
+        ValueError: No (lead, sample) axes.
+    """
+    entropy: Tensor = torch.special.entr(_shares(maps)).sum(-1)
+    return entropy
+
+
+def _shares(maps: Tensor) -> Tensor:
+    """|map| over its sum, (..., point) float64; NaN everywhere where there is none."""
+    if maps.ndim < 2 or not math.prod(maps.shape[-2:]):
+        raise ValueError(f"expected maps (..., lead, sample), got {tuple(maps.shape)}")
+    size = maps.detach().double().abs().flatten(-2)
+    scaled = size / size.amax(-1, keepdim=True)  # so that no sum over- or underflows
+    shares = scaled / scaled.sum(-1, keepdim=True)
+    return torch.where(shares.isnan().any(-1, keepdim=True), torch.nan, shares)

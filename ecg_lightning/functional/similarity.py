@@ -1,0 +1,195 @@
+"""Similarity of maps: their correlation after smoothing (paper, "Cross-method similarity").
+
+Maps are smoothed along time first, by Savitzky-Golay; for the sign ``absolute`` the magnitude is taken of the smoothed
+map, for if it came first the filter would turn every quick change of a gradient's sign into a bump. A map is smoothed
+and ranked once, not once a pair. A map that is constant or not finite has no correlation: NaN, never 0.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from ecg_lightning.functional.correlation import largest_magnitude, ranks, standardised, unit_product
+from ecg_lightning.functional.smoothing import ORDER, WINDOW, savitzky_golay
+
+Statistic = Literal["pearson", "spearman"]
+Scope = Literal["ecg", "lead"]
+Sign = Literal["native", "absolute"]
+
+STATISTICS: Final[tuple[Statistic, ...]] = get_args(Statistic)
+
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
+"""``ecg``: over all points of all leads at once; ``lead``: over the points of each lead, then the mean over leads."""
+
+SIGNS: Final[tuple[Sign, ...]] = get_args(Sign)
+"""``native``: the smoothed map; ``absolute``: its magnitude."""
+
+_ROUNDING: Final = 1e-12
+"""Smoothed values that are no further apart than this share of the largest one are ties: what rounding in the filter
+has done to a plateau, or to Grad-CAM's leads, which are equal before it, must not be ranked."""
+
+
+def similarity_matrix(
+    maps: Tensor,
+    statistic: Statistic = "pearson",
+    scope: Scope = "ecg",
+    sign: Sign = "native",
+    window: int | None = WINDOW,
+    order: int = ORDER,
+) -> Tensor:
+    """Similarity of every pair of an ECG's maps.
+
+    In the scope ``lead``, a lead in which either map is constant says nothing of how alike they are: it is left out of
+    the mean over leads, which is NaN where no lead is left. A map that is not finite in one lead is broken in all.
+
+    Args:
+        maps: (batch, method, lead, sample).
+        statistic: ``pearson`` or ``spearman``.
+        scope: ``ecg``: over all points; ``lead``: mean over leads.
+        sign: ``native``, or ``absolute``: magnitudes of the smoothed maps.
+        window: Samples of the Savitzky-Golay filter, odd; None: no smoothing.
+        order: Degree of its polynomial.
+
+    Returns:
+        (batch, method, method) float64, symmetric; NaN in row and column of a constant or non-finite map.
+
+    Raises:
+        ValueError: Maps of another shape, shorter than the window, or an unknown statistic, scope or sign.
+    """
+    _check_options(statistic, scope, sign)
+    parts = _parts(_smoothed(_checked(maps), window, order), scope, sign)
+    return _matrix(parts, statistic, window is not None)
+
+
+def similarity_matrices(
+    maps: Tensor, statistics: Sequence[Statistic] = STATISTICS, window: int | None = WINDOW, order: int = ORDER
+) -> dict[Statistic, Tensor]:
+    """:func:`similarity_matrix` of every statistic, scope and sign; the maps are smoothed once.
+
+    Args:
+        maps: (batch, method, lead, sample).
+        statistics: Which.
+        window: Samples of the Savitzky-Golay filter, odd; None: no smoothing.
+        order: Degree of its polynomial.
+
+    Returns:
+        Statistic -> (batch, scope, sign, method, method) float64, in the order of ``SCOPES`` and ``SIGNS``.
+
+    Raises:
+        ValueError: Maps of another shape, shorter than the window, or an unknown statistic.
+    """
+    for statistic in statistics:
+        check_choice("statistic", statistic, STATISTICS)
+    smoothed = _smoothed(_checked(maps), window, order)
+    found: dict[Statistic, list[Tensor]] = {statistic: [] for statistic in statistics}
+    for scope in SCOPES:
+        for sign in SIGNS:
+            parts = _parts(smoothed, scope, sign)
+            for statistic, matrices in found.items():
+                matrices.append(_matrix(parts, statistic, window is not None))
+    shape = (len(maps), len(SCOPES), len(SIGNS), maps.shape[1], maps.shape[1])
+    return {statistic: torch.stack(matrices, 1).reshape(shape) for statistic, matrices in found.items()}
+
+
+def paired_similarity(
+    a: Tensor,
+    b: Tensor,
+    statistic: Statistic = "pearson",
+    scope: Scope = "ecg",
+    sign: Sign = "native",
+    window: int | None = WINDOW,
+    order: int = ORDER,
+) -> Tensor:
+    """Similarity of maps with their partners, such as a map before and after the weights were randomised.
+
+    Args:
+        a: (..., lead, sample).
+        b: (..., lead, sample), broadcast against ``a``: one map beside many is smoothed and ranked once.
+        statistic: ``pearson`` or ``spearman``.
+        scope: As in :func:`similarity_matrix`.
+        sign: As in :func:`similarity_matrix`.
+        window: Samples of the Savitzky-Golay filter, odd; None: no smoothing.
+        order: Degree of its polynomial.
+
+    Returns:
+        (...) float64; NaN where either map is constant or not finite.
+
+    Raises:
+        ValueError: Maps of different shapes, shorter than the window, or an unknown statistic, scope or sign.
+    """
+    _check_options(statistic, scope, sign)
+    if min(a.ndim, b.ndim) < 2 or a.shape[-2:] != b.shape[-2:]:
+        raise ValueError(f"expected maps (..., lead, sample) of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
+    both = (_parts(_smoothed(maps, window, order), scope, sign) for maps in (a, b))
+    return unit_product(*(_vectors(parts, statistic, window is not None) for parts in both)).nanmean(-1)
+
+
+def disattenuated(similarity: ArrayLike, reliability_a: ArrayLike, reliability_b: ArrayLike) -> NDArray[np.float64]:
+    """The similarity that two maps would have without their Monte-Carlo noise: r / sqrt(reliability_a reliability_b).
+
+    Spearman's correction for attenuation (Am J Psychol 1904;15:72-101). It holds for Pearson's correlation of maps with
+    independent noise, in the scope, sign and smoothing that the reliabilities are of. A deterministic method and a
+    control have no noise: give 1 for them. NaN stands for an unknown reliability, and the result is unknown too.
+    Reliabilities are estimates, so that a single result may lie beyond 1: it is not clipped, which would bias a mean.
+
+    Args:
+        similarity: (...) between -1 and 1.
+        reliability_a: (...) as from :func:`ecg_lightning.functional.reliability.split_reliability`, broadcast.
+        reliability_b: (...) of the other map.
+
+    Returns:
+        (...) float64; NaN where a reliability is unknown or 0.
+    """
+    product = np.asarray(reliability_a, dtype=np.float64) * np.asarray(reliability_b, dtype=np.float64)
+    known = np.where(product > 0, product, np.nan)
+    return np.asarray(np.asarray(similarity, dtype=np.float64) / np.sqrt(known), dtype=np.float64)
+
+
+def check_choice(what: str, name: str, known: Sequence[str]) -> None:
+    """Raise a ValueError that names an unknown statistic, scope or sign and those that are known."""
+    if name not in known:
+        raise ValueError(f"expected the {what} to be one of {', '.join(known)}, got {name!r}")
+
+
+def _smoothed(maps: Tensor, window: int | None, order: int) -> Tensor:
+    """(..., lead, sample) float64, NaN everywhere where a map is not finite."""
+    smoothed = maps.double() if window is None else savitzky_golay(maps, window, order)
+    return torch.where(smoothed.isfinite().all(-1, keepdim=True).all(-2, keepdim=True), smoothed, torch.nan)
+
+
+def _parts(smoothed: Tensor, scope: Scope, sign: Sign) -> Tensor:
+    """What is correlated, (..., part, point): one part of all leads, or each lead."""
+    signed = smoothed.abs() if sign == "absolute" else smoothed
+    return signed.flatten(-2).unsqueeze(-2) if scope == "ecg" else signed
+
+
+def _matrix(parts: Tensor, statistic: Statistic, filtered: bool) -> Tensor:
+    """(batch, method, part, point) -> (batch, method, method)."""
+    vectors = _vectors(parts, statistic, filtered).transpose(1, 2)
+    matrix = (vectors @ vectors.mT).clamp(-1.0, 1.0).nanmean(1)
+    return (matrix + matrix.mT) / 2  # a matrix product rounds its two halves differently
+
+
+def _vectors(parts: Tensor, statistic: Statistic, filtered: bool) -> Tensor:
+    """Smoothed values, or their ranks, at mean 0 and length 1; NaN where there is no correlation."""
+    vectors = standardised(parts)
+    if statistic == "pearson":
+        return vectors
+    ranked = ranks(parts, _ROUNDING * largest_magnitude(parts) if filtered else 0.0)
+    return torch.where(vectors[..., :1].isfinite(), standardised(ranked), torch.nan)
+
+
+def _checked(maps: Tensor) -> Tensor:
+    if maps.ndim != 4:
+        raise ValueError(f"expected maps (batch, method, lead, sample), got {tuple(maps.shape)}")
+    return maps
+
+
+def _check_options(statistic: str, scope: str, sign: str) -> None:
+    check_choice("statistic", statistic, STATISTICS)
+    check_choice("scope", scope, SCOPES)
+    check_choice("sign", sign, SIGNS)
