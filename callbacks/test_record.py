@@ -26,6 +26,8 @@ from ecg_lightning.store import StoreSpec
 class TestRecord(Callback):
     """Writes ``examples.parquet``, ``logits/`` and ``metrics.json`` with patient-clustered intervals.
 
+    At the very end it writes ``test.done.json``, by which a study knows that the test has ended.
+
     Args:
         n_resamples: Bootstrap resamples of the patients.
         confidence: Of the intervals.
@@ -65,6 +67,7 @@ class TestRecord(Callback):
         module = classifier_of(pl_module, "TestRecord")
         datamodule = datamodule_of(trainer, "TestRecord")
         folder = run_folder(trainer)
+        on_rank_zero(trainer, lambda: folder.test_record.unlink(missing_ok=True))
         on_rank_zero(trainer, lambda: record_splits(folder, datamodule))  # not before the checkpoint was accepted
         self.examples = datamodule.examples("test").drop(columns="cache_row")
         network, ecgs, settings = identity(module, datamodule)
@@ -97,6 +100,11 @@ class TestRecord(Callback):
         close_store(trainer, self.store)
         module = classifier_of(pl_module, "TestRecord")
         on_rank_zero(trainer, lambda: self._write_metrics(trainer, module))
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Every callback has written what it writes: the test is done."""
+        content = {"n_ecgs": len(self.examples), "network": self.store.spec.network}
+        on_rank_zero(trainer, lambda: write_json_atomic(run_folder(trainer).test_record, content))
 
     def _write_metrics(self, trainer: Trainer, module: EcgClassifier) -> None:
         done = self.store.done

@@ -1,9 +1,10 @@
-"""The command line: ``python -m ecg_lightning.cli fit|validate|test|predict|prepare``.
+"""The command line: ``python -m ecg_lightning.cli fit|validate|test|predict|prepare|study|compare``.
 
 The only module that knows ``callbacks/``.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from pydoc import locate
@@ -26,6 +27,9 @@ from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.ecg import Target
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.run_layout import OnMismatch, RunFolder
+from ecg_lightning.shipped import CONFIGS, find_config
+from ecg_lightning.study.commands import COMMANDS
+from ecg_lightning.study.commands import run as run_command
 from ecg_lightning.wandb_logger import RunLogger, run_group
 
 _RUN_ARGUMENTS: Final = ("runs", "study", "target", "seed_everything")
@@ -205,18 +209,36 @@ def _subclass_configs(value: Any) -> Iterator[Namespace]:
             yield item
 
 
+def _found_configs(arguments: list[str]) -> Iterator[str]:
+    """``--config configs/...`` names a shipped file where there is none of that name here, as in an installed wheel."""
+    for flag, value in zip(["", *arguments], arguments, strict=False):
+        shipped = flag == "--config" and value.startswith(f"{CONFIGS}/") and not Path(value).is_file()
+        yield str(find_config(value)) if shipped else value
+
+
 def _fill(config: Namespace, argument: str, value: object) -> None:
     """Set an argument of a class that has it, where it was left at its default."""
     if argument in config.init_args and config.init_args[argument] in (None, "runs"):
         config.init_args[argument] = value
 
 
-def main(args: ArgsType = None) -> EcgCLI:
+def main(args: ArgsType = None) -> EcgCLI | None:
     """Run the command line.
 
     Args:
         args: Arguments, for a call from Python; None: the process's own.
+
+    Returns:
+        Lightning's command line; None for the commands that work on a whole study.
     """
+    given = sys.argv[1:] if args is None else args
+    if isinstance(given, list) and given and given[0] in COMMANDS:
+        run_command(given[0], given[1:])
+        return None
+    if args is None:
+        sys.argv[1:] = _found_configs(sys.argv[1:])
+    elif isinstance(args, list):
+        args = list(_found_configs(args))
     # Lightning 2.6 calls jsonargparse by names that the newest jsonargparse deprecates; users can't mend that
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     # values that refer to others (${...}) are resolved after the command line's overrides

@@ -89,6 +89,11 @@ class RunFolder:
         return self.path / "fit.done.json"
 
     @property
+    def test_record(self) -> Path:
+        """Written when ``test`` has ended, taken away when another begins."""
+        return self.path / "test.done.json"
+
+    @property
     def splits(self) -> Path:
         """The study's split of every ECG."""
         return self.path.parent.parent / "splits.parquet"

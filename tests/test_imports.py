@@ -17,7 +17,7 @@ PACKAGE = "ecg_lightning"
 MAX_LINES = 300
 
 HOUSE = (
-    ("ecg", "version", "atomic", "digest", "disk", "packages"),  # facts, files and hashes
+    ("ecg", "version", "atomic", "digest", "disk", "packages", "shipped"),  # facts, files and hashes
     ("functional",),  # tensors in, tensors out
     ("manifest",),  # what a store says about itself
     ("store_files", "store_values"),  # parts of the store

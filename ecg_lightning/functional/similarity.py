@@ -66,7 +66,11 @@ def similarity_matrix(
 
 
 def similarity_matrices(
-    maps: Tensor, statistics: Sequence[Statistic] = STATISTICS, window: int | None = WINDOW, order: int = ORDER
+    maps: Tensor,
+    statistics: Sequence[Statistic] = STATISTICS,
+    window: int | None = WINDOW,
+    order: int = ORDER,
+    scopes: Sequence[Scope] = SCOPES,
 ) -> dict[Statistic, Tensor]:
     """:func:`similarity_matrix` of every statistic, scope and sign; the maps are smoothed once.
 
@@ -75,23 +79,26 @@ def similarity_matrices(
         statistics: Which.
         window: Samples of the Savitzky-Golay filter, odd; None: no smoothing.
         order: Degree of its polynomial.
+        scopes: Which.
 
     Returns:
-        Statistic -> (batch, scope, sign, method, method) float64, in the order of ``SCOPES`` and ``SIGNS``.
+        Statistic -> (batch, scope, sign, method, method) float64, in the order of ``scopes`` and ``SIGNS``.
 
     Raises:
-        ValueError: Maps of another shape, shorter than the window, or an unknown statistic.
+        ValueError: Maps of another shape, shorter than the window, or an unknown statistic or scope.
     """
     for statistic in statistics:
         check_choice("statistic", statistic, STATISTICS)
+    for scope in scopes:
+        check_choice("scope", scope, SCOPES)
     smoothed = _smoothed(_checked(maps), window, order)
     found: dict[Statistic, list[Tensor]] = {statistic: [] for statistic in statistics}
-    for scope in SCOPES:
+    for scope in scopes:
         for sign in SIGNS:
             parts = _parts(smoothed, scope, sign)
             for statistic, matrices in found.items():
                 matrices.append(_matrix(parts, statistic, window is not None))
-    shape = (len(maps), len(SCOPES), len(SIGNS), maps.shape[1], maps.shape[1])
+    shape = (len(maps), len(scopes), len(SIGNS), maps.shape[1], maps.shape[1])
     return {statistic: torch.stack(matrices, 1).reshape(shape) for statistic, matrices in found.items()}
 
 

@@ -1,0 +1,179 @@
+"""Self-consistency over seeds from the stored maps (paper, "Self-consistency of attribution methods").
+
+Streams from the memory maps: what is in memory does not grow with the number of ECGs. Every method of every target has
+a store of its own, so that a comparison that was killed goes on with the rows that are missing.
+"""
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from numpy.typing import NDArray
+
+from ecg_lightning.atomic import write_parquet_atomic
+from ecg_lightning.data.workers import worker_count
+from ecg_lightning.functional.self_consistency import seed_pairs, self_consistency
+from ecg_lightning.functional.similarity import SIGNS, STATISTICS
+from ecg_lightning.functional.smoothing import ORDER, WINDOW
+from ecg_lightning.run import Run
+from ecg_lightning.store import RowStore, StoreSpec
+from ecg_lightning.study.folder import StudyFolder, UnfinishedRun
+from ecg_lightning.study.seed_maps import SeedMaps, comparable_maps, same_ecgs
+
+_BLOCK_MAPS: Final = 64
+"""Maps in a worker's memory at a time (2.5 MB as float64, and a few copies)."""
+
+
+@dataclass(frozen=True)
+class ComparedTarget:
+    """What was compared of one target.
+
+    Attributes:
+        target: The diagnosis.
+        seeds: Training repetitions.
+        examples: The ECGs, in the order of the stores' rows.
+        consistency: Method -> store (ecg, statistic, sign, pair).
+        runs: Seed -> run.
+        rows: (seed, ecg) in which row of each run an ECG stands.
+        left_out: Method -> why it was not compared.
+    """
+
+    target: str
+    seeds: tuple[int, ...]
+    examples: pd.DataFrame
+    consistency: dict[str, RowStore]
+    runs: dict[int, Run]
+    rows: NDArray[np.int64]
+    left_out: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared of a study.
+
+    Attributes:
+        targets: The targets with two or more finished seeds.
+        single: Targets with one finished seed, which has no partner.
+        unfinished: Runs that are left out.
+    """
+
+    targets: list[ComparedTarget]
+    single: list[str]
+    unfinished: list[UnfinishedRun]
+
+
+def compare_maps(study: StudyFolder, processes: int | None = None) -> Comparison:
+    """Measure the similarity of every ECG's maps between every pair of seeds, for every target and method.
+
+    Args:
+        study: Its folder; results go to ``comparison/<target>/``.
+        processes: Worker processes of one thread each; None: one a core.
+
+    Returns:
+        The stores, all complete.
+
+    Raises:
+        ValueError: Maps of one method that were made of other ECGs or with other settings.
+    """
+    finished, unfinished = study.finished_runs()
+    for one in unfinished:
+        rank_zero_warn(f"{study.name}: {one.target}, seed {one.seed} is left out: {one.reason}")
+    targets, work, single = [], [], []
+    for target, runs in finished.items():
+        if len(runs) < 2:
+            single.append(target)
+            rank_zero_info(f"{target}: one seed only ({next(iter(runs))}), so there is no self-consistency")
+            continue
+        compared, todo = _open_target(study, target, runs)
+        targets.append(compared)
+        work += todo
+    workers = worker_count(processes)
+    if workers > 1 and len(work) > 1:
+        # Not fork: this process may hold torch's threads.
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker) as pool:
+            _run(work, pool, workers)
+    else:
+        for block in work:
+            block.store.write(block.ecgs, _measure(block.maps, block.ecgs))
+    for compared in targets:
+        for store in compared.consistency.values():
+            store.merge()
+    return Comparison(targets, single, unfinished)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A block of ECGs of one method."""
+
+    maps: SeedMaps
+    ecgs: NDArray[np.int64]
+    store: RowStore
+
+
+def _open_target(study: StudyFolder, target: str, runs: dict[int, Run]) -> tuple[ComparedTarget, list[_Work]]:
+    examples, rows = same_ecgs(target, runs)
+    found, left_out = comparable_maps(target, runs, rows)
+    for method, why in left_out.items():
+        rank_zero_warn(f"{target}: {method} is not compared: {why}")
+    folder = study.comparison / target
+    folder.mkdir(parents=True, exist_ok=True)
+    write_parquet_atomic(folder / "examples.parquet", examples)
+    stores = {maps.method: _open_store(folder, maps) for maps in found}
+    work = [_Work(maps, block, stores[maps.method]) for maps in found for block in _blocks(maps, stores[maps.method])]
+    return ComparedTarget(target, tuple(runs), examples, stores, runs, rows, left_out), work
+
+
+def _open_store(folder: Path, maps: SeedMaps) -> RowStore:
+    pairs = [f"{a}-{b}" for a, b in seed_pairs(maps.seeds)]
+    spec = StoreSpec(
+        dims=("row", "statistic", "sign", "pair"),
+        shape=(maps.rows.shape[1], len(STATISTICS), len(SIGNS), len(pairs)),
+        coords={"statistic": STATISTICS, "sign": SIGNS, "pair": pairs},
+        unit="correlation",
+        settings={
+            "maps": [store.spec.digest for store in maps.stores()],
+            "smoothing": {"window": WINDOW, "order": ORDER},
+        },
+    )
+    # what follows from maps that were replaced meanwhile is replaced too
+    return RowStore.create(folder / "self_consistency" / maps.method, spec, on_mismatch="replace")
+
+
+def _blocks(maps: SeedMaps, store: RowStore) -> Iterator[NDArray[np.int64]]:
+    missing = store.missing()
+    size = max(1, _BLOCK_MAPS // len(maps.seeds))
+    for start in range(0, len(missing), size):
+        yield missing[start : start + size]
+
+
+def _run(work: Sequence[_Work], pool: Executor, workers: int) -> None:
+    """Hand the blocks out, few ahead of those that are done, and write what comes back."""
+    waiting: list[tuple[_Work, Future[NDArray[np.float32]]]] = []
+    for one in work:
+        waiting.append((one, pool.submit(_measure, one.maps, one.ecgs)))
+        if len(waiting) > 4 * workers:
+            _keep(*waiting.pop(0))
+    for pair in waiting:
+        _keep(*pair)
+
+
+def _keep(work: _Work, result: "Future[NDArray[np.float32]]") -> None:
+    work.store.write(work.ecgs, result.result())
+
+
+def _start_worker() -> None:
+    torch.set_num_threads(1)
+
+
+def _measure(maps: SeedMaps, ecgs: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(ecg, statistic, sign, pair)."""
+    found = self_consistency(maps.read(maps.stores(), ecgs), STATISTICS)
+    values: NDArray[np.float32] = torch.stack([found[statistic] for statistic in STATISTICS], dim=1).float().numpy()
+    return values

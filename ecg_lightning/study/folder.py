@@ -1,0 +1,117 @@
+"""The folder of a study, ``runs/<study>/<target>/seed<k>/``: which runs are there, and which of them are finished."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ecg_lightning.ecg import TARGETS
+from ecg_lightning.run import Run
+from ecg_lightning.run_layout import RunFolder
+from ecg_lightning.run_search import describe_runs_below
+
+_SEED = re.compile(r"seed(\d+)")
+
+TABLES: Final = "tables"
+FIGURES: Final = "figures"
+COMPARISON: Final = "comparison"
+
+
+@dataclass(frozen=True)
+class UnfinishedRun:
+    """A run that can't be compared.
+
+    Attributes:
+        target: Its diagnosis.
+        seed: Its training repetition.
+        reason: What is missing, in words.
+    """
+
+    target: str
+    seed: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """A study on disk.
+
+    Attributes:
+        path: ``runs/<study>``.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: str | Path) -> "StudyFolder":
+        """Open a study.
+
+        Raises:
+            FileNotFoundError: There is no such folder.
+            ValueError: No run lies in it.
+        """
+        folder = cls(Path(path).resolve())
+        if not folder.path.is_dir():
+            raise FileNotFoundError(f"there is no folder {folder.path}; {describe_runs_below(folder.path.parent)}")
+        if not folder.runs():
+            raise ValueError(
+                f"{folder.path} holds no runs: expected <target>/seed<k>/ in it; {describe_runs_below(folder.path)}"
+            )
+        return folder
+
+    @property
+    def name(self) -> str:
+        """Of the study."""
+        return self.path.name
+
+    @property
+    def tables(self) -> Path:
+        """Of the whole study."""
+        return self.path / TABLES
+
+    @property
+    def figures(self) -> Path:
+        """Of the whole study."""
+        return self.path / FIGURES
+
+    @property
+    def comparison(self) -> Path:
+        """Stores of what is compared over seeds."""
+        return self.path / COMPARISON
+
+    @property
+    def compare_record(self) -> Path:
+        """Written when the seeds were compared."""
+        return self.path / "compare.done.json"
+
+    def runs(self) -> dict[str, dict[int, Run]]:
+        """Target (in the paper's order) -> seed -> run, finished or not."""
+        found: dict[str, dict[int, Run]] = {}
+        for target in TARGETS:
+            folders = sorted((self.path / target).glob("seed*")) if (self.path / target).is_dir() else []
+            seeds = {int(match[1]): Run(one) for one in folders if (match := _SEED.fullmatch(one.name))}
+            if seeds:
+                found[target] = dict(sorted(seeds.items()))
+        return found
+
+    def finished_runs(self) -> tuple[dict[str, dict[int, Run]], list[UnfinishedRun]]:
+        """The runs whose ``test`` has ended, and the others with the reason."""
+        finished: dict[str, dict[int, Run]] = {}
+        unfinished = []
+        for target, seeds in self.runs().items():
+            for seed, run in seeds.items():
+                if (reason := why_unfinished(run)) is None:
+                    finished.setdefault(target, {})[seed] = run
+                else:
+                    unfinished.append(UnfinishedRun(target, seed, reason))
+        return finished, unfinished
+
+
+def why_unfinished(run: Run) -> str | None:
+    """What a run lacks, in words; None where its test has ended."""
+    folder = RunFolder(run.path)
+    if folder.test_record.is_file():
+        return None
+    if folder.fit_record.is_file():
+        return "not tested to the end: test.done.json is missing"
+    return "not trained to the end: fit.done.json is missing"

@@ -1,0 +1,115 @@
+"""The jobs of a study: the command line of each, and a hash of all that determines its result."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ecg_lightning.digest import digest_settings
+from ecg_lightning.shipped import find_config
+from ecg_lightning.study.settings import StudySettings
+
+PREPARED: Final = "prepare.done.json"
+LOGS: Final = "logs"
+
+_NO_FILE_NAME: Final = re.compile(r"[^0-9A-Za-z_.-]")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of the command line.
+
+    Attributes:
+        name: Such as ``fit sinus_rhythm seed0``.
+        rule: ``prepare``, ``fit`` or ``test``.
+        arguments: Of ``python -m ecg_lightning.cli``.
+        done: The file that says that it has ended.
+        settings: Hash of arguments and of the content of the configurations: another one runs the job again.
+        log: Where its output goes.
+        lock: Held while it runs.
+    """
+
+    name: str
+    rule: str
+    arguments: tuple[str, ...]
+    done: Path
+    settings: str
+    log: Path
+    lock: Path
+
+
+def prepare_job(study: StudySettings) -> Job:
+    """The beats of every run."""
+    stage = _data_arguments(study) if study.prepare is None else study.prepare.arguments()
+    return _job(study, "prepare", "prepare", stage, study.folder / PREPARED)
+
+
+def fit_job(study: StudySettings, target: str, seed: int) -> Job:
+    """The training of one network."""
+    folder = study.run(target, seed)
+    name = f"fit {target} seed{seed}"
+    return _job(study, "fit", name, study.fit.arguments(), folder.fit_record, target, seed)
+
+
+def test_job(study: StudySettings, target: str, seed: int) -> Job:
+    """The maps of one network, and their audit."""
+    folder = study.run(target, seed)
+    name = f"test {target} seed{seed}"
+    stage = study.test_of(target, seed).arguments()
+    return _job(study, "test", name, stage, folder.test_record, target, seed)
+
+
+def all_jobs(study: StudySettings) -> Iterator[Job]:
+    """Of every run, in the order of the grid."""
+    yield prepare_job(study)
+    for target in study.targets:
+        for seed in study.seeds:
+            yield fit_job(study, target, seed)
+            yield test_job(study, target, seed)
+
+
+def _job(
+    study: StudySettings,
+    rule: str,
+    name: str,
+    stage: list[str],
+    done: Path,
+    target: str | None = None,
+    seed: int | None = None,
+) -> Job:
+    arguments = [rule, *stage]
+    if study.root is not None:
+        arguments += ["--root", study.root]
+    if target is not None:
+        arguments += ["--target", target, "--seed_everything", str(seed), "--study", study.study, "--runs", study.runs]
+        # the workflow asks for a job again only where its settings have changed
+        arguments += ["--on_mismatch", "replace"]
+    log = study.folder / LOGS / f"{_NO_FILE_NAME.sub('_', name)}.log"
+    lock = study.folder / LOGS / f"{_NO_FILE_NAME.sub('_', name)}.lock"
+    return Job(name, rule, tuple(arguments), done, _digest(arguments), log, lock)
+
+
+def _data_arguments(study: StudySettings) -> list[str]:
+    """Of the fit's arguments those that say what the data is."""
+    data = [config for config in study.fit.configs if "/data/" in Path(config).as_posix()]
+    if not data:
+        raise ValueError(
+            f"{study.study}: `prepare` must name the source's configuration, since none of fit.configs lies in a "
+            "folder named data"
+        )
+    parts = [part for config in data for part in ("--config", str(find_config(config)))]
+    for option, value in study.fit.options.items():
+        if option.startswith("data.source") or option in ("data.cache_dir", "data.processes", "data.neighbours"):
+            parts += [f"--{option}", str(value)]
+    return parts
+
+
+def _digest(arguments: list[str]) -> str:
+    """Configurations count by their content, so that an edited file runs its jobs again, and only these."""
+    content = [
+        hashlib.blake2b(Path(value).read_bytes(), digest_size=16).hexdigest() if flag == "--config" else value
+        for flag, value in zip(["", *arguments], arguments, strict=False)
+    ]
+    return digest_settings({"arguments": list(content)})

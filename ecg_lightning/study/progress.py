@@ -1,0 +1,127 @@
+"""How far a study is, from the events that its jobs write: what runs, and how long it will still take."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ecg_lightning.study.job import EVENTS
+from ecg_lightning.study.jobs import Job, all_jobs
+from ecg_lightning.study.settings import StudySettings
+
+_EVERY: Final = 1.0  # s
+_EVERY_LINE: Final = 30.0  # s, where the output is no terminal
+
+
+class Progress:
+    """The view of a running study.
+
+    Args:
+        study: Its settings.
+        started: When it was started, seconds since the epoch; older events are of an earlier call.
+    """
+
+    def __init__(self, study: StudySettings, started: float) -> None:
+        self.study, self.started = study, started
+        self.jobs = list(all_jobs(study))
+        self.logs = study.folder / "logs"
+
+    def watch(self, process: "subprocess.Popen[bytes]", console: Console | None = None) -> None:
+        """Show the view until the process ends."""
+        console = console or Console(stderr=True)
+        if not console.is_terminal:
+            self._lines(process, console)
+            return
+        with Live(self.view(), console=console, transient=False) as live:
+            while process.poll() is None:
+                time.sleep(_EVERY)
+                live.update(self.view())
+            live.update(self.view())
+
+    def view(self) -> Group:
+        """What runs, and a line of the whole."""
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        for name, seconds, log in self._running():
+            table.add_row(name, f"for {_duration(seconds)}", str(log))
+        return Group(Text(self.line()), table)
+
+    def line(self) -> str:
+        """Such as ``study quickstart: 7 of 19 jobs done, 2 running, about 3 min left``."""
+        done = [job for job in self.jobs if job.done.is_file()]
+        running = self._running()
+        left = self._seconds_left(done, running)
+        words = f"study {self.study.study}: {len(done)} of {len(self.jobs)} jobs done, {len(running)} running"
+        if failed := failed_jobs(self.logs, self.started):
+            words += f", {len(failed)} failed"
+        if len(done) == len(self.jobs):
+            return f"{words}; comparing and reporting"
+        return words if left is None else f"{words}, about {_duration(left)} left"
+
+    def _lines(self, process: "subprocess.Popen[bytes]", console: Console) -> None:
+        last = 0.0
+        while process.poll() is None:
+            if time.time() - last >= _EVERY_LINE:
+                console.print(self.line(), highlight=False)
+                last = time.time()
+            time.sleep(_EVERY)
+        console.print(self.line(), highlight=False)
+
+    def _running(self) -> list[tuple[str, float, str]]:
+        """Name, seconds and log of the jobs that have begun and not ended."""
+        open_: dict[str, dict[str, Any]] = {}
+        for event in events(self.logs, self.started):
+            if event["what"] == "begins":
+                open_[event["job"]] = event
+            else:
+                open_.pop(event["job"], None)
+        return [(name, time.time() - event["time"], event["log"]) for name, event in open_.items()]
+
+    def _seconds_left(self, done: list[Job], running: list[tuple[str, float, str]]) -> float | None:
+        """From the median duration of the finished jobs of each rule; None where a rule has none yet."""
+        rule_of = {job.name: job.rule for job in self.jobs}
+        took: dict[str, list[float]] = {}
+        for event in events(self.logs, 0.0):
+            if event["what"] == "ends" and event["job"] in rule_of:
+                took.setdefault(rule_of[event["job"]], []).append(event["seconds"])
+        names = {job.name for job in done}
+        todo = [job for job in self.jobs if job.name not in names]
+        if any(job.rule not in took for job in todo):
+            return None
+        spent = {name: seconds for name, seconds, _ in running}
+        total = sum(max(median(took[job.rule]) - spent.get(job.name, 0.0), 0.0) for job in todo)
+        return total / max(len(running), 1)
+
+
+def events(logs: Path, since: float) -> Iterator[dict[str, Any]]:
+    """Events of the jobs since a time; a line that is half written is left for later."""
+    path = logs / EVENTS
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if event["time"] >= since:
+            yield event
+
+
+def failed_jobs(logs: Path, since: float) -> dict[str, str]:
+    """Name -> log of the jobs whose last end since a time was a failure."""
+    last = {event["job"]: event for event in events(logs, since) if event["what"] in ("ends", "fails")}
+    return {name: event["log"] for name, event in last.items() if event["what"] == "fails"}
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -1,0 +1,60 @@
+"""What ``compare`` leaves beside its stores: tables, and that it has ended."""
+
+from ecg_lightning.atomic import write_json_atomic, write_parquet_atomic
+from ecg_lightning.study.compare import Comparison
+from ecg_lightning.study.consistency_tables import (
+    ALL_TARGETS,
+    IntervalSettings,
+    consistency_table,
+    network_table,
+    rank_table,
+)
+from ecg_lightning.study.folder import StudyFolder
+
+
+def write_comparison(study: StudyFolder, found: Comparison, settings: IntervalSettings) -> list[str]:
+    """Write ``tables/self_consistency.parquet``, ``network_agreement``, ``method_ranks`` and ``compare.done.json``.
+
+    Args:
+        study: Its folder.
+        found: What was compared.
+        settings: Of the intervals.
+
+    Returns:
+        What was found, in lines for a person.
+    """
+    if not found.targets:
+        write_json_atomic(study.compare_record, _record(found, settings, None))
+        return [f"{study.name}: no target has two finished seeds, so there is nothing to compare"]
+    table = consistency_table(found.targets, settings)
+    ranks = rank_table(table)
+    write_parquet_atomic(study.tables / "self_consistency.parquet", table)
+    write_parquet_atomic(study.tables / "network_agreement.parquet", network_table(found.targets))
+    write_parquet_atomic(study.tables / "method_ranks.parquet", ranks)
+    write_json_atomic(study.compare_record, _record(found, settings, ranks.attrs["kendall_w"]))
+    chosen = table[(table["target"] == ALL_TARGETS) & (table["statistic"] == "pearson") & (table["sign"] == "native")]
+    lines = [
+        f"{study.name}: self-consistency over {sum(len(one.seeds) for one in found.targets)} networks of "
+        f"{len(found.targets)} targets (Pearson, {settings.confidence:.0%} interval over patients): {study.tables}"
+    ]
+    lines += [
+        f"  {row['method']:22} {row['mean']:5.2f} ({row['low']:.2f} to {row['high']:.2f})"
+        for row in chosen.sort_values("mean", ascending=False).to_dict("records")
+    ]
+    return lines
+
+
+def _record(found: Comparison, settings: IntervalSettings, kendall_w: float | None) -> dict[str, object]:
+    return {
+        "seeds": {one.target: list(one.seeds) for one in found.targets},
+        "single": found.single,
+        "unfinished": [{"target": one.target, "seed": one.seed, "reason": one.reason} for one in found.unfinished],
+        "left_out": {one.target: one.left_out for one in found.targets if one.left_out},
+        "kendall_w_of_method_ranks": kendall_w,
+        "intervals": {
+            "resamples": settings.n_resamples,
+            "confidence": settings.confidence,
+            "seed": settings.seed,
+            "kind": "percentile bootstrap over patients",
+        },
+    }

@@ -1,0 +1,134 @@
+"""Maps of the same ECGs by networks of several seeds, joined by ECG id and read from the runs' memory maps."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ecg_lightning.attribution.methods import METHOD_NAMES
+from ecg_lightning.digest import JSON
+from ecg_lightning.manifest import StoreSpec, differences
+from ecg_lightning.run import Run
+from ecg_lightning.store import RowStore
+
+_OF_THE_SEED: Final = ("training_seed",)
+"""Settings of a map that differ between seeds as they should."""
+
+_SHOWN: Final = 5
+
+
+@dataclass(frozen=True)
+class SeedMaps:
+    """One method's maps of one target.
+
+    Attributes:
+        method: Its name.
+        seeds: Training repetitions.
+        folders: The store of each seed.
+        rows: (seed, ecg) in which row of its store each ECG stands.
+    """
+
+    method: str
+    seeds: tuple[int, ...]
+    folders: tuple[str, ...]
+    rows: NDArray[np.int64]
+
+    def stores(self) -> list[RowStore]:
+        """Opened for reading."""
+        return [RowStore.open(folder) for folder in self.folders]
+
+    def read(self, stores: Sequence[RowStore], ecgs: NDArray[np.int64]) -> Tensor:
+        """Maps of some ECGs, (ecg, seed, lead, sample); NaN where one was not computed."""
+        maps = [store.read(rows[ecgs]) for store, rows in zip(stores, self.rows, strict=True)]
+        return torch.from_numpy(np.stack(maps, axis=1))
+
+
+def same_ecgs(target: str, runs: Mapping[int, Run]) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Join the test ECGs of several seeds by their ids.
+
+    Args:
+        target: The diagnosis, for messages.
+        runs: Seed -> run.
+
+    Returns:
+        The ECGs in the row order of the first seed, and (seed, ecg) in which row of each run they stand.
+
+    Raises:
+        ValueError: Two runs have other ECGs or labels; both are named.
+    """
+    first_seed, *others = runs
+    examples = runs[first_seed].examples
+    places = [np.arange(len(examples), dtype=np.int64)]
+    for seed in others:
+        table = runs[seed].examples.set_index("ecg_id")
+        alone = sorted(set(examples["ecg_id"]) ^ set(table.index))
+        if alone:
+            raise ValueError(
+                f"{target}: {runs[first_seed].path} and {runs[seed].path} were tested on other ECGs; {len(alone)} are "
+                f"in one of them only, such as {', '.join(map(str, alone[:_SHOWN]))}. Repeat one test on the data of "
+                "the other"
+            )
+        joined = table.loc[examples["ecg_id"]]
+        if not np.array_equal(joined["label"].to_numpy(), examples["label"].to_numpy(), equal_nan=True):
+            raise ValueError(
+                f"{target}: {runs[first_seed].path} and {runs[seed].path} have other labels for the same ECGs: they "
+                "were made with other label maps; repeat one of them"
+            )
+        places.append(joined["row"].to_numpy(dtype=np.int64))
+    return examples, np.stack(places)
+
+
+def comparable_maps(
+    target: str, runs: Mapping[int, Run], rows: NDArray[np.int64]
+) -> tuple[list[SeedMaps], dict[str, str]]:
+    """The methods that every seed has maps of.
+
+    Args:
+        target: The diagnosis, for messages.
+        runs: Seed -> run.
+        rows: (seed, ecg) of ``same_ecgs``.
+
+    Returns:
+        Their maps; and method -> why it can't be compared.
+
+    Raises:
+        ValueError: Maps of one method were made with other settings; both stores and each difference are named.
+    """
+    names = {seed: set(run.maps) for seed, run in runs.items()}
+    found, left_out = [], {}
+    for method in in_paper_order(set[str]().union(*names.values())):
+        without = [seed for seed, there in names.items() if method not in there]
+        if without:
+            left_out[method] = f"no maps of seed {', '.join(map(str, without))}"
+            continue
+        folders = tuple(str(run.path / "maps" / method) for run in runs.values())
+        _check_same_settings(target, method, folders)
+        found.append(SeedMaps(method, tuple(runs), folders, rows))
+    return found, left_out
+
+
+def in_paper_order(methods: Collection[str]) -> list[str]:
+    """The twelve methods as the paper lists them, then others by their names."""
+    known = [name for name in METHOD_NAMES if name in methods]
+    return [*known, *sorted(set(methods) - set(known))]
+
+
+def _check_same_settings(target: str, method: str, folders: Sequence[str]) -> None:
+    first, *others = (_without_the_seed(RowStore.open(folder).spec) for folder in folders)
+    for folder, other in zip(folders[1:], others, strict=True):
+        if lines := differences(first, other):
+            raise ValueError(
+                f"{target}: the maps of {method} in {folders[0]} and {folder} were made with other settings and can't "
+                "be compared:\n  " + "\n  ".join(line.replace(" now", " in the second") for line in lines[:_SHOWN])
+            )
+
+
+def _without_the_seed(spec: StoreSpec) -> StoreSpec:
+    """What must be equal over seeds: all but the weights, the seed, and the order of the ECGs."""
+    settings: dict[str, JSON] = {key: value for key, value in spec.settings.items() if key not in _OF_THE_SEED}
+    return StoreSpec(spec.dims, spec.shape, spec.coords, spec.dtype, spec.unit, settings)

@@ -1,0 +1,140 @@
+"""Runs a study's workflow: Snakemake does the work, this module starts it, unlocks it and shows how far it is."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from filelock import FileLock, Timeout
+
+from ecg_lightning.atomic import atomic_path
+from ecg_lightning.study.progress import Progress
+from ecg_lightning.study.settings import StudySettings, load_study
+
+SNAKEMAKE_LOG: Final = "snakemake.log"
+_NEEDS: Final = "pip install 'ecg-lightning[study]'"
+_INFORMATIVE: Final = ("--dry-run", "--dryrun", "-n", "--summary", "--dag", "--rulegraph", "--list-rules", "--lint")
+"""Options of Snakemake that run nothing: what it prints is what was asked for."""
+
+
+class StudyError(RuntimeError):
+    """A workflow that did not come to its end; the message names what failed and where its log is."""
+
+
+def run_study(path: str, snakemake: Sequence[str], overrides: Mapping[str, Any]) -> Path:
+    """Run a study to its end, or as far as it goes.
+
+    Args:
+        path: The study's YAML file.
+        snakemake: Further options, passed on to Snakemake as they are.
+        overrides: Settings that take the place of the file's.
+
+    Returns:
+        The study's folder.
+
+    Raises:
+        StudyError: A job failed, another process runs this study, or Snakemake is not installed.
+        ValueError: Impossible settings.
+    """
+    study = load_study(path, **overrides)
+    _check_installed()
+    study.folder.mkdir(parents=True, exist_ok=True)
+    command = _command(study, path, snakemake, overrides)
+    with _alone(study):
+        _unlock(study, command)
+        if any(option in snakemake for option in _INFORMATIVE):
+            subprocess.run(command, check=True)
+        else:
+            _run(study, command)
+    return study.folder
+
+
+def _command(study: StudySettings, path: str, snakemake: Sequence[str], overrides: Mapping[str, Any]) -> list[str]:
+    config = study.folder / ".snakemake" / "study.yaml"
+    given_settings = {key: value for key, value in overrides.items() if value is not None}
+    content = {"study_file": str(path), "cwd": str(Path.cwd()), "overrides": given_settings}
+    config.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(config) as part:
+        part.write_text(yaml.safe_dump(content), encoding="utf-8")
+    given = list(snakemake)
+    if not any(option in ("--cores", "-c", "--jobs", "-j") or option.startswith("--cores=") for option in given):
+        given += ["--cores", str(_cores())]
+    return [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(files("ecg_lightning.study") / "Snakefile")),
+        *("--configfile", str(config.resolve()), "--directory", str(study.folder.resolve())),
+        *("--rerun-incomplete", "--keep-going", "--nocolor"),
+        # of the content of the configurations a job's own hash tells; how new a file is says nothing
+        *("--rerun-triggers", "params", "input", "mtime"),
+        *given,
+    ]
+
+
+def _run(study: StudySettings, command: Sequence[str]) -> None:
+    log = study.folder / "logs" / SNAKEMAKE_LOG
+    log.parent.mkdir(parents=True, exist_ok=True)
+    started = time.time()
+    with log.open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        progress = Progress(study, started)
+        try:
+            progress.watch(process)
+        except BaseException:
+            process.terminate()  # Snakemake ends its jobs and writes down which are incomplete
+            process.wait()
+            raise
+    if process.returncode:
+        raise StudyError(_what_failed(study, log, started))
+
+
+def _what_failed(study: StudySettings, log: Path, started: float) -> str:
+    from ecg_lightning.study.progress import failed_jobs
+
+    failed = failed_jobs(study.folder / "logs", started)
+    lines = [f"  {name}: {path}" for name, path in failed.items()]
+    lines = lines or [f"  Snakemake: {log}", *(f"    {line}" for line in log.read_text().splitlines()[-12:])]
+    return (
+        f"the study {study.study} is not complete; what failed, with its log:\n"
+        + "\n".join(lines)
+        + "\nMend the cause and give the same command again: what is done is kept. To compare the runs that are "
+        f"finished: python -m ecg_lightning.cli compare {study.folder}"
+    )
+
+
+def _check_installed() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("snakemake") is None:
+        raise StudyError(f"a study needs Snakemake, which is not installed: {_NEEDS}")
+
+
+@contextmanager
+def _alone(study: StudySettings) -> Any:
+    """Hold the study's lock; the system frees it when its holder dies, however it dies."""
+    lock = FileLock(study.folder / ".study.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise StudyError(
+            f"another process runs the study {study.folder}: wait for it, or give this one another --study"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _unlock(study: StudySettings, command: Sequence[str]) -> None:
+    """Take away what a killed Snakemake has left: nobody else runs this study, since its own lock is ours."""
+    locks = study.folder / ".snakemake" / "locks"
+    if locks.is_dir() and any(locks.iterdir()):
+        subprocess.run([*command, "--unlock"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
