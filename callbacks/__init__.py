@@ -5,6 +5,8 @@ from callbacks.beat_pictures import BeatPictures
 from callbacks.completeness import Completeness
 from callbacks.fit_record import FitRecord
 from callbacks.map_pictures import MapPictures
+from callbacks.method_similarity import MethodSimilarity
+from callbacks.perturbation_curves import PerturbationCurves
 from callbacks.prediction_table import PredictionTable
 from callbacks.result_summary import ResultSummary
 from callbacks.stage_config import StageConfig
@@ -16,6 +18,8 @@ __all__ = [
     "Completeness",
     "FitRecord",
     "MapPictures",
+    "MethodSimilarity",
+    "PerturbationCurves",
     "PredictionTable",
     "ResultSummary",
     "StageConfig",

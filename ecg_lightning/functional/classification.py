@@ -109,7 +109,7 @@ def auroc(score: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) 
     Returns:
         (r,) float64, NaN where a weighting has one class only.
     """
-    return _rankings(score, label, weights)[0]
+    return ranking_scores(score, label, weights)[0]
 
 
 def average_precision(score: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -123,13 +123,13 @@ def average_precision(score: ArrayLike, label: ArrayLike, weights: ArrayLike | N
     Returns:
         (r,) float64, NaN where a weighting has one class only.
     """
-    return _rankings(score, label, weights)[1]
+    return ranking_scores(score, label, weights)[1]
 
 
-def _rankings(
-    score: ArrayLike, label: ArrayLike, weights: ArrayLike | None
+def ranking_scores(
+    score: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """AUROC and average precision of every weighting, (r,) each; the weightings pass in chunks."""
+    """``auroc`` and ``average_precision`` of every weighting, (r,) each, in one pass over the weightings."""
     values, positive, columns = _falling(score, label)
     chunks = _weight_chunks(weights, columns, np.size(label))
     parts = [_ranking(chunk, values, positive) for chunk in chunks]

@@ -1,7 +1,7 @@
 """How methods and controls are named and drawn wherever they stand side by side."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 
 class MethodStyle(NamedTuple):
@@ -17,7 +17,7 @@ class MethodStyle(NamedTuple):
 
     label: str
     colour: str
-    dash: str
+    dash: Literal["-", "--", "-.", ":"]
     marker: str
     control: bool
 

@@ -1,0 +1,156 @@
+"""Curves of methods and controls with their intervals, in panels side by side (paper, Figures 4A and 4B)."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from ecg_lightning.plotting.method_style import MethodStyle, method_style
+from ecg_lightning.plotting.sheet import TEXT_COLOUR
+
+_PANEL_INCHES: Final = (3.6, 3.0)
+_CAPTION_POINTS: Final = 7.5
+_BAND_ALPHA: Final = 0.12
+_NETWORK_STYLE: Final = MethodStyle("", "black", "-", "", control=True)
+
+
+class Curve(NamedTuple):
+    """One line.
+
+    Attributes:
+        x: (point,).
+        y: (point,) NaN where it is not known.
+        low: (point,) of its interval; NaN for none.
+        high: (point,).
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CurvePanel:
+    """One pair of axes.
+
+    Attributes:
+        title: Above it.
+        y_label: Quantity and unit.
+        curves: Method or control -> curve.
+        y_limits: Of the axis; None: from the data.
+        level: A horizontal line, such as chance.
+        network: The network's own curve, drawn black, with its name for the legend.
+    """
+
+    title: str
+    y_label: str
+    curves: Mapping[str, Curve]
+    y_limits: tuple[float, float] | None = None
+    level: float | None = None
+    network: tuple[str, Curve] | None = None
+
+
+@dataclass(frozen=True)
+class XAxis:
+    """What the panels share.
+
+    Attributes:
+        label: Quantity and unit.
+        ticks: Where; none: matplotlib's choice.
+        tick_labels: What stands there.
+    """
+
+    label: str
+    ticks: Sequence[float] = field(default_factory=tuple)
+    tick_labels: Sequence[str] = field(default_factory=tuple)
+
+
+def curves_figure(panels: Sequence[CurvePanel], x_axis: XAxis, title: str, caption: str) -> Figure:
+    """Draw the panels side by side, with one legend and a caption.
+
+    Args:
+        panels: One or more.
+        x_axis: What they share.
+        title: Bold heading.
+        caption: Data, settings, and what the bands are.
+
+    Returns:
+        The figure; save it with ``save_figure``.
+
+    Raises:
+        ValueError: No panel.
+    """
+    if not panels:
+        raise ValueError("expected one panel or more, got none")
+    width = _PANEL_INCHES[0] * len(panels) + 1.9
+    lines = textwrap.wrap(caption, int(width * 17))
+    figure = Figure(figsize=(width, _PANEL_INCHES[1] + 0.75 + 0.14 * len(lines)), layout="constrained")
+    heights = (_PANEL_INCHES[1] + 0.75, 0.14 * len(lines) + 1e-3)
+    top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
+    axes = top.subplots(1, len(panels), squeeze=False)[0]
+    for panel, one in zip(panels, axes, strict=True):
+        _draw(one, panel, x_axis)
+    top.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=TEXT_COLOUR)
+    top.legend(handles=_handles(panels), loc="outside right center", fontsize=7.5, frameon=False, handlelength=2.6)
+    bottom.text(0.01, 0.98, "\n".join(lines), fontsize=_CAPTION_POINTS, va="top", color=TEXT_COLOUR)
+    return figure
+
+
+def _draw(axes: Axes, panel: CurvePanel, x_axis: XAxis) -> None:
+    for name, curve in panel.curves.items():
+        style = method_style(name)
+        _line(axes, curve, style, 1.2 if style.control else 1.5)
+    if panel.network is not None:
+        _line(axes, panel.network[1], _NETWORK_STYLE, 2.2)
+    if panel.level is not None:
+        axes.axhline(panel.level, color="#bbbbbb", linewidth=0.8, zorder=0)
+    axes.set_title(panel.title, fontsize=9, loc="left")
+    axes.set_xlabel(x_axis.label, fontsize=8)
+    axes.set_ylabel(panel.y_label, fontsize=8)
+    axes.tick_params(labelsize=7.5)
+    if len(x_axis.ticks):
+        axes.set_xticks(x_axis.ticks, x_axis.tick_labels or None)
+    if panel.y_limits is not None:
+        axes.set_ylim(*panel.y_limits)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _line(axes: Axes, curve: Curve, style: MethodStyle, width: float) -> None:
+    every = max(1, len(curve.x) // 8)
+    axes.plot(
+        curve.x,
+        curve.y,
+        color=style.colour,
+        linestyle=style.dash,
+        marker=style.marker or None,
+        markevery=every,
+        markersize=3.5,
+        linewidth=width,
+        zorder=2 if style.control else 3,
+    )
+    known = np.isfinite(curve.low) & np.isfinite(curve.high)
+    if known.any():
+        axes.fill_between(
+            curve.x, curve.low, curve.high, where=known.tolist(), color=style.colour, alpha=_BAND_ALPHA, linewidth=0
+        )
+
+
+def _handles(panels: Sequence[CurvePanel]) -> list[Line2D]:
+    names = dict.fromkeys(name for panel in panels for name in panel.curves)
+    ordered = sorted(names, key=lambda name: method_style(name).control)
+    handles = [_handle(method_style(name), method_style(name).label) for name in ordered]
+    networks = dict.fromkeys(panel.network[0] for panel in panels if panel.network is not None)
+    return [*handles, *(_handle(_NETWORK_STYLE, label) for label in networks)]
+
+
+def _handle(style: MethodStyle, label: str) -> Line2D:
+    line = Line2D([], [], color=style.colour, marker=style.marker or None, markersize=3.5, label=label)
+    line.set_linestyle(style.dash)
+    return line
