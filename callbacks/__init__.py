@@ -8,6 +8,7 @@ from callbacks.map_pictures import MapPictures
 from callbacks.method_similarity import MethodSimilarity
 from callbacks.perturbation_curves import PerturbationCurves
 from callbacks.prediction_table import PredictionTable
+from callbacks.randomization_cascade import RandomizationCascade
 from callbacks.result_summary import ResultSummary
 from callbacks.stage_config import StageConfig
 from callbacks.test_record import TestRecord
@@ -21,6 +22,7 @@ __all__ = [
     "MethodSimilarity",
     "PerturbationCurves",
     "PredictionTable",
+    "RandomizationCascade",
     "ResultSummary",
     "StageConfig",
     "TestRecord",

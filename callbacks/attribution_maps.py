@@ -8,7 +8,7 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 
 from callbacks.attribution_report import cost_table, maps_table, warnings_of
 from callbacks.map_stores import MapStores, Rows
@@ -20,7 +20,7 @@ from ecg_lightning.attribution.controls import CONTROLS, ControlName, check_cont
 from ecg_lightning.attribution.cost import estimate, measure_passes
 from ecg_lightning.attribution.robust import explain_or_nan
 from ecg_lightning.attribution.shared import shareable, shared_maps
-from ecg_lightning.attribution.task import Precision
+from ecg_lightning.attribution.task import AttributionTask, Precision
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.digest import JSON, digest_array_rows
@@ -106,14 +106,9 @@ class AttributionMaps(Callback):
         datamodule = datamodule_of(trainer, "AttributionMaps")
         self.ecg_ids = datamodule.examples("test")["ecg_id"].tolist()
         backgrounds = self._backgrounds(module, datamodule)
-        self.task = prepare_task(
-            module.network,
-            backgrounds.beats.to(module.device),
-            memory_budget_mb=self.memory_budget_mb,
-            gradcam_layer=self.gradcam_layer,
-            keep=[str(layer) for method in self.methods if (layer := getattr(method, "layer", None))],
-            precision=self.precision,
-        )
+        self.backgrounds = backgrounds.beats
+        self.source_network = module.network
+        self.task = self.prepared(module.network)
         self.training_seed = module.seed
         self._try_methods()
         content = digest_array_rows(backgrounds.beats.numpy(), backgrounds.ecg_ids)
@@ -229,6 +224,17 @@ class AttributionMaps(Callback):
             if missing := tuple(self.kept.missing(method.name, rows).tolist()):
                 lacking.setdefault(missing, []).append(method)
         return lacking
+
+    def prepared(self, network: nn.Module) -> AttributionTask:
+        """Another network, such as a randomised one, prepared as the trained one is."""
+        return prepare_task(
+            network,
+            self.backgrounds.to(next(network.parameters()).device),
+            memory_budget_mb=self.memory_budget_mb,
+            gradcam_layer=self.gradcam_layer,
+            keep=[str(layer) for method in self.methods if (layer := getattr(method, "layer", None))],
+            precision=self.precision,
+        )
 
     def key(self, name: str, row: int) -> RandomKey:
         """What the draws of a method or control for one ECG are keyed by."""

@@ -1,12 +1,13 @@
 """Maps of many ECGs of which one may fail: it costs no other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch import Tensor
 
 from ecg_lightning.attribution.base import AttributionMethod, Explanation
 from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.attribution.shared import shared_maps
 from ecg_lightning.attribution.task import AttributionTask
 
 
@@ -37,6 +38,39 @@ def explain_or_nan(
         unknown = torch.full((len(ecg),), torch.nan, dtype=torch.float64)
         nothing = Explanation(torch.full_like(ecg, torch.nan), unknown, torch.zeros(len(ecg), dtype=torch.int64))
         return nothing, {key.ecg_id: f"{type(error).__name__}: {error}" for key in keys}
+
+
+def suite_maps(
+    methods: Sequence[AttributionMethod],
+    task: AttributionTask,
+    ecg: Tensor,
+    keys: Callable[[str, int], RandomKey],
+    sharing: Collection[str] = (),
+) -> tuple[dict[str, Tensor], dict[str, dict[str, str]]]:
+    """Maps of several methods; those of the gradient family share their passes.
+
+    Args:
+        methods: The methods.
+        task: The frozen network.
+        ecg: (batch, lead, sample) mV.
+        keys: Method and place in the batch -> key.
+        sharing: Names of methods that may share passes.
+
+    Returns:
+        Name -> (batch, lead, sample), NaN where a method fails on an ECG; and name -> ECG that failed -> why.
+    """
+    maps: dict[str, Tensor] = {}
+    failures: dict[str, dict[str, str]] = {}
+    family = [method for method in methods if method.name in sharing]
+    if len(family) > 1:
+        maps |= shared_maps(family, task, ecg)
+    for method in methods:
+        if method.name not in maps:
+            found, failed = explain_or_nan(method, task, ecg, [keys(method.name, place) for place in range(len(ecg))])
+            maps[method.name] = found.maps
+            if failed:
+                failures[method.name] = failed
+    return {method.name: maps[method.name] for method in methods}, failures
 
 
 def _one_by_one(

@@ -1,0 +1,196 @@
+"""The randomisation cascade on a real network: stores, tables, and what a slow recomputation says."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+from scipy.signal import savgol_filter
+from test_audit import run
+from test_callbacks import datamodule
+from workplace import Workplace
+
+from callbacks import AttributionMaps, TestRecord
+from callbacks.example_choice import balanced_choice
+from callbacks.randomization_cascade import RandomizationCascade
+from ecg_lightning import open_run
+from ecg_lightning.attribution.methods import SmoothGrad
+from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.models import EcgClassifier
+
+METHODS = ["saliency", "gradient_x_input", SmoothGrad(n_samples=8)]
+DEPTHS = (1, 4, 9)
+CONTROLS = ["random", "absolute_input"]
+
+
+def cascade(**settings: object) -> RandomizationCascade:
+    given = {"directions": ["from_output", "independent"], "depths": DEPTHS, "n_resamples": 100, **settings}
+    return RandomizationCascade(**given)  # type: ignore[arg-type]
+
+
+def maps() -> AttributionMaps:
+    return AttributionMaps(METHODS, CONTROLS)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def audited(trained: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(trained, tmp_path_factory.mktemp("cascade"), maps(), TestRecord(), cascade())
+
+
+def test_depth_0_is_1_and_its_logits_are_the_network_s(audited: Path) -> None:
+    opened = open_run(audited)
+    for statistic in ("pearson", "spearman"):
+        store = opened.store(f"cascade/from_output/{statistic}")
+        assert store.dims == ("row", "repeat", "sign", "method", "depth")
+        assert list(store.coords["depth"].values) == [0, *DEPTHS]
+        np.testing.assert_allclose(store.sel({"depth": 0}), 1.0, atol=1e-6)
+        # a control that does not know the network stays what it is, or is drawn anew
+        np.testing.assert_allclose(store.sel({"method": "absolute_input"}), 1.0, atol=1e-6)
+        noise = store.sel({"method": "random", "sign": "native"})[..., 1:]
+        assert np.abs(noise).max() < 0.3
+    logits = opened.store("cascade/from_output_logits")
+    np.testing.assert_allclose(logits.sel({"depth": 0})[:, 0], opened.logits, atol=1e-4)
+    assert np.abs(logits.sel({"depth": 9}) - logits.sel({"depth": 0})).max() > 0.01
+
+
+def test_a_row_is_what_a_slow_recomputation_gives(trained: Workplace, audited: Path) -> None:
+    """Layers reset by hand, in the order in which the network executes them; the gradient by autograd."""
+    module = datamodule(trained)
+    module.prepare_data()
+    module.setup("test")
+    network = EcgClassifier.load_from_checkpoint(trained.run() / "checkpoints/best.ckpt").network.eval()
+    names = [f"blocks.{k}.conv{c}" for k in range(4) for c in (1, 2)] + ["linear"]
+    row, depth = 5, 4
+    ecg = module.dataset("test")[row]["ecg"]
+    random = copy.deepcopy(network)
+    for name in names[-depth:]:
+        torch.manual_seed(RandomKey(purpose=f"weights of {name}", direction="from_output").seed)
+        random.get_submodule(name).reset_parameters()
+    smooth = []
+    for one in (network, random):
+        probe = ecg.clone().requires_grad_()
+        one(probe).sum().backward()
+        smooth.append(savgol_filter(probe.grad[0].abs().double().numpy(), 31, 3, axis=-1).ravel())
+    opened = open_run(audited)
+    for statistic, correlate in (("pearson", stats.pearsonr), ("spearman", stats.spearmanr)):
+        store = opened.store(f"cascade/from_output/{statistic}")
+        found = store.sel({"method": "saliency", "depth": depth, "sign": "native"})[row, 0]
+        assert float(found) == pytest.approx(correlate(*smooth)[0], abs=1e-4)
+    logit = opened.store("cascade/from_output_logits").sel({"depth": depth})[row, 0]
+    assert float(logit) == pytest.approx(float(random(ecg).detach()), abs=1e-4)
+
+
+def test_tables_and_pictures(audited: Path) -> None:
+    table = pd.read_parquet(audited / "tables/cascade.parquet")
+    opened = open_run(audited)
+    row = table.set_index(["direction", "statistic", "sign", "method", "depth"]).loc[
+        ("from_output", "pearson", "native", "saliency", 9)
+    ]
+    values = opened.store("cascade/from_output/pearson").sel({"method": "saliency", "sign": "native", "depth": 9})
+    assert row["similarity"] == pytest.approx(float(values.mean()), abs=1e-6)
+    assert row["low"] <= row["similarity"] <= row["high"]
+    assert row["layer"] == "blocks.0.conv1"
+    ceilings = table[(table["sign"] == "native") & (table["statistic"] == "pearson")].groupby("method")["ceiling"].max()
+    assert 0 < ceilings["smoothgrad"] < 1
+    assert np.isnan(ceilings["saliency"])
+    network = pd.read_parquet(audited / "tables/cascade_network.parquet")
+    start = network[(network["direction"] == "from_output") & (network["depth"] == 0)]["auroc"].item()
+    assert start == pytest.approx(opened.metrics["auroc"]["value"])
+    for sign in ("native", "absolute"):
+        assert (audited / f"figures/cascade/pearson_{sign}.png").stat().st_size > 10_000
+
+
+def test_the_efficient_test_is_the_rise_of_entropy(audited: Path) -> None:
+    found = open_run(audited).store("scores/efficient_mprt")
+    np.testing.assert_allclose(found.sel({"method": "absolute_input"}), 0.0, atol=1e-6)
+    assert np.isfinite(found).all()
+    assert (found.sel({"method": "saliency"}) != 0).all()
+
+
+def test_rows_do_not_depend_on_the_batch_and_are_not_measured_twice(
+    trained: Workplace, audited: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RandomizationCascade, "rows_at_once", 1)
+    monkeypatch.setattr("callbacks.cascade_tasks._KEPT_BYTES", 0)  # networks made anew each time
+    other = run(trained, tmp_path, maps(), TestRecord(), cascade())
+    for name in ("cascade/from_output/pearson", "cascade/independent/spearman", "cascade/from_output_logits"):
+        one, many = (open_run(path).store(name).to_numpy() for path in (other, audited))
+        np.testing.assert_allclose(one, many, atol=1e-5)
+    monkeypatch.setattr(RandomizationCascade, "_measure", None)  # would fail if it were called
+    run(trained, tmp_path, maps(), TestRecord(), cascade())
+
+
+def test_the_network_that_was_handed_in_is_untouched(trained: Workplace, tmp_path: Path) -> None:
+    audit = cascade(directions=["from_output"], depths=[2], max_examples=4, smooth_draws=2, repeats=2)
+    before = torch.get_rng_state()
+    path = run(trained, tmp_path, maps(), TestRecord(), audit)
+    checkpoint = EcgClassifier.load_from_checkpoint(trained.run() / "checkpoints/best.ckpt").network
+    for name, value in audit.maps.source_network.state_dict().items():
+        assert torch.equal(value.cpu(), checkpoint.state_dict()[name]), name
+    assert before is not None
+    opened = open_run(path)
+    found = opened.store("cascade/from_output_smooth/pearson")
+    assert int(found.done.sum()) == 4
+    label = opened.examples["label"].to_numpy()[found.done.to_numpy()]
+    assert label.sum() == 2
+    values = found[found.done.to_numpy()].sel({"method": "saliency", "sign": "native"})
+    np.testing.assert_allclose(values.sel({"depth": 0}), 1.0, atol=1e-6)
+    assert (np.abs(values.sel({"depth": 2}).to_numpy()[:, 0] - values.sel({"depth": 2}).to_numpy()[:, 1]) > 0).all()
+
+
+def test_the_global_random_state_is_not_moved(trained: Workplace, tmp_path: Path) -> None:
+    plain, with_cascade = [], []
+    for states, extra in ((plain, []), (with_cascade, [cascade(depths=[1])])):
+        torch.manual_seed(3)
+        run(trained, tmp_path / str(len(extra)), AttributionMaps(["saliency"]), TestRecord(), *extra)
+        states.append(torch.get_rng_state())
+    assert torch.equal(plain[0], with_cascade[0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"depths": [10]}, "9 layers with weights, so depths are 0 to 9"),
+        ({"methods": ["deeplift"]}, "expected some of AttributionMaps' saliency, gradient_x_input"),
+    ],
+)
+def test_what_the_network_or_the_maps_do_not_have(
+    trained: Workplace, tmp_path: Path, settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        run(trained, tmp_path, maps(), TestRecord(), cascade(**settings))
+
+
+def test_impossible_settings() -> None:
+    for settings, message in (
+        ({"directions": ["sideways"]}, "a direction is one of"),
+        ({"repeats": 0}, "repeats >= 1"),
+        ({"depths": [1, 1]}, "distinct depths"),
+        ({"max_examples": 1}, "max_examples >= 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            cascade(**settings)
+
+
+def test_chosen_ecgs_are_balanced_and_do_not_depend_on_their_order() -> None:
+    ids = [f"e{k}" for k in range(40)]
+    label = np.where(np.arange(40) % 10 == 0, 1.0, 0.0)
+    label[5] = np.nan
+    chosen = balanced_choice(ids, label, 8)
+    assert chosen.sum() == 8
+    assert label[chosen].sum() == 4
+    order = np.random.default_rng(0).permutation(40)
+    again = balanced_choice([ids[k] for k in order], label[order], 8)
+    assert {ids[k] for k in np.flatnonzero(chosen)} == {ids[k] for k in order[again]}
+    assert balanced_choice(ids, label, 20)[label == 1].all()  # few with the diagnosis: all of them, the rest without
+    assert balanced_choice(ids, label, None).all()
+    assert not balanced_choice(ids, label, 39)[5]
+
+
+def test_keys_of_the_cascade_differ_from_the_trained_map_s() -> None:
+    key = RandomKey(method="smoothgrad", ecg_id="a")
+    assert len({key.seed, replace(key, depth=1).seed, replace(key, depth=2, direction="from_output").seed}) == 3
