@@ -11,6 +11,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from callbacks.attribution_report import cost_table, maps_table, warnings_of
+from callbacks.map_lint import LintMode, usable_methods
 from callbacks.map_stores import MapStores, Rows
 from callbacks.ranks import classifier_of, datamodule_of, identity, on_rank_zero, run_folder
 from ecg_lightning.atomic import write_parquet_atomic
@@ -18,6 +19,7 @@ from ecg_lightning.attribution import AttributionMethod, MethodName, RandomKey, 
 from ecg_lightning.attribution.base import Explanation
 from ecg_lightning.attribution.controls import CONTROLS, ControlName, check_controls, control_maps
 from ecg_lightning.attribution.cost import estimate, measure_passes
+from ecg_lightning.attribution.lint import LINTED_ECGS, lint_task
 from ecg_lightning.attribution.robust import explain_or_nan
 from ecg_lightning.attribution.shared import shareable, shared_maps
 from ecg_lightning.attribution.task import AttributionTask, Precision
@@ -49,6 +51,8 @@ class AttributionMaps(Callback):
         gradcam_layer: Dotted name of the module that Grad-CAM reads; None: the network's ``gradcam_layer``.
         precision: Of the passes of the sampling methods: ``bfloat16`` is up to twice as fast where the hardware has it;
             its maps correlate above .998 with those of float32, and depend on the batch that they were computed in.
+        lint: What to do about methods that give wrong maps on this network (see ``ecg_lightning.attribution.lint``):
+            ``skip`` them and say so, compute them after a ``warn``ing, or don't look: ``off``.
         on_mismatch: What to do with a store of other settings: ``error``, or ``replace``: move it aside.
 
     Raises:
@@ -64,6 +68,7 @@ class AttributionMaps(Callback):
         memory_budget_mb: float = 1024.0,
         gradcam_layer: str | None = None,
         precision: Precision = "float32",
+        lint: LintMode = "skip",
         on_mismatch: OnMismatch = "error",
     ) -> None:
         super().__init__()
@@ -74,6 +79,7 @@ class AttributionMaps(Callback):
         self.memory_budget_mb = memory_budget_mb
         self.gradcam_layer = gradcam_layer
         self.precision: Precision = precision
+        self.lint: LintMode = lint
         self.on_mismatch: OnMismatch = on_mismatch
         self.kept = MapStores()
         self.failures: dict[str, dict[str, str]] = {}
@@ -106,10 +112,11 @@ class AttributionMaps(Callback):
         datamodule = datamodule_of(trainer, "AttributionMaps")
         self.ecg_ids = datamodule.examples("test")["ecg_id"].tolist()
         backgrounds = self._backgrounds(module, datamodule)
-        self.backgrounds = backgrounds.beats
+        self.backgrounds = backgrounds.beats.to(module.device)
         self.source_network = module.network
         self.task = self.prepared(module.network)
         self.training_seed = module.seed
+        self._lint(trainer, datamodule)
         self._try_methods()
         content = digest_array_rows(backgrounds.beats.numpy(), backgrounds.ecg_ids)
         specs = self._specs(module, datamodule, {"ecg_ids": backgrounds.ecg_ids, "content": content})
@@ -142,6 +149,16 @@ class AttributionMaps(Callback):
         if any(method.uses_backgrounds for method in self.methods):
             return datamodule.backgrounds(module.backgrounds)
         return Backgrounds(datamodule.dataset("test")[0]["ecg"], self.ecg_ids[:1], datamodule.source.name)
+
+    def _lint(self, trainer: Trainer, datamodule: EcgDataModule) -> None:
+        for method in self.methods:
+            if self.gradcam_layer or getattr(method, "layer", None):
+                method.resolved_settings(self.task)  # a name that was given and is wrong is an error, no refusal
+        if self.lint == "off":
+            return
+        ecgs = datamodule.dataset("test").__getitems__(list(range(min(len(self.ecg_ids), LINTED_ECGS))))["ecg"]
+        report = lint_task(self.source_network, self.task, ecgs, self.methods)
+        self.methods = usable_methods(trainer, self.methods, report, self.lint)
 
     def _try_methods(self) -> None:
         """One map of each cheap method: what can't work is told before hours are spent and stores are made."""
@@ -229,7 +246,7 @@ class AttributionMaps(Callback):
         """Another network, such as a randomised one, prepared as the trained one is."""
         return prepare_task(
             network,
-            self.backgrounds.to(next(network.parameters()).device),
+            self.backgrounds,
             memory_budget_mb=self.memory_budget_mb,
             gradcam_layer=self.gradcam_layer,
             keep=[str(layer) for method in self.methods if (layer := getattr(method, "layer", None))],

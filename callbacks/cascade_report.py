@@ -19,7 +19,7 @@ from ecg_lightning.plotting.curves import Curve, CurvePanel, XAxis, curves_figur
 _TITLES = {
     "from_output": "from the output",
     "from_input": "from the input",
-    "independent": "each layer alone",
+    "independent": "each layer alone, counted from the output",
 }
 
 

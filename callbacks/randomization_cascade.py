@@ -28,6 +28,7 @@ from ecg_lightning.functional.randomization import (
     weight_layers,
 )
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
+from ecg_lightning.plotting.class_words import class_title
 from ecg_lightning.run_layout import OnMismatch
 
 
@@ -252,8 +253,12 @@ class RandomizationCascade(Audit):
             n_resamples=self.n_resamples,
             confidence=self.confidence,
             seed=self.bootstrap_seed,
-            what=f"{self.datamodule.target.replace('_', ' ')}, seed {self.maps.training_seed}",
-            settings=f"{self.how.replace('_', ' ')}, BatchNorms {self.batchnorm}, {self.repeats} draws of the weights",
+            what=f"{class_title(self.datamodule.target)}, seed {self.maps.training_seed}",
+            settings=f"{self.how.replace('_', ' ')}, BatchNorms {self.batchnorm}, {_draws(self.repeats)}",
             failures=self.random.failures,
         )
         report.write(AuditResults(trainer))
+
+
+def _draws(repeats: int) -> str:
+    return "one draw of the weights" if repeats == 1 else f"{repeats} draws of the weights"

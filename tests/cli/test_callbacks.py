@@ -126,10 +126,27 @@ def test_a_network_whose_logit_never_moves_has_metrics_but_no_completeness(train
     assert open_run(run).metrics["auroc"]["value"] == 0.5
 
 
-def test_a_method_that_cannot_work_is_told_before_a_store_is_made(trained: Workplace, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"Grad-CAM needs the name of a module of OneLayer"):
-        run_test(trained, tmp_path, OneLayer(nn.ReLU()), AttributionMaps(["saliency", "gradcam"]))
+def test_a_method_that_cannot_work_is_skipped_and_the_record_says_why(trained: Workplace, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"gradcam is skipped on OneLayer: .*Grad-CAM needs the name of a module"):
+        run = run_test(trained, tmp_path, OneLayer(nn.ReLU()), AttributionMaps(["saliency", "gradcam"]))
+    assert sorted(open_run(run).maps) == ["saliency"]
+    table = pd.read_parquet(run / "tables/lint.parquet").set_index("method")
+    assert table["verdict"].to_dict() == {"saliency": "safe", "gradcam": "refused"}
+    assert (run / "lint.json").is_file()
+
+
+def test_a_layer_that_is_not_there_is_told_before_a_store_is_made(trained: Workplace, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"has no 'blocks.99'"):
+        run_test(trained, tmp_path, small(), AttributionMaps(["saliency", "gradcam"], gradcam_layer="blocks.99"))
     assert not list(tmp_path.rglob("maps"))
+
+
+def test_a_network_that_no_method_can_explain(trained: Workplace, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"(?s)refuses every method.*deeplift +refused"):
+        run_test(trained, tmp_path, OneLayer(torch.relu), AttributionMaps(["deeplift"]))
+    with pytest.warns(UserWarning, match="deeplift is computed all the same, and wrong"):
+        run = run_test(trained, tmp_path, OneLayer(torch.relu), AttributionMaps(["deeplift"], lint="warn"))
+    assert sorted(open_run(run).maps) == ["deeplift"]
 
 
 def test_half_precision_networks_keep_their_maps_as_float32(trained: Workplace, tmp_path: Path) -> None:
@@ -140,7 +157,8 @@ def test_half_precision_networks_keep_their_maps_as_float32(trained: Workplace, 
 def test_functional_relu_shows_in_the_completeness(trained: Workplace, tmp_path: Path) -> None:
     def deltas(activation: Callable[[Tensor], Tensor], name: str) -> float:
         torch.manual_seed(4)
-        run = run_test(trained, tmp_path / name, OneLayer(activation), AttributionMaps(["deeplift"]), Completeness())
+        maps = AttributionMaps(["deeplift"], lint="off")
+        run = run_test(trained, tmp_path / name, OneLayer(activation), maps, Completeness())
         delta, expected = (open_run(run).store(f"scores/completeness_{name}") for name in ("delta", "expected"))
         return float(np.abs(delta).median() / np.abs(expected).median())
 
