@@ -3,6 +3,7 @@
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.beat_pictures import BeatPictures
 from callbacks.completeness import Completeness
+from callbacks.evidence_localization import EvidenceLocalization
 from callbacks.fit_record import FitRecord
 from callbacks.map_pictures import MapPictures
 from callbacks.method_similarity import MethodSimilarity
@@ -17,6 +18,7 @@ __all__ = [
     "AttributionMaps",
     "BeatPictures",
     "Completeness",
+    "EvidenceLocalization",
     "FitRecord",
     "MapPictures",
     "MethodSimilarity",
