@@ -4,6 +4,7 @@ from callbacks.attribution_maps import AttributionMaps
 from callbacks.beat_pictures import BeatPictures
 from callbacks.completeness import Completeness
 from callbacks.evidence_localization import EvidenceLocalization
+from callbacks.faithfulness_scores import FaithfulnessScores
 from callbacks.fit_record import FitRecord
 from callbacks.map_pictures import MapPictures
 from callbacks.method_similarity import MethodSimilarity
@@ -19,6 +20,7 @@ __all__ = [
     "BeatPictures",
     "Completeness",
     "EvidenceLocalization",
+    "FaithfulnessScores",
     "FitRecord",
     "MapPictures",
     "MethodSimilarity",

@@ -15,7 +15,7 @@ from callbacks.ranks import datamodule_of
 from ecg_lightning.data.regions import known_regions, read_regions
 from ecg_lightning.digest import JSON
 from ecg_lightning.functional.localization import LOCALIZATION_SCORES, localization_scores, region_share
-from ecg_lightning.plotting.class_words import class_title
+from ecg_lightning.plotting.class_words import CLASS_WORDS
 
 
 class EvidenceLocalization(Audit):
@@ -76,6 +76,6 @@ class EvidenceLocalization(Audit):
             n_resamples=self.n_resamples,
             confidence=self.confidence,
             seed=self.bootstrap_seed,
-            what=f"{class_title(self.datamodule.target)}, seed {self.maps.training_seed}",
+            what=f"{CLASS_WORDS[self.datamodule.target].name}, seed {self.maps.training_seed}",
         )
         report.write(AuditResults(trainer))

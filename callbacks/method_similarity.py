@@ -24,7 +24,7 @@ from ecg_lightning.functional.similarity import (
     similarity_matrices,
 )
 from ecg_lightning.functional.smoothing import ORDER, WINDOW
-from ecg_lightning.plotting.class_words import class_title
+from ecg_lightning.plotting.class_words import CLASS_WORDS
 from ecg_lightning.plotting.similarity import similarity_figure
 from ecg_lightning.run_layout import OnMismatch
 
@@ -132,7 +132,7 @@ class MethodSimilarity(Audit):
             matrix_of(chosen, "correlation_mean", names),
             names,
             quantity=f"{statistic.capitalize()} correlation ({sign})",
-            title=f"Similarity of maps: {class_title(self.datamodule.target)}, seed {self.maps.training_seed}",
+            title=f"Similarity of maps: {CLASS_WORDS[self.datamodule.target].name}, seed {self.maps.training_seed}",
             caption=text,
             incomplete=matrix_of(chosen, "n_undefined", names, diagonal=0.0) > 0,
         )

@@ -24,7 +24,7 @@ from ecg_lightning.functional.perturbation import (
     step_counts,
 )
 from ecg_lightning.models.precision import full_float32
-from ecg_lightning.plotting.class_words import class_title
+from ecg_lightning.plotting.class_words import CLASS_WORDS
 from ecg_lightning.run_layout import OnMismatch
 
 _FLOATS_AT_ONCE: Final = 1 << 22
@@ -163,7 +163,7 @@ class PerturbationCurves(Audit):
             n_resamples=self.n_resamples,
             confidence=self.confidence,
             seed=self.bootstrap_seed,
-            what=f"{class_title(self.datamodule.target)}, seed {self.maps.training_seed}",
+            what=f"{CLASS_WORDS[self.datamodule.target].name}, seed {self.maps.training_seed}",
             settings=f"noise {self.noise.replace('_', ' ')}, sigma {self.sigma:g}",
         )
         report.write(AuditResults(trainer))

@@ -28,7 +28,7 @@ from ecg_lightning.functional.randomization import (
     weight_layers,
 )
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
-from ecg_lightning.plotting.class_words import class_title
+from ecg_lightning.plotting.class_words import CLASS_WORDS
 from ecg_lightning.run_layout import OnMismatch
 
 
@@ -253,7 +253,7 @@ class RandomizationCascade(Audit):
             n_resamples=self.n_resamples,
             confidence=self.confidence,
             seed=self.bootstrap_seed,
-            what=f"{class_title(self.datamodule.target)}, seed {self.maps.training_seed}",
+            what=f"{CLASS_WORDS[self.datamodule.target].name}, seed {self.maps.training_seed}",
             settings=f"{self.how.replace('_', ' ')}, BatchNorms {self.batchnorm}, {_draws(self.repeats)}",
             failures=self.random.failures,
         )

@@ -1,0 +1,36 @@
+"""Infidelity of maps (Yeh et al., On the (in)fidelity and sensitivity of explanations, NeurIPS 2019)."""
+
+import torch
+from torch import Tensor
+
+
+def infidelity(maps: Tensor, noise: Tensor, change: Tensor) -> Tensor:
+    """Mean squared difference of what a map foretells of a perturbation and what the network does, normalised.
+
+    With perturbation e, map m and the change c = f(ecg) - f(ecg - e): the mean over perturbations of (b e.m - c)^2,
+    where b = mean(e.m c) / mean((e.m)^2) makes it indifferent to the map's scale. That is
+    ``captum.metrics.infidelity`` with ``normalize=True``; here all maps of an ECG share the network's passes.
+
+    Args:
+        maps: (batch, method, lead, sample).
+        noise: (batch, draw, lead, sample) e, mV.
+        change: (batch, draw) c, logit.
+
+    Returns:
+        (batch, method) float64, logit^2; NaN where a map is zero everywhere or not finite.
+
+    Raises:
+        ValueError: Shapes that do not agree.
+    """
+    fits = maps.ndim == noise.ndim == 4 and noise.shape[:2] == change.shape and len(maps) == len(noise)
+    if not fits or maps.shape[2:] != noise.shape[2:]:
+        raise ValueError(
+            "expected maps (batch, method, lead, sample), noise (batch, draw, lead, sample) and change (batch, draw), "
+            f"got {tuple(maps.shape)}, {tuple(noise.shape)} and {tuple(change.shape)}"
+        )
+    foretold = maps.double().flatten(2) @ noise.double().flatten(2).mT  # (batch, method, draw)
+    done = change.double()[:, None]
+    squares = foretold.square().mean(-1)
+    scale = (foretold * done).mean(-1) / squares
+    error: Tensor = (scale[..., None] * foretold - done).square().mean(-1)
+    return torch.where((squares > 0) & squares.isfinite(), error, torch.nan)

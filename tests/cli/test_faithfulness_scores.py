@@ -1,0 +1,98 @@
+"""Faithfulness scores against Captum's, closed forms, and through the callback."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from captum import metrics
+from test_audit import run
+from workplace import Workplace
+
+from callbacks import AttributionMaps, TestRecord
+from callbacks.faithfulness_scores import FaithfulnessScores
+from ecg_lightning import open_run
+from ecg_lightning.functional.infidelity import infidelity
+from ecg_lightning.functional.map_shape import complexity, sparseness
+
+METHODS = ["saliency", "gradient_x_input", "integrated_gradients"]
+
+
+def draws(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def network(ecg: torch.Tensor) -> torch.Tensor:
+    return torch.tanh(ecg[:, 0].sum(-1)) + 0.3 * ecg[:, 1].square().sum(-1)
+
+
+def test_infidelity_is_captum_s() -> None:
+    ecg, maps, noise = draws(0, 2, 2, 9), draws(1, 2, 3, 2, 9), 0.1 * draws(2, 2, 20, 2, 9)
+    change = network(ecg)[:, None] - network((ecg[:, None] - noise).flatten(0, 1)).reshape(2, 20)
+    found = infidelity(maps, noise, change)
+    for b in range(2):
+        for m in range(3):
+            expected = metrics.infidelity(
+                network,
+                lambda inputs, b=b: (noise[b], inputs - noise[b]),
+                ecg[b : b + 1],
+                maps[b : b + 1, m],
+                n_perturb_samples=20,
+                normalize=True,
+            )
+            assert float(found[b, m]) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_the_exact_map_of_a_linear_network_has_no_infidelity() -> None:
+    weight, noise = draws(0, 1, 1, 2, 9), draws(1, 1, 30, 2, 9)
+    change = (weight[:, 0] * noise[0]).sum((1, 2))[None]
+    assert float(infidelity(5.0 * weight, noise, change)) == pytest.approx(0.0, abs=1e-20)
+    assert infidelity(torch.zeros_like(weight), noise, change).isnan().all()
+    with pytest.raises(ValueError, match="expected maps"):
+        infidelity(weight, noise[:, :2], change)
+
+
+@pytest.fixture(scope="module")
+def scored(trained: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    scores = FaithfulnessScores(draws=8, sensitivity_draws=3, n_resamples=100)
+    return run(trained, tmp_path_factory.mktemp("scored"), AttributionMaps(METHODS), TestRecord(), scores)
+
+
+def test_stores_hold_the_scores_of_the_maps(scored: Path) -> None:
+    opened = open_run(scored)
+    maps = torch.from_numpy(np.array(opened.maps["saliency"]))
+    for name, function in (("sparseness", sparseness), ("complexity", complexity)):
+        found = opened.store(f"scores/{name}").sel({"method": "saliency"})
+        np.testing.assert_allclose(found, function(maps).numpy(), rtol=1e-5)
+    sensitivity = opened.store("scores/max_sensitivity")
+    assert np.isfinite(sensitivity.sel({"method": "saliency"})).all()
+    assert np.isnan(sensitivity.sel({"method": "integrated_gradients"})).all()  # takes many passes
+    assert (opened.store("scores/infidelity") > 0).all()
+
+
+def test_the_table_leaves_out_what_was_not_asked_for(scored: Path) -> None:
+    table = pd.read_parquet(scored / "tables/scores.parquet").set_index(["score", "method"])
+    assert table["n_undefined"].sum() == 0
+    assert table.loc[("max_sensitivity", "integrated_gradients"), "n_ecgs"] == 0
+    row = table.loc[("sparseness", "saliency")]
+    assert row["low"] < row["value"] < row["high"]
+    assert (scored / "figures/scores/scores.png").stat().st_size > 10_000
+
+
+def test_rows_do_not_depend_on_the_batch(
+    trained: Workplace, scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FaithfulnessScores, "rows_at_once", 1)
+    scores = FaithfulnessScores(draws=8, sensitivity_draws=3, n_resamples=100)
+    other = run(trained, tmp_path, AttributionMaps(METHODS), TestRecord(), scores)
+    for name in ("infidelity", "max_sensitivity", "sparseness", "complexity"):
+        one, many = (open_run(path).store(f"scores/{name}").to_numpy() for path in (other, scored))
+        np.testing.assert_allclose(one, many, rtol=1e-5, equal_nan=True)
+
+
+def test_impossible_settings() -> None:
+    with pytest.raises(ValueError, match="draws >= 2"):
+        FaithfulnessScores(draws=1)
+    with pytest.raises(ValueError, match="positive noise and radius"):
+        FaithfulnessScores(radius=0.0)
