@@ -141,9 +141,9 @@ class FaithfulnessScores(Audit):
         def perturb(inputs: Tensor, radius: float) -> Tensor:
             return inputs + radius * (2.0 * moves[: len(inputs)] - 1.0)
 
-        # Captum hands a tensor to the one and a tuple to the other
-        def explain(inputs: tuple[Tensor, ...]) -> Tensor:
-            return method(self.maps.task, inputs[0], [key] * len(inputs[0]))
+        def explain(inputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            ecgs = inputs if isinstance(inputs, Tensor) else inputs[0]  # Captum hands both around
+            return (method(self.maps.task, ecgs, [key] * len(ecgs)),)
 
         with torch.inference_mode(False):
             found = sensitivity_max(
