@@ -1,6 +1,7 @@
 """Lightning callbacks: a hook decides, a method or a functional does."""
 
 from callbacks.attribution_maps import AttributionMaps
+from callbacks.audit_summary import AuditSummary
 from callbacks.beat_pictures import BeatPictures
 from callbacks.completeness import Completeness
 from callbacks.evidence_localization import EvidenceLocalization
@@ -17,6 +18,7 @@ from callbacks.test_record import TestRecord
 
 __all__ = [
     "AttributionMaps",
+    "AuditSummary",
     "BeatPictures",
     "Completeness",
     "EvidenceLocalization",

@@ -73,6 +73,7 @@ class AttributionMaps(Callback):
     ) -> None:
         super().__init__()
         self.methods = build_methods(methods)
+        self.asked = tuple(method.name for method in self.methods)
         self.controls = check_controls(controls)
         self.attribution_seed = attribution_seed
         self.dtype: Literal["float32", "float16"] = dtype

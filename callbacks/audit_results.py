@@ -27,8 +27,11 @@ class AuditResults:
     def table(self, name: str, frame: pd.DataFrame) -> None:
         """Keep ``tables/<name>.parquet``; on W&B the table ``<name>``."""
         write_parquet_atomic(self.folder / "tables" / f"{name}.parquet", frame)
+        logged = frame.copy()
+        for column in logged.columns[logged.dtypes == "boolean"]:  # W&B knows None, and not pandas' own NA
+            logged[column] = logged[column].astype(object).where(logged[column].notna(), None)
         for logger in self.loggers:
-            logger.log_table(name, dataframe=frame)
+            logger.log_table(name, dataframe=logged)
 
     def figure(self, name: str, figure: Figure, caption: str) -> None:
         """Keep ``figures/<name>.png`` and ``.svg``; on W&B the image ``<name>``.

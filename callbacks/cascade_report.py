@@ -122,6 +122,7 @@ class CascadeReport:
                                 "method": name,
                                 "control": name in self.controls,
                                 "depth": list(self.depths),
+                                "complete": direction != "independent" and self.depths[-1] == len(self.layers),
                                 "layer": [self._layer(direction, depth) for depth in self.depths],
                                 "similarity": means.mean[s, m],
                                 "low": means.low[s, m],
