@@ -1,4 +1,4 @@
-"""The command line: ``python -m ecg_lightning.cli fit|validate|test|predict|prepare|study|compare``.
+"""The command line: ``python -m ecg_lightning.cli fit|validate|test|predict|prepare|tune|study|compare``.
 
 The only module that knows ``callbacks/``.
 """
@@ -13,7 +13,8 @@ from typing import Any, Final
 import jsonargparse
 import yaml
 from jsonargparse import Namespace
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import (
     ArgsType,
     LightningArgumentParser,
@@ -21,7 +22,7 @@ from lightning.pytorch.cli import (
 )
 from lightning.pytorch.utilities import rank_zero_info
 
-from callbacks import StageConfig
+from callbacks import AttributionMaps, StageConfig
 from ecg_lightning.checkpoints import check_same_model, find_checkpoint, read_checkpoint, trained_source
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.ecg import Target
@@ -30,10 +31,13 @@ from ecg_lightning.run_layout import OnMismatch, RunFolder
 from ecg_lightning.shipped import CONFIGS, find_config
 from ecg_lightning.study.commands import COMMANDS
 from ecg_lightning.study.commands import run as run_command
+from ecg_lightning.tuning.command import TuneJob, load_trained, run_tuning
+from ecg_lightning.tuning.settings import TuningSettings
 from ecg_lightning.wandb_logger import RunLogger, run_group
 
 _RUN_ARGUMENTS: Final = ("runs", "study", "target", "seed_everything")
 _PREPARE: Final = "prepare"
+_TUNE: Final = "tune"
 
 
 def run_path(runs: str, study: str, target: str | None, seed: int) -> str:
@@ -97,13 +101,19 @@ class EcgCLI(LightningCLI):
         parser._subcommands_action.add_subcommand(  # Lightning keeps the action to itself
             _PREPARE, prepare, help="Turn a source's recordings into cached median beats."
         )
+        tune = self._prepare_subcommand_parser(Trainer, "test", **kwargs.get(_TUNE, {}))
+        tune.add_class_arguments(TuningSettings, _TUNE)
+        self._subcommand_parsers[_TUNE] = tune
+        parser._subcommands_action.add_subcommand(
+            _TUNE, tune, help="Measure how many passes each method needs, on validation ECGs."
+        )
 
     def _parse_ckpt_path(self) -> None:
         """Take the run's own best checkpoint unless told otherwise, and the network it was trained with."""
         stage = self.config.get("subcommand")
         if stage != _PREPARE and self.config[stage].weights_only is None:
             self.config[stage].weights_only = True  # the project's checkpoints hold no pickled code
-        if stage in ("validate", "test", "predict"):
+        if stage in ("validate", "test", "predict", _TUNE):
             config = self.config[stage]
             path = find_checkpoint(RunFolder(Path(config.trainer.default_root_dir)), config.ckpt_path)
             content = read_checkpoint(path)
@@ -145,6 +155,9 @@ class EcgCLI(LightningCLI):
         if subcommand == _PREPARE:
             self.datamodule.prepare_cache(overwrite=self.config[_PREPARE].overwrite)
             return
+        if subcommand == _TUNE:
+            self.tune()
+            return
         try:
             super()._run_subcommand(subcommand)
         finally:
@@ -165,6 +178,27 @@ class EcgCLI(LightningCLI):
             rank_zero_info(f"resuming from {folder.last_checkpoint}")
             kwargs["ckpt_path"] = str(folder.last_checkpoint)
         self.trainer.fit(**kwargs)
+
+    def tune(self) -> None:
+        """Find the passes that the configured methods need; on one device, and on validation ECGs only.
+
+        Raises:
+            ValueError: The callbacks have no AttributionMaps, so there are no methods to tune.
+        """
+        config = self.config[_TUNE]
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        maps = next((one for one in callbacks if isinstance(one, AttributionMaps)), None)
+        if maps is None:
+            raise ValueError(
+                "tune measures the methods of AttributionMaps, and the trainer's callbacks have none: pass "
+                "--config configs/test.yaml, or put callbacks.AttributionMaps into `trainer.callbacks`"
+            )
+        if _is_rank_zero():
+            module = load_trained(self.trainer, self.model, self.datamodule, Path(config.ckpt_path))
+            configured = yaml.safe_load(self._parser(_TUNE).dump(config, skip_none=False))["trainer"]["callbacks"]
+            folder = Path(config.trainer.default_root_dir) / _TUNE
+            settings = self.config_init[_TUNE][_TUNE]
+            run_tuning(TuneJob(maps, module, self.datamodule, settings, folder, configured))
 
 
 def _test_all_of_another_source(config: Namespace, trained: str | None) -> None:

@@ -31,7 +31,7 @@ HOUSE = (
     ("checkpoints",),
     ("run",),  # reads a finished run back from its stores
     ("plotting", "wandb_logger"),
-    ("study",),
+    ("study", "tuning"),
     ("callbacks",),
     ("cli", "__main__"),  # the only modules that know callbacks
 )

@@ -73,9 +73,9 @@ class GradientShap(_BackgroundMethod, SampledMethod):
         way = noisy - background
         return gradients(task, background + alpha.to(ecg) * way) * way
 
-    def _stretch(self, task: AttributionTask) -> int:
+    def stretch(self, task: AttributionTask) -> int:
         """A whole cycle of backgrounds, so that groups are as balanced as the map."""
-        return super()._stretch(task) if self.estimator == "random" else len(task.backgrounds)
+        return super().stretch(task) if self.estimator == "random" else len(task.backgrounds)
 
     def _points(self, backgrounds: int, key: RandomKey, first: int, count: int) -> tuple[Tensor, Tensor]:
         """Background of each draw, (count,), and its place between background (0) and ECG (1), (count, 1, 1)."""

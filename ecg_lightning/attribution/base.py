@@ -168,7 +168,7 @@ class AttributionMethod(ABC):
                 f"{self.name} expects ECGs as (batch, lead, sample) and one key an ECG, got {tuple(ecg.shape)} "
                 f"and {len(keys)} keys"
             )
-        with _gradients():
+        with recording_gradients():
             ecg = ecg.detach().clone()  # a tensor made under inference mode can't require gradients
             if self.single_pass:
                 chunk = task.single_pass_chunk
@@ -199,7 +199,8 @@ class SinglePassMethod(AttributionMethod):
 
 
 @contextmanager
-def _gradients() -> Iterator[None]:
+def recording_gradients() -> Iterator[None]:
+    """Full float32 and autograd, also under Lightning's inference mode; Captum stays quiet about its hooks."""
     with full_float32(), torch.inference_mode(False), torch.enable_grad(), warnings.catch_warnings():
         # Captum tells at every call that it sets hooks, and removes them again
         warnings.filterwarnings("ignore", message="(?s).*ooks.*removed.*attribution is finished")

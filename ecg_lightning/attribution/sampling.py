@@ -6,13 +6,20 @@ called finished does not change what was drawn.
 
 import math
 from abc import abstractmethod
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Final
 
 import torch
 from captum import attr as captum
 from torch import Tensor
 
-from ecg_lightning.attribution.base import AttributionMethod, OneMap, check_positive, differentiable
+from ecg_lightning.attribution.base import (
+    AttributionMethod,
+    OneMap,
+    check_positive,
+    differentiable,
+    recording_gradients,
+)
 from ecg_lightning.attribution.noise import ROUND
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
@@ -66,12 +73,39 @@ class SampledMethod(AttributionMethod):
         """The number of draws that does not count."""
         return ("max_samples",) if self.target_correlation is None else ("n_samples",)
 
-    def _stretch(self, task: AttributionTask) -> int:  # noqa: ARG002
+    def reliability_curve(
+        self, task: AttributionTask, ecg: Tensor, key: RandomKey, counts: Iterable[int]
+    ) -> Iterator[float]:
+        """Reliability of one ECG's map after growing numbers of draws, from one run that is continued.
+
+        Each value is that of a map of so many draws by itself. Nothing is drawn for a value that isn't asked for.
+
+        Args:
+            task: The network.
+            ecg: (1, lead, sample) mV.
+            key: Of this ECG and method.
+            counts: Numbers of draws, growing.
+
+        Yields:
+            Reliability at each of them.
+
+        Raises:
+            ValueError: Numbers that do not grow.
+        """
+        sums = GroupSums(ecg, self.stretch(task))
+        for count in counts:
+            if count <= sums.count:
+                raise ValueError(f"{self.name}: expected growing numbers of draws, got {count} after {sums.count}")
+            with recording_gradients():
+                sums.add(self._draw(task, ecg.detach().clone(), key, sums.count, count - sums.count))
+            yield sums.reliability()
+
+    def stretch(self, task: AttributionTask) -> int:  # noqa: ARG002
         """Neighbouring draws that go to one group, before the next group gets as many."""
         return ROUND // GROUPS
 
     def _explain(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> OneMap:
-        sums = GroupSums(ecg, self._stretch(task))
+        sums = GroupSums(ecg, self.stretch(task))
         if self.target_correlation is None:
             sums.add(self._draw(task, ecg, key, 0, self.n_samples))
         else:
@@ -85,7 +119,7 @@ class SampledMethod(AttributionMethod):
         self, sums: "GroupSums", task: AttributionTask, ecg: Tensor, key: RandomKey, enough: float
     ) -> None:
         """Add round by round until two looks in a row are reliable enough, or the bound is reached."""
-        look = GROUPS * self._stretch(task)  # draws between two looks: all groups have equally many
+        look = GROUPS * self.stretch(task)  # draws between two looks: all groups have equally many
         together = max(task.chunk // look, 1) * look  # what shares a pass; draws behind the stop are not used
         good = 0
         while sums.count < self.max_samples and good < _LOOKS:

@@ -85,26 +85,35 @@ class ShapleySampling(AttributionMethod):
 
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
         """Coalitions, f(ecg), f(0) and the guess's gradients; or one forward a permutation and group, and f(0)."""
-        leads, samples = shape
-        groups = leads * -(-samples // self.group_samples)
-        if self.estimator not in _SURROGATES:
+        groups = self.groups(shape)
+        if not self.surrogate:
             return Passes(forward=self.n_permutations * groups + 1)
-        if self._exact(groups):
+        if self.exact(shape):
             return Passes(forward=1 << groups)
         return Passes(forward=2 * (self.n_forwards // 2) + 2, gradient=_GUESS_STEPS)
 
-    def _exact(self, groups: int) -> bool:
-        """Whether the forwards are enough for every coalition, so that nothing has to be estimated."""
-        return (1 << groups) - 2 <= self.n_forwards
+    @property
+    def surrogate(self) -> bool:
+        """Whether a surrogate gives the values; else permutations do."""
+        return self.estimator in _SURROGATES
+
+    def groups(self, shape: tuple[int, int]) -> int:
+        """Groups of an ECG of shape (lead, sample)."""
+        leads, samples = shape
+        return leads * -(-samples // self.group_samples)
+
+    def exact(self, shape: tuple[int, int]) -> bool:
+        """Whether the surrogate's forwards are enough for every coalition, so that nothing has to be estimated."""
+        return self.surrogate and (1 << self.groups(shape)) - 2 <= self.n_forwards
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
         groups = sample_groups(ecg.shape[1], ecg.shape[2], self.group_samples).to(ecg.device)
-        if self.estimator in _SURROGATES:
+        if self.surrogate:
             return _spread(self._surrogate(task, ecg, groups, key).values, groups).to(ecg)
         return self._permutations(task, ecg, groups, key)[0]
 
     def _explain(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> OneMap:
-        draws = self.n_forwards if self.estimator in _SURROGATES else self.n_permutations
+        draws = self.n_forwards if self.surrogate else self.n_permutations
         if ecg.shape[2] < WINDOW:  # too short for the smoothing under which maps are compared
             return OneMap(self._attribute(task, ecg, key), draws=draws)
         return OneMap(*self._attribute_with_reliability(task, ecg, key), draws)
@@ -117,7 +126,7 @@ class ShapleySampling(AttributionMethod):
         ECG whose values are far from integrated gradients is worse than it looks); least squares' own, robust one.
         """
         groups = sample_groups(ecg.shape[1], ecg.shape[2], self.group_samples).to(ecg.device)
-        if self.estimator not in _SURROGATES:
+        if not self.surrogate:
             values, marginals = self._permutations(task, ecg, groups, key)
             return values, self._split(marginals, groups)
         estimate = self._surrogate(task, ecg, groups, key)
@@ -128,7 +137,7 @@ class ShapleySampling(AttributionMethod):
 
     def _surrogate(self, task: AttributionTask, ecg: Tensor, groups: Tensor, key: RandomKey) -> ShapleyEstimate:
         count = int(groups.max()) + 1
-        exact = self._exact(count)
+        exact = self.exact((int(ecg.shape[1]), int(ecg.shape[2])))
         generator = key.for_purpose("coalition").generator()
         members = every_pair(count) if exact else paired_coalitions(count, self.n_forwards // 2, generator)
         ends = torch.tensor([[True], [False]]).expand(2, count)

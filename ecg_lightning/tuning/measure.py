@@ -1,0 +1,150 @@
+"""Measures, setting by setting, how well each method's maps correlate with their limit, and stops when it is enough."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ecg_lightning.attribution.base import AttributionMethod, Passes
+from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.digest import JSON
+from ecg_lightning.tuning.ladders import Evidence, Ladder, ladder_of
+from ecg_lightning.tuning.settings import LOWEST, TuningSettings
+
+Status = Literal["chosen", "bound", "constant", "kept", "exact"]
+"""``chosen``: reaches the target; ``bound``: doesn't within the bound, which it has now; ``constant``: no ECG's map has
+a correlation, so the setting stays; ``kept``: measured, not chosen; ``exact``: nothing to choose."""
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What one setting gives.
+
+    Attributes:
+        value: Of the setting.
+        passes: Of one map.
+        reliability: (ecg,) float64; NaN where the map is constant. Its root is the correlation with the limit.
+    """
+
+    value: int
+    passes: Passes
+    reliability: NDArray[np.float64]
+
+    @property
+    def correlation(self) -> NDArray[np.float64]:
+        """(ecg,) predicted correlation with the limit."""
+        root: NDArray[np.float64] = np.sqrt(self.reliability)
+        return root
+
+    def quantile(self, share: float) -> float:
+        """Of the correlation over ECGs that have one; NaN where none has."""
+        known = self.correlation[np.isfinite(self.correlation)]
+        return float(np.quantile(known, share)) if len(known) else math.nan
+
+    @property
+    def median(self) -> float:
+        """Correlation of the median ECG."""
+        return self.quantile(0.5)
+
+    @property
+    def lowest(self) -> float:
+        """Lowest decile over ECGs."""
+        return self.quantile(LOWEST)
+
+
+@dataclass(frozen=True)
+class TunedMethod:
+    """A method with its setting.
+
+    Attributes:
+        method: With the setting that tune gives it.
+        status: How it came to it.
+        argument: Name of the setting; empty for an exact one.
+        evidence: Where the correlations come from.
+        curve: One point a tried setting, from cheap to dear; the last one is that of ``method``.
+        changes: Hyperparameters that differ from those it was configured with.
+    """
+
+    method: AttributionMethod
+    status: Status
+    argument: str = ""
+    evidence: Evidence = "draws"
+    curve: tuple[CurvePoint, ...] = ()
+    changes: dict[str, JSON] = field(default_factory=dict)
+
+
+def tune_methods(
+    methods: Sequence[AttributionMethod],
+    task: AttributionTask,
+    ecgs: Tensor,
+    key: Callable[[str, int], RandomKey],
+    settings: TuningSettings,
+    more: Tensor | None = None,
+) -> list[TunedMethod]:
+    """The curve and the setting of every method.
+
+    Args:
+        methods: As configured.
+        task: The network.
+        ecgs: (ecg, lead, sample) mV.
+        key: (method, number of the ECG) -> key of its draws.
+        settings: Target and bounds.
+        more: (background, lead, sample) mV, training ECGs of which the stated backgrounds are the first; None where
+            there are no further ones.
+    """
+    tuned = []
+    for method in methods:
+        ladder = ladder_of(method, task, settings, more)
+        keys = [key(method.name, number) for number in range(len(ecgs))]
+        tuned.append(TunedMethod(method, "exact") if ladder is None else climb(ladder, ecgs, keys))
+    return tuned
+
+
+def climb(ladder: Ladder, ecgs: Tensor, keys: Sequence[RandomKey]) -> TunedMethod:
+    """Try settings from cheap to dear until one reaches the target.
+
+    Args:
+        ladder: Of one method.
+        ecgs: (ecg, lead, sample) mV.
+        keys: One an ECG.
+    """
+    curves = ladder.curves(ecgs, keys)
+    points: list[CurvePoint] = []
+    status: Status = "kept" if ladder.fixed else "bound"
+    for value in ladder.values():
+        reliability = np.array([_next(curve, key) for curve, key in zip(curves, keys, strict=True)])
+        points.append(CurvePoint(value, _passes(ladder, value), reliability))
+        if np.isnan(reliability).all():
+            status = "constant"
+            break
+        if not ladder.fixed and ladder.settings.reached(points[-1].correlation):
+            status = "chosen"
+            break
+    keeps = ladder.fixed or status == "constant"
+    changes = {} if keeps else ladder.changes(points[-1].value)
+    method = ladder.method if keeps else ladder.method_at(points[-1].value)
+    return TunedMethod(method, status, ladder.argument, ladder.evidence, tuple(points), changes)
+
+
+def _next(curve: Iterator[float], key: RandomKey) -> float:
+    """The next value of an ECG's curve; NaN from where the method fails on it, so that it costs no other ECG."""
+    try:
+        return next(curve, math.nan)
+    except torch.OutOfMemoryError:
+        raise
+    except (ValueError, RuntimeError, ArithmeticError) as error:
+        rank_zero_warn(f"{key.method} failed on ECG {key.ecg_id}, which is left out: {type(error).__name__}: {error}")
+        return math.nan
+
+
+def _passes(ladder: Ladder, value: int) -> Passes:
+    shape = (int(ladder.task.backgrounds.shape[1]), int(ladder.task.backgrounds.shape[2]))
+    backgrounds = value if ladder.argument == "backgrounds" else len(ladder.task.backgrounds)
+    return ladder.method_at(value).passes(shape, backgrounds)
