@@ -180,9 +180,9 @@ def _write_picture(job: TuneJob, tuned: Sequence[TunedMethod], chosen: pd.DataFr
         f"{len(chosen)} validation ECGs, {positive} of them with the diagnosis. Lines: median ECG; bands: lowest to "
         f"highest decile. Dashed: the target, {job.settings.target_correlation:g}; a setting is chosen (ring) at a "
         f"median of {job.settings.wanted_median:.4g} and a lowest decile of {job.settings.wanted_lowest:.4g}; a cross "
-        "is the bound, with which the target is not reached. Stochastic methods: predicted from the agreement of the draws "
-        f"(Shapley: from the error's covariance); IG: with {FINER} times the most nodes; DeepLIFT-SHAP: with up to "
-        f"{FINER} times the stated backgrounds. After Savitzky-Golay smoothing (31/3)."
+        "is the bound, with which the target is not reached. Stochastic methods: predicted from the agreement of the "
+        f"draws (Shapley: from the error's covariance); IG: with {FINER} times the most nodes; DeepLIFT-SHAP: with "
+        f"up to {FINER} times the stated backgrounds. After Savitzky-Golay smoothing (31/3)."
     )
     title = f"Passes and convergence: {job.datamodule.target.replace('_', ' ')}, seed {job.module.seed}"
     figure = passes_figure(curves, job.settings.target_correlation, title, caption)

@@ -97,8 +97,9 @@ def _comment(one: MethodSummary) -> str:
         return f"constant maps, setting kept; {cost}"
     reached = f"correlation with the limit {one.median:.4f}, lowest decile {one.lowest:.4f}"
     if one.status == "kept":
-        where = f" of {one.value} backgrounds" if one.argument == "backgrounds" else ""
-        return f"not chosen{where}; {reached}; {cost}"
+        if one.argument == "backgrounds":
+            reached = f"exact over the {one.value} stated backgrounds; correlation with more of them {one.median:.4f}"
+        return f"kept as configured; {reached}; {cost}"
     flag = "TARGET NOT REACHED within the bound: " if one.status == "bound" else ""
     return f"{flag}{reached}; {cost}"
 

@@ -166,11 +166,11 @@ def summary_table(found: Sequence[MethodSummary], settings: TuningSettings, n_ec
     table = Table(
         title=f"Passes to a correlation of {settings.target_correlation:g} with the limit, {n_ecgs} validation ECGs",
         caption="forwards and gradients a map; predicted correlation of a map with its limit: a setting is chosen at "
-        f"a median of {settings.wanted_median:.4g} and a lowest decile of {settings.wanted_lowest:.4g}; time: {n_test:,} test ECGs "
-        "x passes x the measured time of a pass",
+        f"a median of {settings.wanted_median:.4g} and a lowest decile of {settings.wanted_lowest:.4g}; time: "
+        f"{n_test:,} test ECGs x passes x the measured time of a pass",
     )
-    for column in ("method", "setting", "passes", "median", "lowest decile", "seconds"):
-        table.add_column(column, justify="left" if column in ("method", "setting") else "right")
+    for column in ("method", "setting", "passes", "median", "lowest\ndecile", "seconds"):
+        table.add_column(column, justify="left" if column in ("method", "setting") else "right", overflow="fold")
     for one in found:
         passes = f"{one.forwards + one.gradients:,}"
         setting = f"{one.setting}\n{one.note}" if one.argument and one.note else one.setting

@@ -142,6 +142,31 @@ def test_stopping_reaches_the_target_and_says_where_it_stopped(task: Attribution
     torch.testing.assert_close(reached.reliability, fixed.reliability)
 
 
+@pytest.mark.parametrize("make", METHODS)
+def test_the_curve_of_one_continued_run_is_that_of_separate_runs(make, task: AttributionTask, ecg: Tensor) -> None:
+    counts = (16, 40, 64, 160)
+    curve = list(make(7).reliability_curve(task, ecg, KEY, counts))
+    separate = [float(make(count).explain(task, ecg, [KEY]).reliability) for count in counts]
+    np.testing.assert_allclose(curve, separate, rtol=1e-9, equal_nan=True)
+
+
+def test_a_curve_draws_only_what_is_asked_for(task: AttributionTask, ecg: Tensor) -> None:
+    drawn = []
+
+    class Counting(SmoothGrad):
+        def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+            drawn.append((first, count))
+            return super()._draw(task, ecg, key, first, count)
+
+    curve = Counting().reliability_curve(task, ecg, KEY, (8, 32, 1024))
+    assert drawn == []
+    next(curve), next(curve)
+    assert drawn == [(0, 8), (8, 24)]
+    assert not torch.is_inference_mode_enabled()
+    with pytest.raises(ValueError, match="expected growing numbers of draws, got 8 after 8"):
+        list(SmoothGrad().reliability_curve(task, ecg, KEY, (8, 8)))
+
+
 def test_a_target_out_of_reach_ends_at_the_bound_and_keeps_the_map(task: AttributionTask, ecg: Tensor) -> None:
     bounded = IgSmoothGrad(target_correlation=0.9999, max_samples=96).explain(task, ecg, [KEY])
     assert int(bounded.draws) == 96

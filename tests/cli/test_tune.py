@@ -124,7 +124,7 @@ def test_a_target_out_of_reach_keeps_the_bound_and_says_so(
 
 
 def test_bad_input_is_told_before_anything_is_measured(trained: Workplace, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no checkpoint .*; train it first"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint .*; train it first"):
         main(trained.arguments("tune", *SMALL, study="never_trained"))
     with pytest.raises(ValueError, match=r"tune\.target_correlation must be between 0 and 1 .*got 1\.5"):
         main(trained.arguments("tune", *SMALL, "--tune.target_correlation", "1.5", pictures=False))

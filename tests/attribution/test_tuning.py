@@ -1,0 +1,262 @@
+"""Tuning without a run: ladders, the rule of choice, methods that need care, and the config that comes out."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from networks import LinearReadout, keys, trained_like_resnet, waves
+from torch import Tensor
+
+from callbacks import AttributionMaps
+from ecg_lightning.attribution import AttributionMethod, AttributionTask, RandomKey, build_methods, prepare_task
+from ecg_lightning.attribution.base import OneMap, Passes
+from ecg_lightning.attribution.cost import PassSeconds
+from ecg_lightning.attribution.methods import (
+    DeepLiftShap,
+    GradientShap,
+    IgSmoothGrad,
+    IntegratedGradients,
+    Saliency,
+    ShapleySampling,
+    SmoothGrad,
+)
+from ecg_lightning.tuning.config import methods_config, without_defaults
+from ecg_lightning.tuning.ladders import Ladder, grid, ladder_of, squared_correlation
+from ecg_lightning.tuning.measure import climb, tune_methods
+from ecg_lightning.tuning.results import curve_frame, summaries, warnings_of
+from ecg_lightning.tuning.settings import TuningSettings
+
+QUICK = TuningSettings(target_correlation=0.9, n_ecgs=3, max_samples=64, max_steps=12)
+
+
+@pytest.fixture(scope="module")
+def task() -> AttributionTask:
+    return prepare_task(trained_like_resnet(), waves(4, seed=5))
+
+
+def key(method: str, number: int) -> RandomKey:
+    return RandomKey(method=method, ecg_id=f"ecg{number}")
+
+
+def tune(method: AttributionMethod, task: AttributionTask, settings: TuningSettings = QUICK, **more: Any) -> Any:
+    (found,) = tune_methods([method], task, waves(settings.n_ecgs, seed=8), key, settings, **more)
+    return found
+
+
+@dataclass(frozen=True)
+class Scripted(AttributionMethod):
+    """A stochastic method of one's own."""
+
+    name = "scripted"
+    unit = "mV"
+    stochastic = True
+
+    def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:
+        return Passes(forward=3)
+
+    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+        return ecg
+
+    def _explain(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> OneMap:
+        return OneMap(ecg, 0.64)
+
+
+class Rungs(Ladder):
+    """A ladder whose reliabilities are given."""
+
+    argument = "n_samples"
+
+    def __init__(self, method: AttributionMethod, task: AttributionTask, rows: Sequence[Sequence[float]]) -> None:
+        super().__init__(method, task, QUICK)
+        self.rows = rows
+        self.asked = 0
+
+    def values(self) -> Sequence[int]:
+        return [8 * (1 + place) for place in range(len(self.rows[0]))]
+
+    def curves(self, ecgs: Tensor, keys: Sequence[RandomKey]) -> list[Iterator[float]]:
+        def one(row: Sequence[float]) -> Iterator[float]:
+            for value in row:
+                self.asked += 1
+                if value < 0:
+                    raise ValueError("not this ECG")
+                yield value
+
+        return [one(row) for row in self.rows]
+
+
+@pytest.mark.parametrize(
+    ("unit", "bound", "expected"),
+    [
+        (4, 128, (16, 32, 64, 96, 128)),
+        (4, 200, (16, 32, 64, 96, 128, 192)),
+        (20, 1000, (80, 160, 320, 480, 640, 960)),
+        (5, 80, (20, 40, 80)),
+        (20, 30, (30,)),
+    ],
+)
+def test_the_grid_fills_all_groups_evenly_up_to_the_bound(unit: int, bound: int, expected: tuple[int, ...]) -> None:
+    assert grid(unit, bound) == expected
+
+
+def test_a_setting_needs_the_median_with_a_margin_and_the_lowest_decile() -> None:
+    settings = TuningSettings(target_correlation=0.99)
+    assert settings.wanted_median == pytest.approx(0.993)
+    assert settings.wanted_lowest == pytest.approx(0.985)
+    assert settings.reached(np.array([0.986, 0.994, 0.996]))
+    assert not settings.reached(np.array([0.986, 0.992, 0.996]))  # the margin is missing
+    assert not settings.reached(np.array([0.90, 0.994, 0.996]))  # an ECG is far off
+    assert settings.reached(np.array([np.nan, 0.994, 0.996]))  # a constant map has no correlation, and no vote
+    assert not settings.reached(np.array([np.nan, np.nan]))
+
+
+@pytest.mark.parametrize("wrong", [{"target_correlation": 1.0}, {"target_correlation": 0.0}, {"n_ecgs": 1}])
+@pytest.mark.parametrize("more", [{}, {"max_steps": 64}])
+def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any], more: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"tune\.{next(iter(wrong))} must be"):
+        TuningSettings(**wrong, **more)
+
+
+def test_climbing_ends_with_the_first_setting_that_is_enough(task: AttributionTask) -> None:
+    ladder = Rungs(SmoothGrad(), task, [[0.2, 0.9, 0.99], [0.3, 0.95, 0.99]])
+    found = climb(ladder, waves(2), keys(2))
+    assert (found.status, found.changes, found.method) == ("chosen", {"n_samples": 16}, SmoothGrad(16))
+    assert ladder.asked == 4  # the third rung is not measured
+    far = climb(Rungs(SmoothGrad(), task, [[0.2, 0.3], [0.3, 0.4]]), waves(2), keys(2))
+    assert (far.status, far.method) == ("bound", SmoothGrad(16))
+
+
+def test_constant_maps_keep_the_setting_and_a_failing_ecg_costs_no_other(task: AttributionTask) -> None:
+    constant = climb(Rungs(SmoothGrad(40), task, [[math.nan, 0.9], [math.nan, 0.9]]), waves(2), keys(2))
+    assert (constant.status, constant.changes, constant.method) == ("constant", {}, SmoothGrad(40))
+    with pytest.warns(UserWarning, match=r"failed on ECG ecg1, which is left out: ValueError: not this ECG"):
+        one = climb(Rungs(SmoothGrad(), task, [[0.2, 0.9], [0.3, -1.0]]), waves(2), keys(2))
+    assert one.status == "chosen"
+    assert np.isnan(one.curve[1].reliability[1])
+    (numbers,) = summaries([constant], task, 10, PassSeconds(1.0, 2.0))
+    assert numbers.seconds == pytest.approx(10 * 40 * 2.0)
+    assert list(warnings_of([numbers], QUICK)) == [
+        "smoothgrad: no ECG's map varies, so that it has no correlation; its setting is kept"
+    ]
+
+
+def test_the_curve_is_the_reliability_of_maps_with_that_setting(task: AttributionTask) -> None:
+    found = tune(SmoothGrad(target_correlation=0.5), task, replace(QUICK, target_correlation=0.999))
+    assert [point.value for point in found.curve] == [16, 32, 64]
+    assert found.changes == {"n_samples": 64, "target_correlation": None}
+    assert found.method == SmoothGrad(64)
+    alone = SmoothGrad(32).explain(task, waves(3, seed=8), [key("smoothgrad", number) for number in range(3)])
+    np.testing.assert_allclose(found.curve[1].reliability, alone.reliability)
+    assert found.curve[1].passes == Passes(gradient=32)
+
+
+def test_integrated_gradients_are_compared_with_a_finer_quadrature(task: AttributionTask) -> None:
+    found = tune(IntegratedGradients(), task, replace(QUICK, target_correlation=0.99999))
+    assert [point.value for point in found.curve] == [3, 4, 6, 8, 12]
+    ecg, no_key = waves(3, seed=8), [RandomKey()] * 3
+    fine, coarse = (IntegratedGradients(n_steps)(task, ecg, no_key).numpy() for n_steps in (48, 4))
+    expected = [
+        squared_correlation(torch.tensor(a[None]), torch.tensor(b[None])) for a, b in zip(coarse, fine, strict=True)
+    ]
+    np.testing.assert_allclose(found.curve[1].reliability, expected)
+    linear = prepare_task(LinearReadout(), waves(4))
+    exact = tune(IntegratedGradients(), linear)
+    assert (exact.status, exact.changes) == ("chosen", {"n_steps": 3})
+    assert exact.curve[0].median == pytest.approx(1.0)
+
+
+def test_deeplift_shap_is_measured_and_its_backgrounds_stay(task: AttributionTask) -> None:
+    more = waves(16, seed=5)
+    more[:4] = task.backgrounds
+    found = tune(DeepLiftShap(), task, more=more)
+    assert (found.status, found.argument, found.changes, found.method) == ("kept", "backgrounds", {}, DeepLiftShap())
+    assert [point.value for point in found.curve] == [2, 4]
+    assert [point.passes.gradient for point in found.curve] == [2, 4]
+    wide = DeepLiftShap()(replace(task, backgrounds=more), waves(3, seed=8)[:1], [RandomKey()])
+    own = DeepLiftShap()(task, waves(3, seed=8)[:1], [RandomKey()])
+    assert found.curve[1].reliability[0] == pytest.approx(squared_correlation(own, wide))
+    assert tune(DeepLiftShap(), task).status == "exact"
+
+
+def test_shapley_values_climb_in_forwards_or_permutations(task: AttributionTask) -> None:
+    few = replace(QUICK, n_ecgs=2, target_correlation=1 - 1e-12, max_forwards=300)
+    found = tune(ShapleySampling(group_samples=100), task, few)  # 48 groups
+    assert [point.value for point in found.curve] == [188, 282, 300]
+    assert found.changes == {"n_forwards": 300}
+    alone = ShapleySampling(n_forwards=282, group_samples=100).explain(
+        task, waves(2, seed=8), [key("shapley_sampling", number) for number in range(2)]
+    )
+    np.testing.assert_allclose(found.curve[1].reliability, alone.reliability)
+    found = tune(ShapleySampling("antithetic", group_samples=300), task, replace(few, max_forwards=16 * 18))
+    assert [point.value for point in found.curve] == [8, 16, 18]
+    assert found.changes == {"n_permutations": 18}
+    every = tune(ShapleySampling(group_samples=600, n_forwards=256), task, few)  # all coalitions of 8 groups
+    assert (every.status, every.curve) == ("exact", ())
+
+
+def test_a_method_of_ones_own_is_measured_as_it_is(task: AttributionTask) -> None:
+    found = tune(Scripted(), task)
+    assert (found.status, found.changes) == ("kept", {})
+    assert found.curve[0].median == pytest.approx(0.8)
+    assert tune(Saliency(), task).status == "exact"
+    assert ladder_of(Saliency(), task, QUICK, None) is None
+
+
+def test_the_config_holds_every_callback_and_only_what_differs_from_defaults(task: AttributionTask) -> None:
+    methods = [SmoothGrad(target_correlation=0.9, noise=0.2), Saliency(), IgSmoothGrad(), GradientShap()]
+    tuned = tune_methods(methods, task, waves(2), key, QUICK)
+    found = summaries(tuned, task, 100, PassSeconds(0.001, 0.002))
+    name = "ecg_lightning.attribution.methods."
+    callbacks = [
+        {
+            "class_path": "callbacks.AttributionMaps",
+            "init_args": {
+                "methods": [
+                    {"class_path": f"{name}SmoothGrad", "init_args": {"target_correlation": 0.9, "noise": 0.2}},
+                    {"class_path": f"{name}Saliency", "init_args": {"absolute": True}},
+                    "ig_smoothgrad",
+                    {"class_path": f"{name}GradientShap"},
+                ],
+                "controls": ["random", "smoothed_random", "absolute_input", "absolute_slope"],
+                "attribution_seed": 7,
+                "on_mismatch": "replace",
+            },
+        },
+        {"class_path": "callbacks.MapPictures", "init_args": {"svg": True}},
+        {"class_path": "callbacks.TestRecord", "init_args": {}},
+    ]
+    text = methods_config(callbacks, AttributionMaps, tuned, found, "first\n\nlast")
+    assert text.startswith("# first\n#\n# last\ntrainer:\n")
+    read = yaml.safe_load(text)["trainer"]["callbacks"]
+    assert read[1:] == [
+        {"class_path": "callbacks.MapPictures", "init_args": {"svg": True}},
+        {"class_path": "callbacks.TestRecord"},
+    ]
+    assert set(read[0]["init_args"]) == {"attribution_seed", "methods"}
+    built = []
+    for one in read[0]["init_args"]["methods"]:
+        (kind,) = (type(m) for m in build_methods() if one["class_path"] == f"{name}{type(m).__name__}")
+        built.append(kind(**one.get("init_args", {})))
+    assert built == [one.method for one in tuned]
+    assert built[0].noise == 0.2
+    with pytest.raises(ValueError, match="expected the 4 methods of the config, got 1"):
+        methods_config(callbacks, AttributionMaps, tuned[:1], found[:1], "")
+    with pytest.raises(ValueError, match="expected a AttributionMaps among the callbacks"):
+        methods_config(callbacks[1:], AttributionMaps, tuned, found, "")
+
+
+def test_defaults_of_a_class_are_left_out() -> None:
+    entry = {"class_path": "ecg_lightning.attribution.methods.SmoothGrad", "init_args": {"n_samples": 64, "noise": 0.3}}
+    assert without_defaults(entry)["init_args"] == {"noise": 0.3}
+
+
+def test_an_exact_method_has_no_rows_and_a_whole_correlation(task: AttributionTask) -> None:
+    tuned = tune_methods([Saliency()], task, waves(2), key, QUICK)
+    assert curve_frame(tuned, ["a", "b"], [0.0, 1.0]).empty
+    (numbers,) = summaries(tuned, task, 7, PassSeconds(1.0, 2.0))
+    assert (numbers.median, numbers.setting, numbers.seconds) == (1.0, "exact", 14.0)
