@@ -51,6 +51,8 @@ class AttributionMaps(Callback):
         gradcam_layer: Dotted name of the module that Grad-CAM reads; None: the network's ``gradcam_layer``.
         precision: Of the passes of the sampling methods: ``bfloat16`` is up to twice as fast where the hardware has it;
             its maps correlate above .998 with those of float32, and depend on the batch that they were computed in.
+        compiled: Compile those passes of the trained network, see :func:`ecg_lightning.attribution.prepare_task`;
+            worth a try on a GPU, or for thousands of ECGs.
         lint: What to do about methods that give wrong maps on this network (see ``ecg_lightning.attribution.lint``):
             ``skip`` them and say so, compute them after a ``warn``ing, or don't look: ``off``.
         on_mismatch: What to do with a store of other settings: ``error``, or ``replace``: move it aside.
@@ -68,6 +70,7 @@ class AttributionMaps(Callback):
         memory_budget_mb: float = 1024.0,
         gradcam_layer: str | None = None,
         precision: Precision = "float32",
+        compiled: bool = False,
         lint: LintMode = "skip",
         on_mismatch: OnMismatch = "error",
     ) -> None:
@@ -80,6 +83,7 @@ class AttributionMaps(Callback):
         self.memory_budget_mb = memory_budget_mb
         self.gradcam_layer = gradcam_layer
         self.precision: Precision = precision
+        self.compiled = compiled
         self.lint: LintMode = lint
         self.on_mismatch: OnMismatch = on_mismatch
         self.kept = MapStores()
@@ -115,7 +119,7 @@ class AttributionMaps(Callback):
         backgrounds = self._backgrounds(module, datamodule)
         self.backgrounds = backgrounds.beats.to(module.device)
         self.source_network = module.network
-        self.task = self.prepared(module.network)
+        self.task = self.prepared(module.network, compiled=self.compiled)
         self.training_seed = module.seed
         self._lint(trainer, datamodule)
         self._try_methods()
@@ -198,6 +202,8 @@ class AttributionMaps(Callback):
         settings = method.resolved_settings(self.task) | {"precision": str(self.task.backgrounds.dtype)}
         if method.stochastic and self.precision != "float32":
             settings["passes"] = self.precision
+        if method.stochastic and self.task.compiled is not None:
+            settings["compiled"] = True  # other rounding, and of many gradients some are at a ReLU's kink
         if method.stochastic:
             settings |= {"attribution_seed": self.attribution_seed, "training_seed": self.training_seed}
         if method.uses_backgrounds:
@@ -243,8 +249,13 @@ class AttributionMaps(Callback):
                 lacking.setdefault(missing, []).append(method)
         return lacking
 
-    def prepared(self, network: nn.Module) -> AttributionTask:
-        """Another network, such as a randomised one, prepared as the trained one is."""
+    def prepared(self, network: nn.Module, *, compiled: bool = False) -> AttributionTask:
+        """Another network, such as a randomised one, prepared as the trained one is.
+
+        Args:
+            network: (batch, lead, sample) mV -> one logit an ECG.
+            compiled: Also compile it, which takes longer than the passes of a randomised network.
+        """
         return prepare_task(
             network,
             self.backgrounds,
@@ -252,6 +263,7 @@ class AttributionMaps(Callback):
             gradcam_layer=self.gradcam_layer,
             keep=[str(layer) for method in self.methods if (layer := getattr(method, "layer", None))],
             precision=self.precision,
+            compiled=compiled and any(method.stochastic for method in self.methods),
         )
 
     def key(self, name: str, row: int) -> RandomKey:
