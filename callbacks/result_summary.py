@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
@@ -41,11 +42,22 @@ def summary(folder: Path, target: str, wandb_runs: list[str]) -> list[str]:
     methods = sorted(one.parent.name for one in folder.glob("maps/*/manifest.json"))
     if methods:
         lines.append(f"  maps of {len(methods)} methods: maps/")
+    if (path := folder / "tables" / "maps.parquet").is_file():
+        lines += [f"  {words}" for words in _unreliable(pd.read_parquet(path))]
     pictures = len(list(folder.glob("figures/**/*.png")))
     if pictures:
         lines.append(f"  {pictures} pictures: figures/")
     lines += [f"  W&B: {run}" for run in wandb_runs]
     return lines
+
+
+def _unreliable(table: pd.DataFrame) -> list[str]:
+    """Methods with maps that are less reliable than asked for; see ``callbacks.attribution_report.maps_table``."""
+    short = table[table["unreliable"] > 0]
+    if short.empty:
+        return []
+    counts = ", ".join(f"{row.unreliable} of {row.done} of {row.method}" for row in short.itertuples())
+    return [f"maps less reliable than asked for, kept: {counts}: tables/maps.parquet"]
 
 
 def _score(metrics: Mapping[str, Any]) -> str:

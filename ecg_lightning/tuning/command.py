@@ -44,7 +44,7 @@ class MapMaker(Protocol):
 
     methods: tuple[AttributionMethod, ...]
     attribution_seed: int
-
+    compiled: bool
     backgrounds: Tensor
 
     def prepared(self, network: nn.Module, *, compiled: bool) -> AttributionTask:
