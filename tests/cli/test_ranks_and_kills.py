@@ -34,6 +34,17 @@ trainer:
 """
 
 
+CASCADE = """
+trainer:
+  callbacks:
+    - class_path: callbacks.AttributionMaps
+      init_args: { methods: [saliency, integrated_gradients] }
+    - class_path: callbacks.TestRecord
+    - class_path: callbacks.RandomizationCascade
+      init_args: { repeats: 3, n_resamples: 100 }
+"""
+
+
 def start(arguments: list[str]) -> "subprocess.Popen[str]":
     """The command line as a process of its own, in a session that can be killed whole."""
     return subprocess.Popen(
@@ -82,6 +93,22 @@ def test_two_ranks_give_the_rows_and_metrics_of_one(tested: Workplace) -> None:
     assert pictures[0] == pictures[1]
 
 
+def test_two_ranks_audit_as_one_does(tested: Workplace) -> None:
+    """After the test above: an odd number of ECGs, so that the ranks have other shares."""
+    runs = [open_run(tested.run(study)) for study in ("tiny", "two_ranks")]
+    for name in ("similarity/pearson", "cascade/from_output/spearman", "perturbation/lerf", "scores/infidelity"):
+        one, both = (run.store(name).to_numpy() for run in runs)
+        np.testing.assert_allclose(one, both, atol=1e-5, rtol=1e-4, err_msg=name)
+    for name, column in (
+        ("similarity", "correlation_mean"),
+        ("cascade", "similarity"),
+        ("perturbation", "value"),
+        ("scores", "value"),
+    ):
+        one, both = (pd.read_parquet(run.path / "tables" / f"{name}.parquet")[column].to_numpy() for run in runs)
+        np.testing.assert_allclose(one, both, atol=1e-6, rtol=1e-6, err_msg=name)
+
+
 def test_fit_on_two_ranks_trains_and_keeps_one_checkpoint(
     archive: Path, trained: Workplace, copy_of: Callable[[Workplace], Workplace]
 ) -> None:
@@ -121,6 +148,36 @@ def test_a_killed_test_goes_on_with_the_missing_rows(tested: Workplace, tmp_path
     names = ["saliency", "shapley_sampling", "smoothgrad"]
     assert_same_rows(tested.run("undisturbed"), tested.run("killed"), names)
     assert open_run(tested.run("killed")).metrics == open_run(tested.run("undisturbed")).metrics
+
+
+def test_a_kill_in_mid_cascade_costs_no_row_that_was_done(tested: Workplace, tmp_path: Path) -> None:
+    (tmp_path / "cascade.yaml").write_text(CASCADE)
+    checkpoint = str(tested.run() / "checkpoints/best.ckpt")
+
+    def arguments(study: str) -> list[str]:
+        config = ("--config", str(tmp_path / "cascade.yaml"), "--data.eval_batch_size", "2")
+        return tested.arguments(
+            "test", *config, "--trainer.logger", "false", "--ckpt_path", checkpoint, study=study, pictures=False
+        )
+
+    finish(start(arguments("whole_cascade")))
+    process = start(arguments("killed_cascade"))
+    folder = tested.run("killed_cascade") / "cascade/from_output"
+    mask = folder / "spearman/done.0.npy"
+    deadline = time.monotonic() + 120
+    while not (mask.exists() and np.load(mask).sum() >= 2):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    kill(process)
+    done = np.load(mask).astype(bool)
+    assert 2 <= done.sum() < 9
+    kept = np.load(folder / "spearman/rows.npy")[done]
+    finish(start(arguments("killed_cascade")))
+    np.testing.assert_array_equal(np.load(folder / "spearman/rows.npy")[done], kept)
+    for name in ("cascade/from_output/pearson", "cascade/from_output_logits"):
+        one, other = (open_run(tested.run(s)).store(name).to_numpy() for s in ("whole_cascade", "killed_cascade"))
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_a_finished_test_computes_no_map_again(tested: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
