@@ -90,7 +90,9 @@ def test_what_was_found_is_what_test_takes(tuned: Workplace, copy_of: Callable[[
     ):
         (method,) = (method for method, kind in METHODS.items() if kind.__name__ == name)
         assert changed[name] == {argument: settings.loc[method, "value"]}
-    main([*place.arguments("test", "--config", str(path), "--trainer.logger", "false", pictures=False)])
+    # the run may have been tested with other settings before
+    aside = ("--trainer.logger", "false", "--on_mismatch", "replace")
+    main(place.arguments("test", "--config", str(path), *aside, pictures=False))
     run = open_run(place.run())
     assert set(run.maps) == set(METHODS)
     manifest = run.row_store("maps/smoothgrad").spec.settings
