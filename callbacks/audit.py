@@ -16,6 +16,7 @@ from callbacks.attribution_maps import AttributionMaps
 from callbacks.map_stores import Rows
 from callbacks.ranks import (
     callback_before,
+    check_interval_settings,
     classifier_of,
     close_store,
     datamodule_of,
@@ -94,11 +95,7 @@ class Audit(Callback, ABC):
         on_mismatch: OnMismatch = "error",
     ) -> None:
         super().__init__()
-        if n_resamples < 100 or not 0 < confidence < 1:
-            raise ValueError(
-                f"{type(self).__name__}: expected at least 100 resamples and a confidence between 0 and 1, got "
-                f"{n_resamples} and {confidence}"
-            )
+        check_interval_settings(type(self).__name__, n_resamples, confidence)
         self.n_resamples = n_resamples
         self.confidence = confidence
         self.bootstrap_seed = bootstrap_seed

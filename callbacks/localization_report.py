@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from callbacks.audit_results import AuditResults
 from ecg_lightning.functional.control_comparison import compare_with_best_control
-from ecg_lightning.functional.intervals import patient_resamples, percentile_interval, weighted_mean
+from ecg_lightning.functional.intervals import interval_of_weightings, weighted_mean, weightings
 from ecg_lightning.functional.localization import LocalizationScore
 from ecg_lightning.plotting.bars import ScorePanel, scores_figure
 
@@ -84,21 +84,13 @@ class LocalizationReport:
         ``score, region, method, control, value, low, high, chance, n_ecgs, n_undefined``; and against the best control
         ``difference_to_best_control(_low, _high), p, p_holm, beats_controls``.
         """
-        weights = self._weights()
+        weights = weightings(self.examples["patient_id"], self.n_resamples, self.seed)
         parts = [
             self._part(score, values[:, index], region, self.share[:, index], weights)
             for score, values in self.scores.items()
             for index, region in enumerate(self.regions)
         ]
         return pd.concat(parts, ignore_index=True)
-
-    def _weights(self) -> NDArray[np.float64]:
-        """(1 + r, n): every ECG once, then the resamples; only the first row where there is one patient."""
-        once = np.ones((1, len(self.examples)))
-        patients = self.examples["patient_id"].to_numpy()
-        if len(np.unique(patients)) < 2:
-            return once
-        return np.concatenate([once, patient_resamples(patients, self.n_resamples, self.seed)])
 
     def _part(
         self,
@@ -111,7 +103,7 @@ class LocalizationReport:
         means = weighted_mean(values, weights)  # (1 + r, method)
         control = np.isin(self.names, self.controls)
         known = np.isfinite(share)
-        low, high = self._interval(means[1:])
+        low, high = interval_of_weightings(means, self.confidence)
         table = pd.DataFrame(
             {
                 "score": score,
@@ -136,13 +128,6 @@ class LocalizationReport:
             better = table["difference_to_best_control"] > 0
             table["beats_controls"] = better & (table["p_holm"] < 1 - self.confidence)
         return table
-
-    def _interval(self, replicates: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        if not len(replicates):
-            nothing = np.full(replicates.shape[1:], np.nan)
-            return nothing, nothing
-        interval = percentile_interval(replicates, self.confidence)
-        return interval.low, interval.high
 
     def _draw(self, results: AuditResults, table: pd.DataFrame, region: str) -> None:
         own = table[table["region"] == region]

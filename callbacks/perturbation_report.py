@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from callbacks.audit_results import AuditResults
 from ecg_lightning.functional.classification import ranking_scores
 from ecg_lightning.functional.control_comparison import compare_with_best_control
-from ecg_lightning.functional.intervals import patient_resamples, percentile_interval, weighted_mean
+from ecg_lightning.functional.intervals import interval_of_weightings, weighted_mean, weightings
 from ecg_lightning.functional.perturbation import Order
 from ecg_lightning.functional.perturbation_scores import area_between_curves, area_over_curve
 from ecg_lightning.plotting.curves import Curve, CurvePanel, XAxis, curves_figure
@@ -95,12 +95,8 @@ class PerturbationReport:
 
     @cached_property
     def _weights(self) -> NDArray[np.float64]:
-        """(1 + r, n): every ECG once, then the resamples; only the first row where there is one patient."""
-        once = np.ones((1, len(self.examples)))
-        patients = self.examples["patient_id"].to_numpy()
-        if len(np.unique(patients)) < 2:
-            return once
-        return np.concatenate([once, patient_resamples(patients, self.n_resamples, self.seed)])
+        """(1 + r, n): every ECG once, then the resamples."""
+        return weightings(self.examples["patient_id"], self.n_resamples, self.seed)
 
     @cached_property
     def replicates(self) -> dict[str, dict[Order, NDArray[np.float64]]]:
@@ -129,7 +125,7 @@ class PerturbationReport:
         parts = []
         for metric, orders in self.replicates.items():
             for order, values in orders.items():
-                low, high = self._interval(values[1:])
+                low, high = interval_of_weightings(values, self.confidence)
                 known = np.isfinite(self.logits[order]).sum(axis=0)
                 for index, name in enumerate(self.names):
                     columns = {
@@ -183,15 +179,8 @@ class PerturbationReport:
 
     def _add(self, table: pd.DataFrame, name: str, values: NDArray[np.float64]) -> None:
         """A score with its interval, from (1 + r, method)."""
-        low, high = self._interval(values[1:])
+        low, high = interval_of_weightings(values, self.confidence)
         table[name], table[f"{name}_low"], table[f"{name}_high"] = values[0], low, high
-
-    def _interval(self, replicates: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        if not len(replicates):
-            nothing = np.full(replicates.shape[1:], np.nan)
-            return nothing, nothing
-        interval = percentile_interval(replicates, self.confidence)
-        return interval.low, interval.high
 
     def _panels(self) -> list[CurvePanel]:
         metric, label, level = (

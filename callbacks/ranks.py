@@ -49,6 +49,15 @@ def callback_before(trainer: Trainer, reader: Callback, kind: type[C]) -> C:
     )
 
 
+def check_interval_settings(asks: str, n_resamples: int, confidence: float) -> None:
+    """Raise a ValueError for fewer than 100 bootstrap resamples, or a confidence outside (0, 1)."""
+    if n_resamples < 100 or not 0 < confidence < 1:
+        raise ValueError(
+            f"{asks}: expected at least 100 resamples and a confidence between 0 and 1, got {n_resamples} and "
+            f"{confidence}"
+        )
+
+
 def datamodule_of(trainer: Trainer, asks: str) -> EcgDataModule:
     """The trainer's datamodule.
 

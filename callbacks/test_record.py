@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.fit_record import check_splits, record_splits
 from callbacks.ranks import (
+    check_interval_settings,
     classifier_of,
     close_store,
     datamodule_of,
@@ -47,10 +48,7 @@ class TestRecord(Callback):
         on_mismatch: OnMismatch = "error",
     ) -> None:
         super().__init__()
-        if n_resamples < 100 or not 0 < confidence < 1:
-            raise ValueError(
-                f"expected at least 100 resamples and a confidence between 0 and 1, got {n_resamples} and {confidence}"
-            )
+        check_interval_settings("TestRecord", n_resamples, confidence)
         self.n_resamples = n_resamples
         self.confidence = confidence
         self.bootstrap_seed = bootstrap_seed

@@ -71,6 +71,41 @@ def patient_resamples(patient_ids: ArrayLike, n_resamples: int, seed: int) -> ND
     return weights
 
 
+def weightings(patient_ids: ArrayLike, n_resamples: int, seed: int) -> NDArray[np.float64]:
+    """Every ECG once, then the resamples of the patients: estimate and replicates come from one call of a statistic.
+
+    Args:
+        patient_ids: (n,) whose ECG it is.
+        n_resamples: r.
+        seed: Keys the draws, as in ``patient_resamples``.
+
+    Returns:
+        (1 + r, n); (1, n) where all ECGs are of one patient, who can't be resampled.
+    """
+    ids = np.asarray(patient_ids)
+    once = np.ones((1, len(ids)))
+    if len(np.unique(ids)) < 2:
+        return once
+    return np.concatenate([once, patient_resamples(ids, n_resamples, seed)])
+
+
+def interval_of_weightings(values: ArrayLike, confidence: float) -> Interval:
+    """Percentile interval of a statistic under ``weightings``.
+
+    Args:
+        values: (1 + r, ...) the first of them the estimate.
+        confidence: Share of the replicates inside.
+
+    Returns:
+        Bounds of shape (...), NaN where there are no replicates.
+    """
+    table = np.asarray(values, dtype=np.float64)
+    if len(table) > 1:
+        return percentile_interval(table[1:], confidence)
+    nothing = np.full(table.shape[1:], np.nan)
+    return Interval(nothing, nothing.copy(), np.zeros(table.shape[1:], dtype=np.int64))
+
+
 def percentile_interval(replicates: ArrayLike, confidence: float = 0.95) -> Interval:
     """Percentile interval over the first axis, with linear interpolation between replicates.
 

@@ -190,3 +190,22 @@ def test_bad_statistics_and_shapes() -> None:
         patient_bootstrap(lambda w: w.mean(), [0, 1])
     with pytest.raises(ValueError, match=r"values are \(3,\) and weights \(1, 2\)"):
         weighted_mean([1, 2, 3], [[1, 1]])
+
+
+def test_weightings_are_the_estimate_and_the_resamples() -> None:
+    patients = np.array(["a", "a", "b", "c"])
+    found = intervals.weightings(patients, 50, seed=3)
+    np.testing.assert_array_equal(found[0], 1.0)
+    np.testing.assert_array_equal(found[1:], intervals.patient_resamples(patients, 50, 3))
+    values = intervals.weighted_mean([1.0, 2.0, 3.0, 4.0], found)
+    low, high = intervals.interval_of_weightings(values, 0.9)
+    expected = intervals.percentile_interval(values[1:], 0.9)
+    assert (float(low), float(high)) == (float(expected.low), float(expected.high))
+
+
+def test_one_patient_has_an_estimate_and_no_interval() -> None:
+    found = intervals.weightings(["a", "a"], 50, seed=3)
+    assert found.shape == (1, 2)
+    interval = intervals.interval_of_weightings(intervals.weighted_mean([[1.0, 2.0], [3.0, 4.0]], found), 0.9)
+    assert np.isnan(interval.low).all()
+    assert interval.low.shape == (2,)
