@@ -16,7 +16,7 @@ from ecg_lightning.tuning.settings import TuningSettings
 
 _NOTES: Final[dict[Status, str]] = {
     "chosen": "",
-    "bound": "target not reached",
+    "bound": "below target",
     "constant": "constant maps, kept",
     "kept": "not chosen",
     "exact": "",

@@ -122,7 +122,7 @@ def test_a_target_out_of_reach_keeps_the_bound_and_says_so(
     (callback,) = yaml.safe_load(text)["trainer"]["callbacks"]
     assert callback["init_args"]["attribution_seed"] == 3
     assert methods_of(place.run() / "tune/methods.yaml") == {"SmoothGrad": {"n_samples": 32}, "Saliency": {}}
-    assert "target not reached" in " ".join(capsys.readouterr().out.split())
+    assert "below target" in " ".join(capsys.readouterr().out.split())
 
 
 def test_bad_input_is_told_before_anything_is_measured(trained: Workplace, tmp_path: Path) -> None:
