@@ -20,7 +20,7 @@ lint: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# A first look without any data: about 5 minutes on two cores, one of them for the installation. The maps are made with few
+# A first look without any data: about 6 minutes on two cores, one of them for the installation. The maps are made with few
 # passes and a small network: they show what the software does, not how good a method is.
 DEMO_TARGET ?= first_degree_av_block
 DEMO_DATA := --config configs/data/synthetic.yaml --data.source.init_args.n_patients 1500
