@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ecg_lightning.digest import digest_settings
-from ecg_lightning.shipped import find_config
-from ecg_lightning.study.settings import StudySettings
+from ecg_lightning.study.settings import Stage, StudySettings
 
 PREPARED: Final = "prepare.done.json"
 LOGS: Final = "logs"
@@ -99,11 +98,12 @@ def _data_arguments(study: StudySettings) -> list[str]:
             f"{study.study}: `prepare` must name the source's configuration, since none of fit.configs lies in a "
             "folder named data"
         )
-    parts = [part for config in data for part in ("--config", str(find_config(config)))]
-    for option, value in study.fit.options.items():
-        if option.startswith("data.source") or option in ("data.cache_dir", "data.processes", "data.neighbours"):
-            parts += [f"--{option}", str(value)]
-    return parts
+    options = {
+        option: value
+        for option, value in study.fit.options.items()
+        if option.startswith("data.source") or option in ("data.cache_dir", "data.processes", "data.neighbours")
+    }
+    return Stage(tuple(data), options).arguments()
 
 
 def _digest(arguments: list[str]) -> str:

@@ -1,5 +1,6 @@
 """The settings of a study: one YAML file names the grid, and the configurations of its fits and tests."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -196,7 +197,5 @@ def _text(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, list | dict):
-        import json
-
         return json.dumps(value)
     return str(value)

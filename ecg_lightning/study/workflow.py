@@ -1,12 +1,12 @@
 """Runs a study's workflow: Snakemake does the work, this module starts it, unlocks it and shows how far it is."""
 
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,8 @@ import yaml
 from filelock import FileLock, Timeout
 
 from ecg_lightning.atomic import atomic_path
-from ecg_lightning.study.progress import Progress
+from ecg_lightning.data.workers import worker_count
+from ecg_lightning.study.progress import Progress, failed_jobs
 from ecg_lightning.study.settings import StudySettings, load_study
 
 SNAKEMAKE_LOG: Final = "snakemake.log"
@@ -64,7 +65,7 @@ def _command(study: StudySettings, path: str, snakemake: Sequence[str], override
         part.write_text(yaml.safe_dump(content), encoding="utf-8")
     given = list(snakemake)
     if not any(option in ("--cores", "-c", "--jobs", "-j") or option.startswith("--cores=") for option in given):
-        given += ["--cores", str(_cores())]
+        given += ["--cores", str(worker_count(None))]
     return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(files("ecg_lightning.study") / "Snakefile")),
         *("--configfile", str(config.resolve()), "--directory", str(study.folder.resolve())),
@@ -93,8 +94,6 @@ def _run(study: StudySettings, command: Sequence[str]) -> None:
 
 
 def _what_failed(study: StudySettings, log: Path, started: float) -> str:
-    from ecg_lightning.study.progress import failed_jobs
-
     failed = failed_jobs(study.folder / "logs", started)
     lines = [f"  {name}: {path}" for name, path in failed.items()]
     lines = lines or [f"  Snakemake: {log}", *(f"    {line}" for line in log.read_text().splitlines()[-12:])]
@@ -107,8 +106,6 @@ def _what_failed(study: StudySettings, log: Path, started: float) -> str:
 
 
 def _check_installed() -> None:
-    from importlib.util import find_spec
-
     if find_spec("snakemake") is None:
         raise StudyError(f"a study needs Snakemake, which is not installed: {_NEEDS}")
 
@@ -134,7 +131,3 @@ def _unlock(study: StudySettings, command: Sequence[str]) -> None:
     locks = study.folder / ".snakemake" / "locks"
     if locks.is_dir() and any(locks.iterdir()):
         subprocess.run([*command, "--unlock"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

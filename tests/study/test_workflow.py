@@ -81,6 +81,14 @@ def test_jobs_say_what_is_run(tmp_path: Path) -> None:
     assert "--trainer.max_epochs" not in prepare.arguments
 
 
+def test_prepare_s_options_are_written_as_the_fit_s_are(tmp_path: Path) -> None:
+    options = {"data.source.init_args.evidence": False, "data.processes": None}
+    fit = {**BASE["fit"], "options": options}
+    arguments = prepare_job(load_study(write(tmp_path / "study.yaml", fit=fit))).arguments
+    for option, text in (("--data.source.init_args.evidence", "false"), ("--data.processes", "null")):
+        assert arguments[arguments.index(option) + 1] == text
+
+
 def test_a_changed_setting_changes_the_jobs_that_depend_on_it(tmp_path: Path) -> None:
     config = tmp_path / "mine.yaml"
     config.write_text("trainer: {max_epochs: 3}")
