@@ -32,6 +32,7 @@ _LINEAR: Final = frozenset(
         "AddBackward",
         "AddmmBackward",
         "AliasBackward",
+        "AsStridedBackward",
         "AvgPool2DBackward",
         "AvgPool3DBackward",
         "CatBackward",

@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ecg_lightning.models.channels_last import to_channels_last
 from ecg_lightning.models.compiling import CompileError, compile_network
 from ecg_lightning.models.folding import FoldedBatchNorm, FoldingError, fold_batchnorm
 
@@ -169,6 +170,8 @@ def prepare_task(
         backgrounds = backgrounds.detach().clone().to(device=reference.device, dtype=dtype)
         layer = gradcam_layer or getattr(network, "gradcam_layer", None)
         folded = fold and _fold(frozen, backgrounds, {*keep, layer or ""})
+        if reference.device.type == "cpu" and dtype == torch.float32:
+            to_channels_last(frozen)  # behind folding, which knows layers by their exact class
     if precision == "bfloat16" and dtype != torch.float32:
         raise ValueError(f"precision bfloat16 is for networks of float32, this one is {dtype}; use float32")
     chunk = _chunk(frozen, backgrounds[:1], memory_budget_mb)
