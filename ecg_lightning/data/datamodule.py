@@ -162,6 +162,12 @@ class EcgDataModule(AugmentedTraining):
         table["split"] = self._split
         return table
 
+    def population(self) -> pd.DataFrame:
+        """Every ECG of the source: ``ecg_id, patient_id, split, age, sex, source`` and the nine targets."""
+        table = self.cache.examples[["ecg_id", "patient_id", "age", "sex", "source", *TARGETS]].reset_index(drop=True)
+        table.insert(2, "split", self._split)
+        return table
+
     def examples(self, split: Split) -> pd.DataFrame:
         """The ECGs of a split in row order: row, ecg_id, patient_id, label, age, sex, source, cache_row.
 
