@@ -106,6 +106,11 @@ class TableBlock:
     files: Sequence[str] = ()
     prose: bool = False
 
+    @property
+    def marks(self) -> bool:
+        """Whether its cells are marks of checks."""
+        return any(cell.kind for row in self.cells() for cell in row) and not self.prose
+
     def cells(self) -> list[list[Cell]]:
         """Every row, of cells."""
         return [[one if isinstance(one, Cell) else Cell(str(one)) for one in row] for row in self.rows]
@@ -190,7 +195,7 @@ def number(value: Any, digits: int = 2) -> str:
     if pd.isna(value):
         return "\N{EN DASH}"
     text = f"{value:.{digits}f}"
-    return ("0." + "0" * digits if float(text) == 0 else text).replace("-", "\N{MINUS SIGN}")
+    return (f"{0:.{digits}f}" if float(text) == 0 else text).replace("-", "\N{MINUS SIGN}")
 
 
 def with_interval(value: Any, low: Any, high: Any, digits: int = 2) -> str:

@@ -51,8 +51,10 @@ def performance_blocks(runs: StudyRuns, files: ReportFiles, table: pd.DataFrame)
 
 
 def _scatter(both: pd.DataFrame, caption: str) -> Figure:
-    figure = Figure(figsize=(5.2, 4.0), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(3.2, 0.8), squeeze=False)[:, 0]
+    lines = textwrap.wrap(caption, 86)
+    heights = (3.2, 0.14 * len(lines) + 1e-3)
+    figure = Figure(figsize=(5.2, sum(heights)), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
     axes = top.subplots()
     axes.plot(both["auprc"], both["self_consistency"], "o", color="#08519c")
     for target, row in both.iterrows():
@@ -63,5 +65,5 @@ def _scatter(both: pd.DataFrame, caption: str) -> Figure:
     axes.margins(0.18)
     axes.tick_params(labelsize=7.5)
     axes.spines[["top", "right"]].set_visible(False)
-    bottom.text(0.01, 0.98, "\n".join(textwrap.wrap(caption, 86)), fontsize=7.5, va="top")
+    bottom.text(0.01, 0.98, "\n".join(lines), fontsize=7.5, va="top")
     return figure

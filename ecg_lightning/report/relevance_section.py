@@ -151,7 +151,7 @@ def _picture(files: ReportFiles, target: str, run: Run, maps: dict[str, NDArray[
     if not maps or next(iter(maps.values())).shape != (len(LEADS), BEAT_SAMPLES):
         return None
     name = class_name(target)
-    signed = {method: bool((mean < 0).any()) for method, mean in maps.items()}
+    signed = {method_style(method).label: bool((mean < 0).any()) for method, mean in maps.items()}
     count = int((run.examples["label"] == 1).sum())
     beat = _mean_beat(run)
     caption = (
@@ -160,7 +160,9 @@ def _picture(files: ReportFiles, target: str, run: Run, maps: dict[str, NDArray[
         "divided by the sum of its magnitudes (no unit; 1 is an even spread). Each row has colour limits of its own. "
         + ("Trace: their mean beat." if beat.any() else "The study keeps no beats, so the trace is flat.")
     )
-    scaled = {method: mean * mean.size for method, mean in maps.items()}  # 1: as much as an even spread
+    scaled = {
+        method_style(method).label: mean * mean.size for method, mean in maps.items()
+    }  # 1: as much as an even spread
 
     def draw(caption: str) -> Figure:
         return maps_overview(beat, scaled, signed=signed, title=f"Class-mean maps: {name}", subtitle=caption or None)

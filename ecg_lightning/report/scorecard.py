@@ -8,8 +8,8 @@ import pandas as pd
 
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
-from ecg_lightning.report.blocks import Block, Cell, Paragraph, ReportFiles, Section, TableBlock, number
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.report.blocks import Block, Cell, Items, Paragraph, ReportFiles, Section, TableBlock, number
+from ecg_lightning.report.runs import StudyRuns, records
 
 CONSISTENT: Final = 0.7
 """Self-consistency that counts as agreement: half of the variance of one seed's map is shared with another's."""
@@ -18,12 +18,12 @@ RELIABLE: Final = 0.98
 """Reliability of a map whose correlation with its converged self is .99."""
 
 CHECKS: Final = {
-    "safe": "Safe on this network",
+    "safe": "Safe here",
     "reliable": "Converged",
     "consistent": "Seeds agree",
-    "passes_cascade": "Depends on the weights",
-    "beats_controls": "Marks what matters",
-    "localises": "Finds the evidence",
+    "passes_cascade": "Needs the weights",
+    "beats_controls": "Marks what counts",
+    "localises": "Finds evidence",
 }
 """Column -> what a person reads."""
 
@@ -36,6 +36,7 @@ _MEANING: Final = {
     "localises": "AUROC against the causal evidence above that of the best control (Holm)",
 }
 _AUDITED: Final = ("passes_cascade", "beats_controls", "localises")
+_NOT_PASSED: Final = ("failed", "some")
 _STATES: Final = {
     "passed": ("\N{CHECK MARK}", "good"),
     "some": ("\N{ALMOST EQUAL TO}", "mixed"),
@@ -58,8 +59,7 @@ def scorecard_section(runs: StudyRuns, files: ReportFiles) -> Section:
         )
     )
     details = {
-        class_name(target): [_of_target(part, str(target), saved)]
-        for target, part in table.groupby("target", sort=False)
+        class_name(target): _of_target(part, str(target), saved) for target, part in table.groupby("target", sort=False)
     }
     return Section("scorecard", "Scorecard: which methods can be trusted?", blocks, details)
 
@@ -164,7 +164,7 @@ def headline(table: pd.DataFrame) -> str:
     sound = [method_style(name).label for name in names if name not in failed.index and name in set(audited["method"])]
     checks = ", ".join(CHECKS[name].lower() for name in dict.fromkeys(audited["check"]))
     targets = own["target"].nunique()
-    where = f"all {targets} diagnoses" if targets > 1 else "this diagnosis"
+    where = f"the {targets} diagnoses" if targets > 1 else "this diagnosis"
     if sound:
         return f"In every network of {where}, {', '.join(sound)} passed every check that was made ({checks})."
     fewest = failed.min()
@@ -199,26 +199,25 @@ def _overall(table: pd.DataFrame, saved: list[str]) -> TableBlock:
     )
 
 
-def _of_target(part: pd.DataFrame, target: str, saved: list[str]) -> TableBlock:
-    rows = []
+def _of_target(part: pd.DataFrame, target: str, saved: list[str]) -> list[Block]:
+    """The checks of one diagnosis, and what speaks against each method."""
+    rows, against = [], []
     for method, own in part.groupby("method", sort=False):
-        by_check = own.set_index("check")
-        cells = [_cell(str(by_check.loc[check, "state"]), "", str(by_check.loc[check, "reason"])) for check in CHECKS]
-        failed = [
-            f"{CHECKS[str(check)].lower()}: {row['reason']}"
-            for check, row in by_check.iterrows()
-            if row["state"] in ("failed", "some")
-        ]
-        label = method_style(str(method)).label + (" (control)" if bool(own["control"].iloc[0]) else "")
-        rows.append([label, *cells, "; ".join(failed) or "nothing that was measured speaks against it"])
-    return TableBlock(
-        head=("Method", *CHECKS.values(), "What speaks against it"),
+        control = bool(own["control"].iloc[0])
+        label = method_style(str(method)).label + (" (control)" if control else "")
+        found = records(own)
+        rows.append([label, *(_cell(row["state"], "", row["reason"]) for row in found)])
+        failed = [f"{CHECKS[row['check']].lower()}: {row['reason']}" for row in found if row["state"] in _NOT_PASSED]
+        if not control:
+            against.append(f"{label}. {'; '.join(failed) or 'Nothing that was measured speaks against it'}.")
+    table = TableBlock(
+        head=("Method", *CHECKS.values()),
         rows=rows,
-        caption=f"{class_name(target)}.",
+        caption="What speaks against each method stands below.",
         label=f"Scorecard: {class_name(target)}",
         files=saved,
-        prose=True,
     )
+    return [table, Items(against)]
 
 
 def _cell(state: str, text: str, title: str) -> Cell:
