@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # two test processes on two cores: one thread each, or they fight
 TEST_WORKERS ?= 2
 
-.PHONY: venv test lint demo
+.PHONY: venv test lint docs demo
 
 venv: $(VENV)/installed
 
@@ -20,6 +20,10 @@ lint: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The site of docs/, into build/site; a link to nowhere is an error.
+docs: venv
+	$(BIN)/mkdocs build --quiet --strict --site-dir build/site
+
 # A first look without any data: about 6 minutes on two cores, one of them for the installation. The maps are made with few
 # passes and a small network: they show what the software does, not how good a method is.
 DEMO_TARGET ?= first_degree_av_block
@@ -32,5 +36,5 @@ demo: venv
 	    $(DEMO_RUN)
 	@echo "These maps are coarse: few passes, a small network. README, 'Train and test', has the settings of the study."
 
-test: lint
+test: lint docs
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile
