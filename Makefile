@@ -22,7 +22,7 @@ lint: venv
 
 # The site of docs/, into build/site; a link to nowhere is an error.
 docs: venv
-	$(BIN)/mkdocs build --quiet --strict --site-dir build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/site
 
 # A first look without any data: about 6 minutes on two cores, one of them for the installation. The maps are made with few
 # passes and a small network: they show what the software does, not how good a method is.
