@@ -100,7 +100,7 @@ def test_names_of_the_code_import(page: Path) -> None:
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
 def test_commands_of_the_command_line_exist(page: Path) -> None:
-    from ecg_lightning.study.commands import COMMANDS
+    from ecg_lightning.report.commands import COMMANDS
 
     known = {"fit", "validate", "test", "predict", "prepare", "tune", "report", "publish", *COMMANDS}
     text = _LINES.sub(" ", page.read_text(encoding="utf-8"))

@@ -31,6 +31,11 @@ METRICS: Final = {
 def networks_section(runs: StudyRuns, files: ReportFiles) -> Section:
     """Architecture and performance."""
     performance = performance_table(runs)
+    details: dict[str, list[Block]] = {"Architecture (Table S1)": _architecture(runs, files)}
+    if performance.empty:
+        why = "No run has a metrics.json (TestRecord was left out), so their performance is unknown."
+        missing = Paragraph(why, "warning")
+        return Section("networks", "Networks and their performance", [missing], details)
     rows = [
         [class_name(target), str(int(part["n_positive"].iloc[0])), *(_over_seeds(part[name]) for name in METRICS)]
         for target, part in performance.groupby("target", sort=False)
@@ -45,7 +50,6 @@ def networks_section(runs: StudyRuns, files: ReportFiles) -> Section:
             files=files.table("performance", performance),
         )
     ]
-    details: dict[str, list[Block]] = {"Architecture (Table S1)": _architecture(runs, files)}
     return Section("networks", "Networks and their performance", blocks, details)
 
 
