@@ -48,7 +48,7 @@ def scorecard_section(runs: StudyRuns, files: ReportFiles) -> Section:
     """One table over all diagnoses, and one for each."""
     table = scorecard(runs)
     saved = files.table("scorecard", table)
-    blocks: list[Block] = [Paragraph(headline(table)), _overall(table, saved)]
+    blocks: list[Block] = [Paragraph(headline(table)), overall_table(table, saved)]
     blocks.append(
         Paragraph(
             "\N{CHECK MARK} passed in every network, \N{ALMOST EQUAL TO} in some, \N{MULTIPLICATION SIGN} in none, "
@@ -175,7 +175,7 @@ def headline(table: pd.DataFrame) -> str:
     )
 
 
-def _overall(table: pd.DataFrame, saved: list[str]) -> TableBlock:
+def overall_table(table: pd.DataFrame, saved: list[str]) -> TableBlock:
     """Method x check, networks of all targets together."""
     rows = []
     for (method, control), part in table.groupby(["method", "control"], sort=False):
