@@ -10,9 +10,10 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from ecg_lightning.study.compare import compare_maps
 from ecg_lightning.study.consistency_tables import IntervalSettings
+from ecg_lightning.study.executors import StudyError
 from ecg_lightning.study.folder import StudyFolder
 from ecg_lightning.study.results import write_comparison
-from ecg_lightning.study.workflow import StudyError, run_study
+from ecg_lightning.study.workflow import run_study
 
 PROGRAM: Final = "python -m ecg_lightning.cli"
 
