@@ -10,7 +10,7 @@ from ecg_lightning.report.dashboard import PublishError
 from ecg_lightning.report.dashboard import publish as publish_study
 from ecg_lightning.report.page import write_report
 from ecg_lightning.study.commands import add_folder, add_intervals, command_parser, compare, intervals_of, study
-from ecg_lightning.study.workflow import StudyError
+from ecg_lightning.study.executors import StudyError
 
 
 def report(arguments: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from ecg_lightning.atomic import atomic_path
-from ecg_lightning.data.workers import worker_count
+from ecg_lightning.study.executors import StudyError, check_executor, with_room
 from ecg_lightning.study.progress import Progress, failed_jobs
 from ecg_lightning.study.settings import StudySettings, load_study
 
@@ -22,10 +22,6 @@ SNAKEMAKE_LOG: Final = "snakemake.log"
 _NEEDS: Final = "pip install 'ecg-lightning[study]'"
 _INFORMATIVE: Final = ("--dry-run", "--dryrun", "-n", "--summary", "--dag", "--rulegraph", "--list-rules", "--lint")
 """Options of Snakemake that run nothing: what it prints is what was asked for."""
-
-
-class StudyError(RuntimeError):
-    """A workflow that did not come to its end; the message names what failed and where its log is."""
 
 
 def run_study(path: str, snakemake: Sequence[str], overrides: Mapping[str, Any]) -> Path:
@@ -40,11 +36,12 @@ def run_study(path: str, snakemake: Sequence[str], overrides: Mapping[str, Any])
         The study's folder.
 
     Raises:
-        StudyError: A job failed, another process runs this study, or Snakemake is not installed.
+        StudyError: A job failed, another process runs this study, or Snakemake or its plugin is not installed.
         ValueError: Impossible settings.
     """
     study = load_study(path, **overrides)
     _check_installed()
+    check_executor(snakemake)
     study.folder.mkdir(parents=True, exist_ok=True)
     command = _command(study, path, snakemake, overrides)
     with _alone(study):
@@ -63,16 +60,13 @@ def _command(study: StudySettings, path: str, snakemake: Sequence[str], override
     config.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(config) as part:
         part.write_text(yaml.safe_dump(content), encoding="utf-8")
-    given = list(snakemake)
-    if not any(option in ("--cores", "-c", "--jobs", "-j") or option.startswith("--cores=") for option in given):
-        given += ["--cores", str(worker_count(None))]
     return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(files("ecg_lightning.study") / "Snakefile")),
         *("--configfile", str(config.resolve()), "--directory", str(study.folder.resolve())),
         *("--rerun-incomplete", "--keep-going", "--nocolor"),
         # of the content of the configurations a job's own hash tells; how new a file is says nothing
         *("--rerun-triggers", "params", "input", "mtime"),
-        *given,
+        *with_room(snakemake),
     ]
 
 
