@@ -63,7 +63,7 @@ def suite_maps(
     failures: dict[str, dict[str, str]] = {}
     family = [method for method in methods if method.name in sharing]
     if len(family) > 1:
-        maps |= shared_maps(family, task, ecg)
+        maps |= _shared_or_none(family, task, ecg)
     for method in methods:
         if method.name not in maps:
             found, failed = explain_or_nan(method, task, ecg, [keys(method.name, place) for place in range(len(ecg))])
@@ -71,6 +71,16 @@ def suite_maps(
             if failed:
                 failures[method.name] = failed
     return {method.name: maps[method.name] for method in methods}, failures
+
+
+def _shared_or_none(family: Sequence[AttributionMethod], task: AttributionTask, ecg: Tensor) -> dict[str, Tensor]:
+    """Maps from shared passes; none where that fails, and then each method works by itself."""
+    try:
+        return shared_maps(family, task, ecg)
+    except torch.OutOfMemoryError:
+        raise
+    except (ValueError, RuntimeError, ArithmeticError):
+        return {}
 
 
 def _one_by_one(

@@ -62,7 +62,7 @@ class Progress:
         if failed := failed_jobs(self.logs, self.started):
             words += f", {len(failed)} failed"
         if len(done) == len(self.jobs):
-            return f"{words}; comparing and reporting"
+            return f"{words}; comparing, reporting and publishing"
         return words if left is None else f"{words}, about {_duration(left)} left"
 
     def _lines(self, process: "subprocess.Popen[bytes]", console: Console) -> None:
