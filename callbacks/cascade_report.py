@@ -14,7 +14,7 @@ from ecg_lightning.functional.classification import auroc
 from ecg_lightning.functional.ecg_means import EcgMeans, mean_over_ecgs
 from ecg_lightning.functional.intervals import patient_bootstrap
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
-from ecg_lightning.plotting.curves import Curve, CurvePanel, XAxis, curves_figure
+from ecg_lightning.plotting.curves import CurvePanel, XAxis, curve_of, curves_figure
 
 _TITLES = {
     "from_output": "from the output",
@@ -207,8 +207,8 @@ class CascadeReport:
             & (table["statistic"] == statistic)
             & (table["sign"] == sign)
         ]
-        curves = {name: _curve(chosen[chosen["method"] == name], "similarity") for name in self.names}
-        own = _curve(network[network["direction"] == direction], "auroc")
+        curves = {name: curve_of(chosen[chosen["method"] == name], "depth", "similarity") for name in self.names}
+        own = curve_of(network[network["direction"] == direction], "depth", "auroc")
         label = f"{statistic.capitalize()} correlation with the trained map ({sign})"
         return CurvePanel(_TITLES[direction], label, curves, None, 0.0, ("AUROC of the network", own))
 
@@ -220,8 +220,3 @@ class CascadeReport:
             index="depth", columns="name", values="auroc"
         )
         results.curves("cascade", "depth", wide.join(own))
-
-
-def _curve(rows: pd.DataFrame, column: str) -> Curve:
-    x, y, low, high = (rows[name].to_numpy(dtype=float) for name in ("depth", column, "low", "high"))
-    return Curve(x, y, low, high)

@@ -16,7 +16,7 @@ from ecg_lightning.functional.control_comparison import compare_with_best_contro
 from ecg_lightning.functional.intervals import interval_of_weightings, weighted_mean, weightings
 from ecg_lightning.functional.perturbation import Order
 from ecg_lightning.functional.perturbation_scores import area_between_curves, area_over_curve
-from ecg_lightning.plotting.curves import Curve, CurvePanel, XAxis, curves_figure
+from ecg_lightning.plotting.curves import CurvePanel, XAxis, curves_figure
 
 METRICS: Final = ("auroc", "auprc", "probability")
 """``probability``: mean predicted probability of the ECGs that have the diagnosis."""
@@ -187,10 +187,11 @@ class PerturbationReport:
             ("auroc", "AUROC", 0.5) if self._both_classes else ("probability", "mean probability", None)
         )
         table = self.curve_table[self.curve_table["metric"] == metric]
+        table = table.assign(percent=100 * table["fraction"])
         panels = []
         for order in self.logits:
             of_order = table[table["order"] == order]
-            curves = {name: _curve(of_order[of_order["method"] == name]) for name in self.names}
+            curves = {name: curve_of(of_order[of_order["method"] == name], "percent", "value") for name in self.names}
             panels.append(CurvePanel(_ORDER_TITLES[order], label, curves, level=level))
         lowest = min(float(np.nanmin(one.y, initial=1.0)) for panel in panels for one in panel.curves.values())
         limits = (min(lowest - 0.03, 0.45 if self._both_classes else 0.0), 1.02)
@@ -220,9 +221,3 @@ class PerturbationReport:
                 "PerturbationCurves: the test ECGs are all of one class, so there is no AUROC; the mean probability "
                 "of the ECGs with the diagnosis is given"
             )
-
-
-def _curve(rows: pd.DataFrame) -> Curve:
-    percent = 100 * rows["fraction"].to_numpy(dtype=float)
-    y, low, high = (rows[column].to_numpy(dtype=float) for column in ("value", "low", "high"))
-    return Curve(percent, y, low, high)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -34,6 +35,11 @@ class Curve(NamedTuple):
     y: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+
+
+def curve_of(rows: pd.DataFrame, x: str, y: str) -> Curve:
+    """A curve from the columns ``x``, ``y``, ``low`` and ``high`` of a table."""
+    return Curve(*(rows[name].to_numpy(dtype=float) for name in (x, y, "low", "high")))
 
 
 @dataclass(frozen=True)

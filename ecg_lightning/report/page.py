@@ -13,11 +13,12 @@ from ecg_lightning.atomic import write_text_atomic
 from ecg_lightning.plotting.class_words import CLASS_WORDS, class_name
 from ecg_lightning.report.against_paper import paper_section
 from ecg_lightning.report.blocks import Block, Items, Paragraph, Picture, ReportFiles, Section, TableBlock
+from ecg_lightning.report.cascade_section import cascade_section
 from ecg_lightning.report.checks_section import localisation_section, methods_section
 from ecg_lightning.report.consistency_section import consistency_section
-from ecg_lightning.report.curves_section import cascade_section, perturbation_section
 from ecg_lightning.report.examples_section import examples_section
 from ecg_lightning.report.networks import networks_section
+from ecg_lightning.report.perturbation_section import perturbation_section
 from ecg_lightning.report.population import population_section
 from ecg_lightning.report.relevance_section import relevance_section
 from ecg_lightning.report.runs import StudyRuns

@@ -21,10 +21,11 @@ from random_study import write_random_study
 from ecg_lightning import open_run
 from ecg_lightning.functional.intervals import patient_resamples
 from ecg_lightning.report.blocks import number, with_interval
+from ecg_lightning.report.cascade_section import cascade_means
 from ecg_lightning.report.commands import run
-from ecg_lightning.report.curves_section import cascade_means, perturbation_means
 from ecg_lightning.report.networks import architecture_table
 from ecg_lightning.report.page import write_report
+from ecg_lightning.report.perturbation_section import perturbation_means
 from ecg_lightning.report.population import population_table
 from ecg_lightning.report.relevance_section import class_relevance, windows
 from ecg_lightning.report.runs import StudyRuns, mean_over_runs
