@@ -282,7 +282,7 @@ class AttributionMaps(Callback):
             Console().print(cost_table(costs, trainer.world_size, self.kept.gigabytes))
 
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
-        table = maps_table(self.methods, self.kept.maps, self.kept.reliability)
+        table = maps_table(self.methods, self.kept.maps, self.kept.reliability, len(self.task.backgrounds))
         write_parquet_atomic(run_folder(trainer).path / "tables" / "maps.parquet", table)
         totals = table[["done", "constant", "not_finite", "unreliable"]].sum()
         logged = {f"maps/{name}": float(total) for name, total in totals.items()}

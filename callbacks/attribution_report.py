@@ -13,7 +13,10 @@ from ecg_lightning.store import RowStore
 
 
 def maps_table(
-    methods: Sequence[AttributionMethod], maps: Mapping[str, RowStore], reliability: Mapping[str, RowStore]
+    methods: Sequence[AttributionMethod],
+    maps: Mapping[str, RowStore],
+    reliability: Mapping[str, RowStore],
+    n_backgrounds: int,
 ) -> pd.DataFrame:
     """One row a method.
 
@@ -21,9 +24,12 @@ def maps_table(
         methods: The methods.
         maps: Their stores.
         reliability: Those of the stochastic ones.
+        n_backgrounds: Of the SHAP methods.
 
     Returns:
-        ``method, unit, signed, done, constant, not_finite``; ``reliability_median`` and ``reliability_lowest_decile``
+        ``method, unit, signed, done, constant, not_finite``; ``forwards`` and ``gradients``, passes a map (at most,
+        where a target_correlation was asked for; methods that share passes count them each);
+        ``reliability_median`` and ``reliability_lowest_decile``
         (NaN for deterministic methods), ``target_correlation`` (NaN where none was asked for), and ``unreliable``: maps
         whose predicted correlation with their limit stays below the target, or that have no reliability.
     """
@@ -31,6 +37,9 @@ def maps_table(
     for method in methods:
         counts = count_unusable(maps[method.name].array, maps[method.name].done)
         row = {"method": method.name, "unit": method.unit, "signed": method.signed, **counts._asdict()}
+        leads, samples = maps[method.name].spec.shape[1:]
+        passes = method.passes((leads, samples), n_backgrounds)
+        row |= {"forwards": passes.forward, "gradients": passes.gradient}
         rows.append(row | _reliability(method, reliability.get(method.name)))
     return pd.DataFrame(rows)
 

@@ -1,17 +1,28 @@
 """What a ``fit`` leaves beside its checkpoints: the study's splits, and that it has ended."""
 
+from typing import Final
+
+import numpy as np
 import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
-from ecg_lightning.atomic import write_json_atomic, write_parquet_atomic
+from ecg_lightning.atomic import atomic_path, write_json_atomic, write_parquet_atomic
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.run_layout import RunFolder
 
+MAX_KEPT_BEATS: Final = 20_000
+"""Test ECGs that a study keeps beside its splits (384 MB)."""
+
+_BLOCK: Final = 512
+
 
 class FitRecord(Callback):
-    """Writes ``runs/<study>/splits.parquet`` at the start of ``fit`` and ``fit.done.json`` at its end."""
+    """Writes the study's ECGs at the start of ``fit`` and ``fit.done.json`` at its end.
+
+    In ``runs/<study>/``: ``splits.parquet``, ``population.parquet`` and ``rejected.parquet``.
+    """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Every run of a study shares one split of the ECGs."""
@@ -25,14 +36,39 @@ class FitRecord(Callback):
 
 
 def record_splits(folder: RunFolder, datamodule: EcgDataModule) -> None:
-    """Write the study's splits, or compare them with those that are there.
+    """Write the study's splits, or compare them with those that are there; and who the patients are.
 
     Raises:
         ValueError: The study was split otherwise, or has other ECGs.
     """
     check_splits(folder, datamodule)
-    if not folder.splits.is_file():
-        write_parquet_atomic(folder.splits, datamodule.splits())
+    for path, table in (
+        (folder.population, datamodule.population),
+        (folder.rejected, lambda: datamodule.cache.rejected),
+        (folder.splits, datamodule.splits),
+    ):
+        if not path.is_file():
+            write_parquet_atomic(path, table())
+
+
+def record_test_beats(folder: RunFolder, datamodule: EcgDataModule, most: int = MAX_KEPT_BEATS) -> None:
+    """Keep the study's test ECGs once, so that its report can draw them where the data is not.
+
+    Args:
+        folder: Of a run.
+        datamodule: Its data.
+        most: No more than so many ECGs are kept.
+    """
+    dataset = datamodule.dataset("test")
+    if folder.test_beats.is_file() or len(dataset) > most:
+        return
+    first = dataset.__getitems__([0])["ecg"]
+    with atomic_path(folder.test_beats) as part, part.open("wb") as file:
+        shape = (len(dataset), *first.shape[1:])
+        np.lib.format.write_array_header_2_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        for start in range(0, len(dataset), _BLOCK):
+            rows = list(range(start, min(start + _BLOCK, len(dataset))))
+            file.write(dataset.__getitems__(rows)["ecg"].numpy().astype("<f4").tobytes())
 
 
 def check_splits(folder: RunFolder, datamodule: EcgDataModule) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.fit_record import check_splits, record_splits
+from callbacks.fit_record import check_splits, record_splits, record_test_beats
 from callbacks.ranks import (
     check_interval_settings,
     classifier_of,
@@ -34,6 +34,8 @@ class TestRecord(Callback):
         confidence: Of the intervals.
         bootstrap_seed: Of the resamples.
         on_mismatch: What to do with logits of another network or other ECGs: ``error``, or ``replace``.
+        keep_beats: Keep the test ECGs once a study (``test_beats.npy``, up to 20,000), so that its report and notebooks
+            can draw them; False where beats must not leave their cache.
 
     Source: paper, "Statistical analysis"; intervals resample patients, never ECGs (design, section 6).
     """
@@ -46,6 +48,7 @@ class TestRecord(Callback):
         confidence: float = 0.95,
         bootstrap_seed: int = 0,
         on_mismatch: OnMismatch = "error",
+        keep_beats: bool = True,
     ) -> None:
         super().__init__()
         check_interval_settings("TestRecord", n_resamples, confidence)
@@ -53,6 +56,7 @@ class TestRecord(Callback):
         self.confidence = confidence
         self.bootstrap_seed = bootstrap_seed
         self.on_mismatch: OnMismatch = on_mismatch
+        self.keep_beats = keep_beats
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse ECGs that the study has split otherwise, before any callback makes a store."""
@@ -67,6 +71,8 @@ class TestRecord(Callback):
         folder = run_folder(trainer)
         on_rank_zero(trainer, lambda: folder.test_record.unlink(missing_ok=True))
         on_rank_zero(trainer, lambda: record_splits(folder, datamodule))  # not before the checkpoint was accepted
+        if self.keep_beats:
+            on_rank_zero(trainer, lambda: record_test_beats(folder, datamodule))
         self.examples = datamodule.examples("test").drop(columns="cache_row")
         network, ecgs, settings = identity(module, datamodule)
         spec = StoreSpec(

@@ -1,4 +1,4 @@
-"""The command line: ``python -m ecg_lightning.cli fit|validate|test|predict|prepare|tune|study|compare``.
+"""The command line: ``python -m ecg_lightning.cli fit|validate|test|predict|prepare|tune`` and those of a study.
 
 The only module that knows ``callbacks/``.
 """
@@ -27,10 +27,10 @@ from ecg_lightning.checkpoints import check_same_model, find_checkpoint, read_ch
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.ecg import Target
 from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.report.commands import COMMANDS
+from ecg_lightning.report.commands import run as run_command
 from ecg_lightning.run_layout import OnMismatch, RunFolder
 from ecg_lightning.shipped import CONFIGS, find_config
-from ecg_lightning.study.commands import COMMANDS
-from ecg_lightning.study.commands import run as run_command
 from ecg_lightning.tuning.command import TuneJob, load_trained, run_tuning
 from ecg_lightning.tuning.settings import TuningSettings
 from ecg_lightning.wandb_logger import RunLogger, run_group

@@ -98,6 +98,21 @@ class RunFolder:
         """The study's split of every ECG."""
         return self.path.parent.parent / "splits.parquet"
 
+    @property
+    def population(self) -> Path:
+        """The study's ECGs: split, patient, age, sex and every label."""
+        return self.path.parent.parent / "population.parquet"
+
+    @property
+    def test_beats(self) -> Path:
+        """The study's test ECGs in row order, (n, lead, sample) mV."""
+        return self.path.parent.parent / "test_beats.npy"
+
+    @property
+    def rejected(self) -> Path:
+        """The ECGs that could not be used, with the reason."""
+        return self.path.parent.parent / "rejected.parquet"
+
     def check_same_run(self, config: Mapping[str, object], on_mismatch: OnMismatch, *, moves: bool = True) -> bool:
         """Whether the folder holds an earlier ``fit`` of the same settings, which may be resumed.
 

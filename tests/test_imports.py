@@ -32,6 +32,7 @@ HOUSE = (
     ("run",),  # reads a finished run back from its stores
     ("plotting", "wandb_logger"),
     ("study", "tuning"),
+    ("report",),
     ("callbacks",),
     ("cli", "__main__"),  # the only modules that know callbacks
 )

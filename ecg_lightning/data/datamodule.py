@@ -49,6 +49,7 @@ class EcgDataModule(AugmentedTraining):
             that was trained on another source; ``auto``: ``patients``, and on the command line ``test_only`` for a
             checkpoint of another source.
         split_seed: Of the split and of the choice of backgrounds; independent of the training seed.
+        held_out_patients: Patients for validation, and as many for the test; None: 250, or 10 % of fewer than 2,500.
         n_backgrounds: Training ECGs that serve as backgrounds of the SHAP methods; the same for all seeds. A
             test takes them from the checkpoint.
         neighbours: Whether neighbouring beats inside the 1.2-s window stay (``keep``) or are blanked; blanked beats
@@ -72,6 +73,7 @@ class EcgDataModule(AugmentedTraining):
         eval_batch_size: int = 128,
         split: SplitRule = "auto",
         split_seed: int = 0,
+        held_out_patients: int | None = None,
         n_backgrounds: int = 20,
         neighbours: Literal["keep", "blank"] = "keep",
         min_age: float = MIN_AGE,
@@ -97,6 +99,7 @@ class EcgDataModule(AugmentedTraining):
         self.eval_batch_size = eval_batch_size
         self.split_rule: SplitRule = "patients" if split == "auto" else split
         self.split_seed = split_seed
+        self.held_out_patients = held_out_patients
         self.n_backgrounds = n_backgrounds
         self.neighbours: Literal["keep", "blank"] = neighbours
         self.min_age = min_age
@@ -142,11 +145,11 @@ class EcgDataModule(AugmentedTraining):
         needed = splits_of_stage(stage, self.split_rule)
         if self._cache is None:
             self._cache = self.prepare_cache(progress=False)  # finds the finished cache
-            self._split = split_examples(self._cache.examples, self.split_rule, self.split_seed)
+            self._split = split_examples(self._cache.examples, self.split_rule, self.split_seed, self.held_out_patients)
         for split in needed:
             label = self.examples(split)["label"].to_numpy()
             if not np.isin((0, 1), label).all():
-                remedy = class_remedy(self.cache.examples, self.split_rule, self.target)
+                remedy = class_remedy(self.cache.examples, self.split_rule, self.target, self.held_out_patients)
                 check_both_classes(label, split, self.target, remedy)
 
     @property
@@ -160,6 +163,12 @@ class EcgDataModule(AugmentedTraining):
         """Split of every ECG of the source: ``ecg_id``, ``patient_id``, ``split``."""
         table = self.cache.examples[["ecg_id", "patient_id"]].reset_index(drop=True)
         table["split"] = self._split
+        return table
+
+    def population(self) -> pd.DataFrame:
+        """Every ECG of the source: ``ecg_id, patient_id, split, age, sex, source`` and the nine targets."""
+        table = self.cache.examples[["ecg_id", "patient_id", "age", "sex", "source", *TARGETS]].reset_index(drop=True)
+        table.insert(2, "split", self._split)
         return table
 
     def examples(self, split: Split) -> pd.DataFrame:
@@ -192,6 +201,7 @@ class EcgDataModule(AugmentedTraining):
             neighbours=self.neighbours,
             split=self.split_rule,
             split_seed=self.split_seed,
+            held_out_patients=self.held_out_patients,
         )
 
     def examples_digest(self, split: Split) -> str:

@@ -17,6 +17,7 @@ class DataDefinition:
         neighbours: What was done with neighbouring beats.
         split: Rule of the split.
         split_seed: Its seed.
+        held_out_patients: How many are in each of validation and test, where that was set.
     """
 
     source: str
@@ -25,6 +26,7 @@ class DataDefinition:
     neighbours: str
     split: str
     split_seed: int
+    held_out_patients: int | None = None
 
     def as_dict(self) -> dict[str, object]:
         """For a checkpoint."""
@@ -45,9 +47,11 @@ class DataDefinition:
         now = self.as_dict()
         same_source = trained["source"] == now["source"]
         foreign = not same_source or self.split == "test_only"
-        binding = ("neighbours",) if foreign else ("neighbours", "split", "split_seed")
+        binding = ("neighbours",) if foreign else ("neighbours", "split", "split_seed", "held_out_patients")
         differing = [
-            f"data.{name}: {trained[name]} then, {now[name]} now" for name in binding if trained[name] != now[name]
+            f"data.{name}: {trained.get(name)} then, {now[name]} now"
+            for name in binding
+            if trained.get(name) != now[name]
         ]
         if differing:
             raise ValueError(

@@ -53,7 +53,7 @@ def keyed_rank(seed: int, names: "pd.Series[str]") -> NDArray[np.uint64]:
     return np.array([int.from_bytes(digest, "big") for digest in digests], dtype=np.uint64)
 
 
-def split_examples(examples: pd.DataFrame, rule: SplitRule, seed: int) -> NDArray[np.str_]:
+def split_examples(examples: pd.DataFrame, rule: SplitRule, seed: int, held_out: int | None = None) -> NDArray[np.str_]:
     """The split of every ECG of a source.
 
     Args:
@@ -61,6 +61,7 @@ def split_examples(examples: pd.DataFrame, rule: SplitRule, seed: int) -> NDArra
         rule: ``patients``, and ``auto``: by hashed patient id; ``folds``: the source's own; ``test_only``: every ECG
             is a test ECG, for an archive that only tests networks trained elsewhere.
         seed: Of the split by patient.
+        held_out: Patients in each of validation and test, by patient; see ``split_by_patient``.
 
     Returns:
         (n,) names of the split.
@@ -72,7 +73,7 @@ def split_examples(examples: pd.DataFrame, rule: SplitRule, seed: int) -> NDArra
         return np.full(len(examples), "test", dtype="<U10")
     if rule == "folds":
         return split_by_fold(examples["fold"], examples["patient_id"])
-    return split_by_patient(examples["patient_id"], seed)
+    return split_by_patient(examples["patient_id"], seed, held_out)
 
 
 def splits_of_stage(stage: str, rule: SplitRule) -> tuple[Split, ...]:
@@ -95,7 +96,7 @@ def splits_of_stage(stage: str, rule: SplitRule) -> tuple[Split, ...]:
     return _SPLITS_OF_STAGE[stage]
 
 
-def split_by_patient(patient_id: "pd.Series[str]", seed: int = 0) -> NDArray[np.str_]:
+def split_by_patient(patient_id: "pd.Series[str]", seed: int = 0, held_out: int | None = None) -> NDArray[np.str_]:
     """Split so that no patient is in two sets: 250 patients for validation, 250 for test, else train.
 
     Under 2,500 patients it is 10 % each. A patient's set depends on the seed and on the ids only, not on the
@@ -104,12 +105,13 @@ def split_by_patient(patient_id: "pd.Series[str]", seed: int = 0) -> NDArray[np.
     Args:
         patient_id: (n,) patient of each ECG.
         seed: ``data.split_seed``.
+        held_out: Patients in each of the two sets; None: as above.
 
     Returns:
         (n,) names of the split.
 
     Raises:
-        ValueError: Under 3 patients.
+        ValueError: Under 3 patients, or too few to hold out so many.
     """
     patients = pd.Series(patient_id.unique())
     if len(patients) < 3:
@@ -117,7 +119,13 @@ def split_by_patient(patient_id: "pd.Series[str]", seed: int = 0) -> NDArray[np.
             f"a split into train, validation and test needs at least 3 patients, got {len(patients)}: {_MORE}, or "
             f"{_MORE_SIMULATED}; `data.split: test_only` tests a network that was trained on another source"
         )
-    held_out = max(1, min(HELD_OUT_PATIENTS, round(HELD_OUT_SHARE * len(patients))))
+    if held_out is None:
+        held_out = max(1, min(HELD_OUT_PATIENTS, round(HELD_OUT_SHARE * len(patients))))
+    elif not 0 < held_out < len(patients) / 2:
+        raise ValueError(
+            f"`data.held_out_patients`: expected from 1 to {(len(patients) - 1) // 2} of the {len(patients)} patients "
+            f"(as many each for validation and test), got {held_out}"
+        )
     order = np.argsort(keyed_rank(seed, patients), kind="stable")
     split = np.full(len(patients), "train", dtype="<U10")
     split[order[:held_out]] = "validation"
@@ -186,13 +194,14 @@ def check_both_classes(
         )
 
 
-def class_remedy(examples: pd.DataFrame, rule: SplitRule, target: Target) -> str:
+def class_remedy(examples: pd.DataFrame, rule: SplitRule, target: Target, held_out: int | None = None) -> str:
     """What to do where a split of a source has one class only.
 
     Args:
         examples: Every ECG of the source, with the columns ``source``, ``patient_id`` and the targets.
         rule: How it is split.
         target: The diagnosis.
+        held_out: See ``split_by_patient``.
     """
     label = labels_of(examples, target)
     more = _MORE_SIMULATED if examples["source"].eq("synthetic").all() else _MORE
@@ -208,19 +217,22 @@ def class_remedy(examples: pd.DataFrame, rule: SplitRule, target: Target) -> str
     remedy = f"{more}, another `data.split_seed`, or another target"
     if rule != "patients" or len(examples) > _SMALL_SOURCE:
         return remedy
-    seed = seed_with_both_classes(label, examples["patient_id"])
+    seed = seed_with_both_classes(label, examples["patient_id"], held_out)
     return remedy if seed is None else f"{remedy}; `--data.split_seed {seed}` would give every split both"
 
 
-def seed_with_both_classes(label: NDArray[np.floating], patient_id: "pd.Series[str]") -> int | None:
+def seed_with_both_classes(
+    label: NDArray[np.floating], patient_id: "pd.Series[str]", held_out: int | None = None
+) -> int | None:
     """The first split seed under 50 that gives every split both classes, for the remedy of an error.
 
     Args:
         label: (n,) 1, 0 or NaN where missing.
         patient_id: (n,) patient of each ECG.
+        held_out: See ``split_by_patient``.
     """
     for seed in range(_TRIED_SEEDS):
-        split = split_by_patient(patient_id, seed)
+        split = split_by_patient(patient_id, seed, held_out)
         if all(np.isin((0, 1), label[split == name]).all() for name in ("train", "validation", "test")):
             return seed
     return None

@@ -43,6 +43,16 @@ CLASS_WORDS: Final[Mapping[Target, ClassWords]] = {
 AHA/ACCF/HRS recommendations part III, Circulation 2009;119:e235-e240. An archive's labels are its physicians'."""
 
 
+def class_name(target: object) -> str:
+    """In full; of something that is no target, its own name."""
+    return next((words.name for known, words in CLASS_WORDS.items() if known == target), str(target))
+
+
+def class_short(target: object) -> str:
+    """For a label of a few millimetres; of something that is no target, its own name."""
+    return next((words.short for known, words in CLASS_WORDS.items() if known == target), str(target))
+
+
 def class_title(target: Target) -> str:
     """A target and its criterion, such as ``First-degree AV block: PR > 200 ms``.
 

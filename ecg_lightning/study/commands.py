@@ -1,8 +1,7 @@
 """The commands that work on a whole study: ``study`` and ``compare``."""
 
 import argparse
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +9,6 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from ecg_lightning.study.compare import compare_maps
 from ecg_lightning.study.consistency_tables import IntervalSettings
-from ecg_lightning.study.executors import StudyError
 from ecg_lightning.study.folder import StudyFolder
 from ecg_lightning.study.results import write_comparison
 from ecg_lightning.study.workflow import run_study
@@ -20,22 +18,22 @@ PROGRAM: Final = "python -m ecg_lightning.cli"
 
 def compare(arguments: Sequence[str]) -> None:
     """``compare <study folder>``: similarity of the maps over seeds."""
-    parser = _parser("compare", compare.__doc__)
-    _add_folder(parser)
+    parser = command_parser("compare", compare.__doc__)
+    add_folder(parser)
     parser.add_argument("--processes", type=int, default=None, help="worker processes; default: one a core")
-    _add_intervals(parser)
+    add_intervals(parser)
     given = parser.parse_args(arguments)
     study = StudyFolder.open(given.folder)
     found = compare_maps(study, given.processes)
-    rank_zero_info("\n".join(write_comparison(study, found, _intervals(given))))
+    rank_zero_info("\n".join(write_comparison(study, found, intervals_of(given))))
 
 
 def study(arguments: Sequence[str]) -> None:
-    """``study --config configs/studies/quickstart.yaml``: fit, test and compare a grid; resumable.
+    """``study --config configs/studies/quickstart.yaml``: fit, test, compare and report a grid; resumable.
 
     Options that are not listed are Snakemake's, such as ``--cores 4``, ``--dry-run`` or ``--executor slurm``.
     """
-    parser = _parser("study", study.__doc__)
+    parser = command_parser("study", study.__doc__)
     parser.add_argument("--config", required=True, help="the study's YAML file")
     parser.add_argument("--runs", help="folder of all studies; default: that of the file, or runs")
     parser.add_argument("--study", help="another name of the study")
@@ -45,18 +43,8 @@ def study(arguments: Sequence[str]) -> None:
     rank_zero_info(f"study: {run_study(given.config, snakemake, overrides)}")
 
 
-COMMANDS: Final[dict[str, Callable[[Sequence[str]], None]]] = {"study": study, "compare": compare}
-
-
-def run(name: str, arguments: Sequence[str]) -> None:
-    """Run a command; what a person can mend ends with its message and not with a traceback."""
-    try:
-        COMMANDS[name](arguments)
-    except (StudyError, ValueError, FileNotFoundError) as error:
-        sys.exit(f"{name}: {error}")
-
-
-def _parser(name: str, description: str | None) -> argparse.ArgumentParser:
+def command_parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """For a command, described by its docstring."""
     return argparse.ArgumentParser(
         prog=f"{PROGRAM} {name}",
         description=(description or "").replace("``", ""),
@@ -65,15 +53,18 @@ def _parser(name: str, description: str | None) -> argparse.ArgumentParser:
     )
 
 
-def _add_folder(parser: argparse.ArgumentParser) -> None:
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """The study that the command works on."""
     parser.add_argument("folder", type=Path, help="runs/<study>")
 
 
-def _add_intervals(parser: argparse.ArgumentParser) -> None:
+def add_intervals(parser: argparse.ArgumentParser) -> None:
+    """How intervals are made."""
     parser.add_argument("--n_resamples", type=int, default=1000, help="bootstrap resamples of patients and seeds")
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
     parser.add_argument("--bootstrap_seed", type=int, default=0, help="of the resamples")
 
 
-def _intervals(given: argparse.Namespace) -> IntervalSettings:
+def intervals_of(given: argparse.Namespace) -> IntervalSettings:
+    """What ``add_intervals`` was given."""
     return IntervalSettings(given.n_resamples, given.confidence, given.bootstrap_seed)

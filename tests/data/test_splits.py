@@ -134,6 +134,23 @@ def test_a_patient_in_two_folds_is_refused_only_across_sets() -> None:
         split_by_fold(fold, pd.Series(["a", "a", "b", "b", "c"]))
 
 
+def test_as_many_patients_are_held_out_as_asked_for() -> None:
+    patients = names(40)
+    split = split_by_patient(patients, seed=3, held_out=7)
+    assert [int((split == name).sum()) for name in ("train", "validation", "test")] == [26, 7, 7]
+    # fewer of them are among more of them: the order of the patients does not depend on the number
+    more = split_by_patient(patients, seed=3, held_out=10)
+    assert set(np.flatnonzero(split == "validation")) <= set(np.flatnonzero(more == "validation"))
+
+
+@pytest.mark.parametrize("held_out", [0, 20, 21])
+def test_no_more_patients_are_held_out_than_leave_some_for_training(held_out: int) -> None:
+    with pytest.raises(
+        ValueError, match=f"held_out_patients.*expected from 1 to 19 of the 40 patients.*got {held_out}"
+    ):
+        split_by_patient(names(40), held_out=held_out)
+
+
 # --- classes -----------------------------------------------------------------------------------------------------
 
 

@@ -13,8 +13,8 @@ from parsing import real_parser
 
 import ecg_lightning.study.executors
 from ecg_lightning.data.workers import worker_count
+from ecg_lightning.report.commands import run
 from ecg_lightning.shipped import find_config
-from ecg_lightning.study.commands import run
 from ecg_lightning.study.executors import StudyError, check_executor, with_room
 
 SCRIPT: Final = find_config("configs/fit.yaml").parent / "slurm/fit_ddp.sbatch"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ecg_lightning.report.commands import run
 from ecg_lightning.shipped import find_config, shipped_configs
-from ecg_lightning.study.commands import run
 from ecg_lightning.study.job import environment, run_job
 from ecg_lightning.study.jobs import all_jobs, fit_job, prepare_job
 from ecg_lightning.study.jobs import test_job as job_of_test

@@ -1,0 +1,112 @@
+"""Distributions of a score over ECGs, one box a method (paper, Figure 3B)."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.plotting.sheet import TEXT_COLOUR
+
+QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
+_BOX: Final = 0.62
+
+
+@dataclass(frozen=True)
+class BoxPanel:
+    """One pair of axes.
+
+    Attributes:
+        title: Above it.
+        values: Method -> values; NaN is left out.
+        means: Method -> (mean, low, high) of its interval.
+    """
+
+    title: str
+    values: Mapping[str, ArrayLike]
+    means: Mapping[str, tuple[float, float, float]]
+
+
+def boxes_figure(
+    panels: Sequence[BoxPanel],
+    *,
+    label: str,
+    title: str,
+    caption: str,
+    columns: int = 3,
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw boxes: quartiles, whiskers at the 5th and 95th percentile, the mean as a diamond with its interval.
+
+    Args:
+        panels: One or more, of the same methods.
+        label: Quantity and unit.
+        title: Bold heading.
+        caption: What was measured, of how many ECGs.
+        columns: Panels a row.
+        limits: Of the axis; None: from the data.
+
+    Raises:
+        ValueError: No panel.
+    """
+    if not panels:
+        raise ValueError("expected one panel or more, got none")
+    columns = min(columns, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    names = list(panels[0].values)
+    width = 3.1 * columns + 1.5
+    lines = textwrap.wrap(caption, int(width * 17))
+    heights = ((0.2 * len(names) + 0.85) * rows + 0.4, 0.14 * len(lines) + 1e-3)
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
+    axes = top.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for index, one in enumerate(axes.flat):
+        if index < len(panels):
+            _draw(one, panels[index], names, label, limits)
+        else:
+            one.set_axis_off()
+    top.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=TEXT_COLOUR)
+    bottom.text(0.01, 0.98, "\n".join(lines), fontsize=7.5, va="top", color=TEXT_COLOUR)
+    return figure
+
+
+def _draw(axes: Axes, panel: BoxPanel, names: Sequence[str], label: str, limits: tuple[float, float] | None) -> None:
+    for place, name in enumerate(names):
+        values = np.asarray(panel.values.get(name, ()), dtype=np.float64).ravel()
+        known = values[np.isfinite(values)]
+        if not len(known):
+            axes.text(0.5, place, "not defined", transform=axes.get_yaxis_transform(), fontsize=6.5, ha="center",
+                      va="center")  # fmt: skip
+            continue
+        _draw_box(axes, place, np.quantile(known, QUANTILES), method_style(name).colour)
+        if name in panel.means:
+            _draw_mean(axes, place, panel.means[name])
+    axes.axvline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+    axes.set_yticks(range(len(names)), [method_style(name).label for name in names], fontsize=7.5)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    if limits is not None:
+        axes.set_xlim(*limits)
+    axes.set_title(panel.title, fontsize=9, loc="left")
+    axes.set_xlabel(label, fontsize=8)
+    axes.tick_params(labelsize=7.5)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_box(axes: Axes, place: int, quantiles: NDArray[np.float64], colour: str) -> None:
+    lowest, first, middle, third, highest = quantiles
+    axes.plot([lowest, highest], [place, place], color=colour, linewidth=1.0)
+    axes.barh(place, third - first, _BOX, left=first, color=colour, alpha=0.35, edgecolor=colour, linewidth=0.8)
+    axes.plot([middle, middle], [place - _BOX / 2, place + _BOX / 2], color=colour, linewidth=1.6)
+
+
+def _draw_mean(axes: Axes, place: int, mean: tuple[float, float, float]) -> None:
+    value, low, high = mean
+    if np.isfinite([low, high]).all():
+        axes.plot([low, high], [place, place], color="black", linewidth=2.0, solid_capstyle="butt", zorder=4)
+    axes.plot(value, place, marker="D", markersize=3.6, color="black", markerfacecolor="white", zorder=5)

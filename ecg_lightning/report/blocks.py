@@ -1,0 +1,205 @@
+"""What a report is made of: sections of paragraphs, pictures and tables."""
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ecg_lightning.atomic import atomic_path, write_parquet_atomic
+from ecg_lightning.plotting.sheet import save_figure
+from ecg_lightning.study.folder import StudyFolder
+
+_PAGE_DPI: Final = 130
+_LARGE_BYTES: Final = 300_000
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Text.
+
+    Attributes:
+        text: Plain; it is escaped.
+        kind: Of the style: ``text``, ``note`` or ``warning``.
+    """
+
+    text: str
+    kind: str = "text"
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list of sentences.
+
+    Attributes:
+        items: Plain text.
+    """
+
+    items: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, as it stands in the study's folder.
+
+    Attributes:
+        path: The SVG, with its caption in it; a PNG lies beside it.
+        image: What the page shows, without the caption, which stands below it there.
+        kind: Of the image: ``svg+xml`` or ``png``.
+        caption: What is shown, in which unit, from which settings, with which interval.
+        label: Such as ``Figure 3A``.
+        wide: Whether a phone shows it at a readable size in a frame that scrolls.
+    """
+
+    path: Path
+    image: bytes
+    kind: str
+    caption: str
+    label: str
+    wide: bool = True
+
+    @property
+    def uri(self) -> str:
+        """The file itself, for a page that needs no other file."""
+        return f"data:image/{self.kind};base64,{base64.b64encode(self.image).decode()}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table.
+
+    Attributes:
+        text: What stands there.
+        kind: Of the style: empty, ``good``, ``mixed``, ``bad`` or ``none``.
+        title: More, for who points at it; also read aloud.
+    """
+
+    text: str
+    kind: str = ""
+    title: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class TableBlock:
+    """A table.
+
+    Attributes:
+        head: Names of the columns.
+        rows: Cells, or what is written in one; the first of each row is its name.
+        caption: What is shown.
+        label: Such as ``Table S2``.
+        files: Where its numbers lie, relative to the study.
+        prose: Whether cells hold sentences, which wrap.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    caption: str
+    label: str
+    files: Sequence[str] = ()
+    prose: bool = False
+
+    @property
+    def marks(self) -> bool:
+        """Whether its cells are marks of checks."""
+        return any(cell.kind for row in self.cells() for cell in row) and not self.prose
+
+    def cells(self) -> list[list[Cell]]:
+        """Every row, of cells."""
+        return [[one if isinstance(one, Cell) else Cell(str(one)) for one in row] for row in self.rows]
+
+
+Block = Paragraph | Items | Picture | TableBlock
+"""What a section holds."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report.
+
+    Attributes:
+        anchor: Of its address.
+        title: Heading.
+        blocks: What stands in it.
+        details: Further blocks that open at a touch: heading -> blocks.
+    """
+
+    anchor: str
+    title: str
+    blocks: Sequence[Block]
+    details: Mapping[str, Sequence[Block]] = field(default_factory=dict)
+
+    def every_block(self) -> list[Block]:
+        """Its own and those of the details."""
+        return [*self.blocks, *(block for blocks in self.details.values() for block in blocks)]
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """Where figures and tables of a report are kept: ``<study>/figures`` and ``<study>/tables``.
+
+    Attributes:
+        study: The folder.
+    """
+
+    study: StudyFolder
+
+    def picture(
+        self, name: str, draw: Callable[[str], Figure], label: str, caption: str, *, wide: bool = True
+    ) -> Picture:
+        """Keep a figure as PNG and SVG.
+
+        Args:
+            name: Below ``figures``, without suffix.
+            draw: Caption -> figure; the page's own comes without.
+            label: Such as ``Figure 3A``.
+            caption: What is shown.
+            wide: See ``Picture``.
+        """
+        path = self.study.figures / f"{name}.svg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept, bare = draw(caption), draw("")
+        save_figure(kept, path.with_suffix(".png"))
+        kept.set_layout_engine("none")  # laid out by now, and that is half of the time
+        save_figure(kept, path)
+        image, kind = _image(bare, "svg"), "svg+xml"
+        if len(image) > _LARGE_BYTES:  # of many small marks: pixels take less
+            bare.set_layout_engine("none")
+            image, kind = _image(bare, "png"), "png"
+        return Picture(path, image, kind, caption, label, wide)
+
+    def table(self, name: str, frame: pd.DataFrame) -> list[str]:
+        """Keep a table as Parquet and CSV; their names relative to the study."""
+        path = self.study.tables / f"{name}.parquet"
+        write_parquet_atomic(path, frame)
+        with atomic_path(path.with_suffix(".csv")) as part:
+            frame.to_csv(part, index=False)
+        return [f"{path.parent.name}/{path.with_suffix(suffix).name}" for suffix in (".parquet", ".csv")]
+
+
+def _image(figure: Figure, kind: str) -> bytes:
+    written = io.BytesIO()
+    figure.savefig(written, format=kind, dpi=_PAGE_DPI)
+    return written.getvalue()
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """A number with a real minus sign; a dash where there is none."""
+    if pd.isna(value):
+        return "\N{EN DASH}"
+    text = f"{value:.{digits}f}"
+    return (f"{0:.{digits}f}" if float(text) == 0 else text).replace("-", "\N{MINUS SIGN}")
+
+
+def with_interval(value: Any, low: Any, high: Any, digits: int = 2) -> str:
+    """Such as ``0.52 (0.48 to 0.55)``; without the interval where there is none."""
+    if pd.isna(low) or pd.isna(high):
+        return number(value, digits)
+    return f"{number(value, digits)} ({number(low, digits)} to {number(high, digits)})"

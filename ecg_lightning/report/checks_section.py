@@ -1,0 +1,169 @@
+"""What the paper lacks: localisation against evidence, the linter, reliability and cost of each method."""
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ecg_lightning.plotting.bars import ScorePanel, scores_figure
+from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.report.blocks import Block, Cell, Paragraph, Picture, ReportFiles, Section, TableBlock, number
+from ecg_lightning.report.runs import StudyRuns, records
+
+GRADIENT_FORWARDS: Final = 2.2
+"""Cost of a gradient pass in forward passes (measured on the study's network)."""
+
+_SCORES: Final = {
+    "auroc": "AUROC of |map|",
+    "relevance_mass": "share of |map| inside",
+    "relevance_rank_accuracy": "rank accuracy",
+    "pointing_game": "maximum inside (share of ECGs)",
+}
+_REGIONS: Final = {"causal": "the causal evidence", "core": "the textbook evidence"}
+
+
+def localisation_section(runs: StudyRuns, files: ReportFiles) -> Section:
+    """How much of each map lies where the evidence is known to be."""
+    title = "Localisation of known evidence"
+    tables = runs.tables("localization")
+    known = tables[tables["value"].notna()] if not tables.empty else tables
+    if known.empty:
+        return Section(
+            "localisation",
+            title,
+            [Paragraph("These ECGs carry no evidence masks (simulated and LUDB ECGs do), so nothing is known of where "
+                       "the maps should be.", "note")],
+        )  # fmt: skip
+    saved = files.table("localization_all", tables)
+    blocks: list[Block] = [
+        Paragraph(
+            "Simulated ECGs carry a mask of the points that make the diagnosis (causal evidence: grafting them into "
+            "another heart's beat carries the diagnosis over); LUDB carries waves that a cardiologist has marked."
+        )
+    ]
+    regions = [region for region in ("causal", "core") if (known["region"] == region).any()]
+    blocks += [_picture(files, known, region, f"the {_REGIONS[region][4:]}") for region in regions[:1]]
+    details: dict[str, list[Block]] = {
+        "Other regions": [
+            _picture(files, known, region, _REGIONS.get(region, f"the {region} region"))
+            for region in dict.fromkeys(known["region"])
+            if region not in regions[:1]
+        ]
+    }
+    blocks.append(Paragraph(f"Numbers: {', '.join(saved)}.", "note"))
+    return Section("localisation", title, blocks, {key: value for key, value in details.items() if value})
+
+
+def _picture(files: ReportFiles, known: pd.DataFrame, region: str, words: str) -> Picture:
+    own = known[known["region"] == region]
+    targets = ", ".join(class_name(target) for target in dict.fromkeys(own["target"]))
+    panels = []
+    for score, label in _SCORES.items():
+        part = own[own["score"] == score]
+        of_seed = part.groupby(["method", "seed"], sort=False)[["value", "chance"]].mean().reset_index()
+        span = of_seed.groupby("method", sort=False)["value"].agg(value="mean", low="min", high="max").reset_index()
+        if own["seed"].nunique() == 1:
+            span[["low", "high"]] = np.nan
+        panels.append(ScorePanel("", label, span, float(of_seed["chance"].mean())))
+    caption = (
+        f"How much of each unsmoothed |map| lies in {words}; mean over ECGs, then classes ({targets}), then seeds; "
+        "bars: "
+        "range of the seeds. Hollow, italic: controls, which know nothing of the network. Broken line: chance."
+    )
+
+    def draw(caption: str) -> Figure:
+        return scores_figure(panels, f"Localisation of {words}", caption)
+
+    return files.picture(f"localisation/{region}", draw, f"Localisation of {words}", caption)
+
+
+def methods_section(runs: StudyRuns, files: ReportFiles) -> Section:
+    """Passes, reliability, unusable maps, and what the linter says of each method."""
+    maps, lint = runs.tables("maps"), runs.tables("lint")
+    table = methods_table(maps, lint, runs.methods)
+    rows = [
+        [
+            method_style(row["method"]).label,
+            number(row["forwards"], 0),
+            number(row["gradients"], 0),
+            number(row["forward_equivalents"], 0),
+            _reliability(row),
+            _unusable(row),
+            _lint(row),
+        ]
+        for row in records(table)
+    ]
+    blocks: list[Block] = [
+        TableBlock(
+            head=(
+                "Method",
+                "Forward passes",
+                "Gradient passes",
+                "Cost in forwards",
+                "Reliability",
+                "Unusable maps",
+                "Linter",
+            ),
+            rows=rows,
+            caption=f"Passes a map; a gradient pass counts as {GRADIENT_FORWARDS} forwards; the gradient family shares "
+            "passes, which is not deducted. Reliability: of a stochastic map with these passes, median over ECGs and "
+            "networks (lowest decile in brackets; 1 is a map without Monte-Carlo noise; its root is the correlation "
+            "with "
+            "the converged map). Unusable: constant or not finite. Linter: whether the method is safe on this network.",
+            label="Cost and reliability",
+            files=files.table("methods", table),
+        )
+    ]
+    if not lint.empty:
+        told = lint[lint["verdict"] != "safe"].drop_duplicates(["method", "verdict"])
+        blocks += [
+            Paragraph(f"{method_style(row['method']).label}: {row['verdict']}. {_reason(row)}", "warning")
+            for row in records(told)
+        ]
+    return Section("methods", "Cost, reliability and safety of the methods", blocks)
+
+
+def methods_table(maps: pd.DataFrame, lint: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
+    """One row a method: passes, cost, reliability, unusable maps, the linter's verdicts."""
+    rows = []
+    for method in methods:
+        own = maps[maps["method"] == method] if not maps.empty else maps
+        verdicts = lint[lint["method"] == method]["verdict"] if not lint.empty else pd.Series(dtype=str)
+        row: dict[str, Any] = {"method": method}
+        for name in ("forwards", "gradients"):
+            row[name] = own[name].max() if name in own else np.nan
+        row["forward_equivalents"] = row["forwards"] + GRADIENT_FORWARDS * row["gradients"]
+        for name in ("reliability_median", "reliability_lowest_decile"):
+            row[name] = own[name].median() if name in own else np.nan
+        for name in ("done", "constant", "not_finite"):
+            row[name] = int(own[name].sum()) if name in own else 0
+        row["lint"] = next((v for v in ("refused", "doubtful", "safe") if (verdicts == v).any()), "")
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _reliability(row: dict[str, Any]) -> Cell:
+    if not np.isfinite(row["reliability_median"]):
+        return Cell("exact", "none", "no draws: the same map every time")
+    text = f"{number(row['reliability_median'], 3)} [{number(row['reliability_lowest_decile'], 3)}]"
+    return Cell(text, "good" if row["reliability_median"] >= 0.98 else "mixed")
+
+
+def _unusable(row: dict[str, Any]) -> Cell:
+    count = row["constant"] + row["not_finite"]
+    if not count:
+        return Cell("0")
+    return Cell(f"{count:,} of {row['done']:,}", "bad" if count > row["done"] / 10 else "mixed")
+
+
+def _lint(row: dict[str, Any]) -> Cell:
+    return Cell(
+        row["lint"] or "\N{EN DASH}", {"safe": "good", "doubtful": "mixed", "refused": "bad"}.get(row["lint"], "")
+    )
+
+
+def _reason(row: dict[str, Any]) -> str:
+    said = [str(row[name]) for name in ("reasons", "remedy") if isinstance(row.get(name), str) and row[name]]
+    return " ".join(said)

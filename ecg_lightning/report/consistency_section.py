@@ -1,0 +1,251 @@
+"""Experiment 2: whether seeds agree (paper, Figure 3B, Table S3, S3 and S4), and whether performance matters."""
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ecg_lightning.functional.similarity import SIGNS, STATISTICS
+from ecg_lightning.plotting.boxes import BoxPanel, boxes_figure
+from ecg_lightning.plotting.class_words import CLASS_WORDS, class_name
+from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.report.blocks import (
+    Block,
+    Paragraph,
+    Picture,
+    ReportFiles,
+    Section,
+    TableBlock,
+    number,
+    with_interval,
+)
+from ecg_lightning.report.performance_figure import performance_blocks
+from ecg_lightning.report.runs import StudyRuns, records
+from ecg_lightning.store import RowStore
+from ecg_lightning.study.consistency_tables import ALL_TARGETS
+
+_LABELS: Final = {
+    ("pearson", "native"): "Figure 3B",
+    ("spearman", "native"): "Figure 3B by Spearman",
+    ("pearson", "absolute"): "Figure 3B by magnitude",
+}
+
+
+def consistency_section(runs: StudyRuns, files: ReportFiles) -> Section:
+    """Boxes over all classes and in each, the table, and reliability against performance."""
+    title = "Experiment 2: self-consistency over seeds"
+    table = runs.study_table("self_consistency")
+    if table.empty:
+        why = (
+            "Every diagnosis has one finished seed only, so that there is no second network to agree with: train more "
+            "seeds."
+            if all(len(seeds) < 2 for seeds in runs.finished.values())
+            else "The seeds have not been compared yet: run `compare` on this folder first."
+        )
+        return Section("consistency", title, [Paragraph(why, "note")])
+    distributions = {key: _distributions(runs, *key) for key in _LABELS}
+    whole = [_whole(runs, files, table, distributions[key], *key) for key in _LABELS]
+    blocks: list[Block] = [whole[0], Paragraph(_in_words(table, runs)), *_single(runs)]
+    blocks += performance_blocks(runs, files, table)
+    details: dict[str, list[Block]] = {
+        "All numbers (Table S3)": [_table(runs, files, table)],
+        "Each class (Figures S3 and S4)": [
+            _by_class(runs, files, table, distributions[key], *key, label)
+            for key, label in ((("pearson", "native"), "Figure S3"), (("spearman", "native"), "Figure S4"))
+        ],
+        "By magnitude, and by Spearman's correlation": list(whole[1:]),
+        "Agreement of the networks, and ranks of the methods": _agreement(runs, files),
+    }
+    return Section("consistency", title, blocks, details)
+
+
+def _distributions(runs: StudyRuns, statistic: str, sign: str) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Target -> method -> (ecg, pair) values, flat."""
+    found: dict[str, dict[str, NDArray[np.float64]]] = {}
+    for target in runs.targets:
+        folder = runs.study.comparison / target / "self_consistency"
+        for method in runs.methods:
+            if (folder / method).is_dir():
+                array = RowStore.open(folder / method).array
+                values = np.asarray(array[:, STATISTICS.index(statistic), SIGNS.index(sign)], dtype=np.float64)
+                found.setdefault(target, {})[method] = values.ravel()
+    return found
+
+
+def _rows(table: pd.DataFrame, target: str, statistic: str, sign: str) -> pd.DataFrame:
+    chosen = (table["target"] == target) & (table["statistic"] == statistic) & (table["sign"] == sign)
+    return table[chosen].set_index("method")
+
+
+def _means(rows: pd.DataFrame) -> dict[str, tuple[float, float, float]]:
+    return {str(name): (row["mean"], row["low"], row["high"]) for name, row in rows.iterrows()}
+
+
+def _whole(
+    runs: StudyRuns,
+    files: ReportFiles,
+    table: pd.DataFrame,
+    values: dict[str, dict[str, NDArray[np.float64]]],
+    statistic: str,
+    sign: str,
+) -> Picture:
+    rows = _rows(table, ALL_TARGETS, statistic, sign)
+    joined = {
+        method: np.concatenate([own[method] for own in values.values() if method in own])
+        for method in runs.methods
+        if method in rows.index
+    }
+    caption = _caption(runs, values, statistic, sign, "Mean of the classes' means")
+    panel = BoxPanel("all classes", joined, _means(rows))
+
+    def draw(caption: str) -> Figure:
+        return boxes_figure(
+            [panel],
+            label=f"{statistic.capitalize()} correlation between seeds",
+            title="Self-consistency",
+            caption=caption,
+            limits=(-1.0, 1.0),
+        )
+
+    return files.picture(f"self_consistency/all_{statistic}_{sign}", draw, _LABELS[statistic, sign], caption)
+
+
+def _by_class(
+    runs: StudyRuns,
+    files: ReportFiles,
+    table: pd.DataFrame,
+    values: dict[str, dict[str, NDArray[np.float64]]],
+    statistic: str,
+    sign: str,
+    label: str,
+) -> Picture:
+    caption = _caption(runs, values, statistic, sign, "Mean over ECGs")
+    panels = [
+        BoxPanel(class_name(target), own, _means(_rows(table, target, statistic, sign)))
+        for target, own in values.items()
+    ]
+
+    def draw(caption: str) -> Figure:
+        return boxes_figure(
+            panels,
+            label=f"{statistic.capitalize()} correlation",
+            title="Self-consistency in each class",
+            caption=caption,
+            limits=(-1.0, 1.0),
+        )
+
+    return files.picture(f"self_consistency/classes_{statistic}_{sign}", draw, label, caption)
+
+
+def _caption(
+    runs: StudyRuns, values: dict[str, dict[str, NDArray[np.float64]]], statistic: str, sign: str, mean: str
+) -> str:
+    compared = "maps with their sign" if sign == "native" else "magnitudes of maps"
+    ecgs = {len(next(iter(runs.finished[target].values())).examples) for target in values}
+    networks = sum(len(runs.finished[target]) for target in values)
+    return (
+        f"{statistic.capitalize()} correlation between the maps of one ECG by two networks that differ in their "
+        "training "
+        f"seed only: {compared}, smoothed by Savitzky-Golay 31/3, over all points. Every pair of seeds, "
+        f"{networks} networks, {'/'.join(f'{count:,}' for count in sorted(ecgs))} test ECGs a class. Box: quartiles; "
+        f"line: 5th to 95th percentile of ECGs and pairs. Diamond: {mean[0].lower()}{mean[1:]}, black bar: "
+        f"{runs.intervals.confidence:.0%} interval, patients resampled."
+    )
+
+
+def _in_words(table: pd.DataFrame, runs: StudyRuns) -> str:
+    rows = _rows(table, ALL_TARGETS, "pearson", "native").dropna(subset=["mean"]).sort_values("mean")
+    if rows.empty:
+        return "No method has a defined self-consistency."
+    own = table[(table["statistic"] == "pearson") & (table["sign"] == "native") & (table["target"] != ALL_TARGETS)]
+    classes = own.groupby("target")["mean"].mean()
+    low, high = rows.iloc[0], rows.iloc[-1]
+    corrected = own[own["method"].isin(rows.index)]["mean_disattenuated"].mean()
+    names = [method_style(str(row.name)).label for row in (low, high)]
+    few = min(len(seeds) for seeds in runs.finished.values())
+    return (
+        f"Over all methods and classes seeds agree by {rows['mean'].mean():.2f}: most for {names[1]} "
+        f"({high['mean']:.2f}), least for {names[0]} ({low['mean']:.2f}); class means run from {classes.min():.2f} "
+        f"({_name(classes.idxmin())}) to {classes.max():.2f} ({_name(classes.idxmax())}). Without the maps' own "
+        f"Monte-Carlo noise it would be {number(corrected)}."
+        + (f" With {few} seeds the spread over seeds is a range and no interval." if few < 5 else "")
+    )
+
+
+def _name(target: Any) -> str:
+    return class_name(target) if target in CLASS_WORDS else str(target)
+
+
+def _single(runs: StudyRuns) -> list[Block]:
+    alone = [_name(target) for target, seeds in runs.finished.items() if len(seeds) < 2]
+    return [Paragraph(f"One finished seed only, hence not compared: {', '.join(alone)}.", "warning")] if alone else []
+
+
+def _table(runs: StudyRuns, files: ReportFiles, table: pd.DataFrame) -> TableBlock:
+    targets = [*[target for target in runs.targets if (table["target"] == target).any()], ALL_TARGETS]
+    parts = {target: _rows(table, target, "pearson", "native") for target in targets}
+    rows = []
+    for method in runs.methods:
+        cells = [_cell(part, method) if method in part.index else "\N{EN DASH}" for part in parts.values()]
+        rows.append([method_style(method).label, *cells])
+    return TableBlock(
+        head=("Method", *("all classes" if target == ALL_TARGETS else _name(target) for target in targets)),
+        rows=rows,
+        caption=f"Pearson correlation between seeds, mean and {runs.intervals.confidence:.0%} interval (patients "
+        "resampled). Spearman, magnitudes, spread over seeds, Kendall's W and noise-corrected means stand in the "
+        "files.",
+        label="Table S3",
+        files=files.table("self_consistency", table),
+    )
+
+
+def _cell(rows: pd.DataFrame, method: str) -> str:
+    mean, low, high = (rows.loc[method, column] for column in ("mean", "low", "high"))
+    return with_interval(mean, low, high)
+
+
+def _agreement(runs: StudyRuns, files: ReportFiles) -> list[Block]:
+    networks, ranks = runs.study_table("network_agreement"), runs.study_table("method_ranks")
+    blocks: list[Block] = []
+    if not networks.empty:
+        rows = [
+            [
+                _name(target),
+                number(part["pearson"].mean()),
+                number(part["pearson"].min()),
+                number(part["pearson"].max()),
+            ]
+            for target, part in networks.groupby("target", sort=False)
+        ]
+        blocks.append(
+            TableBlock(
+                head=("Diagnosis", "mean", "least alike pair", "most alike pair"),
+                rows=rows,
+                caption="Pearson correlation between the logits of two seeds over the test ECGs: how far the networks "
+                "themselves agree. Maps of networks that disagree may disagree.",
+                label="Agreement of the networks",
+                files=files.table("network_agreement", networks),
+            )
+        )
+    if not ranks.empty:
+        columns = [name for name in ranks.columns if name in CLASS_WORDS]
+        rows = [
+            [
+                method_style(row["method"]).label,
+                *(number(row[name], 0) for name in columns),
+                number(row["mean_rank"], 1),
+            ]
+            for row in records(ranks)
+        ]
+        blocks.append(
+            TableBlock(
+                head=("Method", *(_name(name) for name in columns), "mean rank"),
+                rows=rows,
+                caption="Rank of each method by self-consistency, 1 for the most consistent.",
+                label="Ranks",
+                files=files.table("method_ranks", ranks),
+            )
+        )
+    return blocks

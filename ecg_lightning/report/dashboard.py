@@ -1,0 +1,223 @@
+"""The study's dashboard on W&B as code: a workspace for its runs, and a report in words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from ecg_lightning.atomic import write_json_atomic
+from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.report.blocks import TableBlock
+from ecg_lightning.report.page import REPORT
+from ecg_lightning.report.published import CITATION
+from ecg_lightning.report.runs import StudyRuns, records
+from ecg_lightning.report.scorecard import CHECKS, headline, overall_table
+from ecg_lightning.report.summary_run import FIGURES, log_summary
+from ecg_lightning.study.consistency_tables import IntervalSettings
+
+NEEDS: Final = "pip install 'ecg-lightning[publish]'"
+_DEFAULT_PROJECT: Final = "ecg_lightning"
+
+
+class PublishError(RuntimeError):
+    """A dashboard that can't be made; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was published, and where.
+
+    Attributes:
+        run: Page or offline folder of the summary run.
+        workspace: Address, or the JSON file that holds it.
+        report: Address, or the JSON file that holds it.
+    """
+
+    run: str | None
+    workspace: str
+    report: str
+
+
+def publish(folder: str | Path, project: str | None = None, entity: str | None = None) -> Published:
+    """Log the summary run of a study, and save its workspace and report.
+
+    Without a key for W&B everything stays in the study's folder: the run as an offline run for ``wandb sync``,
+    workspace and report as JSON.
+
+    Args:
+        folder: ``runs/<study>``, with its report.
+        project: W&B project; None: that of the study's runs.
+        entity: Team or user; None: that of the key.
+
+    Raises:
+        PublishError: ``wandb-workspaces`` is not installed, or the study has no report yet.
+        FileNotFoundError: There is no such folder.
+        ValueError: No run in it is finished.
+    """
+    if find_spec("wandb_workspaces") is None:
+        raise PublishError(f"a dashboard needs wandb-workspaces, which is not installed: {NEEDS}")
+    runs = StudyRuns.open(folder, IntervalSettings())
+    if not (runs.study.path / REPORT).is_file():
+        raise PublishError(
+            f"{runs.study.path} has no {REPORT} yet: python -m ecg_lightning.cli report {runs.study.path}"
+        )
+    project = project or _project(runs)
+    place = log_summary(runs, project, entity)
+    online = place is not None and place.startswith("http")
+    entity = entity or (_entity(place) if online and place else "")
+    done = Published(
+        place,
+        _saved(runs, "workspace", workspace(runs, project, entity), online),
+        _saved(runs, "report", dashboard_report(runs, project, entity, online), online),
+    )
+    write_json_atomic(
+        runs.study.path / "publish.done.json", {"run": done.run, "workspace": done.workspace, "report": done.report}
+    )
+    return done
+
+
+def workspace(runs: StudyRuns, project: str, entity: str) -> Any:
+    """Sections for training, test, each experiment and the study, with curves on their own axes."""
+    import wandb_workspaces.reports.v2 as wr
+    import wandb_workspaces.workspaces as ws
+
+    def lines(step: str, prefix: str, title: str) -> Any:
+        return wr.LinePlot(x=step, y=[f"{prefix}/{name}" for name in _names(runs)], title=title)
+
+    sections = [
+        ws.Section(
+            name="Study",
+            panels=[wr.MediaBrowser(media_keys=[f"study/{name}" for name in FIGURES], title="Figures of the study")],
+            is_open=True,
+        ),
+        ws.Section(
+            name="Training",
+            panels=[
+                wr.LinePlot(x="epoch", y=["train/loss_epoch", "val/loss"], title="Loss"),
+                wr.LinePlot(x="epoch", y=["val/auroc"], title="AUROC on the validation set"),
+            ],
+            is_open=False,
+        ),
+        ws.Section(
+            name="Test",
+            panels=[wr.BarPlot(metrics=[f"test/{name}"], title=f"Test {name}") for name in ("auroc", "auprc")],
+            is_open=False,
+        ),
+        ws.Section(
+            name="Experiment 1: similarity between methods",
+            panels=[wr.MediaBrowser(media_keys=["similarity/pearson_native", "similarity/spearman_native"])],
+            is_open=False,
+        ),
+        ws.Section(
+            name="Experiment 2: self-consistency over seeds",
+            panels=[wr.BarPlot(metrics=[f"study/self_consistency/{name}" for name in runs.methods])],
+            is_open=True,
+        ),
+        ws.Section(
+            name="Experiment 3: randomisation",
+            panels=[
+                lines("cascade/depth", "cascade/from_output/pearson", "Similarity to the trained map"),
+                wr.LinePlot(x="cascade/depth", y=["cascade/from_output/network_auroc"], title="AUROC of the network"),
+            ],
+            is_open=False,
+        ),
+        ws.Section(
+            name="Experiment 4: perturbation",
+            panels=[
+                lines("perturbation/fraction", f"perturbation/{order}/auroc", title)
+                for order, title in (("morf", "Most relevant first"), ("lerf", "Least relevant first"))
+            ],
+            is_open=False,
+        ),
+        ws.Section(
+            name="Localisation and reliability",
+            panels=[
+                wr.BarPlot(metrics=[f"localization/auroc/causal/{name}" for name in _names(runs)], title="AUROC"),
+                wr.BarPlot(metrics=[f"reliability/{name}" for name in runs.methods], title="Reliability of the maps"),
+            ],
+            is_open=False,
+        ),
+    ]
+    return ws.Workspace(name=f"{runs.study.name}: can these heat maps be trusted?", entity=entity, project=project,
+                        sections=sections)  # fmt: skip
+
+
+def dashboard_report(runs: StudyRuns, project: str, entity: str, online: bool) -> Any:
+    """The scorecard, the paper's numbers beside one's own, and, online, the curves of the runs."""
+    import wandb_workspaces.reports.v2 as wr
+
+    scorecard = runs.study_table("scorecard")
+    paper = runs.study_table("published_vs_this_study")
+    blocks: list[Any] = [
+        wr.H1("Can these heat maps be trusted?"),
+        wr.P(headline(scorecard)),
+        wr.MarkdownBlock(markdown_table(overall_table(scorecard, []))),
+        wr.P(f"Checks: {', '.join(CHECKS.values())}. Controls know nothing of the network."),
+        wr.H2("Published vs this study"),
+        wr.MarkdownBlock(
+            markdown_table(
+                TableBlock(
+                    head=("Quantity", "Published", "This study"),
+                    rows=[[row["quantity"], row["published"], row["this_study"]] for row in records(paper)],
+                    caption="",
+                    label="",
+                )
+            )
+        ),
+        wr.P(f"Diagnoses: {', '.join(class_name(target) for target in runs.targets)}. {CITATION}"),
+    ]
+    if online:  # a run set asks the server for its project
+        runset = wr.Runset(entity=entity, project=project, name=runs.study.name)
+        panels = [wr.MediaBrowser(media_keys=[f"study/{name}" for name in FIGURES])]
+        blocks.insert(2, wr.PanelGrid(runsets=[runset], panels=panels))
+    return wr.Report(
+        entity=entity,
+        project=project,
+        title=f"{runs.study.name}: can these heat maps be trusted?",
+        description=f"{len(runs)} networks, {len(runs.methods)} attribution methods",
+        blocks=blocks,
+        width="fluid",
+    )
+
+
+def markdown_table(table: TableBlock) -> str:
+    """A table of the report in Markdown."""
+
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+    rows = [[cell.text for cell in row] for row in table.cells()]
+    return "\n".join([line(table.head), line(["---"] * len(table.head)), *(line(row) for row in rows)])
+
+
+def _saved(runs: StudyRuns, name: str, made: Any, online: bool) -> str:
+    """Save it on the server, and its JSON beside the study in any case."""
+    path = runs.study.path / "wandb" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json_atomic(path, made._to_model().model_dump(mode="json", by_alias=True, exclude_none=True))
+    if not online:
+        return str(path)
+    saved = made.save()
+    return str(saved.url)
+
+
+def _names(runs: StudyRuns) -> list[str]:
+    """Methods and controls that the audits measured."""
+    scorecard = runs.study_table("scorecard")
+    return list(dict.fromkeys(scorecard["method"])) if not scorecard.empty else runs.methods
+
+
+def _project(runs: StudyRuns) -> str:
+    """Of the runs' own logger."""
+    run = next(iter(runs))
+    if not (run.path / "test.yaml").is_file():
+        return _DEFAULT_PROJECT
+    logger = (run.config("test").get("trainer") or {}).get("logger")
+    settings = (logger or {}).get("init_args") if isinstance(logger, dict) else None
+    return str((settings or {}).get("project") or _DEFAULT_PROJECT)
+
+
+def _entity(url: str) -> str:
+    """Of ``https://server/entity/project/runs/id``."""
+    return url.split("//", 1)[-1].split("/")[1]

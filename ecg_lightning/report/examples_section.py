@@ -1,0 +1,282 @@
+"""Examples of the four experiments, one of high and one of low agreement each (paper, Figure 2)."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ecg_lightning.ecg import FIDUCIAL_SAMPLE, LEADS, SAMPLING_RATE
+from ecg_lightning.functional.similarity import SIGNS, STATISTICS
+from ecg_lightning.functional.smoothing import savitzky_golay
+from ecg_lightning.plotting.class_words import class_short
+from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.report.blocks import Paragraph, ReportFiles, Section, number
+from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.run import Run
+from ecg_lightning.run_layout import RunFolder
+from ecg_lightning.store import RowStore
+from ecg_lightning.study.seed_maps import same_ecgs
+
+_SEED_COLOURS: Final = ("#08519c", "#e6550d", "#31a354", "#7a0177", "#636363", "#c51b8a", "#fd8d3c", "#006d2c")
+
+_IN_PANEL: Final = 10
+"""Lines that a panel's own legend holds; more get one for the figure."""
+
+_STEPS: Final = "perturbation step"
+_LAYERS: Final = "randomised layers"
+
+
+@dataclass(frozen=True)
+class _Example:
+    """One panel.
+
+    Attributes:
+        title: Experiment, ECG and what is shown.
+        score: In the corner.
+        lines: (label, colour, x, y).
+        trace: (sample,) mV of the lead, or None.
+        x_label: Of the axis.
+        y_label: Of the axis.
+    """
+
+    title: str
+    score: str
+    lines: Sequence[tuple[str, str, NDArray[np.float64], NDArray[np.float64]]]
+    trace: NDArray[np.float64] | None
+    x_label: str
+    y_label: str = "map / greatest |map|"
+
+
+def examples_section(runs: StudyRuns, files: ReportFiles) -> Section:
+    """The paper's Figure 2 from this study's ECGs."""
+    title = "Examples of the four experiments"
+    target, seeds = max(runs.finished.items(), key=lambda item: len(item[1]))
+    rows = [
+        pair
+        for pair in (
+            _between_methods(next(iter(seeds.values()))),
+            _between_seeds(runs, target, seeds),
+            _along_cascade(runs),
+            _along_perturbation(next(iter(seeds.values()))),
+        )
+        if pair
+    ]
+    if not rows:
+        return Section("examples", title, [Paragraph("No experiment has stored what an example needs.", "note")])
+    caption = (
+        "Each row is an experiment: on the left the test ECG that agrees most (or whose probability falls most), on "
+        "the "
+        "right the one that agrees least. Maps are smoothed by Savitzky-Golay 31/3, divided by their greatest "
+        "magnitude "
+        "over all leads, and shown in the lead with the most relevance; grey: the ECG in that lead, if the study "
+        "keeps its "
+        "beats. Correlations are over all leads."
+    )
+    return Section(
+        "examples", title, [files.picture("examples", lambda text: _figure(rows, text), "Figure 2", caption)]
+    )
+
+
+def _between_methods(run: Run) -> list[_Example]:
+    if not (run.path / "similarity" / "pearson").is_dir():
+        return []
+    store = run.row_store("similarity/pearson")
+    names = [str(name) for name in store.spec.coords["method"]]
+    own = [index for index, name in enumerate(names) if not method_style(name).control]
+    values = np.asarray(store.array[:, 0, SIGNS.index("native")], dtype=float)[:, own][:, :, own]
+    first, second = np.triu_indices(len(own), 1)
+    score = _row_means(values[:, first, second])
+    methods = [names[index] for index in own if f"maps/{names[index]}" in run.stores]
+    examples = []
+    for row in _extremes(score):
+        maps = {name: _smooth(run.row_store(f"maps/{name}").read(np.array([row]))[0]) for name in methods}
+        lead = _lead(list(maps.values()))
+        lines = [(method_style(n).label, method_style(n).colour, _time(m), _scaled(m)[lead]) for n, m in maps.items()]
+        title = f"1 Methods: {_of(run, row)}, lead {_lead_name(lead)}"
+        examples.append(
+            _Example(title, f"mean correlation {number(score[row])}", lines, _trace(run, row, lead), "ms from the QRS")
+        )
+    return examples
+
+
+def _between_seeds(runs: StudyRuns, target: str, seeds: dict[int, Run]) -> list[_Example]:
+    folder = runs.study.comparison / target / "self_consistency"
+    method = next((name for name in runs.methods if (folder / name).is_dir()), None)
+    if len(seeds) < 2 or method is None:
+        return []
+    method = "guided_gradcam" if (folder / "guided_gradcam").is_dir() else method  # the paper's choice
+    array = RowStore.open(folder / method).array
+    score = _row_means(np.asarray(array[:, STATISTICS.index("pearson"), SIGNS.index("native")], dtype=float))
+    _, rows = same_ecgs(target, seeds)
+    examples = []
+    for ecg in _extremes(score):
+        maps = {
+            seed: _smooth(run.row_store(f"maps/{method}").read(rows[place, [ecg]])[0])
+            for place, (seed, run) in enumerate(seeds.items())
+        }
+        lead = _lead(list(maps.values()))
+        lines = [
+            (f"seed {seed}", _SEED_COLOURS[place % len(_SEED_COLOURS)], _time(own), _scaled(own)[lead])
+            for place, (seed, own) in enumerate(maps.items())
+        ]
+        run = next(iter(seeds.values()))
+        title = f"2 Seeds, {method_style(method).label}: {_of(run, int(rows[0, ecg]))}, lead {_lead_name(lead)}"
+        trace = _trace(run, int(rows[0, ecg]), lead)
+        examples.append(_Example(title, f"mean correlation {number(score[ecg])}", lines, trace, "ms from the QRS"))
+    return examples
+
+
+def _along_cascade(runs: StudyRuns) -> list[_Example]:
+    """Of one ECG each: the method that loses its maps fastest, and the one that keeps them."""
+    having = runs.with_store("cascade/from_output/pearson")
+    if not having:
+        return []
+    run = next(iter(next(iter(having.values())).values()))
+    store = run.row_store("cascade/from_output/pearson")
+    names = [str(name) for name in store.spec.coords["method"]]
+    depths = np.asarray(store.spec.coords["depth"], dtype=float)
+    values = np.asarray(store.array[:, :, SIGNS.index("native")], dtype=float)
+    curves = np.apply_along_axis(lambda own: _row_means(own[None])[0], 1, values)  # (n, method, depth): over repeats
+    last = curves[:, :, -1].copy()
+    last[:, [method_style(name).control for name in names]] = np.nan
+    if not np.isfinite(last).any():
+        return []
+    examples = []
+    for place in (np.nanargmin(np.abs(last)), np.nanargmax(last)):
+        row, index = np.unravel_index(int(place), last.shape)
+        style = method_style(names[index])
+        lines = [(style.label, style.colour, depths, curves[row, index])]
+        title = f"3 Randomisation, {style.label}: {_of(run, int(row))}"
+        examples.append(
+            _Example(
+                title,
+                f"correlation {number(last[row, index])} at the end",
+                lines,
+                None,
+                _LAYERS,
+                "correlation with the trained map",
+            )
+        )
+    return examples
+
+
+def _along_perturbation(run: Run) -> list[_Example]:
+    """Predicted probability of one ECG with the diagnosis: the steepest and the flattest fall."""
+    if not (run.path / "perturbation" / "morf").is_dir():
+        return []
+    store = run.row_store("perturbation/morf")
+    names = [str(name) for name in store.spec.coords["method"]]
+    probability = 1 / (1 + np.exp(-np.asarray(store.array, dtype=float)))  # (n, method, step)
+    with_it = (run.examples["label"] == 1).to_numpy()
+    fall = probability[:, :, 0] - probability[:, :, -1]
+    fall[~with_it] = np.nan
+    fall[:, [method_style(name).control for name in names]] = np.nan
+    if not np.isfinite(fall).any():
+        return []
+    steps = np.arange(probability.shape[2], dtype=float)
+    examples = []
+    for place in (np.nanargmax(fall), np.nanargmin(fall)):
+        row, index = np.unravel_index(int(place), fall.shape)
+        style = method_style(names[index])
+        lines = [(style.label, style.colour, steps, probability[row, index])]
+        score = f"probability {probability[row, index, 0]:.2f} to {probability[row, index, -1]:.2f}"
+        examples.append(
+            _Example(f"4 Perturbation, {style.label}: {_of(run, int(row))}", score, lines, None, _STEPS, "probability")
+        )
+    return examples
+
+
+def _figure(rows: Sequence[Sequence[_Example]], caption: str) -> Figure:
+    width = 9.6
+    lines = textwrap.wrap(caption, int(width * 17))
+    heights = (2.15 * len(rows) + 0.4, 0.14 * len(lines) + 1e-3)
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
+    axes = top.subplots(len(rows), 2, squeeze=False)
+    handles: list[Any] = []
+    labels: list[str] = []
+    for place, pair in enumerate(rows):
+        for side in range(2):
+            _draw(axes[place, side], pair[side])
+            if len(pair[side].lines) > _IN_PANEL and not handles:
+                handles, labels = axes[place, side].get_legend_handles_labels()
+    if handles:
+        top.legend(handles, labels, loc="outside upper center", ncols=6, fontsize=7, frameon=False)
+    bottom.text(0.01, 0.98, "\n".join(lines), fontsize=7.5, va="top")
+    return figure
+
+
+def _draw(axes: Axes, example: _Example) -> None:
+    if example.trace is not None:
+        other = axes.twinx()
+        other.plot(_time(example.trace[None]), example.trace, color="#bbbbbb", linewidth=1.0)
+        other.set_axis_off()
+        axes.set_zorder(other.get_zorder() + 1)
+        axes.patch.set_visible(False)
+    for label, colour, x, y in example.lines:
+        axes.plot(x, y, color=colour, linewidth=1.0, label=label)
+    axes.set_title(example.title, fontsize=8, loc="left")
+    axes.text(0.99, 0.97, example.score, transform=axes.transAxes, ha="right", va="top", fontsize=8, fontweight="bold")
+    axes.set_xlabel(example.x_label, fontsize=7)
+    axes.tick_params(labelsize=6.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_ylabel(example.y_label, fontsize=7)
+    if 1 < len(example.lines) <= _IN_PANEL:
+        axes.legend(fontsize=6, frameon=False, loc="upper left")
+    if example.x_label == _LAYERS:
+        axes.set_ylim(-1.05, 1.05)
+    if example.x_label == _STEPS:
+        axes.set_ylim(-0.03, 1.03)
+
+
+def _extremes(score: NDArray[np.float64]) -> list[int]:
+    return [int(np.nanargmax(score)), int(np.nanargmin(score))] if np.isfinite(score).any() else []
+
+
+def _row_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over the last axis, without NaN."""
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        found: NDArray[np.float64] = np.where(known, values, 0.0).sum(axis=-1) / known.sum(axis=-1)
+    return found
+
+
+def _smooth(own: NDArray[np.floating]) -> NDArray[np.float64]:
+    smoothed: NDArray[np.float64] = savitzky_golay(torch.from_numpy(np.asarray(own, dtype=np.float64))).numpy()
+    return smoothed
+
+
+def _scaled(own: NDArray[np.float64]) -> NDArray[np.float64]:
+    most = np.abs(own).max()
+    return own / most if most > 0 else own
+
+
+def _lead(maps: Sequence[NDArray[np.float64]]) -> int:
+    return int(np.nanargmax(np.sum([np.abs(_scaled(own)).sum(axis=1) for own in maps], axis=0)))
+
+
+def _lead_name(lead: int) -> str:
+    return LEADS[lead] if lead < len(LEADS) else str(lead)
+
+
+def _time(own: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (np.arange(own.shape[-1]) - FIDUCIAL_SAMPLE) * 1000.0 / SAMPLING_RATE
+
+
+def _of(run: Run, row: int) -> str:
+    example = run.examples.iloc[row]
+    return f"{example['ecg_id']} ({class_short(run.target)}: {'yes' if example['label'] == 1 else 'no'})"
+
+
+def _trace(run: Run, row: int, lead: int) -> NDArray[np.float64] | None:
+    path = RunFolder(run.path).test_beats
+    if not path.is_file():
+        return None
+    beats = np.load(path, mmap_mode="r")
+    return np.asarray(beats[row, lead], dtype=np.float64) if len(beats) == len(run.examples) else None

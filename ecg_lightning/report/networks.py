@@ -1,0 +1,159 @@
+"""The networks: what they are made of, and how well they read ECGs (paper, Tables S1 and S2)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
+from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.report.blocks import Block, Paragraph, ReportFiles, Section, TableBlock, number
+from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.run import Run
+
+METRICS: Final = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "precision": "Precision",
+    "recall": "Recall",
+    "specificity": "Specificity",
+    "accuracy": "Accuracy",
+    "f1": "F1",
+    "f1_micro": "Micro F1",
+}
+"""Of ``metrics.json``, in the order of the paper's Table S2."""
+
+
+def networks_section(runs: StudyRuns, files: ReportFiles) -> Section:
+    """Architecture and performance."""
+    performance = performance_table(runs)
+    details: dict[str, list[Block]] = {"Architecture (Table S1)": _architecture(runs, files)}
+    if performance.empty:
+        why = "No run has a metrics.json (TestRecord was left out), so their performance is unknown."
+        missing = Paragraph(why, "warning")
+        return Section("networks", "Networks and their performance", [missing], details)
+    rows = [
+        [class_name(target), str(int(part["n_positive"].iloc[0])), *(_over_seeds(part[name]) for name in METRICS)]
+        for target, part in performance.groupby("target", sort=False)
+    ]
+    blocks: list[Block] = [
+        TableBlock(
+            head=("Diagnosis", "Positive test ECGs", *METRICS.values()),
+            rows=rows,
+            caption=f"Mean over {_seed_words(runs)}, and their range in brackets. Thresholds by Youden's J on the "
+            "validation set. Intervals over patients of every network stand in its metrics.json.",
+            label="Table S2",
+            files=files.table("performance", performance),
+        )
+    ]
+    return Section("networks", "Networks and their performance", blocks, details)
+
+
+def performance_table(runs: StudyRuns) -> pd.DataFrame:
+    """One row a network: ``target, seed``, each metric with ``_low`` and ``_high``, counts and threshold."""
+    return pd.DataFrame([_performance(run) for run in runs if (run.path / "metrics.json").is_file()])
+
+
+def _performance(run: Run) -> dict[str, Any]:
+    metrics = run.metrics
+    row: dict[str, Any] = {"target": run.target, "seed": run.seed}
+    for name in METRICS:
+        found: Mapping[str, float] = metrics.get(name, {})
+        row |= {name: found.get("value", np.nan)}
+        row |= {f"{name}_{side}": found.get(side, np.nan) for side in ("low", "high")}
+    row["threshold"] = metrics["threshold"]["value"]
+    return row | {name: metrics[name] for name in ("n_ecgs", "n_patients", "n_positive", "n_label_missing")}
+
+
+def _over_seeds(values: "pd.Series[float]") -> str:
+    known = values.dropna()
+    if len(known) < 2:
+        return number(float(values.iloc[0]))
+    return f"{number(known.mean())} [{number(known.min())}, {number(known.max())}]"
+
+
+def _seed_words(runs: StudyRuns) -> str:
+    counts = {len(seeds) for seeds in runs.finished.values()}
+    return f"{counts.pop()} training repetitions" if len(counts) == 1 else f"{min(counts)} to {max(counts)} repetitions"
+
+
+def _architecture(runs: StudyRuns, files: ReportFiles) -> list[Block]:
+    run = next(iter(runs))
+    if not (run.path / "checkpoints" / "best.ckpt").is_file():
+        return [Paragraph(f"{run.target}, seed {run.seed} has no checkpoint any more: no architecture.", "warning")]
+    module = EcgClassifier.load_from_checkpoint(run.checkpoint, map_location="cpu")
+    table = architecture_table(module.network)
+    total = sum(parameter.numel() for parameter in module.network.parameters())
+    rows = [[str(cell) for cell in row] for row in table.to_numpy().tolist()]
+    return [
+        TableBlock(
+            head=("Layer", "Kind", "Settings", "Output (channel, sample)", "Parameters"),
+            rows=rows,
+            caption=f"{type(module.network).__name__}, {total:,} parameters, read from the checkpoint of {run.target}, "
+            f"seed {run.seed}, in the order of execution.",
+            label="Table S1",
+            files=files.table("architecture", table),
+        )
+    ]
+
+
+def architecture_table(network: nn.Module, shape: tuple[int, int] = (len(LEADS), BEAT_SAMPLES)) -> pd.DataFrame:
+    """Every layer of a network in the order of execution.
+
+    Args:
+        network: (batch, lead, sample) -> logit.
+        shape: (lead, sample) of its input.
+
+    Returns:
+        ``layer, kind, settings, output, parameters``, one row for each call of a module without modules in it.
+    """
+    rows: list[dict[str, Any]] = []
+
+    def note(name: str, module: nn.Module, output: Tensor) -> None:
+        own = sum(parameter.numel() for parameter in module.parameters())
+        size = " x ".join(str(length) for length in output.shape[1:])
+        rows.append(
+            {
+                "layer": name,
+                "kind": type(module).__name__,
+                "settings": _settings(module),
+                "output": size,
+                "parameters": f"{own:,}" if own else "",
+            }
+        )
+
+    leaves = [(name, module) for name, module in network.named_modules() if not list(module.children())]
+    hooks = [
+        module.register_forward_hook(lambda module, _, output, name=name: note(name, module, output))
+        for name, module in leaves
+    ]
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, *shape))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return pd.DataFrame(rows)
+
+
+def _settings(module: nn.Module) -> str:
+    """What tells a layer from others of its kind."""
+    if isinstance(module, nn.Conv1d):
+        return f"{module.in_channels} to {module.out_channels} channels, kernel {_one(module.kernel_size)}, " + (
+            f"stride {_one(module.stride)}"
+        )
+    if isinstance(module, nn.AvgPool1d | nn.MaxPool1d):
+        return f"window {_one(module.kernel_size)}, stride {_one(module.stride)}"
+    if isinstance(module, nn.Linear):
+        return f"{module.in_features:,} to {module.out_features:,}"
+    if isinstance(module, nn.Dropout):
+        return f"probability {module.p:g}"
+    return "" if isinstance(module, nn.BatchNorm1d | nn.Flatten) else module.extra_repr()
+
+
+def _one(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) else value

@@ -1,0 +1,111 @@
+"""The page: every section in one file that needs no other one."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, StrictUndefined
+from lightning.pytorch.utilities import rank_zero_info
+
+from ecg_lightning.atomic import write_text_atomic
+from ecg_lightning.plotting.class_words import CLASS_WORDS, class_name
+from ecg_lightning.report.against_paper import paper_section
+from ecg_lightning.report.blocks import Block, Items, Paragraph, Picture, ReportFiles, Section, TableBlock
+from ecg_lightning.report.checks_section import localisation_section, methods_section
+from ecg_lightning.report.consistency_section import consistency_section
+from ecg_lightning.report.curves_section import cascade_section, perturbation_section
+from ecg_lightning.report.examples_section import examples_section
+from ecg_lightning.report.networks import networks_section
+from ecg_lightning.report.population import population_section
+from ecg_lightning.report.relevance_section import relevance_section
+from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.report.scorecard import scorecard_section
+from ecg_lightning.report.settings_text import methods_text_section
+from ecg_lightning.report.similarity_section import similarity_section
+from ecg_lightning.study.consistency_tables import IntervalSettings
+from ecg_lightning.version import __version__
+
+REPORT: Final = "report.html"
+_TEMPLATE: Final = "report.html.j2"
+
+SECTIONS: Final[Sequence[Callable[[StudyRuns, ReportFiles], Section]]] = (
+    scorecard_section,
+    population_section,
+    networks_section,
+    examples_section,
+    similarity_section,
+    consistency_section,
+    cascade_section,
+    perturbation_section,
+    relevance_section,
+    localisation_section,
+    methods_section,
+    paper_section,
+    methods_text_section,
+)
+"""In the order of the page; a later one may read the tables that an earlier one has written."""
+
+
+def write_report(folder: str | Path, intervals: IntervalSettings) -> Path:
+    """Write ``report.html`` of a study, and its figures and tables.
+
+    Args:
+        folder: ``runs/<study>``.
+        intervals: How intervals are made.
+
+    Returns:
+        The file.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: No run in it is finished.
+    """
+    runs = StudyRuns.open(folder, intervals)
+    for one in runs.unfinished:
+        rank_zero_info(f"{one.target}, seed {one.seed} is left out: {one.reason}")
+    files = ReportFiles(runs.study)
+    sections = [_built(build, runs, files) for build in SECTIONS]
+    path = runs.study.path / REPORT
+    write_text_atomic(path, render(runs, sections))
+    return path
+
+
+def _built(build: Callable[[StudyRuns, ReportFiles], Section], runs: StudyRuns, files: ReportFiles) -> Section:
+    section = build(runs, files)
+    rank_zero_info(f"report: {section.title}")
+    return section
+
+
+def render(runs: StudyRuns, sections: Sequence[Section]) -> str:
+    """The HTML of a report."""
+    template = package_files("ecg_lightning.report") / "templates" / _TEMPLATE
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.tests |= {
+        "paragraph": lambda block: isinstance(block, Paragraph),
+        "items": lambda block: isinstance(block, Items),
+        "picture": lambda block: isinstance(block, Picture),
+        "table": lambda block: isinstance(block, TableBlock),
+    }
+    return environment.from_string(template.read_text(encoding="utf-8")).render(
+        study=runs.study.name,
+        targets=[class_name(target) for target in runs.targets],
+        n_networks=len(runs),
+        n_seeds=len(runs.seeds),
+        n_methods=len(runs.methods),
+        n_ecgs=max(len(run.examples) for run in runs),
+        sections=sections,
+        unfinished=[(_name(one.target), one.seed, one.reason) for one in runs.unfinished],
+        version=__version__,
+        written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    )
+
+
+def _name(target: str) -> str:
+    return class_name(target) if target in CLASS_WORDS else target
+
+
+def blocks_of(sections: Sequence[Section]) -> list[Block]:
+    """Every block of every section."""
+    return [block for section in sections for block in section.every_block()]

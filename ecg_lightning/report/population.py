@@ -1,0 +1,103 @@
+"""Who was studied (paper, Table 1)."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pandas as pd
+
+from ecg_lightning.ecg import TARGETS
+from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.report.blocks import Block, Paragraph, ReportFiles, Section, TableBlock
+from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.run_layout import RunFolder
+
+_SPLITS = {"train": "Train", "validation": "Validation", "test": "Test"}
+_SHOWN_REASONS = 8
+
+
+def population_section(runs: StudyRuns, files: ReportFiles) -> Section:
+    """The paper's Table 1, and the ECGs that were left out."""
+    folder = RunFolder(next(iter(runs)).path)
+    if not folder.population.is_file():
+        missing = Paragraph(
+            "The study has no population.parquet (it was fitted by an earlier version): fit it again to see this "
+            "table.",
+            "warning",
+        )
+        return Section("population", "Study population", [missing])
+    population = pd.read_parquet(folder.population)
+    table = population_table(population)
+    blocks: list[Block] = [
+        TableBlock(
+            head=("", *(_SPLITS.get(split, split) for split in table.columns[1:])),
+            rows=[[str(cell) for cell in row] for row in table.to_numpy().tolist()],
+            caption="Patients are split, never ECGs: no patient is in two columns. Labels count ECGs; one ECG may have "
+            "several, and ECGs whose label is missing are left out of that label's share.",
+            label="Table 1",
+            files=files.table("population_by_split", table),
+        )
+    ]
+    if folder.rejected.is_file():
+        blocks.append(_rejected(pd.read_parquet(folder.rejected), len(population)))
+    return Section("population", "Study population", blocks)
+
+
+def population_table(population: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the paper's Table 1.
+
+    Args:
+        population: ``ecg_id, patient_id, split, age, sex`` and the targets, one row an ECG.
+
+    Returns:
+        ``characteristic``, and a column for each split that has ECGs.
+    """
+    splits = [split for split in _SPLITS if (population["split"] == split).any()]
+    parts = {split: population[population["split"] == split] for split in splits}
+    rows = [{"characteristic": name, **{s: value(parts[s]) for s in splits}} for name, value in _characteristics()]
+    return pd.DataFrame(rows, columns=["characteristic", *splits])
+
+
+def _characteristics() -> Iterator[tuple[str, Callable[[pd.DataFrame], str]]]:
+    yield "ECGs, n", lambda part: f"{len(part):,}"
+    yield "Patients, n", lambda part: f"{part['patient_id'].nunique():,}"
+    yield "ECGs per patient, mean (SD)", lambda part: _mean_sd(part.groupby("patient_id").size())
+    yield "Female patients, n (%)", _female
+    yield "Age in years, mean (SD)", lambda part: _mean_sd(part["age"])
+    for target in TARGETS:
+        yield f"{class_name(target)}, n (%)", lambda part, target=target: _count(part[target])  # type: ignore[misc]
+
+
+def _mean_sd(values: "pd.Series[Any]") -> str:
+    known = values.dropna()
+    if known.empty:
+        return "unknown"
+    return f"{known.mean():.1f} ({known.std():.1f})" if len(known) > 1 else f"{known.mean():.1f}"
+
+
+def _female(part: pd.DataFrame) -> str:
+    sex = part.drop_duplicates("patient_id")["sex"].dropna()
+    sex = sex[sex.isin(["female", "male"])]
+    return _share(int((sex == "female").sum()), len(sex))
+
+
+def _count(label: "pd.Series[int]") -> str:
+    known = label.dropna()
+    return _share(int((known == 1).sum()), len(known))
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count:,} ({count / total:.1%})".replace("%)", ")") if total else "unknown"
+
+
+def _rejected(rejected: pd.DataFrame, used: int) -> Paragraph:
+    if rejected.empty:
+        return Paragraph(f"All {used:,} ECGs of the source could be used: none was rejected.")
+    reasons = rejected["reason_kind"].value_counts()
+    words = "; ".join(f"{reason}: {count:,}" for reason, count in reasons.head(_SHOWN_REASONS).items())
+    more = f"; {len(reasons) - _SHOWN_REASONS} more reasons" if len(reasons) > _SHOWN_REASONS else ""
+    return Paragraph(
+        f"{len(rejected):,} of {len(rejected) + used:,} ECGs of the source could not be used ({words}{more}); each "
+        "with "
+        "its reason stands in rejected.parquet.",
+        "note",
+    )

@@ -1,0 +1,169 @@
+"""The finished runs of a study, and what their tables and stores say together."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecg_lightning.functional.intervals import interval_of_weightings, weighted_mean, weightings
+from ecg_lightning.plotting.method_style import METHOD_STYLES, method_style
+from ecg_lightning.run import Run
+from ecg_lightning.study.consistency_tables import IntervalSettings
+from ecg_lightning.study.folder import StudyFolder, UnfinishedRun
+
+
+@dataclass(frozen=True)
+class StudyRuns:
+    """The runs that a report is about.
+
+    Attributes:
+        study: The folder.
+        finished: Target -> seed -> run, tested to the end.
+        unfinished: The others, with what they lack.
+        intervals: How intervals are made.
+    """
+
+    study: StudyFolder
+    finished: dict[str, dict[int, Run]]
+    unfinished: list[UnfinishedRun]
+    intervals: IntervalSettings
+
+    @classmethod
+    def open(cls, folder: str | Path, intervals: IntervalSettings) -> "StudyRuns":
+        """Open a study.
+
+        Raises:
+            FileNotFoundError: There is no such folder.
+            ValueError: No run in it has been tested to the end.
+        """
+        study = StudyFolder.open(folder)
+        finished, unfinished = study.finished_runs()
+        if not finished:
+            reasons = "; ".join(f"{one.target} seed {one.seed}: {one.reason}" for one in unfinished[:5])
+            raise ValueError(f"{study.path} holds no finished run, so there is nothing to report ({reasons})")
+        return cls(study, finished, unfinished, intervals)
+
+    def __iter__(self) -> Iterator[Run]:
+        for seeds in self.finished.values():
+            yield from seeds.values()
+
+    def __len__(self) -> int:
+        return sum(len(seeds) for seeds in self.finished.values())
+
+    @property
+    def targets(self) -> list[str]:
+        """In the paper's order."""
+        return list(self.finished)
+
+    @property
+    def seeds(self) -> list[int]:
+        """That any target has."""
+        return sorted({seed for seeds in self.finished.values() for seed in seeds})
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """Methods that any run has maps of, in the order of the paper; those of one's own behind."""
+        found = {name.removeprefix("maps/") for run in self for name in run.stores if name.startswith("maps/")}
+        return sorted(found, key=lambda name: (_place(name), name))
+
+    def tables(self, name: str) -> pd.DataFrame:
+        """``tables/<name>.parquet`` of every run that has it, with its ``target`` and ``seed``; else empty."""
+        parts = []
+        for run in self:
+            path = run.path / "tables" / f"{name}.parquet"
+            if path.is_file():
+                parts.append(pd.read_parquet(path).assign(target=run.target, seed=run.seed))
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    def study_table(self, name: str) -> pd.DataFrame:
+        """``tables/<name>.parquet`` of the study; empty where it is not there."""
+        path = self.study.tables / f"{name}.parquet"
+        return pd.read_parquet(path) if path.is_file() else pd.DataFrame()
+
+    def with_store(self, name: str) -> dict[str, dict[int, Run]]:
+        """The runs that have a store."""
+        found = {
+            target: {seed: run for seed, run in seeds.items() if (run.path / name / "manifest.json").is_file()}
+            for target, seeds in self.finished.items()
+        }
+        return {target: seeds for target, seeds in found.items() if seeds}
+
+
+@dataclass(frozen=True)
+class RunMeans:
+    """A quantity's mean over ECGs, then over seeds, then over targets.
+
+    Attributes:
+        mean: (...) of the quantity.
+        low: (...) of its interval, patients resampled, the same ones in every run.
+        high: (...).
+        sd: (...) standard deviation over all ECGs of all runs.
+        n_values: (...) ECGs of all runs with a value.
+    """
+
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    n_values: NDArray[np.int64]
+
+
+def mean_over_runs(
+    runs: dict[str, dict[int, Run]],
+    values: Callable[[Run], tuple[NDArray[np.float64], NDArray[np.object_]]],
+    settings: IntervalSettings,
+) -> RunMeans:
+    """Average what was measured per ECG over the runs of a study.
+
+    Args:
+        runs: Target -> seed -> run.
+        values: Run -> (n, ...) values, NaN for none, and (n,) patients.
+        settings: Of the interval.
+
+    Raises:
+        ValueError: No run.
+    """
+    targets = []
+    total, squares, count = 0.0, 0.0, 0  # arrays from the first run on
+    for seeds in runs.values():
+        means = []
+        for run in seeds.values():
+            own, patients = values(run)
+            means.append(weighted_mean(own, weightings(patients, settings.n_resamples, settings.seed)))
+            total = total + np.nansum(own, axis=0)
+            squares = squares + np.nansum(own**2, axis=0)
+            count = count + np.isfinite(own).sum(axis=0)
+        targets.append(_mean(np.stack(means)))
+    if not targets:
+        raise ValueError("expected one run or more, got none")
+    # ECGs of a single patient can't be resampled: their mean stands in every resample
+    length = max(len(one) for one in targets)
+    replicates = _mean(np.stack([np.broadcast_to(one, (length, *one.shape[1:])) for one in targets]))  # (1 + r, ...)
+    interval = interval_of_weightings(replicates, settings.confidence)
+    known = np.asarray(count)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sd = np.sqrt(np.maximum(squares / known - (total / known) ** 2, 0.0))
+    return RunMeans(replicates[0], interval.low, interval.high, sd, known)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table."""
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _mean(stacked: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over the first axis, without NaN."""
+    known = np.isfinite(stacked)
+    with np.errstate(invalid="ignore"):
+        mean: NDArray[np.float64] = np.where(known, stacked, 0.0).sum(axis=0) / known.sum(axis=0)
+    return mean
+
+
+def _place(name: str) -> tuple[bool, int]:
+    order = list(METHOD_STYLES)
+    return method_style(name).control, order.index(name) if name in order else len(order)

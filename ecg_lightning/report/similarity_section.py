@@ -1,0 +1,171 @@
+"""Experiment 1: how alike the maps of different methods are (paper, Figure 3A, S1 and S2)."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ecg_lightning.functional.similarity import SIGNS, STATISTICS, Sign, Statistic
+from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.plotting.similarity import similarity_figure
+from ecg_lightning.report.blocks import Block, Paragraph, Picture, ReportFiles, Section
+from ecg_lightning.report.runs import RunMeans, StudyRuns, mean_over_runs
+from ecg_lightning.run import Run
+from ecg_lightning.study.consistency_tables import ALL_TARGETS
+
+_SCOPE: Final = 0  # the ECG
+_LABELS: Final[dict[tuple[Statistic, Sign], str]] = {
+    ("pearson", "native"): "Figure 3A",
+    ("spearman", "native"): "Figure S2, all classes",
+    ("pearson", "absolute"): "Figure 3A by magnitude",
+    ("spearman", "absolute"): "Figure S2 by magnitude",
+}
+
+
+def similarity_section(runs: StudyRuns, files: ReportFiles) -> Section:
+    """Heat maps over all classes, and one a class."""
+    title = "Experiment 1: similarity between methods"
+    having = runs.with_store("similarity/pearson")
+    if not having:
+        return Section(
+            "similarity", title, [Paragraph("No run has measured it (MethodSimilarity was left out).", "note")]
+        )
+    table = pd.concat(
+        [
+            _means(runs, target, statistic, sign)
+            for target in (*having, ALL_TARGETS)
+            for statistic in STATISTICS
+            for sign in SIGNS
+        ],
+        ignore_index=True,
+    )
+    names = _names(runs)
+    files_of_table = files.table("similarity_by_class", table)
+    whole = [_picture(runs, files, table, names, ALL_TARGETS, statistic, sign) for statistic, sign in _LABELS]
+    extremes = _extremes(table)
+    blocks: list[Block] = [whole[0], Paragraph(extremes), Paragraph(f"Numbers: {', '.join(files_of_table)}.", "note")]
+    details: dict[str, list[Block]] = {
+        "By magnitude, and by Spearman's correlation (Figure S2)": list(whole[1:]),
+        "Each class (Figure S1)": [
+            _picture(runs, files, table, names, target, "pearson", "native") for target in having
+        ],
+        "Each class by Spearman's correlation (Figure S2)": [
+            _picture(runs, files, table, names, target, "spearman", "native") for target in having
+        ],
+    }
+    return Section("similarity", title, blocks, details)
+
+
+def _names(runs: StudyRuns) -> list[str]:
+    """Methods and controls of the first run that measured it; another run's others are NaN."""
+    having = runs.with_store("similarity/pearson")
+    first = next(iter(next(iter(having.values())).values()))
+    return [str(name) for name in first.row_store("similarity/pearson").spec.coords["method"]]
+
+
+def _values(
+    run: Run, statistic: Statistic, sign: Sign, names: list[str]
+) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
+    """(n, pair) of one run, and its patients."""
+    store = run.row_store(f"similarity/{statistic}")
+    own = [str(name) for name in store.spec.coords["method"]]
+    values = np.asarray(store.array[:, _SCOPE, SIGNS.index(sign)], dtype=np.float64)
+    values[~store.done] = np.nan
+    if own != names:
+        place = [own.index(name) if name in own else -1 for name in names]
+        padded = np.pad(values, ((0, 0), (0, 1), (0, 1)), constant_values=np.nan)  # -1: a column of NaN
+        values = padded[:, place][:, :, place]
+    first, second = np.triu_indices(len(names), 1)
+    return values[:, first, second], run.examples["patient_id"].to_numpy()
+
+
+def _means(runs: StudyRuns, target: str, statistic: Statistic, sign: Sign) -> pd.DataFrame:
+    having, names = runs.with_store("similarity/pearson"), _names(runs)
+    chosen = having if target == ALL_TARGETS else {target: having[target]}
+    found: RunMeans = mean_over_runs(chosen, lambda run: _values(run, statistic, sign, names), runs.intervals)
+    first, second = np.triu_indices(len(names), 1)
+    return pd.DataFrame(
+        {
+            "target": target,
+            "statistic": statistic,
+            "sign": sign,
+            "method": np.array(names)[first],
+            "other_method": np.array(names)[second],
+            "mean": found.mean,
+            "low": found.low,
+            "high": found.high,
+            "sd": found.sd,
+            "n_values": found.n_values,
+            "n_networks": sum(len(seeds) for seeds in chosen.values()),
+        }
+    )
+
+
+def _picture(
+    runs: StudyRuns,
+    files: ReportFiles,
+    table: pd.DataFrame,
+    names: list[str],
+    target: str,
+    statistic: Statistic,
+    sign: Sign,
+) -> Picture:
+    chosen = table[(table["target"] == target) & (table["statistic"] == statistic) & (table["sign"] == sign)]
+    matrix = np.full((len(names), len(names)), np.nan)
+    np.fill_diagonal(matrix, 1.0)
+    first, second = np.triu_indices(len(names), 1)
+    matrix[first, second] = matrix[second, first] = chosen["mean"]
+    what = "all classes" if target == ALL_TARGETS else class_name(target)
+    half = float(((chosen["high"] - chosen["low"]) / 2).max())
+    compared = "maps with their sign" if sign == "native" else "magnitudes of maps"
+    caption = (
+        f"{statistic.capitalize()} correlation over all points of an ECG, of {compared}, smoothed by Savitzky-Golay "
+        f"31/3. Mean over ECGs, then over seeds{', then over classes' if target == ALL_TARGETS else ''} "
+        f"({int(chosen['n_networks'].iloc[0])} networks)"
+        + (
+            f"; the widest {runs.intervals.confidence:.0%} interval (patients resampled) is ±{half:.2f}. "
+            if half >= 0
+            else ". "
+        )
+        + "Italics: controls, which know nothing of the network."
+    )
+
+    def draw(caption: str) -> Figure:
+        return similarity_figure(
+            np.clip(matrix, -1, 1),
+            names,
+            quantity=f"{statistic.capitalize()} correlation",
+            title=f"Similarity between methods: {what}",
+            caption=caption,
+        )
+
+    label = (
+        _LABELS[statistic, sign] if target == ALL_TARGETS else "Figure S1" if statistic == "pearson" else "Figure S2"
+    )
+    return files.picture(f"similarity/{target}_{statistic}_{sign}", draw, label, caption)
+
+
+def _extremes(table: pd.DataFrame) -> str:
+    """The most and the least alike pair of methods, in words."""
+    own = table[(table["target"] == ALL_TARGETS) & (table["statistic"] == "pearson") & (table["sign"] == "native")]
+    own = own[
+        [
+            not (method_style(a).control or method_style(b).control)
+            for a, b in zip(own["method"], own["other_method"], strict=True)
+        ]
+    ]
+    own = own.dropna(subset=["mean"]).sort_values("mean")
+    if own.empty:
+        return "No pair of methods has a defined similarity."
+
+    def words(row: "pd.Series[float]") -> str:
+        pair = " and ".join(method_style(str(row[side])).label for side in ("method", "other_method"))
+        return f"{pair} ({row['mean']:.2f} ± {row['sd']:.2f})"
+
+    return (
+        f"Most alike: {words(own.iloc[-1])}. Least alike: {words(own.iloc[0])}. Mean over all pairs of methods: "
+        f"{own['mean'].mean():.2f}. ± is the standard deviation over all ECGs and networks."
+    )

@@ -1,0 +1,100 @@
+"""One W&B run for a whole study: its tables, figures and main numbers."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pandas as pd
+
+from ecg_lightning.report.runs import StudyRuns, records
+from ecg_lightning.study.consistency_tables import ALL_TARGETS
+from ecg_lightning.wandb_logger import RunLogger
+
+TABLES: Final = (
+    "scorecard",
+    "published_vs_this_study",
+    "performance",
+    "population_by_split",
+    "self_consistency",
+    "network_agreement",
+    "method_ranks",
+    "similarity_by_class",
+    "cascade_all",
+    "perturbation_areas",
+    "localization_all",
+    "methods",
+)
+"""Of the report, where the study has them."""
+
+FIGURES: Final = (
+    "examples",
+    "similarity/all_pearson_native",
+    "self_consistency/all_pearson_native",
+    "self_consistency/classes_pearson_native",
+    "self_consistency/performance",
+    "cascade/pearson_native",
+    "perturbation/auroc",
+    "localisation/causal",
+)
+"""Of the report, where the study has them; on W&B they are named ``study/<name>``."""
+
+JOB_TYPE: Final = "study"
+
+
+def log_summary(runs: StudyRuns, project: str, entity: str | None) -> str | None:
+    """Log what the report has left: ``study/...`` on W&B.
+
+    Args:
+        runs: The study; its report is written.
+        project: W&B project.
+        entity: Team or user; None: that of the key.
+
+    Returns:
+        Page or offline folder of the run; None where W&B is switched off.
+    """
+    logger = RunLogger(
+        project=project,
+        save_dir=runs.study.path,
+        group=runs.study.name,
+        job_type=JOB_TYPE,
+        entity=entity,
+        tags=["study"],
+    )
+    place = logger.place
+    logger.log_hyperparams(
+        {"study": runs.study.name, "targets": runs.targets, "seeds": runs.seeds, "methods": runs.methods}
+    )
+    for name in TABLES:
+        table = runs.study_table(name)
+        if not table.empty:
+            logger.log_table(f"study/{name}", dataframe=_plain(table))
+    for name in FIGURES:
+        path = runs.study.figures / f"{name}.png"
+        if path.is_file():
+            logger.log_image(f"study/{name}", images=[str(path)])
+    logger.log_metrics(dict(main_numbers(runs)))
+    logger.finish()
+    return place
+
+
+def main_numbers(runs: StudyRuns) -> Iterator[tuple[str, float]]:
+    """Key -> number, of what a dashboard compares studies by."""
+    for row in records(runs.study_table("self_consistency")):
+        if (row["target"], row["statistic"], row["sign"]) == (ALL_TARGETS, "pearson", "native"):
+            yield f"study/self_consistency/{row['method']}", float(row["mean"])
+    performance = runs.study_table("performance")
+    for metric in ("auroc", "auprc"):
+        if metric in performance:
+            for target, value in performance.groupby("target")[metric].mean().items():
+                yield f"study/{metric}/{target}", float(value)
+    scorecard = runs.study_table("scorecard")
+    if not scorecard.empty:
+        measured = scorecard[(scorecard["measured"] > 0) & ~scorecard["control"]]
+        for method, part in measured.groupby("method"):
+            yield f"study/checks_passed/{method}", float((part["state"] == "passed").mean())
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """W&B knows None, and neither pandas' own NA nor its nullable types."""
+    plain: Any = table.astype(object).where(table.notna(), None)
+    frame: pd.DataFrame = plain
+    return frame

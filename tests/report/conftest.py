@@ -1,0 +1,43 @@
+"""A study that was really trained, tested and compared, made once for all test processes."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from ecg_lightning.cli import main
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+TARGET = "first_degree_av_block"
+SEEDS = (0, 1)
+
+
+@pytest.fixture(scope="session")
+def micro_study(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """``runs/micro`` of one diagnosis and two seeds; not to be changed."""
+    base = tmp_path_factory.getbasetemp()
+    base = base if worker_id == "master" else base.parent  # the folder that the processes of one call share
+    study = base / "micro_runs" / "micro"
+    with FileLock(base / "micro.lock"):
+        if not (study / "compare.done.json").is_file():
+            _make(base)
+    return study
+
+
+def _make(base: Path) -> None:
+    before, sys.argv = sys.argv, ["ecg_lightning"]  # LightningCLI warns where the process has arguments of its own
+    shared = [
+        *("--config", str(CONFIGS / "data/synthetic.yaml"), "--data.source.init_args.n_patients", "120"),
+        *("--data.split_seed", "1", "--data.n_backgrounds", "4", "--data.cache_dir", str(base / "micro_cache")),
+        *("--data.processes", "1", "--runs", str(base / "micro_runs"), "--study", "micro", "--target", TARGET),
+        *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"),
+    ]
+    for seed in SEEDS:
+        own = [*shared, "--seed_everything", str(seed)]
+        fit = ["--config", str(CONFIGS / "fit.yaml"), "--config", str(CONFIGS / "model/small.yaml")]
+        main(["fit", *fit, *own, "--trainer.max_epochs", "2"])
+        test = ["--config", str(CONFIGS / "test.yaml"), "--config", str(Path(__file__).with_name("micro.yaml"))]
+        main(["test", *test, *own])
+    main(["compare", str(base / "micro_runs" / "micro"), "--processes", "1", "--n_resamples", "100"])
+    sys.argv = before
