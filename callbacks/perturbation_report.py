@@ -16,7 +16,7 @@ from ecg_lightning.functional.control_comparison import compare_with_best_contro
 from ecg_lightning.functional.intervals import interval_of_weightings, weighted_mean, weightings
 from ecg_lightning.functional.perturbation import Order
 from ecg_lightning.functional.perturbation_scores import area_between_curves, area_over_curve
-from ecg_lightning.plotting.curves import CurvePanel, XAxis, curves_figure
+from ecg_lightning.plotting.curves import CurvePanel, XAxis, curve_of, curves_figure
 
 METRICS: Final = ("auroc", "auprc", "probability")
 """``probability``: mean predicted probability of the ECGs that have the diagnosis."""
