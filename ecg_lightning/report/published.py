@@ -23,7 +23,7 @@ CITATION: Final = (
     "Arends BKO, van Amsterdam WAC, van der Harst P, van Smeden M, van Es R, van de Leur RR. Signal or noise? "
     "Evaluating "
     "commonly used attribution methods for explaining deep neural networks in electrocardiogram classification. "
-    "(ztag038)"
+    "European Heart Journal - Digital Health, ztag038."
 )
 
 NUMBERS: Final = (

@@ -69,7 +69,7 @@ class StudyRuns:
     def methods(self) -> list[str]:
         """Methods that any run has maps of, in the order of the paper; those of one's own behind."""
         found = {name.removeprefix("maps/") for run in self for name in run.stores if name.startswith("maps/")}
-        return sorted(found, key=lambda name: (_place(name), name))
+        return sorted(found, key=method_place)
 
     def tables(self, name: str) -> pd.DataFrame:
         """``tables/<name>.parquet`` of every run that has it, with its ``target`` and ``seed``; else empty."""
@@ -164,6 +164,7 @@ def _mean(stacked: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-def _place(name: str) -> tuple[bool, int]:
+def method_place(name: str) -> tuple[bool, int, str]:
+    """Sorts methods as the paper does, those of one's own behind them, then controls."""
     order = list(METHOD_STYLES)
-    return method_style(name).control, order.index(name) if name in order else len(order)
+    return method_style(name).control, order.index(name) if name in order else len(order), name

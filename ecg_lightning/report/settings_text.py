@@ -11,7 +11,7 @@ from ecg_lightning.plotting.class_words import class_name, class_short
 from ecg_lightning.plotting.method_style import METHOD_STYLES, method_style
 from ecg_lightning.report.blocks import Block, Paragraph, ReportFiles, Section, TableBlock
 from ecg_lightning.report.published import CITATION
-from ecg_lightning.report.runs import StudyRuns, records
+from ecg_lightning.report.runs import StudyRuns, method_place, records
 from ecg_lightning.run import Run
 from ecg_lightning.run_layout import RunFolder
 
@@ -102,7 +102,7 @@ def methods_text(runs: StudyRuns) -> list[str]:
     run = next(iter(runs))
     fit, test = _config(run, "fit"), _config(run, "test")
     _, versions = read_manifest(run.path / "logits")
-    names = ", ".join(class_name(target).lower() for target in runs.targets)
+    names = ", ".join(_in_text(class_name(target)) for target in runs.targets)
     data = _at(fit, "data") or {}
     source = data.get("source") or {}
     return [
@@ -137,7 +137,7 @@ def methods_text(runs: StudyRuns) -> list[str]:
 def method_settings(run: Run) -> pd.DataFrame:
     """``method, settings, digest`` of the maps of one run."""
     rows = []
-    for name in run.maps:
+    for name in sorted(run.maps, key=method_place):
         spec = run.row_store(f"maps/{name}").spec
         own = {key: value for key, value in spec.settings.items() if key not in _NO_SETTINGS and value is not None}
         rows.append({"method": name, "settings": _listed(own), "digest": spec.digest})
@@ -174,9 +174,15 @@ def _split_words(run: Run) -> str:
     population = pd.read_parquet(path)
     parts = [
         f"{split} {len(own):,} ECGs of {own['patient_id'].nunique():,} patients"
-        for split, own in population.groupby("split")
+        for split in ("train", "validation", "test")
+        if len(own := population[population["split"] == split])
     ]
     return f"Split by patient: {'; '.join(parts)}."
+
+
+def _in_text(name: str) -> str:
+    """A name within a sentence: ``first-degree AV block``."""
+    return name[:1].lower() + name[1:]
 
 
 def _attribution_seed(test: Mapping[str, Any]) -> Any:
