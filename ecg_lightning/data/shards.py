@@ -22,7 +22,7 @@ from ecg_lightning.atomic import atomic_path
 from ecg_lightning.data.cache import BEAT_SHAPE, MAKE_ROOM, PACKED_SHAPE
 from ecg_lightning.data.sources.base import Entry, RecordingError, Source
 from ecg_lightning.disk import full_disk_explained
-from ecg_lightning.signal.beat import Neighbours, median_beat
+from ecg_lightning.signal.beat import Neighbours
 
 _TRIM_THRESHOLD: Final = -1  # of glibc's malloc.h
 _MMAP_THRESHOLD: Final = -3
@@ -93,7 +93,7 @@ def prepare_entry(source: Source, entry: Entry, settings: BeatSettings) -> Prepa
     if entry.age < settings.min_age:
         return Rejection("under_age", f"the patient is {entry.age:g} years old, under {settings.min_age:g}")
     try:
-        result = median_beat(source.read(entry), neighbours=settings.neighbours)
+        result = source.beat(entry, settings.neighbours)
         masks = {**result.wave_masks, **source.evidence(entry, settings.neighbours)}
         packed = {region: _pack(region, mask) for region, mask in masks.items()}
     except RecordingError as error:

@@ -55,7 +55,7 @@ def test_its_commands_train_what_the_study_trains(sweep: dict[str, Any]) -> None
         assert run[:4] == ["/usr/bin/env", "python", "-m", MODULE]
         arguments = [str(find_config(one)) if one.startswith("configs/") else one for one in run[4:]]
         swept = parse(arguments)
-        paper = load_study("configs/studies/paper.yaml", study="sweep", root="/data/ptbxl")
+        paper = load_study("configs/studies/paper.yaml", study="sweep", root="/data/ecgs")
         studied = parse(fit_job(paper, swept.target, swept.seed_everything).arguments)
         for key in ("model", "data", "trainer", "early_stopping", "checkpoint"):
             assert swept[key] == studied[key], key

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.ecg import Target
-from ecg_lightning.signal.beat import Neighbours
+from ecg_lightning.signal.beat import MedianBeat, Neighbours, median_beat
 from ecg_lightning.signal.recording import Recording, RecordingError
 
 __all__ = ["Entry", "Recording", "RecordingError", "Source"]
@@ -61,6 +61,14 @@ class Source(ABC):
         Raises:
             RecordingError: The file is missing, truncated or not readable.
         """
+
+    def beat(self, entry: Entry, neighbours: Neighbours = "keep") -> MedianBeat:
+        """The median beat of one entry; a source of ready-made beats overrides this.
+
+        Raises:
+            RecordingError: The recording can't be read or used.
+        """
+        return median_beat(self.read(entry), neighbours=neighbours)
 
     def evidence(self, entry: Entry, neighbours: Neighbours = "keep") -> Mapping[str, NDArray[np.bool_]]:  # noqa: ARG002
         """Evidence masks of one entry's median beat, where the source knows them (the simulator does).
