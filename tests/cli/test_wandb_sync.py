@@ -26,7 +26,8 @@ def records(run: Path) -> list[dict[str, Any]]:
 def offline(tested: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the W&B run of ``test``: an upload leaves a mark in it."""
     runs = sorted((tested.run() / "wandb").glob("offline-run-*"))
-    (run,) = (one for one in runs if any(r["type"] == "run" and r["run"]["job_type"] == "test" for r in records(one)))
+    # the first: other tests may have given the same command again, with nothing left to do
+    run = next(one for one in runs if any(r["type"] == "run" and r["run"]["job_type"] == "test" for r in records(one)))
     copy = tmp_path_factory.mktemp("offline") / run.name
     shutil.copytree(run, copy)
     return copy
