@@ -1,7 +1,7 @@
 """The page *published vs this study*: the paper's numbers beside one's own, and every setting that differs."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,6 @@ from ecg_lightning.report.networks import performance_table
 from ecg_lightning.report.published import CITATION, INCONSISTENCIES, NUMBERS
 from ecg_lightning.report.runs import StudyRuns, records
 from ecg_lightning.report.settings_text import deviations
-from ecg_lightning.run_layout import RunFolder
 from ecg_lightning.study.consistency_tables import ALL_TARGETS
 
 _CONTRIBUTION: Final = (
@@ -70,11 +69,8 @@ def own_number(runs: StudyRuns, key: str) -> str:
 
 
 def _population(runs: StudyRuns, split: str) -> pd.DataFrame:
-    path = RunFolder(next(iter(runs)).path).population
-    if not path.is_file():
-        return pd.DataFrame()
-    population = pd.read_parquet(path)
-    return population[population["split"] == split]
+    population = runs.population
+    return population if population.empty else population[population["split"] == split]
 
 
 def _ecgs(runs: StudyRuns, rest: list[str]) -> str:
@@ -182,7 +178,7 @@ def _perturbation(runs: StudyRuns, rest: list[str]) -> str:
 
 
 def _maps(runs: StudyRuns, _: list[str]) -> str:
-    table: Any = runs.tables("maps")
+    table = runs.tables("maps")
     if not table.empty:
         return f"{int(table['done'].sum()):,}"
     return f"{sum(len(run.examples) * len(run.maps) for run in runs):,}"

@@ -136,10 +136,6 @@ class Section:
     blocks: Sequence[Block]
     details: Mapping[str, Sequence[Block]] = field(default_factory=dict)
 
-    def every_block(self) -> list[Block]:
-        """Its own and those of the details."""
-        return [*self.blocks, *(block for blocks in self.details.values() for block in blocks)]
-
 
 @dataclass(frozen=True)
 class ReportFiles:

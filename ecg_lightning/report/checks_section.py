@@ -11,6 +11,7 @@ from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.report.blocks import Block, Cell, Paragraph, Picture, ReportFiles, Section, TableBlock, number
 from ecg_lightning.report.runs import StudyRuns, records
+from ecg_lightning.report.scorecard import RELIABLE
 
 GRADIENT_FORWARDS: Final = 2.2
 """Cost of a gradient pass in forward passes (measured on the study's network)."""
@@ -44,7 +45,7 @@ def localisation_section(runs: StudyRuns, files: ReportFiles) -> Section:
         )
     ]
     regions = [region for region in ("causal", "core") if (known["region"] == region).any()]
-    blocks += [_picture(files, known, region, f"the {_REGIONS[region][4:]}") for region in regions[:1]]
+    blocks += [_picture(files, known, region, _REGIONS[region]) for region in regions[:1]]
     details: dict[str, list[Block]] = {
         "Other regions": [
             _picture(files, known, region, _REGIONS.get(region, f"the {region} region"))
@@ -69,8 +70,7 @@ def _picture(files: ReportFiles, known: pd.DataFrame, region: str, words: str) -
         panels.append(ScorePanel("", label, span, float(of_seed["chance"].mean())))
     caption = (
         f"How much of each unsmoothed |map| lies in {words}; mean over ECGs, then classes ({targets}), then seeds; "
-        "bars: "
-        "range of the seeds. Hollow, italic: controls, which know nothing of the network. Broken line: chance."
+        "bars: range of the seeds. Hollow, italic: controls, which know nothing of the network. Broken line: chance."
     )
 
     def draw(caption: str) -> Figure:
@@ -110,8 +110,8 @@ def methods_section(runs: StudyRuns, files: ReportFiles) -> Section:
             caption=f"Passes a map; a gradient pass counts as {GRADIENT_FORWARDS} forwards; the gradient family shares "
             "passes, which is not deducted. Reliability: of a stochastic map with these passes, median over ECGs and "
             "networks (lowest decile in brackets; 1 is a map without Monte-Carlo noise; its root is the correlation "
-            "with "
-            "the converged map). Unusable: constant or not finite. Linter: whether the method is safe on this network.",
+            "with the converged map). Unusable: constant or not finite. Linter: whether the method is safe on this "
+            "network.",
             label="Cost and reliability",
             files=files.table("methods", table),
         )
@@ -148,7 +148,7 @@ def _reliability(row: dict[str, Any]) -> Cell:
     if not np.isfinite(row["reliability_median"]):
         return Cell("exact", "none", "no draws: the same map every time")
     text = f"{number(row['reliability_median'], 3)} [{number(row['reliability_lowest_decile'], 3)}]"
-    return Cell(text, "good" if row["reliability_median"] >= 0.98 else "mixed")
+    return Cell(text, "good" if row["reliability_median"] >= RELIABLE else "mixed")
 
 
 def _unusable(row: dict[str, Any]) -> Cell:

@@ -1,12 +1,13 @@
 """Experiment 2: whether seeds agree (paper, Figure 3B, Table S3, S3 and S4), and whether performance matters."""
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ecg_lightning.functional.self_consistency import MIN_SEEDS_FOR_INTERVAL
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
 from ecg_lightning.plotting.boxes import BoxPanel, boxes_figure
 from ecg_lightning.plotting.class_words import CLASS_WORDS, class_name
@@ -147,8 +148,7 @@ def _caption(
     networks = sum(len(runs.finished[target]) for target in values)
     return (
         f"{statistic.capitalize()} correlation between the maps of one ECG by two networks that differ in their "
-        "training "
-        f"seed only: {compared}, smoothed by Savitzky-Golay 31/3, over all points. Every pair of seeds, "
+        f"training seed only: {compared}, smoothed by Savitzky-Golay 31/3, over all points. Every pair of seeds, "
         f"{networks} networks, {'/'.join(f'{count:,}' for count in sorted(ecgs))} test ECGs a class. Box: quartiles; "
         f"line: 5th to 95th percentile of ECGs and pairs. Diamond: {mean[0].lower()}{mean[1:]}, black bar: "
         f"{runs.intervals.confidence:.0%} interval, patients resampled."
@@ -168,18 +168,18 @@ def _in_words(table: pd.DataFrame, runs: StudyRuns) -> str:
     return (
         f"Over all methods and classes seeds agree by {rows['mean'].mean():.2f}: most for {names[1]} "
         f"({high['mean']:.2f}), least for {names[0]} ({low['mean']:.2f}); class means run from {classes.min():.2f} "
-        f"({_name(classes.idxmin())}) to {classes.max():.2f} ({_name(classes.idxmax())}). Without the maps' own "
-        f"Monte-Carlo noise it would be {number(corrected)}."
-        + (f" With {few} seeds the spread over seeds is a range and no interval." if few < 5 else "")
+        f"({class_name(classes.idxmin())}) to {classes.max():.2f} ({class_name(classes.idxmax())}). Without the maps' "
+        f"own Monte-Carlo noise it would be {number(corrected)}."
+        + (
+            f" With {few} seeds the spread over seeds is a range and no interval."
+            if few < MIN_SEEDS_FOR_INTERVAL
+            else ""
+        )
     )
 
 
-def _name(target: Any) -> str:
-    return class_name(target) if target in CLASS_WORDS else str(target)
-
-
 def _single(runs: StudyRuns) -> list[Block]:
-    alone = [_name(target) for target, seeds in runs.finished.items() if len(seeds) < 2]
+    alone = [class_name(target) for target, seeds in runs.finished.items() if len(seeds) < 2]
     return [Paragraph(f"One finished seed only, hence not compared: {', '.join(alone)}.", "warning")] if alone else []
 
 
@@ -191,7 +191,7 @@ def _table(runs: StudyRuns, files: ReportFiles, table: pd.DataFrame) -> TableBlo
         cells = [_cell(part, method) if method in part.index else "\N{EN DASH}" for part in parts.values()]
         rows.append([method_style(method).label, *cells])
     return TableBlock(
-        head=("Method", *("all classes" if target == ALL_TARGETS else _name(target) for target in targets)),
+        head=("Method", *("all classes" if target == ALL_TARGETS else class_name(target) for target in targets)),
         rows=rows,
         caption=f"Pearson correlation between seeds, mean and {runs.intervals.confidence:.0%} interval (patients "
         "resampled). Spearman, magnitudes, spread over seeds, Kendall's W and noise-corrected means stand in the "
@@ -212,7 +212,7 @@ def _agreement(runs: StudyRuns, files: ReportFiles) -> list[Block]:
     if not networks.empty:
         rows = [
             [
-                _name(target),
+                class_name(target),
                 number(part["pearson"].mean()),
                 number(part["pearson"].min()),
                 number(part["pearson"].max()),
@@ -241,7 +241,7 @@ def _agreement(runs: StudyRuns, files: ReportFiles) -> list[Block]:
         ]
         blocks.append(
             TableBlock(
-                head=("Method", *(_name(name) for name in columns), "mean rank"),
+                head=("Method", *(class_name(name) for name in columns), "mean rank"),
                 rows=rows,
                 caption="Rank of each method by self-consistency, 1 for the most consistent.",
                 label="Ranks",

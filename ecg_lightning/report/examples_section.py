@@ -71,12 +71,9 @@ def examples_section(runs: StudyRuns, files: ReportFiles) -> Section:
         return Section("examples", title, [Paragraph("No experiment has stored what an example needs.", "note")])
     caption = (
         "Each row is an experiment: on the left the test ECG that agrees most (or whose probability falls most), on "
-        "the "
-        "right the one that agrees least. Maps are smoothed by Savitzky-Golay 31/3, divided by their greatest "
-        "magnitude "
-        "over all leads, and shown in the lead with the most relevance; grey: the ECG in that lead, if the study "
-        "keeps its "
-        "beats. Correlations are over all leads."
+        "the right the one that agrees least. Maps are smoothed by Savitzky-Golay 31/3, divided by their greatest "
+        "magnitude over all leads, and shown in the lead with the most relevance; grey: the ECG in that lead, if the "
+        "study keeps its beats. Correlations are over all leads."
     )
     return Section(
         "examples", title, [files.picture("examples", lambda text: _figure(rows, text), "Figure 2", caption)]

@@ -10,9 +10,9 @@ from jinja2 import Environment, StrictUndefined
 from lightning.pytorch.utilities import rank_zero_info
 
 from ecg_lightning.atomic import write_text_atomic
-from ecg_lightning.plotting.class_words import CLASS_WORDS, class_name
+from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.report.against_paper import paper_section
-from ecg_lightning.report.blocks import Block, Items, Paragraph, Picture, ReportFiles, Section, TableBlock
+from ecg_lightning.report.blocks import Items, Paragraph, Picture, ReportFiles, Section, TableBlock
 from ecg_lightning.report.cascade_section import cascade_section
 from ecg_lightning.report.checks_section import localisation_section, methods_section
 from ecg_lightning.report.consistency_section import consistency_section
@@ -97,16 +97,7 @@ def render(runs: StudyRuns, sections: Sequence[Section]) -> str:
         n_methods=len(runs.methods),
         n_ecgs=max(len(run.examples) for run in runs),
         sections=sections,
-        unfinished=[(_name(one.target), one.seed, one.reason) for one in runs.unfinished],
+        unfinished=[(class_name(one.target), one.seed, one.reason) for one in runs.unfinished],
         version=__version__,
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     )
-
-
-def _name(target: str) -> str:
-    return class_name(target) if target in CLASS_WORDS else target
-
-
-def blocks_of(sections: Sequence[Section]) -> list[Block]:
-    """Every block of every section."""
-    return [block for section in sections for block in section.every_block()]

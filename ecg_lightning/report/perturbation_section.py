@@ -81,11 +81,9 @@ def _perturbation_picture(runs: StudyRuns, files: ReportFiles, table: pd.DataFra
     }[str(table["interval"].iloc[0])]
     caption = (
         f"{_METRICS[metric][0].upper()}{_METRICS[metric][1:]} of each network after the top points by |map| "
-        "(unsmoothed) "
-        "were replaced by the line between their kept neighbours in time, with noise; mean over seeds, then over "
-        "classes "
-        f"({int(table['n_networks'].iloc[0])} networks); {bands}. Grey, broken: controls, which know nothing of the "
-        "network."
+        "(unsmoothed) were replaced by the line between their kept neighbours in time, with noise; mean over seeds, "
+        f"then over classes ({int(table['n_networks'].iloc[0])} networks); {bands}. Grey, broken: controls, which "
+        "know nothing of the network."
     )
 
     def draw(caption: str) -> Figure:
@@ -134,11 +132,9 @@ def _areas(runs: StudyRuns, files: ReportFiles) -> TableBlock:
         head=("Method", "AUROC at the end", "Area over the curve", "ABPC", "Beats the best control"),
         rows=rows,
         caption="Means over networks, of AUROC. Area over the curve: mean fall, most relevant first. ABPC: area "
-        "between "
-        "the curves of least and most relevant first; above 0 means that what the map calls relevant matters more. "
-        "Last "
-        f"column: networks in which ABPC is above the best control's ({runs.intervals.confidence:.0%}, patients "
-        "resampled, Holm over the methods).",
+        "between the curves of least and most relevant first; above 0 means that what the map calls relevant matters "
+        f"more. Last column: networks in which ABPC is above the best control's ({runs.intervals.confidence:.0%}, "
+        "patients resampled, Holm over the methods).",
         label="Perturbation in numbers",
         files=files.table("perturbation_areas", pd.DataFrame(kept)),
     )

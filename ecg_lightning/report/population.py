@@ -18,14 +18,14 @@ _SHOWN_REASONS = 8
 def population_section(runs: StudyRuns, files: ReportFiles) -> Section:
     """The paper's Table 1, and the ECGs that were left out."""
     folder = RunFolder(next(iter(runs)).path)
-    if not folder.population.is_file():
+    if runs.population.empty:
         missing = Paragraph(
             "The study has no population.parquet (it was fitted by an earlier version): fit it again to see this "
             "table.",
             "warning",
         )
         return Section("population", "Study population", [missing])
-    population = pd.read_parquet(folder.population)
+    population = runs.population
     table = population_table(population)
     blocks: list[Block] = [
         TableBlock(
@@ -97,7 +97,6 @@ def _rejected(rejected: pd.DataFrame, used: int) -> Paragraph:
     more = f"; {len(reasons) - _SHOWN_REASONS} more reasons" if len(reasons) > _SHOWN_REASONS else ""
     return Paragraph(
         f"{len(rejected):,} of {len(rejected) + used:,} ECGs of the source could not be used ({words}{more}); each "
-        "with "
-        "its reason stands in rejected.parquet.",
+        "with its reason stands in rejected.parquet.",
         "note",
     )

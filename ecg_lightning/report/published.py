@@ -21,9 +21,8 @@ class Published(NamedTuple):
 
 CITATION: Final = (
     "Arends BKO, van Amsterdam WAC, van der Harst P, van Smeden M, van Es R, van de Leur RR. Signal or noise? "
-    "Evaluating "
-    "commonly used attribution methods for explaining deep neural networks in electrocardiogram classification. "
-    "European Heart Journal - Digital Health, ztag038."
+    "Evaluating commonly used attribution methods for explaining deep neural networks in electrocardiogram "
+    "classification. European Heart Journal - Digital Health, ztag038."
 )
 
 NUMBERS: Final = (

@@ -44,8 +44,7 @@ def relevance_section(runs: StudyRuns, files: ReportFiles) -> Section:
     blocks: list[Block] = [
         Paragraph(
             "Mean maps of the test ECGs with each diagnosis, each ECG's map first divided by the sum of its "
-            "magnitudes so "
-            "that every ECG counts the same. One network a class (the first seed)."
+            "magnitudes so that every ECG counts the same. One network a class (the first seed)."
         ),
         *_share_tables(table, saved),
     ]
@@ -156,9 +155,8 @@ def _picture(files: ReportFiles, target: str, run: Run, maps: dict[str, NDArray[
     beat = _mean_beat(run)
     caption = (
         f"Mean map of the {min(count, MAX_ECGS)} test ECGs with {name} by the network of seed {run.seed}: each ECG's "
-        "map "
-        "divided by the sum of its magnitudes (no unit; 1 is an even spread). Each row has colour limits of its own. "
-        + ("Trace: their mean beat." if beat.any() else "The study keeps no beats, so the trace is flat.")
+        "map divided by the sum of its magnitudes (no unit; 1 is an even spread). Each row has colour limits of its "
+        "own. " + ("Trace: their mean beat." if beat.any() else "The study keeps no beats, so the trace is flat.")
     )
     scaled = {
         method_style(method).label: mean * mean.size for method, mean in maps.items()

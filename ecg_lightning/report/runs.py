@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ecg_lightning.functional.intervals import interval_of_weightings, weighted_mean, weightings
 from ecg_lightning.plotting.method_style import METHOD_STYLES, method_style
 from ecg_lightning.run import Run
+from ecg_lightning.run_layout import RunFolder
 from ecg_lightning.study.consistency_tables import IntervalSettings
 from ecg_lightning.study.folder import StudyFolder, UnfinishedRun
 
@@ -70,6 +71,12 @@ class StudyRuns:
         """Methods that any run has maps of, in the order of the paper; those of one's own behind."""
         found = {name.removeprefix("maps/") for run in self for name in run.stores if name.startswith("maps/")}
         return sorted(found, key=method_place)
+
+    @cached_property
+    def population(self) -> pd.DataFrame:
+        """Every ECG of the study, ``population.parquet``; empty where an earlier version did not write it."""
+        path = RunFolder(next(iter(self)).path).population
+        return pd.read_parquet(path) if path.is_file() else pd.DataFrame()
 
     def tables(self, name: str) -> pd.DataFrame:
         """``tables/<name>.parquet`` of every run that has it, with its ``target`` and ``seed``; else empty."""

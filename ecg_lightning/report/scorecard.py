@@ -192,8 +192,7 @@ def overall_table(table: pd.DataFrame, saved: list[str]) -> TableBlock:
         head=("Method", *CHECKS.values()),
         rows=rows,
         caption="How many networks (for 'Seeds agree': diagnoses) pass each check. Controls know nothing of the "
-        "network: a "
-        "check that they pass says little.",
+        "network: a check that they pass says little.",
         label="Scorecard",
         files=saved,
     )

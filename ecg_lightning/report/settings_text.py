@@ -13,7 +13,6 @@ from ecg_lightning.report.blocks import Block, Paragraph, ReportFiles, Section, 
 from ecg_lightning.report.published import CITATION
 from ecg_lightning.report.runs import StudyRuns, method_place, records
 from ecg_lightning.run import Run
-from ecg_lightning.run_layout import RunFolder
 
 _PAPER_SEEDS: Final = 10
 _PAPER_TEST_ECGS: Final = 1351
@@ -34,8 +33,7 @@ def _deviations(runs: StudyRuns) -> Iterator[str]:
     source = _short(_at(fit, "data", "source", "class_path") or "unknown")
     yield (
         f"ECGs: {source}; the paper's are 873,710 median beats by Marquette 12SL (MUSE), which are not public. Median "
-        "beats "
-        "are made here by alignment of the beats of a recording."
+        "beats are made here by alignment of the beats of a recording."
     )
     absent = [class_name(target) for target in TARGETS if target not in runs.targets]
     if absent:
@@ -51,8 +49,7 @@ def _deviations(runs: StudyRuns) -> Iterator[str]:
     else:
         yield (
             "Network: 22 convolutions of kernel 7 as in the paper; shortcuts, place of BatchNorms and dropout follow "
-            "the "
-            "group's public code where the paper says nothing."
+            "the group's public code where the paper says nothing."
         )
     epochs = _at(fit, "trainer", "max_epochs")
     yield (
@@ -61,8 +58,7 @@ def _deviations(runs: StudyRuns) -> Iterator[str]:
     )
     yield (
         "Passes of the stochastic methods: the table below; the paper raised them until nothing visible changed, and "
-        "gives "
-        "them in a supplement."
+        "gives them in a supplement."
     )
     cascades = {(one.target, one.seed) for one in runs if (one.path / "cascade").is_dir()}
     if cascades != {("atrial_fibrillation", 0)}:
@@ -107,28 +103,24 @@ def methods_text(runs: StudyRuns) -> list[str]:
     source = data.get("source") or {}
     return [
         f"ECGs came from {_short(source.get('class_path', 'an unknown source'))} "
-        f"({_listed(source.get('init_args') or {})}). "
-        f"{_split_words(run)} Median beats of 8 leads (I, II, V1 to V6), 600 samples at 500 Hz, with the QRS fiducial "
-        "at "
-        f"480 ms; neighbouring beats inside the window: {data.get('neighbours', 'unknown')}.",
+        f"({_listed(source.get('init_args') or {})}). {_split_words(runs.population)} Median beats of 8 leads "
+        "(I, II, V1 to V6), 600 samples at 500 Hz, with the QRS fiducial at 480 ms; neighbouring beats inside "
+        "the window: "
+        f"{data.get('neighbours', 'unknown')}.",
         f"For each of {len(runs.targets)} diagnoses ({names}) a binary classifier was trained {_repetitions(runs)} "
-        "with "
-        f"different seeds: {_short(_at(fit, 'model', 'network', 'class_path') or 'unknown')} "
+        f"with different seeds: {_short(_at(fit, 'model', 'network', 'class_path') or 'unknown')} "
         f"({_listed(_at(fit, 'model', 'network', 'init_args') or {})}), Adam with a learning rate of "
         f"{_at(fit, 'model', 'learning_rate')}, batches of {data.get('batch_size')}, at most "
         f"{_at(fit, 'trainer', 'max_epochs')} epochs; the epoch with the lowest validation loss was kept. Thresholds "
         "maximise Youden's J on the validation set.",
         f"Attribution maps of the positive logit were computed for {len(run.examples):,} test ECGs with "
-        f"{len(runs.methods)} "
-        f"methods ({', '.join(method_style(name).label for name in runs.methods)}); their settings stand in the table. "
-        f"Draws are keyed by attribution seed ({_attribution_seed(test)}), training seed, method and ECG. Maps were "
-        "smoothed "
-        "by a Savitzky-Golay filter (31 samples, third order) before Pearson and Spearman correlations over all 4,800 "
-        "points. Perturbation ranks the unsmoothed magnitude.",
+        f"{len(runs.methods)} methods ({', '.join(method_style(name).label for name in runs.methods)}); their "
+        f"settings stand in the table. Draws are keyed by attribution seed ({_attribution_seed(test)}), training "
+        "seed, method and ECG. Maps were smoothed by a Savitzky-Golay filter (31 samples, third order) before "
+        "Pearson and Spearman correlations over all 4,800 points. Perturbation ranks the unsmoothed magnitude.",
         f"Intervals ({runs.intervals.confidence:.0%}) are percentiles of {runs.intervals.n_resamples:,} bootstrap "
-        "resamples "
-        f"of patients (seed {runs.intervals.seed}). Methods are compared with the best of the controls (random, "
-        "smoothed "
+        f"resamples of patients (seed {runs.intervals.seed}). Methods are compared with the best of the controls "
+        "(random, smoothed "
         "random, |ECG|, |slope|), with Holm's correction. The experiments follow " + CITATION,
         "Software: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
     ]
@@ -167,11 +159,9 @@ def _repetitions(runs: StudyRuns) -> str:
     return f"{counts[0]} times" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} times"
 
 
-def _split_words(run: Run) -> str:
-    path = RunFolder(run.path).population
-    if not path.is_file():
+def _split_words(population: pd.DataFrame) -> str:
+    if population.empty:
         return ""
-    population = pd.read_parquet(path)
     parts = [
         f"{split} {len(own):,} ECGs of {own['patient_id'].nunique():,} patients"
         for split in ("train", "validation", "test")

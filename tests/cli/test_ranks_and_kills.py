@@ -1,10 +1,6 @@
 """Real processes: two ranks give the rows of one, and a killed run goes on where it was."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from processes import finish, kill, start
 from workplace import Workplace
 
 from ecg_lightning import open_run
@@ -43,29 +40,6 @@ trainer:
     - class_path: callbacks.RandomizationCascade
       init_args: { repeats: 3, n_resamples: 100 }
 """
-
-
-def start(arguments: list[str]) -> "subprocess.Popen[str]":
-    """The command line as a process of its own, in a session that can be killed whole."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "ecg_lightning.cli", *arguments],
-        env={name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"} | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process: "subprocess.Popen[str]") -> str:
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
-
-
-def kill(process: "subprocess.Popen[str]") -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
 
 
 def rows(run: Path, name: str) -> np.ndarray:

@@ -1,10 +1,6 @@
 """Real processes: two ranks train as one does, and a two-rank ``fit`` that was stopped goes on."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,30 +9,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from processes import finish, kill, start
 from workplace import Workplace
 
 HERE = Path(__file__).parent
+FOUND = (HERE, HERE.parents[1])  # of the callback that the ranks must find, and of the checkout
 EPOCHS = 4
-
-
-def start(arguments: list[str]) -> "subprocess.Popen[str]":
-    """The command line as a process of its own, which finds the tests' callback."""
-    inherited = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
-    paths = os.pathsep.join([str(HERE), str(HERE.parents[1]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
-    return subprocess.Popen(
-        [sys.executable, "-m", "ecg_lightning.cli", *arguments],
-        env={**inherited, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths.rstrip(os.pathsep)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process: "subprocess.Popen[str]") -> str:
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +50,14 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def undisturbed(trained: Workplace, command: Callable[[str, int], list[str]]) -> Path:
-    finish(start(command("two_held", 2)))
+    finish(start(command("two_held", 2), FOUND))
     return trained.run("two_held")
 
 
 def test_two_ranks_have_the_loss_curve_of_one(
     trained: Workplace, command: Callable[[str, int], list[str]], undisturbed: Path
 ) -> None:
-    finish(start(command("one_held", 1)))
+    finish(start(command("one_held", 1), FOUND))
     one, two = curve(trained.run("one_held"), 1), curve(undisturbed, 2)
     assert {epoch: len(losses) for epoch, losses in one.items()} == {str(epoch): 3 for epoch in range(EPOCHS)}
     assert one.keys() == two.keys()
@@ -91,18 +69,17 @@ def test_two_ranks_have_the_loss_curve_of_one(
 def test_a_two_rank_fit_that_was_killed_ends_as_one_that_was_not(
     trained: Workplace, command: Callable[[str, int], list[str]], undisturbed: Path
 ) -> None:
-    process = start(command("two_killed", 2))
+    process = start(command("two_killed", 2), FOUND)
     run = trained.run("two_killed")
     deadline = time.monotonic() + 120
     while not (run / "losses.1.json").exists() or not (run / "checkpoints/last.ckpt").exists():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    kill(process)
     reached = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["epoch"]
     assert reached < EPOCHS - 1, "it was over before it could be killed"
-    output = finish(start(command("two_killed", 2)))
+    output = finish(start(command("two_killed", 2), FOUND))
     assert f"resuming from {run / 'checkpoints/last.ckpt'}" in output
     assert json.loads((run / "fit.done.json").read_text())["epochs"] == EPOCHS
     resumed, whole = curve(run, 2), curve(undisturbed, 2)
