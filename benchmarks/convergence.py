@@ -2,7 +2,7 @@
 
     python benchmarks/convergence.py --multilabel <net.pt> --cache <cache> --cache <cache> --out <folder>
 
-For SmoothGrad, IG + SmoothGrad and GradientSHAP over 20 fixed backgrounds, each with both of its estimators, and IG.
+For SmoothGrad, IG + SmoothGrad and GradientSHAP over 20 fixed backgrounds, each with all of its estimators, and IG.
 rho is the Pearson correlation after Savitzky-Golay 31/3 with a reference of many draws from another attribution seed,
 divided by the root of the reference's own reliability. Draws are continued, so that one run gives the whole curve. Also
 the RMSE of what a map's own reliability foretells at the default number of draws. ``shapley_estimators.py`` does the
@@ -40,9 +40,11 @@ REFERENCE_SEED: Final = 1_000_003
 ESTIMATORS: Final[dict[str, SampledMethod]] = {
     "smoothgrad antithetic": SmoothGrad(),
     "smoothgrad independent": SmoothGrad(estimator="independent"),
-    "ig_smoothgrad joint": IgSmoothGrad(),
+    "ig_smoothgrad adaptive": IgSmoothGrad(),
+    "ig_smoothgrad joint": IgSmoothGrad(estimator="joint"),
     "ig_smoothgrad nested": IgSmoothGrad(estimator="nested", n_steps=NESTED_NODES),
-    "gradient_shap balanced": GradientShap(),
+    "gradient_shap adaptive": GradientShap(),
+    "gradient_shap balanced": GradientShap(estimator="balanced"),
     "gradient_shap random": GradientShap(estimator="random"),
 }
 BARS: Final = {"smoothgrad": 25, "ig_smoothgrad": 100, "gradient_shap": 120}
@@ -62,10 +64,10 @@ def counts_of(name: str, most: int) -> list[int]:
 def curve(method: SampledMethod, case: Case, seed: int, counts: Sequence[int]) -> Iterator[tuple[int, Tensor, float]]:
     """Draws, map and own reliability after each count, of one run that is continued."""
     key = RandomKey(seed, method=method.name, ecg_id=case.name)
-    sums = GroupSums(case.ecg, method.stretch(case.task))
+    sums, draws = GroupSums(case.ecg, method.stretch(case.task)), method._begin(case.task, case.ecg, key)
     for count in counts:
         with full_float32(), torch.enable_grad():
-            sums.add(method._draw(case.task, case.ecg, key, sums.count, count - sums.count))
+            sums.add(*draws(sums.count, count - sums.count))
         yield count, sums.mean(), sums.reliability()
 
 

@@ -99,14 +99,14 @@ def method_of(estimator: Estimator, forwards: int) -> ShapleySampling:
 
 
 def measure(
-    case: Case, forwards: Sequence[int], reference_permutations: int, replicates: int
+    case: Case, estimators: Sequence[Estimator], forwards: Sequence[int], reference_permutations: int, replicates: int
 ) -> list[dict[str, object]]:
     """One row an estimator and number of forwards."""
     many = ShapleySampling("antithetic", n_permutations=reference_permutations)
     reference = many.explain(case.task, case.ecg, [RandomKey(_REFERENCE_SEED, ecg_id=case.name)])
     limit, attenuation = smoothed(reference.maps)[0], float(reference.reliability.sqrt())
     rows: list[dict[str, object]] = []
-    for estimator in ESTIMATORS:
+    for estimator in estimators:
         for number in forwards:
             start = time.perf_counter()
             method = method_of(estimator, number)
@@ -143,7 +143,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
 def picture(table: pd.DataFrame, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    for number, estimator in enumerate(ESTIMATORS):
+    for number, estimator in enumerate(table["estimator"].unique()):
         rho = 1 - table[table["estimator"] == estimator].groupby("forwards")["rho"].quantile([0.5, 0.1]).unstack()
         axes.loglog(rho.index, rho[0.5], "o-", color=f"C{number}", label=estimator.replace("_", " "))
         axes.loglog(rho.index, rho[0.1], "o:", color=f"C{number}", mfc="white")
@@ -173,6 +173,7 @@ def main() -> None:
     parser.add_argument("--multilabel", type=Path)
     parser.add_argument("--cache", type=Path, action="append", required=True)
     parser.add_argument("--each", type=int, default=4, help="ECGs with and without the diagnosis, of every cache")
+    parser.add_argument("--estimators", nargs="+", choices=ESTIMATORS, default=list(ESTIMATORS))
     parser.add_argument("--forwards", type=int, nargs="+", default=[764, 1528, 2292])
     parser.add_argument("--reference", type=int, default=128, help="permutations of the reference")
     parser.add_argument("--replicates", type=int, default=1)
@@ -181,10 +182,9 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, object]] = []
     for case in cases(arguments.checkpoint, arguments.multilabel, arguments.cache, arguments.each):
-        rows += measure(case, arguments.forwards, arguments.reference, arguments.replicates)
-        print(
-            case.name, *(f"{row['rho']:.4f}" for row in rows[-len(ESTIMATORS) * len(arguments.forwards) :]), flush=True
-        )
+        found = measure(case, arguments.estimators, arguments.forwards, arguments.reference, arguments.replicates)
+        rows += found
+        print(case.name, *(f"{row['rho']:.4f}" for row in found), flush=True)
         table = pd.DataFrame(rows)
         table.to_csv(arguments.out / "cases.csv", index=False)
     summary(table).to_csv(arguments.out / "summary.csv")

@@ -10,12 +10,17 @@ from captum import attr as captum
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
+from ecg_lightning.attribution.adaptive import FIRST_STAGE, AdaptiveDraws, stage_shift
 from ecg_lightning.attribution.base import AttributionMethod, Passes, differentiable
 from ecg_lightning.attribution.noise import ROUND, by_rounds, noise_like
 from ecg_lightning.attribution.rescale import RescaleError, rescale_maps
-from ecg_lightning.attribution.sampling import SampledMethod, check_sampling, gradients
+from ecg_lightning.attribution.sampling import Draws, SampledMethod, check_sampling, golden_fractions, gradients
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
+
+_LONGEST_CYCLE: Final = 64
+"""Backgrounds at most whose places, and groups of draws, follow cycles of them: a map of fewer draws than backgrounds
+would see a part of the way only, and have one group."""
 
 _CYCLE_STEP: Final = math.sqrt(2.0) - 1.0
 """Step from cycle to cycle. Not the golden ratio: eight of its steps, as far as the cycles of a group lie apart, come
@@ -38,19 +43,20 @@ class GradientShap(_BackgroundMethod, SampledMethod):
     """Gradients between noisy ECG and background (Lundberg & Lee 2017; Captum).
 
     Args:
-        n_samples: Points. 109 balanced ones reach a correlation of .99 with the converged map over 20 backgrounds
-            (random ones: 271), 357 (2,810) reach .999.
+        n_samples: Points.
         noise: Standard deviation of the noise on the ECG, as a share of its range over all leads; the same
             as SmoothGrad's, so that the two smooth alike.
-        estimator: ``balanced``: every background equally often, and the points on the way to each evenly spread;
-            ``random``: both drawn independently, as Captum does. Both have the same limit.
+        estimator: ``adaptive``: every background equally often, more points where contributions are large and
+            weighted accordingly (see :mod:`ecg_lightning.attribution.adaptive`). ``balanced``: the points on the way
+            from each background evenly spread. ``random``: background and point drawn independently, as Captum does.
+            All have the same limit.
         target_correlation: Instead of ``n_samples``, draw until the map correlates this much with its limit.
         max_samples: Bound of that.
     """
 
     n_samples: int = 320
     noise: float = 0.1
-    estimator: Literal["balanced", "random"] = "balanced"
+    estimator: Literal["adaptive", "balanced", "random"] = "adaptive"
     target_correlation: float | None = None
     max_samples: int = 3200
 
@@ -66,32 +72,61 @@ class GradientShap(_BackgroundMethod, SampledMethod):
         """One gradient a point."""
         return Passes(gradient=self.most_samples)
 
+    def _begin(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Draws:
+        if self.estimator != "adaptive":
+            return super()._begin(task, ecg, key)
+        backgrounds = len(task.backgrounds)
+
+        def contributions(places: Tensor, first: int) -> Tensor:
+            chosen = self._backgrounds(backgrounds, key, first, len(places))
+            return self._contributions(task, ecg, key, chosen, places, first)
+
+        def spread(stage: int, first: int, count: int) -> Tensor:
+            return _even_places(backgrounds, stage_shift(key, stage), first, count)
+
+        whole = backgrounds if backgrounds <= _LONGEST_CYCLE else 1  # stages of whole cycles
+        return AdaptiveDraws(contributions, spread, first_stage=-(-FIRST_STAGE // whole) * whole)
+
     def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
-        noisy = ecg + noise_like(ecg, count, self.noise, key, first=first)
-        chosen, alpha = self._points(len(task.backgrounds), key, first, count)
+        chosen = self._backgrounds(len(task.backgrounds), key, first, count)
+        return self._contributions(task, ecg, key, chosen, self._places(task, key, first, count), first)
+
+    def _contributions(
+        self, task: AttributionTask, ecg: Tensor, key: RandomKey, chosen: Tensor, places: Tensor, first: int
+    ) -> Tensor:
+        """Gradient x way at places (count,) between the chosen background (0) and a noisy copy each (1)."""
         background = task.backgrounds[chosen.to(ecg.device)]
-        way = noisy - background
-        return gradients(task, background + alpha.to(ecg) * way) * way
+        way = ecg + noise_like(ecg, len(places), self.noise, key, first=first) - background
+        return gradients(task, background + places.to(ecg)[:, None, None] * way) * way
 
     def stretch(self, task: AttributionTask) -> int:
-        """A whole cycle of backgrounds, so that groups are as balanced as the map."""
-        return super().stretch(task) if self.estimator == "random" else len(task.backgrounds)
+        """A whole cycle of backgrounds, so that groups are as balanced as the map; not of very many."""
+        cycle = len(task.backgrounds)
+        return super().stretch(task) if self.estimator == "random" or cycle > _LONGEST_CYCLE else cycle
 
-    def _points(self, backgrounds: int, key: RandomKey, first: int, count: int) -> tuple[Tensor, Tensor]:
-        """Background of each draw, (count,), and its place between background (0) and ECG (1), (count, 1, 1)."""
+    def _backgrounds(self, backgrounds: int, key: RandomKey, first: int, count: int) -> Tensor:
+        """Background of each draw, (count,)."""
         if self.estimator == "random":
-            chosen = by_rounds(
+            return by_rounds(
                 lambda number: key.for_purpose(f"background/{number}").integers(backgrounds, ROUND), first, count
             )
-            places = by_rounds(lambda number: key.for_purpose(f"alpha/{number}").uniform(ROUND, 1, 1), first, count)
-            return chosen, places
         order = torch.tensor(key.for_purpose("background").permutations(backgrounds, 1)[0])
-        index = torch.arange(first, first + count)
-        place, cycle = (index % backgrounds).double(), (index // backgrounds).double()
-        shift = float(key.for_purpose("alpha").uniform(1))
-        # Places of one cycle are evenly spread over its backgrounds, those of one background over the cycles.
-        alpha = torch.remainder(shift + place / backgrounds + cycle * _CYCLE_STEP, 1.0)
-        return order[index % backgrounds], alpha[:, None, None]
+        return order[torch.arange(first, first + count) % backgrounds]
+
+    def _places(self, task: AttributionTask, key: RandomKey, first: int, count: int) -> Tensor:
+        """Place of each draw between background (0) and ECG (1), (count,), of the estimators that fix them."""
+        if self.estimator == "random":
+            return by_rounds(lambda number: key.for_purpose(f"alpha/{number}").uniform(ROUND), first, count)
+        return _even_places(len(task.backgrounds), float(key.for_purpose("alpha").uniform(1)), first, count)
+
+
+def _even_places(backgrounds: int, shift: float, first: int, count: int) -> Tensor:
+    """Places of a cycle evenly spread over its backgrounds, those of one background over the cycles; (count,)."""
+    if backgrounds > _LONGEST_CYCLE:
+        return golden_fractions(shift, first, count)
+    index = torch.arange(first, first + count)
+    place, cycle = (index % backgrounds).double(), (index // backgrounds).double()
+    return torch.remainder(shift + place / backgrounds + cycle * _CYCLE_STEP, 1.0)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ called finished does not change what was drawn.
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar, Final
 
 import torch
@@ -31,6 +31,10 @@ stay together."""
 
 GOLDEN: Final = (math.sqrt(5.0) - 1.0) / 2.0
 """Step of the golden-ratio sequence: every stretch of it covers [0, 1) evenly."""
+
+Draws = Callable[[int, int], tuple[Tensor, Tensor]]
+"""Number of the first draw and how many -> their contributions, (count, lead, sample), and how much each counts,
+(count,) float64 on the CPU. Asked in order, from 0 on."""
 
 _LOOKS: Final = 2  # in a row, before a map is called reliable
 
@@ -63,6 +67,14 @@ class SampledMethod(AttributionMethod):
             (count, lead, sample).
         """
 
+    def _begin(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Draws:
+        """What makes the draws of one ECG; overridden where a draw depends on those before it."""
+
+        def draws(first: int, count: int) -> tuple[Tensor, Tensor]:
+            return self._draw(task, ecg, key, first, count), torch.ones(count, dtype=torch.float64)
+
+        return draws
+
     @property
     def most_samples(self) -> int:
         """Draws of a map at most."""
@@ -93,11 +105,13 @@ class SampledMethod(AttributionMethod):
             ValueError: Numbers that do not grow.
         """
         sums = GroupSums(ecg, self.stretch(task))
+        with recording_gradients():
+            draws = self._begin(task, ecg.detach().clone(), key)
         for count in counts:
             if count <= sums.count:
                 raise ValueError(f"{self.name}: expected growing numbers of draws, got {count} after {sums.count}")
             with recording_gradients():
-                sums.add(self._draw(task, ecg.detach().clone(), key, sums.count, count - sums.count))
+                sums.add(*draws(sums.count, count - sums.count))
             yield sums.reliability()
 
     def stretch(self, task: AttributionTask) -> int:  # noqa: ARG002
@@ -105,27 +119,25 @@ class SampledMethod(AttributionMethod):
         return ROUND // GROUPS
 
     def _explain(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> OneMap:
-        sums = GroupSums(ecg, self.stretch(task))
+        sums, draws = GroupSums(ecg, self.stretch(task)), self._begin(task, ecg, key)
         if self.target_correlation is None:
-            sums.add(self._draw(task, ecg, key, 0, self.n_samples))
+            sums.add(*draws(0, self.n_samples))
         else:
-            self._until_reliable(sums, task, ecg, key, stopping_reliability(self.target_correlation))
+            self._until_reliable(sums, draws, task.chunk, stopping_reliability(self.target_correlation))
         return OneMap(sums.mean().to(ecg), sums.reliability(), sums.count)
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
         return self._explain(task, ecg, key).map
 
-    def _until_reliable(
-        self, sums: "GroupSums", task: AttributionTask, ecg: Tensor, key: RandomKey, enough: float
-    ) -> None:
+    def _until_reliable(self, sums: "GroupSums", draws: Draws, chunk: int, enough: float) -> None:
         """Add round by round until two looks in a row are reliable enough, or the bound is reached."""
-        look = GROUPS * self.stretch(task)  # draws between two looks: all groups have equally many
-        together = max(task.chunk // look, 1) * look  # what shares a pass; draws behind the stop are not used
+        look = GROUPS * sums.stretch  # draws between two looks: all groups have equally many
+        together = max(chunk // look, 1) * look  # what shares a pass; draws behind the stop are not used
         good = 0
         while sums.count < self.max_samples and good < _LOOKS:
-            block = self._draw(task, ecg, key, sums.count, min(together, self.max_samples - sums.count))
-            for draws in torch.split(block, look):
-                sums.add(draws)
+            block, counts = draws(sums.count, min(together, self.max_samples - sums.count))
+            for part, counted in zip(torch.split(block, look), torch.split(counts, look), strict=True):
+                sums.add(part, counted)
                 good = good + 1 if sums.reliability() >= enough else 0
                 if good == _LOOKS:
                     break
@@ -154,21 +166,22 @@ class GroupSums:
     """
 
     def __init__(self, ecg: Tensor, stretch: int) -> None:
-        self._stretch = stretch
+        self.stretch = stretch
         self._sums = ecg.new_zeros((GROUPS, *ecg.shape[1:]), dtype=torch.float64)
-        self._counts = torch.zeros(GROUPS, dtype=torch.int64)
+        self._counts = torch.zeros(GROUPS, dtype=torch.float64)
         self.count = 0
 
-    def add(self, draws: Tensor) -> None:
-        """Add the next draws, (draw, lead, sample)."""
-        group = torch.arange(self.count, self.count + len(draws)) // self._stretch % GROUPS
-        self._sums.index_add_(0, group.to(draws.device), draws.detach().double())
-        self._counts += torch.bincount(group, minlength=GROUPS)
+    def add(self, draws: Tensor, counts: Tensor) -> None:
+        """Add the next draws, (draw, lead, sample), which count as ``counts`` (draw,) says."""
+        group = torch.arange(self.count, self.count + len(draws)) // self.stretch % GROUPS
+        counted = draws.detach().double() * counts.to(draws.device)[:, None, None]
+        self._sums.index_add_(0, group.to(draws.device), counted)
+        self._counts.index_add_(0, group, counts)
         self.count += len(draws)
 
     def mean(self) -> Tensor:
         """Mean of all draws, (1, lead, sample) float64."""
-        return self._sums.sum(0, keepdim=True) / self.count
+        return self._sums.sum(0, keepdim=True) / float(self._counts.sum())
 
     def reliability(self) -> float:
         """Reliability of the mean; NaN where fewer than two groups have draws, or a group is constant."""
@@ -205,7 +218,7 @@ def golden_fractions(shift: float, first: int, count: int) -> Tensor:
         count: How many.
 
     Returns:
-        (count, 1, 1) in [0, 1), float64 on the CPU.
+        (count,) in [0, 1), float64 on the CPU.
     """
     index = torch.arange(first, first + count, dtype=torch.float64)
-    return torch.remainder(shift + index * GOLDEN, 1.0)[:, None, None]
+    return torch.remainder(shift + index * GOLDEN, 1.0)

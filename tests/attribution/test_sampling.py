@@ -9,7 +9,7 @@ from networks import trained_like_resnet, waves
 from torch import Tensor
 
 from ecg_lightning.attribution import AttributionTask, RandomKey, prepare_task
-from ecg_lightning.attribution.background import GradientShap
+from ecg_lightning.attribution.background import GradientShap, _even_places
 from ecg_lightning.attribution.contribution import IgSmoothGrad
 from ecg_lightning.attribution.noise import noise_like
 from ecg_lightning.attribution.sampling import GroupSums, SampledMethod, golden_fractions
@@ -35,29 +35,45 @@ METHODS = [
     IgSmoothGrad,
     GradientShap,
     lambda n, **more: SmoothGrad(n, estimator="independent", **more),
+    lambda n, **more: IgSmoothGrad(n, estimator="joint", **more),
     lambda n, **more: IgSmoothGrad(n, estimator="nested", **more),
+    lambda n, **more: GradientShap(n, estimator="balanced", **more),
     lambda n, **more: GradientShap(n, estimator="random", **more),
 ]
+
+
+def drawn(method: SampledMethod, task: AttributionTask, ecg: Tensor, *counts: int) -> Tensor:
+    """Draws in blocks of so many, one behind the other, times how much each counts."""
+    blocks, first = [], 0
+    with torch.enable_grad():
+        draws = method._begin(task, ecg, KEY)
+        for count in counts:
+            contributions, weight = draws(first, count)
+            blocks.append(contributions * weight.to(contributions)[:, None, None])
+            first += count
+    return torch.cat(blocks)
+
+
+def counted(method: SampledMethod, task: AttributionTask, ecg: Tensor, count: int) -> float:
+    """How much so many draws count together."""
+    with torch.enable_grad():
+        return float(method._begin(task, ecg, KEY)(0, count)[1].sum())
 
 
 @pytest.mark.parametrize("make", METHODS)
 def test_draws_do_not_depend_on_how_many_are_made(make, task: AttributionTask, ecg: Tensor) -> None:
     method: SampledMethod = make(100)
-    with torch.enable_grad():
-        whole = method._draw(task, ecg, KEY, 0, 100)
-        parts = torch.cat([method._draw(task, ecg, KEY, 0, 64), method._draw(task, ecg, KEY, 64, 36)])
-        inside = method._draw(task, ecg, KEY, 37, 20)
-    torch.testing.assert_close(parts, whole, rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(inside, whole[37:57], rtol=1e-9, atol=1e-12)
+    whole = drawn(method, task, ecg, 100)
+    for counts in ((64, 36), (37, 20, 43), (8, 8, 8, 76)):
+        torch.testing.assert_close(drawn(method, task, ecg, *counts), whole, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("make", METHODS)
 def test_a_map_is_the_mean_of_its_draws(make, task: AttributionTask, ecg: Tensor) -> None:
     method: SampledMethod = make(70)
-    with torch.enable_grad():
-        draws = method._draw(task, ecg, KEY, 0, 70)
     found = method.explain(task, ecg, [KEY])
-    torch.testing.assert_close(found.maps, draws.mean(0, keepdim=True))
+    expected = drawn(method, task, ecg, 70).sum(0, keepdim=True) / counted(method, task, ecg, 70)
+    torch.testing.assert_close(found.maps, expected)
     assert found.draws.tolist() == [70]
     assert 0.0 < float(found.reliability) < 1.0
 
@@ -66,21 +82,55 @@ def test_a_map_is_the_mean_of_its_draws(make, task: AttributionTask, ecg: Tensor
     ("one", "other"),
     [
         (SmoothGrad(1600), SmoothGrad(1600, estimator="independent")),
-        (IgSmoothGrad(1600), IgSmoothGrad(400, estimator="nested", n_steps=16)),
-        (GradientShap(1600), GradientShap(4000, estimator="random")),
+        (IgSmoothGrad(1600, estimator="joint"), IgSmoothGrad(400, estimator="nested", n_steps=16)),
+        (GradientShap(1600, estimator="balanced"), GradientShap(4000, estimator="random")),
     ],
 )
 def test_estimators_have_one_limit(one: SampledMethod, other: SampledMethod, task: AttributionTask) -> None:
     """The difference of two estimators' maps is within 3 standard errors at every 100th point."""
     ecg, groups = waves(1, seed=9), []
     for method in (one, other):
-        with torch.enable_grad():
-            draws = method._draw(task, ecg, KEY, 0, method.n_samples).flatten(1)[:, ::100]
+        draws = drawn(method, task, ecg, method.n_samples).flatten(1)[:, ::100]
         # Means over whole cycles are nearly independent; balanced draws inside a cycle are not.
         groups.append(draws.unflatten(0, (-1, 40)).mean(1))
     difference = groups[0].mean(0) - groups[1].mean(0)
     error = sum(g.var(0) / len(g) for g in groups).sqrt()
     assert (difference.abs() < 3.0 * error).all()
+
+
+@pytest.mark.parametrize(
+    ("adaptive", "other"),
+    [
+        (IgSmoothGrad(48), IgSmoothGrad(1600, estimator="joint")),
+        (GradientShap(60), GradientShap(1600, estimator="balanced")),
+    ],
+)
+def test_few_adaptive_draws_have_the_limit_of_many_even_ones(
+    adaptive: SampledMethod, other: SampledMethod, task: AttributionTask
+) -> None:
+    """No bias, whatever the density was fitted to: the mean of 64 short maps, within 3 standard errors of the limit."""
+    ecg = waves(1, seed=9)
+    keys = [RandomKey(seed, ecg_id="a") for seed in range(64)]
+    short = adaptive(task, ecg.expand(64, -1, -1), keys).flatten(1)[:, ::100]
+    cycles = drawn(other, task, ecg, other.n_samples).flatten(1)[:, ::100].unflatten(0, (-1, 40)).mean(1)
+    error = (short.var(0) / len(short) + cycles.var(0) / len(cycles)).sqrt()
+    assert ((short.mean(0) - cycles.mean(0)).abs() < 3.0 * error).all()
+
+
+@pytest.mark.parametrize("backgrounds", [1, 3, 20, 64, 65, 400])
+def test_any_number_of_backgrounds_covers_the_whole_way(backgrounds: int) -> None:
+    """A map of fewer draws than backgrounds too."""
+    for shift in (0.0, 0.7):
+        places = _even_places(backgrounds, shift, 0, 320).sort().values.numpy()
+        assert np.diff(places).max() < 0.03
+        assert places[0] < 0.03
+        assert places[-1] > 0.97
+
+
+def test_more_backgrounds_than_draws_still_have_groups(ecg: Tensor) -> None:
+    many = prepare_task(trained_like_resnet(), waves(100, seed=5))
+    found = GradientShap(80).explain(many, ecg, [KEY])
+    assert 0.0 < float(found.reliability) < 1.0
 
 
 def test_ig_smoothgrad_is_gradient_shap_with_a_zero_baseline(ecg: Tensor) -> None:
@@ -102,32 +152,35 @@ def test_antithetic_noise_cancels_in_pairs(ecg: Tensor) -> None:
 def test_golden_fractions_cover_evenly() -> None:
     """Star discrepancy of n points below 2 / n times a logarithm, where random points have about 1 / sqrt(n)."""
     for n in (20, 100, 500):
-        points = np.sort(golden_fractions(0.3, 0, n).flatten().numpy())
+        points = np.sort(golden_fractions(0.3, 0, n).numpy())
         assert np.abs(points - (np.arange(n) + 0.5) / n).max() < 2.0 * math.log2(n) / n
     torch.testing.assert_close(golden_fractions(0.3, 40, 10), golden_fractions(0.3, 0, 50)[40:])
 
 
 def test_every_background_is_used_equally_often(task: AttributionTask) -> None:
-    chosen, alpha = GradientShap()._points(20, KEY, 0, 200)
+    method = GradientShap(estimator="balanced")
+    chosen, alpha = method._backgrounds(20, KEY, 0, 200), method._places(task, KEY, 0, 200)
     assert torch.bincount(chosen).tolist() == [10] * 20
     assert (alpha >= 0).all()
     assert (alpha < 1).all()
-    one_cycle = np.sort(alpha[:20].flatten().numpy())
+    one_cycle = np.sort(alpha[:20].numpy())
     np.testing.assert_allclose(np.diff(one_cycle), 0.05, atol=1e-9)
     for background in range(20):
-        places = np.sort(alpha[chosen == background].flatten().numpy())
+        places = np.sort(alpha[chosen == background].numpy())
         assert np.diff(places).max() < 0.3
 
 
 def test_group_sums_are_means_of_stretches() -> None:
     draws = torch.randn(64, 2, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    counts = torch.linspace(0.5, 2.0, 64, dtype=torch.float64)
     sums = GroupSums(draws[:1], 4)
-    sums.add(draws[:24])
-    sums.add(draws[24:])
-    torch.testing.assert_close(sums.mean(), draws.mean(0, keepdim=True))
+    sums.add(draws[:24], counts[:24])
+    sums.add(draws[24:], counts[24:])
+    expected = (counts[:, None, None] * draws).sum(0, keepdim=True) / counts.sum()
+    torch.testing.assert_close(sums.mean(), expected)
     assert sums.count == 64
     few = GroupSums(draws[:1], 4)
-    few.add(draws[:4])
+    few.add(draws[:4], counts[:4])
     assert math.isnan(few.reliability())
 
 
@@ -151,17 +204,17 @@ def test_the_curve_of_one_continued_run_is_that_of_separate_runs(make, task: Att
 
 
 def test_a_curve_draws_only_what_is_asked_for(task: AttributionTask, ecg: Tensor) -> None:
-    drawn = []
+    asked = []
 
     class Counting(SmoothGrad):
         def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
-            drawn.append((first, count))
+            asked.append((first, count))
             return super()._draw(task, ecg, key, first, count)
 
     curve = Counting().reliability_curve(task, ecg, KEY, (8, 32, 1024))
-    assert drawn == []
+    assert asked == []
     next(curve), next(curve)
-    assert drawn == [(0, 8), (8, 24)]
+    assert asked == [(0, 8), (8, 24)]
     assert not torch.is_inference_mode_enabled()
     with pytest.raises(ValueError, match="expected growing numbers of draws, got 8 after 8"):
         list(SmoothGrad().reliability_curve(task, ecg, KEY, (8, 8)))

@@ -1,0 +1,125 @@
+"""Draws on the way from a baseline to the ECG, more of them where their contributions are large.
+
+Contributions at one place of the way can vary a hundred times as much as at another: networks decide somewhere between
+baseline and ECG, and elsewhere their gradients hardly matter. Evenly spread draws spend most passes where nothing is
+to be learnt. Here draws are made in stages, each twice as long as the one before. The first is spread evenly; before
+each later one the density of places is fitted to the sizes of all contributions so far, and a contribution is weighted
+by the reciprocal of the density. What a stage draws is independent of what its density was fitted to, so that the mean
+of every stage has the limit of evenly spread draws, without bias. A stage counts by what its draws vary, foretold by
+the same sizes: else an unlucky first stage, whose variance may be fifty times that of the others, would spoil the map.
+(Weights that come from the draws leave a bias that falls with the square of their number, far below the error.)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from ecg_lightning.attribution.sampling import golden_fractions
+from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.functional.importance import Density, sizes_along, uniform
+
+FIRST_STAGE: Final = 16
+"""Draws of the first stage at least."""
+
+Contributions = Callable[[Tensor, int], Tensor]
+"""Places (count,) in [0, 1) and number of the first draw -> contributions there, (count, lead, sample)."""
+
+Spread = Callable[[int, int, int], Tensor]
+"""Stage, first draw inside it and count -> (count,) evenly spread in [0, 1), float64 on the CPU; the places of a stage
+are independent of those of the others."""
+
+
+class AdaptiveDraws:
+    """Contributions of one ECG and how much they count; their weighted mean is the map.
+
+    Args:
+        contributions: Of the method.
+        spread: Even places, before the density moves them.
+        first_stage: Draws of the first stage.
+    """
+
+    def __init__(self, contributions: Contributions, spread: Spread, first_stage: int = FIRST_STAGE) -> None:
+        self._contributions, self._spread, self._first_stage = contributions, spread, first_stage
+        self._stages = [_Stage(uniform(), 1.0)]
+        self._places: list[Tensor] = []
+        self._sizes: list[Tensor] = []
+
+    def __call__(self, first: int, count: int) -> tuple[Tensor, Tensor]:
+        """The next draws.
+
+        Args:
+            first: Number of the first one: how many were made before.
+            count: How many.
+
+        Returns:
+            Contributions (count, lead, sample); and how much each counts, (count,) float64 on the CPU.
+
+        Raises:
+            ValueError: Draws are asked for out of their order.
+        """
+        made = sum(len(places) for places in self._places)
+        if first != made:
+            raise ValueError(f"adaptive draws follow each other: expected number {made} to be the next, got {first}")
+        blocks, counts = [], []
+        while count:
+            start, stop = self._bounds(len(self._stages) - 1)
+            size = min(count, stop - first)
+            blocks.append(self._block(first, first - start, size))
+            counts.append(torch.full((size,), self._stages[-1].count, dtype=torch.float64))
+            first, count = first + size, count - size
+            if first == stop:
+                self._next_stage()
+        return torch.cat(blocks), torch.cat(counts)
+
+    def _bounds(self, stage: int) -> tuple[int, int]:
+        """First draw of a stage, and of the next."""
+        return self._first_stage * ((1 << stage) - 1), self._first_stage * ((2 << stage) - 1)
+
+    def _block(self, first: int, inside: int, count: int) -> Tensor:
+        """Draws of one stage."""
+        stage = len(self._stages) - 1
+        places, weights = self._stages[-1].density.at(self._spread(stage, inside, count))
+        found = self._contributions(places, first)
+        self._places.append(places)
+        self._sizes.append(found.detach().flatten(1).norm(dim=1).cpu())
+        return found * weights.to(found)[:, None, None]
+
+    def _next_stage(self) -> None:
+        """Fit the density, and let a draw count by the reciprocal of its variance beside those before it."""
+        sizes = sizes_along(torch.cat(self._places), torch.cat(self._sizes))
+        density = sizes.density()
+        lengths = [stop - start for start, stop in map(self._bounds, range(len(self._stages)))]
+        total = sum(length * stage.count for length, stage in zip(lengths, self._stages, strict=True))
+        spread = sum(
+            length * stage.count**2 * sizes.under(stage.density)
+            for length, stage in zip(lengths, self._stages, strict=True)
+        )
+        ahead = sizes.under(density)
+        # (spread / total^2) is the variance of the mean so far, and total its weight: both sides get 1 / variance
+        self._stages.append(_Stage(density, spread / (total * ahead) if ahead > 0 else 1.0))
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """How its places are drawn.
+
+    Attributes:
+        density: Of places.
+        count: How much one draw counts.
+    """
+
+    density: Density
+    count: float
+
+
+def golden_stage(key: RandomKey, stage: int, first: int, count: int) -> Tensor:
+    """A ``Spread`` by the golden-ratio sequence: every stretch of a stage covers the way evenly."""
+    return golden_fractions(stage_shift(key, stage), first, count)
+
+
+def stage_shift(key: RandomKey, stage: int) -> float:
+    """Where a stage's sequence starts: its only random number."""
+    return float(key.for_purpose(f"alpha/{stage}").uniform(1))
