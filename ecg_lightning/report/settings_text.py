@@ -27,13 +27,22 @@ def deviations(runs: StudyRuns) -> list[str]:
     return list(_deviations(runs))
 
 
+def _are_ready_made(source_settings: Mapping[str, Any]) -> bool:
+    """Whether a source's beats are an electrocardiograph's."""
+    return source_settings.get("content") == "beats" or source_settings.get("beats") == "vendor"
+
+
 def _deviations(runs: StudyRuns) -> Iterator[str]:
     run = next(iter(runs))
     fit = _config(run, "fit")
     source = _short(_at(fit, "data", "source", "class_path") or "unknown")
+    ready_made = _are_ready_made(_at(fit, "data", "source", "init_args") or {})
+    made = (
+        "taken as the electrocardiograph made them" if ready_made else "made here by alignment of a recording's beats"
+    )
     yield (
         f"ECGs: {source}; the paper's are 873,710 median beats by Marquette 12SL (MUSE), which are not public. Median "
-        "beats are made here by alignment of the beats of a recording."
+        f"beats are {made}."
     )
     absent = [class_name(target) for target in TARGETS if target not in runs.targets]
     if absent:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy.signal import savgol_filter
 from torch import nn
 
@@ -29,6 +30,7 @@ from ecg_lightning.report.population import population_table
 from ecg_lightning.report.relevance_section import class_relevance, windows
 from ecg_lightning.report.runs import StudyRuns, mean_over_runs
 from ecg_lightning.report.scorecard import headline, scorecard
+from ecg_lightning.report.settings_text import deviations
 from ecg_lightning.study.compare import compare_maps
 from ecg_lightning.study.consistency_tables import IntervalSettings
 from ecg_lightning.study.folder import StudyFolder
@@ -325,3 +327,22 @@ def test_published_table_holds_what_the_stores_say(reported: Path) -> None:
     assert table.loc["similarity of IG + SmoothGrad and GradientSHAP", "this_study"] == "\N{EN DASH}"
     metrics = [json.loads(path.read_text())["auroc"]["value"] for path in reported.glob("*/*/metrics.json")]
     assert table.loc["lowest class mean of AUROC", "this_study"].startswith(f"{np.mean(metrics):.2f} ")
+
+
+@pytest.mark.parametrize(
+    ("source", "settings", "expected"),
+    [
+        ("Muse", {"beats": "vendor"}, "taken as the electrocardiograph made them"),
+        ("Muse", {"beats": "own"}, "made here"),
+        ("Arrays", {"content": "beats"}, "taken as the electrocardiograph made them"),
+        ("Arrays", {"content": "recordings"}, "made here"),
+        ("PtbXl", {}, "made here"),
+    ],
+)
+def test_the_report_says_who_has_made_the_beats(random_study: Path, source: str, settings: dict, expected: str) -> None:
+    chosen = {"class_path": f"ecg_lightning.data.sources.{source}", "init_args": settings}
+    for folder in random_study.glob("*/seed*/"):
+        (folder / "fit.yaml").write_text(yaml.safe_dump({"data": {"source": chosen}}))
+    first = deviations(StudyRuns.open(random_study, QUICK))[0]
+    assert first.startswith(f"ECGs: {source};")
+    assert f"Median beats are {expected}" in first

@@ -13,6 +13,8 @@ import yaml
 from ecg_lightning.ecg import TARGETS, Target
 
 _NEVER_LABELLED: Final = "never_labelled"
+_DOUBTFUL: Final = "doubtful"
+_NOT_COUNTED: Final = "not_counted"
 _LINES: Final = "lines 'code: target'"
 _SHOWN: Final = 5
 
@@ -25,11 +27,15 @@ class LabelMap:
         where: The file, for messages.
         codes: Code -> target.
         never_labelled: Part of the archive -> targets that it has no code for, although other parts have.
+        doubtful: Of archives whose codes are words: code -> targets that it leaves open.
+        not_counted: Of the same archives: words that say nothing of the target whose code they contain.
     """
 
     where: str
     codes: Mapping[str, Target]
     never_labelled: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+    doubtful: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+    not_counted: tuple[str, ...] = ()
 
     @cached_property
     def _by_key(self) -> dict[str, Target]:
@@ -95,7 +101,7 @@ def name_codes(counts: Mapping[str, int]) -> str:
 
 
 def load_label_map(archive: str, path: str | Path | None = None) -> LabelMap:
-    """Read a label map: lines ``code: target``, and maybe the table ``never_labelled``.
+    """Read a label map: lines ``code: target``, and maybe the tables ``never_labelled``, ``doubtful``, ``not_counted``.
 
     Args:
         archive: Name of the shipped map, ``labels/<archive>.yaml``.
@@ -135,17 +141,24 @@ def parse_label_map(text: str, where: str) -> LabelMap:
     if not isinstance(root, yaml.MappingNode) or not isinstance(content, dict):
         raise ValueError(f"label map {where}: expected {_LINES}, got {text[:40]!r}")
     _check_unique([key.value for key, _ in root.value], where)
-    never = content.pop(_NEVER_LABELLED, {})
-    if not isinstance(never, dict) or not all(isinstance(targets, list) for targets in never.values()):
-        raise ValueError(f"label map {where}: {_NEVER_LABELLED}: expected 'part: [target, ...]', got {never!r}")
+    never = _table(content.pop(_NEVER_LABELLED, {}), _NEVER_LABELLED, where)
+    doubtful = _table(content.pop(_DOUBTFUL, {}), _DOUBTFUL, where)
+    not_counted = content.pop(_NOT_COUNTED, [])
+    if not isinstance(not_counted, list) or not all(isinstance(words, str) for words in not_counted):
+        raise ValueError(f"label map {where}: {_NOT_COUNTED}: expected a list of words, got {not_counted!r}")
     codes = {code: _target(target, f"code {code}", where) for code, target in content.items()}
     if not codes:
         raise ValueError(f"label map {where}: no code; expected {_LINES}")
-    missing = {
-        part: tuple(_target(target, f"{_NEVER_LABELLED} {part}", where) for target in targets)
-        for part, targets in never.items()
+    return LabelMap(where, codes, never, doubtful, tuple(not_counted))
+
+
+def _table(content: object, name: str, where: str) -> dict[str, tuple[Target, ...]]:
+    if not isinstance(content, dict) or not all(isinstance(targets, list) for targets in content.values()):
+        key = "part" if name == _NEVER_LABELLED else "code"
+        raise ValueError(f"label map {where}: {name}: expected '{key}: [target, ...]', got {content!r}")
+    return {
+        key: tuple(_target(target, f"{name} {key}", where) for target in targets) for key, targets in content.items()
     }
-    return LabelMap(where, codes, missing)
 
 
 def _check_unique(codes: Collection[object], where: str) -> None:

@@ -1,0 +1,107 @@
+"""The median beat that the electrocardiograph has made (Marquette 12SL), as this project's beat.
+
+12SL's median is 1.2 s long and has the middle of its QRS complex, by its own onset and offset, at 0.48 s: at samples
+238.5 to 241 of 600 in the four public exports that were looked at, where the fiducial of this project's beats lies too.
+"""
+
+import math
+from pathlib import Path
+from typing import ClassVar, Final
+from xml.etree.ElementTree import Element
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_lightning.data.sources.base import RecordingError
+from ecg_lightning.data.sources.muse_waveforms import measurement_rate, number, read_waveform
+from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, SAMPLING_RATE
+from ecg_lightning.signal.beat import MedianBeat
+from ecg_lightning.signal.checks import check_rate, check_signal
+from ecg_lightning.signal.leads import to_standard_leads
+from ecg_lightning.signal.resample import resample
+
+_MS: Final = SAMPLING_RATE / 1000.0  # samples
+_IN_PLACE: Final = 20 * _MS
+_FARTHEST: Final = 100 * _MS
+_QRS: Final = (20 * _MS, 400 * _MS)
+_STEEP: Final = 1 / 3  # of the largest slope; that of T is a fifth of that of QRS
+_LEAVE_OUT: Final = "leave the ECG out, or make the beats from the rhythm (`beats: own`)"
+
+
+class MedianError(RecordingError):
+    """The file has no median beat of the electrocardiograph, or not one that fits."""
+
+    kind: ClassVar[str] = "median"
+
+
+def vendor_beat(root: Element, path: Path, *, check_crc: bool = True) -> MedianBeat:
+    """The median beat of an export, as it is.
+
+    250 Hz goes to 500 Hz by linear interpolation (paper, Methods, "ECG processing and outcome selection"). A beat whose
+    QRS complex has its middle, half way between ``QOnset`` and ``QOffset``, 20 to 100 ms from 0.48 s is moved there by
+    whole samples, and the sample at its end is held; nearer, and where these are not known, it stays.
+
+    Args:
+        root: ``RestingECG``.
+        path: The file, for messages.
+        check_crc: See ``read_waveform``.
+
+    Returns:
+        The beat and the ventricular rate that the file states, NaN if none.
+
+    Raises:
+        MedianError: No median, or one that is not 1.2 s long or has its QRS complex elsewhere.
+        RecordingError: What ``read_waveform`` and the checks of any signal raise.
+    """
+    median = read_waveform(root, "Median", path, check_crc=check_crc)
+    if median is None:
+        raise MedianError(f"{path}: no Median waveform, only recordings that 12SL has analysed have one; {_LEAVE_OUT}")
+    check_rate(median.sampling_rate)
+    signal = resample(to_standard_leads(median.signal, median.leads), median.sampling_rate)
+    if signal.shape[1] != BEAT_SAMPLES:
+        raise MedianError(
+            f"{path}: the Median waveform has {median.signal.shape[1]} samples at {median.sampling_rate:g} Hz, "
+            f"expected 1.2 s ({BEAT_SAMPLES} at {SAMPLING_RATE} Hz); {_LEAVE_OUT}"
+        )
+    check_signal(signal)
+    beat = _in_place(signal, qrs_middle(root), path)
+    rate = number(root, "RestingECGMeasurements/VentricularRate")
+    rate = rate if 0.0 < rate < math.inf else math.nan
+    return MedianBeat(beat, np.empty(0, dtype=np.intp), np.array([float(FIDUCIAL_SAMPLE)]), rate)
+
+
+def qrs_middle(root: Element) -> float:
+    """Middle of the QRS complex of the median by ``QOnset`` and ``QOffset``, in samples at 500 Hz.
+
+    They count samples at ``ECGSampleBase`` Hz, which need not be the rate of the waveforms.
+
+    Args:
+        root: ``RestingECG``.
+
+    Returns:
+        The middle; NaN where one is not known, or the two are not 20 to 400 ms apart.
+    """
+    rate = measurement_rate(root)
+    scale = SAMPLING_RATE / rate if rate > 0.0 else math.nan
+    onset, offset = (scale * number(root, f"RestingECGMeasurements/Q{end}") for end in ("Onset", "Offset"))
+    return 0.5 * (onset + offset) if onset > 0.0 and _QRS[0] <= offset - onset <= _QRS[1] else math.nan
+
+
+def _in_place(signal: NDArray[np.float64], middle: float, path: Path) -> NDArray[np.float64]:
+    """Have the QRS complex of a beat at the fiducial, and make sure that it is."""
+    away = middle - FIDUCIAL_SAMPLE
+    if abs(away) > _FARTHEST:
+        raise MedianError(
+            f"{path}: QOnset and QOffset place the QRS complex of the median at {middle / SAMPLING_RATE:.3f} s, "
+            f"expected {FIDUCIAL_SAMPLE / SAMPLING_RATE:g} s within {_FARTHEST / _MS:g} ms; {_LEAVE_OUT}"
+        )
+    if abs(away) > _IN_PLACE:
+        signal = signal[:, np.clip(np.arange(BEAT_SAMPLES) + round(away), 0, BEAT_SAMPLES - 1)]
+    slope = np.linalg.norm(np.gradient(signal, axis=1), axis=0)
+    near = slice(FIDUCIAL_SAMPLE - int(_FARTHEST), FIDUCIAL_SAMPLE + int(_FARTHEST) + 1)
+    if slope[near].max() < _STEEP * slope.max():
+        raise MedianError(
+            f"{path}: the median is steepest at {slope.argmax() / SAMPLING_RATE:.3f} s, expected its QRS complex "
+            f"within {_FARTHEST / _MS:g} ms of {FIDUCIAL_SAMPLE / SAMPLING_RATE:g} s; {_LEAVE_OUT}"
+        )
+    return signal
