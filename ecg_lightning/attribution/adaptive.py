@@ -24,8 +24,9 @@ from ecg_lightning.functional.importance import Density, sizes_along, uniform
 FIRST_STAGE: Final = 16
 """Draws of the first stage at least."""
 
-Contributions = Callable[[Tensor, int], Tensor]
-"""Places (count,) in [0, 1) and number of the first draw -> contributions there, (count, lead, sample)."""
+Contributions = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+"""Places (count,) in [0, 1) and number of the first draw -> contributions there, (count, lead, sample), and how large
+each is, (count,), apart from what does not depend on the place (see :func:`relative_sizes`)."""
 
 Spread = Callable[[int, int, int], Tensor]
 """Stage, first draw inside it and count -> (count,) evenly spread in [0, 1), float64 on the CPU; the places of a stage
@@ -39,10 +40,14 @@ class AdaptiveDraws:
         contributions: Of the method.
         spread: Even places, before the density moves them.
         first_stage: Draws of the first stage.
+        worth: Places stay even where others would need more than this share of the draws.
     """
 
-    def __init__(self, contributions: Contributions, spread: Spread, first_stage: int = FIRST_STAGE) -> None:
-        self._contributions, self._spread, self._first_stage = contributions, spread, first_stage
+    def __init__(
+        self, contributions: Contributions, spread: Spread, first_stage: int = FIRST_STAGE, worth: float = 0.9
+    ) -> None:
+        self._contributions, self._spread = contributions, spread
+        self._first_stage, self._worth = first_stage, worth
         self._stages = [_Stage(uniform(), 1.0)]
         self._places: list[Tensor] = []
         self._sizes: list[Tensor] = []
@@ -82,15 +87,15 @@ class AdaptiveDraws:
         """Draws of one stage."""
         stage = len(self._stages) - 1
         places, weights = self._stages[-1].density.at(self._spread(stage, inside, count))
-        found = self._contributions(places, first)
+        found, sizes = self._contributions(places, first)
         self._places.append(places)
-        self._sizes.append(found.detach().flatten(1).norm(dim=1).cpu())
+        self._sizes.append(sizes.detach().cpu())
         return found * weights.to(found)[:, None, None]
 
     def _next_stage(self) -> None:
         """Fit the density, and let a draw count by the reciprocal of its variance beside those before it."""
         sizes = sizes_along(torch.cat(self._places), torch.cat(self._sizes))
-        density = sizes.density()
+        density = sizes.density(self._worth)
         lengths = [stop - start for start, stop in map(self._bounds, range(len(self._stages)))]
         total = sum(length * stage.count for length, stage in zip(lengths, self._stages, strict=True))
         spread = sum(
@@ -113,6 +118,15 @@ class _Stage:
 
     density: Density
     count: float
+
+
+def relative_sizes(contributions: Tensor, ways: Tensor) -> Tensor:
+    """Lengths of contributions (count, lead, sample) over those of their ways from the baseline, (count,).
+
+    Ways from several backgrounds are not equally long, which says nothing of places on them.
+    """
+    lengths = [one.detach().flatten(1).norm(dim=1) for one in (contributions, ways)]
+    return torch.where(lengths[1] > 0, lengths[0] / lengths[1], 0.0)
 
 
 def golden_stage(key: RandomKey, stage: int, first: int, count: int) -> Tensor:

@@ -10,7 +10,7 @@ from captum import attr as captum
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from ecg_lightning.attribution.adaptive import FIRST_STAGE, AdaptiveDraws, stage_shift
+from ecg_lightning.attribution.adaptive import FIRST_STAGE, AdaptiveDraws, relative_sizes, stage_shift
 from ecg_lightning.attribution.base import AttributionMethod, Passes, differentiable
 from ecg_lightning.attribution.noise import ROUND, by_rounds, noise_like
 from ecg_lightning.attribution.rescale import RescaleError, rescale_maps
@@ -21,6 +21,9 @@ from ecg_lightning.attribution.task import AttributionTask, in_chunks
 _LONGEST_CYCLE: Final = 64
 """Backgrounds at most whose places, and groups of draws, follow cycles of them: a map of fewer draws than backgrounds
 would see a part of the way only, and have one group."""
+
+_WORTH: Final = 0.75
+"""Share of the draws below which uneven places are worth their price: backgrounds no longer count exactly alike."""
 
 _CYCLE_STEP: Final = math.sqrt(2.0) - 1.0
 """Step from cycle to cycle. Not the golden ratio: eight of its steps, as far as the cycles of a group lie apart, come
@@ -77,27 +80,28 @@ class GradientShap(_BackgroundMethod, SampledMethod):
             return super()._begin(task, ecg, key)
         backgrounds = len(task.backgrounds)
 
-        def contributions(places: Tensor, first: int) -> Tensor:
+        def contributions(places: Tensor, first: int) -> tuple[Tensor, Tensor]:
             chosen = self._backgrounds(backgrounds, key, first, len(places))
-            return self._contributions(task, ecg, key, chosen, places, first)
+            found, ways = self._contributions(task, ecg, key, chosen, places, first)
+            return found, relative_sizes(found, ways)
 
         def spread(stage: int, first: int, count: int) -> Tensor:
             return _even_places(backgrounds, stage_shift(key, stage), first, count)
 
         whole = backgrounds if backgrounds <= _LONGEST_CYCLE else 1  # stages of whole cycles
-        return AdaptiveDraws(contributions, spread, first_stage=-(-FIRST_STAGE // whole) * whole)
+        return AdaptiveDraws(contributions, spread, -(-FIRST_STAGE // whole) * whole, _WORTH)
 
     def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
         chosen = self._backgrounds(len(task.backgrounds), key, first, count)
-        return self._contributions(task, ecg, key, chosen, self._places(task, key, first, count), first)
+        return self._contributions(task, ecg, key, chosen, self._places(task, key, first, count), first)[0]
 
     def _contributions(
         self, task: AttributionTask, ecg: Tensor, key: RandomKey, chosen: Tensor, places: Tensor, first: int
-    ) -> Tensor:
-        """Gradient x way at places (count,) between the chosen background (0) and a noisy copy each (1)."""
+    ) -> tuple[Tensor, Tensor]:
+        """Gradient x way at places (count,) between the chosen background (0) and a noisy copy each (1), and ways."""
         background = task.backgrounds[chosen.to(ecg.device)]
         way = ecg + noise_like(ecg, len(places), self.noise, key, first=first) - background
-        return gradients(task, background + places.to(ecg)[:, None, None] * way) * way
+        return gradients(task, background + places.to(ecg)[:, None, None] * way) * way, way
 
     def stretch(self, task: AttributionTask) -> int:
         """A whole cycle of backgrounds, so that groups are as balanced as the map; not of very many."""

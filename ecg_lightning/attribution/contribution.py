@@ -8,7 +8,7 @@ import torch
 from captum import attr as captum
 from torch import Tensor
 
-from ecg_lightning.attribution.adaptive import AdaptiveDraws, golden_stage
+from ecg_lightning.attribution.adaptive import AdaptiveDraws, golden_stage, relative_sizes
 from ecg_lightning.attribution.base import (
     AttributionMethod,
     Passes,
@@ -107,8 +107,9 @@ class IgSmoothGrad(SampledMethod):
         if self.estimator != "adaptive":
             return super()._begin(task, ecg, key)
 
-        def contributions(places: Tensor, first: int) -> Tensor:
-            return self._contributions(task, ecg, key, places, first)
+        def contributions(places: Tensor, first: int) -> tuple[Tensor, Tensor]:
+            found, noisy = self._contributions(task, ecg, key, places, first)
+            return found, relative_sizes(found, noisy)
 
         return AdaptiveDraws(contributions, partial(golden_stage, key))
 
@@ -118,7 +119,7 @@ class IgSmoothGrad(SampledMethod):
             copies = max(1, task.chunk // self.n_steps)  # that share one pass
             return torch.cat([integrated_gradients(task, part, self.n_steps) for part in torch.split(noisy, copies)])
         shift = float(key.for_purpose("alpha").uniform(1))
-        return self._contributions(task, ecg, key, golden_fractions(shift, first, count), first)
+        return self._contributions(task, ecg, key, golden_fractions(shift, first, count), first)[0]
 
     def _contributions(self, task: AttributionTask, ecg: Tensor, key: RandomKey, places: Tensor, first: int) -> Tensor:
         """Gradient x noisy copy at places (count,) on the way from 0 to each copy."""

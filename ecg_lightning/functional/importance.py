@@ -12,9 +12,6 @@ _CELLS: Final = 256
 _LEAST: Final = 0.15
 """Density at the least, as a share of the uniform one: no draw counts more than seven times, wherever sizes mislead."""
 
-_WORTH: Final = 0.9
-"""Of the draws that even ones need; what takes a larger share is not worth it."""
-
 
 @dataclass(frozen=True)
 class Density:
@@ -68,16 +65,19 @@ class Sizes:
 
     squares: Tensor
 
-    def density(self) -> Density:
+    def density(self, worth: float = 1.0) -> Density:
         """The density under which a weighted mean varies least: proportional to the root mean square (Neyman 1934).
 
-        15 % of it is uniform, so that a part of the way whose draws were small by chance is not forgotten. Where it
-        would save less than a tenth of the draws it stays uniform: weights that are all 1 leave other balances of the
-        draws, such as that of backgrounds, exact. It is uniform, too, where no size is above 0 or one is not finite.
+        15 % of it is uniform, so that a part of the way whose draws were small by chance is not forgotten. It is all
+        uniform where no size is above 0 or one is not finite.
+
+        Args:
+            worth: It is uniform, too, where it would need more than this share of the draws that even places need:
+                weights that are all 1 leave other balances of the draws, such as that of backgrounds, exact.
         """
         root = self.squares.sqrt()
         mean, square = root.mean(), self.squares.mean()
-        if not (square.isfinite() and square > 0) or mean**2 / square > _WORTH:
+        if not (square.isfinite() and square > 0) or mean**2 / square > worth:
             return uniform()
         return Density((1 - _LEAST) * root / mean + _LEAST)
 

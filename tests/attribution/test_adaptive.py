@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ecg_lightning.attribution import RandomKey
-from ecg_lightning.attribution.adaptive import AdaptiveDraws, golden_stage, stage_shift
+from ecg_lightning.attribution.adaptive import AdaptiveDraws, golden_stage, relative_sizes, stage_shift
 from ecg_lightning.attribution.sampling import golden_fractions
 
 KEY = RandomKey(ecg_id="a")
@@ -20,12 +20,17 @@ def peaked(places: Tensor) -> Tensor:
     return torch.exp(-places / 0.05) / 0.05 + math.exp(-20)
 
 
+def sized(contributions: Tensor) -> tuple[Tensor, Tensor]:
+    """With their lengths, as on ways that are equally long."""
+    return contributions, relative_sizes(contributions, torch.ones_like(contributions))
+
+
 def draws_of(key: RandomKey, *, adaptive: bool = True) -> AdaptiveDraws:
     """Contributions whose mean and noise are large at few places; one endless stage is even sampling."""
 
-    def contributions(places: Tensor, first: int) -> Tensor:
+    def contributions(places: Tensor, first: int) -> tuple[Tensor, Tensor]:
         noise = torch.stack([key.for_purpose(f"noise/{first + k}").normal(2, 20) for k in range(len(places))])
-        return peaked(places)[:, None, None] * (TRUE + 3.0 * noise.double())
+        return sized(peaked(places)[:, None, None] * (TRUE + 3.0 * noise.double()))
 
     def spread(stage: int, first: int, count: int) -> Tensor:
         return golden_stage(key, stage, first, count)
@@ -40,7 +45,7 @@ def test_stages_double_and_each_has_a_shift_of_its_own() -> None:
         asked.append((stage, first, count))
         return golden_stage(KEY, stage, first, count)
 
-    draws = AdaptiveDraws(lambda places, first: places[:, None, None].expand(-1, 2, 20), spread)
+    draws = AdaptiveDraws(lambda places, _: sized(places[:, None, None].expand(-1, 2, 20)), spread)
     draws(0, 10)
     draws(10, 110)
     assert asked == [(0, 0, 10), (0, 10, 6), (1, 0, 32), (2, 0, 64), (3, 0, 8)]
@@ -48,7 +53,7 @@ def test_stages_double_and_each_has_a_shift_of_its_own() -> None:
 
 
 def test_the_first_stage_is_even() -> None:
-    found = AdaptiveDraws(lambda places, first: places[:, None, None] + first, lambda *asked: golden_stage(KEY, *asked))
+    found = AdaptiveDraws(lambda places, _: sized(places[:, None, None]), lambda *asked: golden_stage(KEY, *asked))
     contributions, counts = found(0, 16)
     torch.testing.assert_close(contributions[:, 0, 0], golden_fractions(stage_shift(KEY, 0), 0, 16))
     assert (counts == 1.0).all()
@@ -77,7 +82,9 @@ def test_a_draw_counts_by_the_reciprocal_of_its_variance() -> None:
     _, counts = draws_of(RandomKey(ecg_id="c"))(0, 112)
     assert len(counts.unique()) == 3
     assert 4.0 < float(counts[-1]) < 40.0
-    level = AdaptiveDraws(lambda places, _: torch.ones(len(places), 2, 20), lambda *asked: golden_stage(KEY, *asked))
+    level = AdaptiveDraws(
+        lambda places, _: sized(torch.ones(len(places), 2, 20)), lambda *asked: golden_stage(KEY, *asked)
+    )
     torch.testing.assert_close(level(0, 112)[1], torch.ones(112, dtype=torch.float64))
 
 
@@ -96,7 +103,15 @@ def test_no_bias_and_less_error() -> None:
 
 
 def test_constant_contributions_stay_finite() -> None:
-    draws = AdaptiveDraws(lambda places, _: torch.zeros(len(places), 2, 20), lambda *asked: golden_stage(KEY, *asked))
+    draws = AdaptiveDraws(
+        lambda places, _: sized(torch.zeros(len(places), 2, 20)), lambda *asked: golden_stage(KEY, *asked)
+    )
     contributions, counts = draws(0, 100)
     assert not contributions.any()
     assert (counts == 1.0).all()
+
+
+def test_sizes_do_not_tell_how_long_the_way_is() -> None:
+    ways = torch.randn(5, 2, 20, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(relative_sizes(3.0 * ways, ways), torch.full((5,), 3.0))
+    assert relative_sizes(torch.zeros(1, 2, 20), torch.zeros(1, 2, 20)).tolist() == [0.0]
