@@ -28,7 +28,7 @@ from ecg_lightning.report.perturbation_section import perturbation_means
 from ecg_lightning.report.population import population_table
 from ecg_lightning.report.relevance_section import class_relevance, windows
 from ecg_lightning.report.runs import StudyRuns, means_over_runs
-from ecg_lightning.report.scorecard import headline, scorecard
+from ecg_lightning.report.scorecard import headline, near_zero_words, scorecard
 from ecg_lightning.run import Run
 from ecg_lightning.study.compare import compare_maps
 from ecg_lightning.study.consistency_tables import IntervalSettings
@@ -337,6 +337,31 @@ def test_the_headline_names_methods_that_pass_everything() -> None:
     ]
     assert "DeepLIFT passed every check" in headline(pd.DataFrame(rows))
     assert "No method passed every check" in headline(pd.DataFrame(rows[:2]))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [
+        ((0.2, 0.2, 0.2), "is below 0.2;"),
+        ((0.35, 0.35, 0.35), "is below 0.35;"),
+        ((0.2, 0.35, 0.2), "which is not the same in all of the 3 networks (0.2 in 2, 0.35 in 1);"),
+    ],
+)
+def test_the_scorecard_states_the_bound_that_the_runs_used(tmp_path: Path, bounds, words: str) -> None:
+    study = write_random_study(tmp_path / "random", ("sinus_rhythm",), (0, 1, 2), METHODS, 12)
+    for seed, near_zero in enumerate(bounds):
+        tables = study / "sinus_rhythm" / f"seed{seed}" / "tables"
+        tables.mkdir()
+        audit = pd.DataFrame({"method": METHODS, "control": False, "cascade_similarity": 0.1, "near_zero": near_zero})
+        audit.assign(passes_cascade=pd.array([True, None], dtype="boolean")).to_parquet(tables / "audit.parquet")
+    text = text_of(Page(write_report(study, QUICK).read_text()))
+    assert words in text
+
+
+def test_a_bound_that_an_earlier_version_left_out_is_not_made_up() -> None:
+    earlier = pd.DataFrame({"target": "t", "seed": [0, 1], "method": "saliency", "passes_cascade": [True, False]})
+    assert near_zero_words(earlier) == "a bound that is not on record"
+    assert near_zero_words(pd.DataFrame()) == "`near_zero` of AuditSummary"
 
 
 def test_numbers_for_people() -> None:
