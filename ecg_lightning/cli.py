@@ -25,6 +25,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from callbacks import AttributionMaps, StageConfig
 from ecg_lightning.checkpoints import check_same_model, find_checkpoint, read_checkpoint, trained_source
 from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.data.study_splits import check_study_settings
 from ecg_lightning.ecg import Target
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.report.commands import COMMANDS
@@ -169,6 +170,7 @@ class EcgCLI(LightningCLI):
         """Train; resume a killed run of the same settings, leave a finished one alone."""
         config = self.config["fit"]
         folder = RunFolder(Path(config.trainer.default_root_dir))
+        check_study_settings(folder.splits, self.datamodule.settings())  # before a run is moved aside, or beats made
         settings = yaml.safe_load(self._parser("fit").dump(config, skip_none=False))
         resumable = folder.check_same_run(settings, config.on_mismatch, moves=_is_rank_zero())
         if resumable and folder.fit_record.is_file() and folder.best_checkpoint.is_file():
