@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from ecg_lightning.atomic import write_parquet_atomic
-from ecg_lightning.data.workers import worker_count
+from ecg_lightning.data.worker_count import worker_count
 from ecg_lightning.functional.self_consistency import seed_pairs, self_consistency
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
 from ecg_lightning.functional.smoothing import ORDER, WINDOW
