@@ -27,7 +27,7 @@ HOUSE = (
     ("data",),
     ("models",),
     ("attribution",),
-    ("run_layout", "run_search"),  # where the files of a run lie
+    ("run_layout", "run_search", "run_arrays"),  # where the files of a run lie, and what stands in them
     ("checkpoints", "run_config"),
     ("run",),  # reads a finished run back from its stores
     ("plotting", "wandb_logger"),
