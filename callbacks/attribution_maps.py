@@ -10,8 +10,9 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from rich.console import Console
 from torch import Tensor, nn
 
-from callbacks.attribution_report import cost_table, maps_table, warnings_of
+from callbacks.attribution_report import cost_table, logged_numbers, maps_table, warnings_of
 from callbacks.map_lint import LintMode, usable_methods
+from callbacks.map_specs import map_specs
 from callbacks.map_stores import MapStores, Rows
 from callbacks.ranks import classifier_of, datamodule_of, identity, on_rank_zero, run_folder
 from ecg_lightning.atomic import write_parquet_atomic
@@ -25,11 +26,10 @@ from ecg_lightning.attribution.shared import shareable, shared_maps
 from ecg_lightning.attribution.task import AttributionTask, Precision
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.digest import JSON, digest_array_rows
-from ecg_lightning.ecg import LEADS
+from ecg_lightning.digest import JSON
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.run_layout import OnMismatch
-from ecg_lightning.store import RowStore, StoreSpec
+from ecg_lightning.store import RowStore
 
 
 class AttributionMaps(Callback):
@@ -123,8 +123,15 @@ class AttributionMaps(Callback):
         self.training_seed = module.seed
         self._lint(trainer, datamodule)
         self._try_methods()
-        content = digest_array_rows(backgrounds.beats.numpy(), backgrounds.ecg_ids)
-        specs = self._specs(module, datamodule, {"ecg_ids": backgrounds.ecg_ids, "content": content})
+        specs = map_specs(
+            self.methods,
+            self.task,
+            n_ecgs=len(self.ecg_ids),
+            dtype=self.dtype,
+            of=identity(module, datamodule),
+            draws=self._draws(),
+            backgrounds=backgrounds,
+        )
         self.kept.open(trainer, run_folder(trainer).path, self.methods, specs, self.on_mismatch)
         self._tell_cost(trainer)
 
@@ -178,37 +185,14 @@ class AttributionMaps(Callback):
             self.shared = ()
             rank_zero_warn(f"{', '.join(one.name for one in family)} share no passes on this network: {error}")
 
-    def _specs(self, module: EcgClassifier, datamodule: EcgDataModule, backgrounds: JSON) -> dict[str, StoreSpec]:
-        """What the store of each method's maps holds."""
-        network, examples, common = identity(module, datamodule)
-        shape = (len(self.ecg_ids), *(int(length) for length in self.task.backgrounds.shape[1:]))
-        leads = LEADS if shape[1] == len(LEADS) else tuple(str(lead) for lead in range(shape[1]))
-        return {
-            method.name: StoreSpec(
-                dims=("row", "lead", "sample"),
-                shape=shape,
-                coords={"lead": leads},
-                dtype=self.dtype,
-                unit=method.unit,
-                settings={**common, **self._settings(method, backgrounds)},
-                network=network,
-                examples=examples,
-            )
-            for method in self.methods
-        }
-
-    def _settings(self, method: AttributionMethod, backgrounds: JSON) -> dict[str, JSON]:
-        """What determines this method's rows, and nothing else: a new background must not redo Shapley values."""
-        settings = method.resolved_settings(self.task) | {"precision": str(self.task.backgrounds.dtype)}
-        if method.stochastic and self.precision != "float32":
-            settings["passes"] = self.precision
-        if method.stochastic and self.task.compiled is not None:
-            settings["compiled"] = True  # other rounding, and of many gradients some are at a ReLU's kink
-        if method.stochastic:
-            settings |= {"attribution_seed": self.attribution_seed, "training_seed": self.training_seed}
-        if method.uses_backgrounds:
-            settings["backgrounds"] = backgrounds
-        return settings
+    def _draws(self) -> dict[str, JSON]:
+        """What determines the draws of the stochastic methods, and the rounding of their passes."""
+        draws: dict[str, JSON] = {"attribution_seed": self.attribution_seed, "training_seed": self.training_seed}
+        if self.precision != "float32":
+            draws["passes"] = self.precision
+        if self.task.compiled is not None:
+            draws["compiled"] = True  # other rounding, and of many gradients some are at a ReLU's kink
+        return draws
 
     def _maps(self, method: AttributionMethod, ecg: Tensor, rows: Rows) -> Tensor:
         missing = set(self.kept.missing(method.name, rows).tolist())
@@ -231,23 +215,14 @@ class AttributionMaps(Callback):
         told |= failed
         return found
 
-    def _share_passes(self, ecg: Tensor, rows: np.ndarray[Any, Any]) -> None:
+    def _share_passes(self, ecg: Tensor, rows: Rows) -> None:
         """Compute what the gradient family lacks from passes that its methods share."""
-        for missing, methods in self._lacking(rows).items():
-            if len(methods) > 1:
+        family = {method.name: method for method in self.methods if method.name in self.shared}
+        for missing, names in self.kept.lacking(tuple(family), rows).items():
+            if len(names) > 1:
                 places = np.flatnonzero(np.isin(rows, missing))
-                for name, maps in shared_maps(methods, self.task, ecg[places]).items():
+                for name, maps in shared_maps([family[own] for own in names], self.task, ecg[places]).items():
                     self.kept.write(name, rows[places], maps)
-
-    def _lacking(self, rows: np.ndarray[Any, Any]) -> dict[tuple[int, ...], list[AttributionMethod]]:
-        """Missing rows -> the methods of the gradient family that lack just these."""
-        lacking: dict[tuple[int, ...], list[AttributionMethod]] = {}
-        for method in self.methods:
-            if method.name not in self.shared:
-                continue
-            if missing := tuple(self.kept.missing(method.name, rows).tolist()):
-                lacking.setdefault(missing, []).append(method)
-        return lacking
 
     def prepared(self, network: nn.Module, *, compiled: bool = False) -> AttributionTask:
         """Another network, such as a randomised one, prepared as the trained one is.
@@ -284,10 +259,6 @@ class AttributionMaps(Callback):
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
         table = maps_table(self.methods, self.kept.maps, self.kept.reliability, len(self.task.backgrounds))
         write_parquet_atomic(run_folder(trainer).path / "tables" / "maps.parquet", table)
-        totals = table[["done", "constant", "not_finite", "unreliable"]].sum()
-        logged = {f"maps/{name}": float(total) for name, total in totals.items()}
-        for name, value in table.set_index("method")["reliability_median"].dropna().items():
-            logged[f"reliability/{name}"] = float(value)
-        module.log_dict(logged, rank_zero_only=True)
+        module.log_dict(logged_numbers(table), rank_zero_only=True)
         for warning in warnings_of(table):
             rank_zero_warn(warning)

@@ -57,6 +57,18 @@ def _reliability(method: AttributionMethod, store: RowStore | None) -> dict[str,
     }
 
 
+def logged_numbers(table: pd.DataFrame) -> dict[str, float]:
+    """Metric -> value: how many maps are done or unusable, and the median reliability of each stochastic method.
+
+    Args:
+        table: Of ``maps_table``.
+    """
+    totals = table[["done", "constant", "not_finite", "unreliable"]].sum()
+    logged = {f"maps/{name}": float(total) for name, total in totals.items()}
+    medians = table.set_index("method")["reliability_median"].dropna()
+    return logged | {f"reliability/{name}": float(value) for name, value in medians.items()}
+
+
 def warnings_of(table: pd.DataFrame) -> Iterator[str]:
     """What a person must know of the maps, one sentence each; see :func:`maps_table`."""
     for row in table.to_dict("records"):

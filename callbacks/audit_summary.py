@@ -71,9 +71,9 @@ def audit_table(folder: Path, names: tuple[str, ...], controls: tuple[str, ...],
         near_zero: See ``AuditSummary``.
 
     Returns:
-        ``method, control, lint, reliability, usable_maps``; ``cascade_similarity(_low, _high), passes_cascade``;
-        ``abpc, abpc_difference, abpc_p_holm, beats_controls``; ``evidence_auroc, evidence_difference, evidence_p_holm,
-        localises``; ``verdict`` in words. What was not checked is missing.
+        ``method, control, lint, reliability, usable_maps``; ``cascade_similarity(_low, _high), near_zero,
+        passes_cascade``; ``abpc, abpc_difference, abpc_p_holm, beats_controls``; ``evidence_auroc,
+        evidence_difference, evidence_p_holm, localises``; ``verdict`` in words. What was not checked is missing.
     """
     table = pd.DataFrame({"method": list(names), "control": np.isin(names, controls)}).set_index("method")
     for part in (
@@ -123,6 +123,7 @@ def _cascade(folder: Path, near_zero: float) -> pd.DataFrame:
         columns={"similarity": "cascade_similarity", "low": "cascade_similarity_low", "high": "cascade_similarity_high"}
     )
     upper = found["cascade_similarity_high"].fillna(found["cascade_similarity"])
+    found["near_zero"] = near_zero  # a report of many runs must know by which bound each of them decided
     found["passes_cascade"] = (upper < near_zero).astype("boolean").mask(upper.isna())
     return pd.DataFrame(found)
 

@@ -3,13 +3,13 @@
 from typing import Final
 
 import numpy as np
-import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
 from ecg_lightning.atomic import atomic_path, write_json_atomic, write_parquet_atomic
 from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.data.study_splits import check_study_splits
 from ecg_lightning.run_layout import RunFolder
 
 MAX_KEPT_BEATS: Final = 20_000
@@ -72,24 +72,12 @@ def record_test_beats(folder: RunFolder, datamodule: EcgDataModule, most: int = 
 
 
 def check_splits(folder: RunFolder, datamodule: EcgDataModule) -> None:
-    """Compare this run's splits with the study's, if that has any yet.
+    """Compare this run's data with the study's, if that has any yet.
 
     Raises:
-        ValueError: The study was split otherwise, or has other ECGs.
+        ValueError: The study was split otherwise, or has other ECGs; the message names what differs.
     """
-    if not folder.splits.is_file():
-        return
-    before, splits = pd.read_parquet(folder.splits), datamodule.splits()
-    if not before.equals(pd.DataFrame(splits).reset_index(drop=True)):
-        raise ValueError(
-            f"the study {folder.splits.parent.name} was split otherwise, or from other ECGs: {folder.splits} has "
-            f"{_counts(before)}, this run has {_counts(splits)}. Use another --study (a test on another archive "
-            "needs one of its own), or the same source, `data.split` and `data.split_seed`"
-        )
-
-
-def _counts(splits: pd.DataFrame) -> str:
-    return ", ".join(f"{count} {name}" for name, count in splits["split"].value_counts().sort_index().items())
+    check_study_splits(folder.splits, datamodule.splits())
 
 
 def _record_end(trainer: Trainer) -> None:

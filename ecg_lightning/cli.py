@@ -1,246 +1,22 @@
 """The command line: ``python -m ecg_lightning.cli fit|validate|test|predict|prepare|tune`` and those of a study.
 
-The only module that knows ``callbacks/``.
+The front door imports next to nothing: a study's commands need no Lightning, and the worker processes of ``prepare``
+and ``compare`` import this module again.
 """
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from pydoc import locate
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
-import jsonargparse
-import yaml
-from jsonargparse import Namespace
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from lightning.pytorch.cli import (
-    ArgsType,
-    LightningArgumentParser,
-    LightningCLI,
-)
-from lightning.pytorch.utilities import rank_zero_info
-
-from callbacks import AttributionMaps, StageConfig
-from ecg_lightning.checkpoints import check_same_model, find_checkpoint, read_checkpoint, trained_source
-from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.ecg import Target
-from ecg_lightning.models.classifier import EcgClassifier
-from ecg_lightning.report.commands import COMMANDS
-from ecg_lightning.report.commands import run as run_command
-from ecg_lightning.run_layout import OnMismatch, RunFolder
 from ecg_lightning.shipped import CONFIGS, find_config
-from ecg_lightning.tuning.command import TuneJob, load_trained, run_tuning
-from ecg_lightning.tuning.settings import TuningSettings
-from ecg_lightning.wandb_logger import RunLogger, run_group
 
-_RUN_ARGUMENTS: Final = ("runs", "study", "target", "seed_everything")
-_PREPARE: Final = "prepare"
-_TUNE: Final = "tune"
+if TYPE_CHECKING:
+    from lightning.pytorch.cli import ArgsType
 
+    from ecg_lightning.lightning_cli import EcgCLI
 
-def run_path(runs: str, study: str, target: str | None, seed: int) -> str:
-    """Folder of a run, for the arguments that are linked to it.
-
-    Links are applied before missing arguments are noticed, so a missing target must not fail here.
-    """
-    return str(RunFolder.of(runs, study, target or "", seed).path)
-
-
-def checkpoint_path(runs: str, study: str, target: str | None, seed: int) -> str:
-    """Folder of a run's checkpoints, for the arguments that are linked to it."""
-    return str(RunFolder.of(runs, study, target or "", seed).checkpoints)
-
-
-class EcgCLI(LightningCLI):
-    """LightningCLI with the run folder of the contract, resume, and ``prepare``."""
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The top-level arguments, and what each of them sets."""
-        parser.add_argument("--study", default="default", help="Name of the study; its runs are compared.")
-        parser.add_argument("--target", type=Target, required=True, help="The diagnosis to classify.")
-        parser.add_argument("--runs", default="runs", help="Folder of all studies.")
-        parser.add_argument(
-            "--on_mismatch",
-            type=OnMismatch,
-            default="error",
-            help="What to do with results of other settings in the run folder: stop, or move them aside.",
-        )
-        _add_root(parser)
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        # Lightning's own `save_last` only saves when the best improved, so a resumed run would fall back to it
-        parser.add_lightning_class_args(ModelCheckpoint, "last_checkpoint")
-        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
-        parser.set_defaults(
-            {
-                "checkpoint.monitor": "val/loss",
-                "checkpoint.filename": "best",
-                "checkpoint.enable_version_counter": False,  # a resumed run keeps its one best.ckpt
-                "last_checkpoint.filename": "last",
-                "last_checkpoint.enable_version_counter": False,
-                "early_stopping.monitor": "val/loss",
-                "early_stopping.patience": 5,
-            }
-        )
-        parser.link_arguments("target", "data.target")
-        parser.link_arguments("target", "model.target")
-        parser.link_arguments("seed_everything", "model.seed")
-        parser.link_arguments("seed_everything", "data.shuffle_seed")
-        parser.link_arguments(_RUN_ARGUMENTS, "trainer.default_root_dir", compute_fn=run_path)
-        parser.link_arguments(_RUN_ARGUMENTS, "checkpoint.dirpath", compute_fn=checkpoint_path)
-        parser.link_arguments(_RUN_ARGUMENTS, "last_checkpoint.dirpath", compute_fn=checkpoint_path)
-
-    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
-        super()._add_subcommands(parser, **kwargs)
-        prepare = self.init_parser(**kwargs.get(_PREPARE, {}))
-        prepare.add_lightning_class_args(EcgDataModule, "data")
-        _add_root(prepare)
-        prepare.add_argument("--overwrite", type=bool, default=False, help="Make the cache anew.")
-        self._subcommand_parsers[_PREPARE] = prepare
-        parser._subcommands_action.add_subcommand(  # Lightning keeps the action to itself
-            _PREPARE, prepare, help="Turn a source's recordings into cached median beats."
-        )
-        tune = self._prepare_subcommand_parser(Trainer, "test", **kwargs.get(_TUNE, {}))
-        tune.add_class_arguments(TuningSettings, _TUNE)
-        self._subcommand_parsers[_TUNE] = tune
-        parser._subcommands_action.add_subcommand(
-            _TUNE, tune, help="Measure how many passes each method needs, on validation ECGs."
-        )
-
-    def _parse_ckpt_path(self) -> None:
-        """Take the run's own best checkpoint unless told otherwise, and the network it was trained with."""
-        stage = self.config.get("subcommand")
-        if stage != _PREPARE and self.config[stage].weights_only is None:
-            self.config[stage].weights_only = True  # the project's checkpoints hold no pickled code
-        if stage in ("validate", "test", "predict", _TUNE):
-            config = self.config[stage]
-            path = find_checkpoint(RunFolder(Path(config.trainer.default_root_dir)), config.ckpt_path)
-            content = read_checkpoint(path)
-            check_same_model(path, content, config.target, config.seed_everything)
-            config.ckpt_path = str(path)
-            if stage != "validate":
-                _test_all_of_another_source(config, trained_source(content))
-        if stage != _PREPARE:
-            super()._parse_ckpt_path()
-
-    def _set_seed(self) -> None:
-        if self.subcommand != _PREPARE:
-            super()._set_seed()
-
-    def before_instantiate_classes(self) -> None:
-        """Tell loggers and callbacks where the run is."""
-        config = self.config[str(self.subcommand)]
-        _check_root(config)
-        if self.subcommand == _PREPARE:
-            return
-        for logger in _subclass_configs(config.trainer.logger):
-            _fill(logger, "save_dir", config.trainer.default_root_dir)
-            _fill(logger, "group", run_group(config.study, config.target, config.seed_everything))
-            _fill(logger, "job_type", self.subcommand)
-        for callback in _subclass_configs(config.trainer.callbacks):
-            if "on_mismatch" in callback.init_args:
-                callback.init_args.on_mismatch = config.on_mismatch
-        self.save_config_kwargs = {"stage": self.subcommand}
-
-    def instantiate_classes(self) -> None:
-        """``prepare`` needs the datamodule alone."""
-        if self.subcommand != _PREPARE:
-            super().instantiate_classes()
-            return
-        self.config_init = self.parser.instantiate(self.config)
-        self.datamodule = self._get(self.config_init, "data")
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        if subcommand == _PREPARE:
-            self.datamodule.prepare_cache(overwrite=self.config[_PREPARE].overwrite)
-            return
-        if subcommand == _TUNE:
-            self.tune()
-            return
-        try:
-            super()._run_subcommand(subcommand)
-        finally:
-            for logger in self.trainer.loggers:
-                if isinstance(logger, RunLogger):
-                    logger.finish()  # a next stage of the same process is a run of its own
-
-    def fit(self, **kwargs: Any) -> None:
-        """Train; resume a killed run of the same settings, leave a finished one alone."""
-        config = self.config["fit"]
-        folder = RunFolder(Path(config.trainer.default_root_dir))
-        settings = yaml.safe_load(self._parser("fit").dump(config, skip_none=False))
-        resumable = folder.check_same_run(settings, config.on_mismatch, moves=_is_rank_zero())
-        if resumable and folder.fit_record.is_file() and folder.best_checkpoint.is_file():
-            rank_zero_info(f"{folder.path} is trained already with these settings; nothing to do")
-            return
-        if resumable and kwargs.get("ckpt_path") is None:
-            rank_zero_info(f"resuming from {folder.last_checkpoint}")
-            kwargs["ckpt_path"] = str(folder.last_checkpoint)
-        self.trainer.fit(**kwargs)
-
-    def tune(self) -> None:
-        """Find the passes that the configured methods need; on one device, and on validation ECGs only.
-
-        Raises:
-            ValueError: The callbacks have no AttributionMaps, so there are no methods to tune.
-        """
-        config = self.config[_TUNE]
-        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        maps = next((one for one in callbacks if isinstance(one, AttributionMaps)), None)
-        if maps is None:
-            raise ValueError(
-                "tune measures the methods of AttributionMaps, and the trainer's callbacks have none: pass "
-                "--config configs/test.yaml, or put callbacks.AttributionMaps into `trainer.callbacks`"
-            )
-        if _is_rank_zero():
-            module = load_trained(self.trainer, self.model, self.datamodule, Path(config.ckpt_path))
-            configured = yaml.safe_load(self._parser(_TUNE).dump(config, skip_none=False))["trainer"]["callbacks"]
-            folder = Path(config.trainer.default_root_dir) / _TUNE
-            settings = self.config_init[_TUNE][_TUNE]
-            run_tuning(TuneJob(maps, module, self.datamodule, settings, folder, configured))
-
-
-def _test_all_of_another_source(config: Namespace, trained: str | None) -> None:
-    """Every ECG is a test ECG where the network was trained on another source and nobody asked for a split."""
-    source = locate(config.data.source.class_path)
-    if config.data.split == "auto" and trained is not None and trained != getattr(source, "name", None):
-        config.data.split = "test_only"
-        rank_zero_info(f"{config.ckpt_path} was trained on {trained}: every ECG of this source is a test ECG")
-
-
-def _is_rank_zero() -> bool:
-    """Whether this is rank zero as far as launchers tell, before a process group is there."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK"))
-
-
-def _add_root(parser: LightningArgumentParser) -> None:
-    parser.add_argument("--root", type=str | None, default=None, help="Folder where the source's files lie.")
-    parser.link_arguments("root", "data.source.init_args.root")
-
-
-def _check_root(config: Namespace) -> None:
-    """Refuse a source that reads files where nobody said where they are, and a folder that no source reads.
-
-    Raises:
-        SystemExit: ``--root`` is missing, or nothing would read it.
-    """
-    source = config.data.source
-    arguments = source.get("init_args") or {}
-    if "root" in arguments and arguments["root"] is None:
-        raise SystemExit(f"{source.class_path} reads files: pass --root FOLDER, the folder where they lie")
-    if "root" not in arguments and config.root is not None:
-        raise SystemExit(
-            f"{source.class_path} reads no files, so --root {config.root} would do nothing: leave it out, or choose "
-            "the source of these files, for instance with --config configs/data/ptbxl.yaml"
-        )
-
-
-def _subclass_configs(value: Any) -> Iterator[Namespace]:
-    """The class configurations in a setting that holds none, one, or a list of them."""
-    for item in value if isinstance(value, list) else [value]:
-        if isinstance(item, Namespace) and "init_args" in item:
-            yield item
+_OF_A_STUDY: Final = ("study", "compare", "report", "publish")
 
 
 def _found_configs(arguments: list[str]) -> Iterator[str]:
@@ -250,13 +26,7 @@ def _found_configs(arguments: list[str]) -> Iterator[str]:
         yield str(find_config(value)) if shipped else value
 
 
-def _fill(config: Namespace, argument: str, value: object) -> None:
-    """Set an argument of a class that has it, where it was left at its default."""
-    if argument in config.init_args and config.init_args[argument] in (None, "runs"):
-        config.init_args[argument] = value
-
-
-def main(args: ArgsType = None) -> EcgCLI | None:
+def main(args: "ArgsType" = None) -> "EcgCLI | None":
     """Run the command line.
 
     Args:
@@ -266,27 +36,18 @@ def main(args: ArgsType = None) -> EcgCLI | None:
         Lightning's command line; None for the commands that work on a whole study.
     """
     given = sys.argv[1:] if args is None else args
-    if isinstance(given, list) and given and given[0] in COMMANDS:
-        run_command(given[0], given[1:])
+    if isinstance(given, list) and given and given[0] in _OF_A_STUDY:
+        from ecg_lightning.report.commands import run
+
+        run(given[0], given[1:])
         return None
     if args is None:
         sys.argv[1:] = _found_configs(sys.argv[1:])
     elif isinstance(args, list):
         args = list(_found_configs(args))
-    # Lightning 2.6 calls jsonargparse by names that the newest jsonargparse deprecates; users can't mend that
-    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
-    # values that refer to others (${...}) are resolved after the command line's overrides
-    jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-    return EcgCLI(
-        EcgClassifier,
-        EcgDataModule,
-        save_config_callback=StageConfig,
-        seed_everything_default=0,
-        auto_configure_optimizers=False,  # the module has its own, with its settings in the checkpoint
-        trainer_defaults={"use_distributed_sampler": False},  # the datamodule shards by itself, without padding
-        parser_kwargs={"parser_mode": "omegaconf+"},
-        args=args,
-    )
+    from ecg_lightning.lightning_cli import run_lightning
+
+    return run_lightning(args)
 
 
 if __name__ == "__main__":

@@ -17,12 +17,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ecg_lightning.ecg import FIDUCIAL_SAMPLE, LEADS, SAMPLING_RATE
 from ecg_lightning.manifest import MANIFEST_NAME
+from ecg_lightning.run_arrays import ROW_LABELS, labelled_array
 from ecg_lightning.run_search import SIGNS_OF_A_RUN, describe_runs_below, is_run_folder
 from ecg_lightning.store import ROWS_NAME, RowStore, StoreError
 
-_ROW_LABELS = ("ecg_id", "patient_id", "label")
 _NO_STORES_BELOW = frozenset({"checkpoints", "figures", "tables", "wandb"})
 
 
@@ -90,7 +89,7 @@ class Run:
         """The test ECGs in row order: row, ecg_id, patient_id, label, age, sex, source."""
         path = self._file("examples.parquet", "it is written when testing begins")
         frame = pd.read_parquet(path)
-        absent = {"row", *_ROW_LABELS} - set(frame.columns)
+        absent = {"row", *ROW_LABELS} - set(frame.columns)
         if absent:
             raise ValueError(f"{path} lacks the columns {sorted(absent)}; it has {list(frame.columns)}")
         if not np.array_equal(frame["row"], np.arange(len(frame))):
@@ -192,17 +191,8 @@ class Run:
             StoreNotFoundError: The run has no such store.
             ValueError: The store is broken, or has another number of rows than ``examples.parquet``.
         """
-        store = self.row_store(name)
-        coords: dict[str, Any] = {dim: list(values) for dim, values in store.spec.coords.items()}
-        coords |= _anatomy(store, coords) | self._row_coords(store)
-        array = xr.DataArray(
-            store.array,
-            dims=store.spec.dims,
-            coords=coords,
-            name=name,
-            attrs={"units": store.spec.unit, "settings": dict(store.spec.settings)},
-        )
-        return array.set_xindex("ecg_id") if "ecg_id" in array.coords else array
+        there = (self.path / "examples.parquet").is_file()
+        return labelled_array(self.row_store(name), name, self.examples if there else None)
 
     def __repr__(self) -> str:
         lines = [f"Run of {self.target}, seed {self.seed}, study {self.study}: {self.path}"]
@@ -213,17 +203,6 @@ class Run:
         names = self.stores
         lines.append("  stores:" if names else "  stores: none yet")
         return "\n".join(lines + [f"    {name}: {self._describe_store(name)}" for name in names])
-
-    def _row_coords(self, store: RowStore) -> dict[str, Any]:
-        coords: dict[str, Any] = {"row": np.arange(len(store)), "done": ("row", store.done)}
-        if not (self.path / "examples.parquet").is_file():
-            return coords
-        if len(self.examples) != len(store):
-            raise ValueError(
-                f"{store.path} has {len(store)} rows, {self.path / 'examples.parquet'} has {len(self.examples)}; "
-                "they are of different tests: repeat the test, or give it another --study"
-            )
-        return coords | {name: ("row", self.examples[name].to_numpy()) for name in _ROW_LABELS}
 
     def _describe_examples(self) -> str:
         try:
@@ -272,19 +251,6 @@ class _Maps(Mapping[str, xr.DataArray]):
 
     def __repr__(self) -> str:
         return f"maps of {', '.join(self) or 'no method'} in {self.run.path}"
-
-
-def _anatomy(store: RowStore, coords: Mapping[str, Any]) -> dict[str, Any]:
-    """Names of the leads and times of the samples, where a store has these dimensions."""
-    sizes = dict(zip(store.spec.dims, store.spec.shape, strict=True))
-    labels: dict[str, Any] = {}
-    if sizes.get("lead") == len(LEADS) and "lead" not in coords:
-        labels["lead"] = list(LEADS)
-    if "sample" in sizes:
-        samples = np.asarray(coords.get("sample", np.arange(sizes["sample"])), dtype=np.float64)
-        attributes = {"units": "ms", "long_name": "time after the QRS fiducial"}
-        labels["time"] = ("sample", (samples - FIDUCIAL_SAMPLE) * 1000 / SAMPLING_RATE, attributes)
-    return labels
 
 
 def _with_nan(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """The datamodule: prepares the beats on first use, splits them by patient, and feeds whole batches."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -27,6 +28,7 @@ from ecg_lightning.data.splits import (
     split_examples,
     splits_of_stage,
 )
+from ecg_lightning.data.study_splits import SETTINGS, flat_settings
 from ecg_lightning.digest import digest_settings
 from ecg_lightning.ecg import MIN_AGE, TARGETS, Target
 
@@ -160,9 +162,10 @@ class EcgDataModule(AugmentedTraining):
         return self._cache
 
     def splits(self) -> pd.DataFrame:
-        """Split of every ECG of the source: ``ecg_id``, ``patient_id``, ``split``."""
+        """Split of every ECG of the source: ``ecg_id``, ``patient_id``, ``split``; in ``attrs`` the ``settings``."""
         table = self.cache.examples[["ecg_id", "patient_id"]].reset_index(drop=True)
         table["split"] = self._split
+        table.attrs = {SETTINGS: self.settings()}
         return table
 
     def population(self) -> pd.DataFrame:
@@ -203,6 +206,12 @@ class EcgDataModule(AugmentedTraining):
             split_seed=self.split_seed,
             held_out_patients=self.held_out_patients,
         )
+
+    def settings(self) -> dict[str, object]:
+        """The definition with the source's own settings, such as ``data.source.n_patients`` -> 160."""
+        own = asdict(self.definition())
+        del own["source_settings"]  # a hash of what follows, setting by setting
+        return flat_settings(own, "data") | flat_settings(self.source.settings(), "data.source")
 
     def examples_digest(self, split: Split) -> str:
         """Hash of the ids and the beats of a split: part of every store's identity."""

@@ -1,7 +1,6 @@
 """The processes that compute the parts of a cache."""
 
 import multiprocessing
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -27,24 +26,6 @@ def check_not_importing_main() -> None:
             "prepare was called by a worker process that imports the main script: put the call in the script under "
             "'if __name__ == \"__main__\":', or give processes=1"
         )
-
-
-def worker_count(asked: int | None) -> int:
-    """How many processes work.
-
-    Args:
-        asked: What the user asked for; None for one per core that this process may use.
-
-    Raises:
-        ValueError: Less than one is asked for.
-    """
-    if asked is not None and asked < 1:
-        raise ValueError(f"processes: expected None or at least 1, got {asked}")
-    if multiprocessing.current_process().daemon:
-        return 1  # daemonic processes (of a DataLoader, say) may not have children
-    if asked is not None:
-        return asked
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_shards(source: Source, shards: Sequence[Shard], beat: BeatSettings, workers: int, console: Console) -> None:

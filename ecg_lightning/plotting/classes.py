@@ -7,7 +7,7 @@ from typing import Final
 from matplotlib.figure import Figure
 
 from ecg_lightning.ecg import LEADS
-from ecg_lightning.plotting.ecg_paper import STANDARD_SCALE, TRACE_COLOUR, TRACE_POINTS, PaperScale
+from ecg_lightning.plotting.paper import STANDARD_SCALE, TRACE_COLOUR, TRACE_POINTS, PaperScale
 from ecg_lightning.plotting.sheet import MARGIN_MM, Sheet, TextLine, heading, text_height
 from ecg_lightning.plotting.stack import (
     GUTTER_MM,

@@ -7,7 +7,7 @@ from typing import Final
 from matplotlib.figure import Figure
 
 from ecg_lightning.plotting.classes import LEGEND_GAP_MM, Block, Columns, Legend
-from ecg_lightning.plotting.ecg_paper import PaperScale
+from ecg_lightning.plotting.paper import PaperScale
 from ecg_lightning.plotting.sheet import MARGIN_MM, Sheet, TextLine, heading, text_height
 
 OVERVIEW_SCALE: Final = PaperScale(25.0, 5.0)

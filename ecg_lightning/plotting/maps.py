@@ -27,16 +27,8 @@ from ecg_lightning.plotting.colour_scale import (
     colour_scale,
     draw_colour_bar,
 )
-from ecg_lightning.plotting.ecg_paper import (
-    GRID_GREY,
-    STANDARD_SCALE,
-    TRACE_COLOUR,
-    PaperScale,
-    beat_sheet,
-    draw_trace,
-    first_panel_left,
-    sheet_width,
-)
+from ecg_lightning.plotting.ecg_paper import beat_sheet, first_panel_left, sheet_width
+from ecg_lightning.plotting.paper import GRID_GREY, STANDARD_SCALE, TRACE_COLOUR, PaperScale, draw_trace
 from ecg_lightning.plotting.sheet import MARGIN_MM, heading
 
 HALO_MM: Final = 2.0

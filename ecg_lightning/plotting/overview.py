@@ -19,17 +19,17 @@ from ecg_lightning.plotting.colour_scale import (
     colour_scale,
     draw_colour_bar,
 )
-from ecg_lightning.plotting.ecg_paper import (
+from ecg_lightning.plotting.ecg_paper import ROW_HEADER_MM
+from ecg_lightning.plotting.maps import FINE_TRACE_POINTS, draw_halo
+from ecg_lightning.plotting.paper import (
     BEAT_SECONDS,
     GRID_GREY,
-    ROW_HEADER_MM,
     PaperScale,
     draw_trace,
     panel_width,
     set_up_paper,
     voltage_limits,
 )
-from ecg_lightning.plotting.maps import FINE_TRACE_POINTS, draw_halo
 from ecg_lightning.plotting.sheet import MARGIN_MM, MM_PER_POINT, TEXT_POINTS, Sheet, TextLine, heading, text_height
 
 PAPER_SPEED: Final = 12.5

@@ -1,25 +1,25 @@
-"""The commands that work on a whole study; ``report`` and ``publish`` are here."""
+"""The commands that work on a whole study; ``report`` and ``publish`` are here.
+
+Each imports what it needs when it is called: ``study`` only starts other processes, and must not wait for Matplotlib.
+"""
 
 import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from lightning.pytorch.utilities import rank_zero_info
-
-from ecg_lightning.report.dashboard import PublishError
-from ecg_lightning.report.dashboard import publish as publish_study
-from ecg_lightning.report.page import write_report
 from ecg_lightning.study.commands import add_folder, add_intervals, command_parser, compare, intervals_of, study
 from ecg_lightning.study.executors import StudyError
 
 
 def report(arguments: Sequence[str]) -> None:
     """``report <study folder>``: one HTML page with every table and figure of a study."""
+    from ecg_lightning.report.page import write_report
+
     parser = command_parser("report", report.__doc__)
     add_folder(parser)
     add_intervals(parser)
     given = parser.parse_args(arguments)
-    rank_zero_info(f"report: {write_report(given.folder, intervals_of(given))}")
+    print(f"report: {write_report(given.folder, intervals_of(given))}")
 
 
 def publish(arguments: Sequence[str]) -> None:
@@ -27,13 +27,19 @@ def publish(arguments: Sequence[str]) -> None:
 
     Without a key for W&B they stay in the study's folder: an offline run for ``wandb sync``, and JSON files.
     """
+    from ecg_lightning.report.dashboard import PublishError
+    from ecg_lightning.report.dashboard import publish as publish_study
+
     parser = command_parser("publish", publish.__doc__)
     add_folder(parser)
     parser.add_argument("--project", help="W&B project; default: that of the study's runs")
     parser.add_argument("--entity", help="team or user; default: that of the key")
     given = parser.parse_args(arguments)
-    done = publish_study(given.folder, given.project, given.entity)
-    rank_zero_info(f"publish: run {done.run}\n  workspace {done.workspace}\n  report {done.report}")
+    try:
+        done = publish_study(given.folder, given.project, given.entity)
+    except PublishError as error:
+        sys.exit(f"publish: {error}")
+    print(f"publish: run {done.run}\n  workspace {done.workspace}\n  report {done.report}")
 
 
 COMMANDS: Final[dict[str, Callable[[Sequence[str]], None]]] = {
@@ -48,5 +54,5 @@ def run(name: str, arguments: Sequence[str]) -> None:
     """Run a command; what a person can mend ends with its message and not with a traceback."""
     try:
         COMMANDS[name](arguments)
-    except (StudyError, PublishError, ValueError, FileNotFoundError) as error:
+    except (StudyError, ValueError, FileNotFoundError) as error:
         sys.exit(f"{name}: {error}")

@@ -10,20 +10,12 @@ from numpy.typing import NDArray
 from ecg_lightning.functional.self_consistency import MIN_SEEDS_FOR_INTERVAL
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
 from ecg_lightning.plotting.boxes import BoxPanel, boxes_figure
-from ecg_lightning.plotting.class_words import CLASS_WORDS, class_name
+from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
-from ecg_lightning.report.blocks import (
-    Block,
-    Paragraph,
-    Picture,
-    ReportFiles,
-    Section,
-    TableBlock,
-    number,
-    with_interval,
-)
+from ecg_lightning.report.blocks import Block, Paragraph, Picture, ReportFiles, Section, number
+from ecg_lightning.report.consistency_blocks import agreement_blocks, consistency_table_block, rows_of
 from ecg_lightning.report.performance_figure import performance_blocks
-from ecg_lightning.report.runs import StudyRuns, records
+from ecg_lightning.report.runs import StudyRuns
 from ecg_lightning.store import RowStore
 from ecg_lightning.study.consistency_tables import ALL_TARGETS
 
@@ -51,13 +43,13 @@ def consistency_section(runs: StudyRuns, files: ReportFiles) -> Section:
     blocks: list[Block] = [whole[0], Paragraph(_in_words(table, runs)), *_single(runs)]
     blocks += performance_blocks(runs, files, table)
     details: dict[str, list[Block]] = {
-        "All numbers (Table S3)": [_table(runs, files, table)],
+        "All numbers (Table S3)": [consistency_table_block(runs, files, table)],
         "Each class (Figures S3 and S4)": [
             _by_class(runs, files, table, distributions[key], *key, label)
             for key, label in ((("pearson", "native"), "Figure S3"), (("spearman", "native"), "Figure S4"))
         ],
         "By magnitude, and by Spearman's correlation": list(whole[1:]),
-        "Agreement of the networks, and ranks of the methods": _agreement(runs, files),
+        "Agreement of the networks, and ranks of the methods": agreement_blocks(runs, files),
     }
     return Section("consistency", title, blocks, details)
 
@@ -75,11 +67,6 @@ def _distributions(runs: StudyRuns, statistic: str, sign: str) -> dict[str, dict
     return found
 
 
-def _rows(table: pd.DataFrame, target: str, statistic: str, sign: str) -> pd.DataFrame:
-    chosen = (table["target"] == target) & (table["statistic"] == statistic) & (table["sign"] == sign)
-    return table[chosen].set_index("method")
-
-
 def _means(rows: pd.DataFrame) -> dict[str, tuple[float, float, float]]:
     return {str(name): (row["mean"], row["low"], row["high"]) for name, row in rows.iterrows()}
 
@@ -92,7 +79,7 @@ def _whole(
     statistic: str,
     sign: str,
 ) -> Picture:
-    rows = _rows(table, ALL_TARGETS, statistic, sign)
+    rows = rows_of(table, ALL_TARGETS, statistic, sign)
     joined = {
         method: np.concatenate([own[method] for own in values.values() if method in own])
         for method in runs.methods
@@ -124,7 +111,7 @@ def _by_class(
 ) -> Picture:
     caption = _caption(runs, values, statistic, sign, "Mean over ECGs")
     panels = [
-        BoxPanel(class_name(target), own, _means(_rows(table, target, statistic, sign)))
+        BoxPanel(class_name(target), own, _means(rows_of(table, target, statistic, sign)))
         for target, own in values.items()
     ]
 
@@ -156,7 +143,7 @@ def _caption(
 
 
 def _in_words(table: pd.DataFrame, runs: StudyRuns) -> str:
-    rows = _rows(table, ALL_TARGETS, "pearson", "native").dropna(subset=["mean"]).sort_values("mean")
+    rows = rows_of(table, ALL_TARGETS, "pearson", "native").dropna(subset=["mean"]).sort_values("mean")
     if rows.empty:
         return "No method has a defined self-consistency."
     own = table[(table["statistic"] == "pearson") & (table["sign"] == "native") & (table["target"] != ALL_TARGETS)]
@@ -181,71 +168,3 @@ def _in_words(table: pd.DataFrame, runs: StudyRuns) -> str:
 def _single(runs: StudyRuns) -> list[Block]:
     alone = [class_name(target) for target, seeds in runs.finished.items() if len(seeds) < 2]
     return [Paragraph(f"One finished seed only, hence not compared: {', '.join(alone)}.", "warning")] if alone else []
-
-
-def _table(runs: StudyRuns, files: ReportFiles, table: pd.DataFrame) -> TableBlock:
-    targets = [*[target for target in runs.targets if (table["target"] == target).any()], ALL_TARGETS]
-    parts = {target: _rows(table, target, "pearson", "native") for target in targets}
-    rows = []
-    for method in runs.methods:
-        cells = [_cell(part, method) if method in part.index else "\N{EN DASH}" for part in parts.values()]
-        rows.append([method_style(method).label, *cells])
-    return TableBlock(
-        head=("Method", *("all classes" if target == ALL_TARGETS else class_name(target) for target in targets)),
-        rows=rows,
-        caption=f"Pearson correlation between seeds, mean and {runs.intervals.confidence:.0%} interval (patients "
-        "resampled). Spearman, magnitudes, spread over seeds, Kendall's W and noise-corrected means stand in the "
-        "files.",
-        label="Table S3",
-        files=files.table("self_consistency", table),
-    )
-
-
-def _cell(rows: pd.DataFrame, method: str) -> str:
-    mean, low, high = (rows.loc[method, column] for column in ("mean", "low", "high"))
-    return with_interval(mean, low, high)
-
-
-def _agreement(runs: StudyRuns, files: ReportFiles) -> list[Block]:
-    networks, ranks = runs.study_table("network_agreement"), runs.study_table("method_ranks")
-    blocks: list[Block] = []
-    if not networks.empty:
-        rows = [
-            [
-                class_name(target),
-                number(part["pearson"].mean()),
-                number(part["pearson"].min()),
-                number(part["pearson"].max()),
-            ]
-            for target, part in networks.groupby("target", sort=False)
-        ]
-        blocks.append(
-            TableBlock(
-                head=("Diagnosis", "mean", "least alike pair", "most alike pair"),
-                rows=rows,
-                caption="Pearson correlation between the logits of two seeds over the test ECGs: how far the networks "
-                "themselves agree. Maps of networks that disagree may disagree.",
-                label="Agreement of the networks",
-                files=files.table("network_agreement", networks),
-            )
-        )
-    if not ranks.empty:
-        columns = [name for name in ranks.columns if name in CLASS_WORDS]
-        rows = [
-            [
-                method_style(row["method"]).label,
-                *(number(row[name], 0) for name in columns),
-                number(row["mean_rank"], 1),
-            ]
-            for row in records(ranks)
-        ]
-        blocks.append(
-            TableBlock(
-                head=("Method", *(class_name(name) for name in columns), "mean rank"),
-                rows=rows,
-                caption="Rank of each method by self-consistency, 1 for the most consistent.",
-                label="Ranks",
-                files=files.table("method_ranks", ranks),
-            )
-        )
-    return blocks

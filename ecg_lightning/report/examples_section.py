@@ -1,22 +1,19 @@
 """Examples of the four experiments, one of high and one of low agreement each (paper, Figure 2)."""
 
-import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ecg_lightning.ecg import FIDUCIAL_SAMPLE, LEADS, SAMPLING_RATE
+from ecg_lightning.ecg import LEADS
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
 from ecg_lightning.functional.smoothing import savitzky_golay
 from ecg_lightning.plotting.class_words import class_short
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.report.blocks import Paragraph, ReportFiles, Section, number
+from ecg_lightning.report.examples_figure import LAYERS, STEPS, Example, examples_figure, ms_from_qrs
 from ecg_lightning.report.runs import StudyRuns
 from ecg_lightning.run import Run
 from ecg_lightning.run_layout import RunFolder
@@ -24,33 +21,6 @@ from ecg_lightning.store import RowStore
 from ecg_lightning.study.seed_maps import same_ecgs
 
 _SEED_COLOURS: Final = ("#08519c", "#e6550d", "#31a354", "#7a0177", "#636363", "#c51b8a", "#fd8d3c", "#006d2c")
-
-_IN_PANEL: Final = 10
-"""Lines that a panel's own legend holds; more get one for the figure."""
-
-_STEPS: Final = "perturbation step"
-_LAYERS: Final = "randomised layers"
-
-
-@dataclass(frozen=True)
-class _Example:
-    """One panel.
-
-    Attributes:
-        title: Experiment, ECG and what is shown.
-        score: In the corner.
-        lines: (label, colour, x, y).
-        trace: (sample,) mV of the lead, or None.
-        x_label: Of the axis.
-        y_label: Of the axis.
-    """
-
-    title: str
-    score: str
-    lines: Sequence[tuple[str, str, NDArray[np.float64], NDArray[np.float64]]]
-    trace: NDArray[np.float64] | None
-    x_label: str
-    y_label: str = "map / greatest |map|"
 
 
 def examples_section(runs: StudyRuns, files: ReportFiles) -> Section:
@@ -76,11 +46,11 @@ def examples_section(runs: StudyRuns, files: ReportFiles) -> Section:
         "study keeps its beats. Correlations are over all leads."
     )
     return Section(
-        "examples", title, [files.picture("examples", lambda text: _figure(rows, text), "Figure 2", caption)]
+        "examples", title, [files.picture("examples", lambda text: examples_figure(rows, text), "Figure 2", caption)]
     )
 
 
-def _between_methods(run: Run) -> list[_Example]:
+def _between_methods(run: Run) -> list[Example]:
     if not (run.path / "similarity" / "pearson").is_dir():
         return []
     store = run.row_store("similarity/pearson")
@@ -94,15 +64,17 @@ def _between_methods(run: Run) -> list[_Example]:
     for row in _extremes(score):
         maps = {name: _smooth(run.row_store(f"maps/{name}").read(np.array([row]))[0]) for name in methods}
         lead = _lead(list(maps.values()))
-        lines = [(method_style(n).label, method_style(n).colour, _time(m), _scaled(m)[lead]) for n, m in maps.items()]
+        lines = [
+            (method_style(n).label, method_style(n).colour, ms_from_qrs(m), _scaled(m)[lead]) for n, m in maps.items()
+        ]
         title = f"1 Methods: {_of(run, row)}, lead {_lead_name(lead)}"
         examples.append(
-            _Example(title, f"mean correlation {number(score[row])}", lines, _trace(run, row, lead), "ms from the QRS")
+            Example(title, f"mean correlation {number(score[row])}", lines, _trace(run, row, lead), "ms from the QRS")
         )
     return examples
 
 
-def _between_seeds(runs: StudyRuns, target: str, seeds: dict[int, Run]) -> list[_Example]:
+def _between_seeds(runs: StudyRuns, target: str, seeds: dict[int, Run]) -> list[Example]:
     folder = runs.study.comparison / target / "self_consistency"
     method = next((name for name in runs.methods if (folder / name).is_dir()), None)
     if len(seeds) < 2 or method is None:
@@ -119,17 +91,17 @@ def _between_seeds(runs: StudyRuns, target: str, seeds: dict[int, Run]) -> list[
         }
         lead = _lead(list(maps.values()))
         lines = [
-            (f"seed {seed}", _SEED_COLOURS[place % len(_SEED_COLOURS)], _time(own), _scaled(own)[lead])
+            (f"seed {seed}", _SEED_COLOURS[place % len(_SEED_COLOURS)], ms_from_qrs(own), _scaled(own)[lead])
             for place, (seed, own) in enumerate(maps.items())
         ]
         run = next(iter(seeds.values()))
         title = f"2 Seeds, {method_style(method).label}: {_of(run, int(rows[0, ecg]))}, lead {_lead_name(lead)}"
         trace = _trace(run, int(rows[0, ecg]), lead)
-        examples.append(_Example(title, f"mean correlation {number(score[ecg])}", lines, trace, "ms from the QRS"))
+        examples.append(Example(title, f"mean correlation {number(score[ecg])}", lines, trace, "ms from the QRS"))
     return examples
 
 
-def _along_cascade(runs: StudyRuns) -> list[_Example]:
+def _along_cascade(runs: StudyRuns) -> list[Example]:
     """Of one ECG each: the method that loses its maps fastest, and the one that keeps them."""
     having = runs.with_store("cascade/from_output/pearson")
     if not having:
@@ -151,19 +123,19 @@ def _along_cascade(runs: StudyRuns) -> list[_Example]:
         lines = [(style.label, style.colour, depths, curves[row, index])]
         title = f"3 Randomisation, {style.label}: {_of(run, int(row))}"
         examples.append(
-            _Example(
+            Example(
                 title,
                 f"correlation {number(last[row, index])} at the end",
                 lines,
                 None,
-                _LAYERS,
+                LAYERS,
                 "correlation with the trained map",
             )
         )
     return examples
 
 
-def _along_perturbation(run: Run) -> list[_Example]:
+def _along_perturbation(run: Run) -> list[Example]:
     """Predicted probability of one ECG with the diagnosis: the steepest and the flattest fall."""
     if not (run.path / "perturbation" / "morf").is_dir():
         return []
@@ -184,52 +156,9 @@ def _along_perturbation(run: Run) -> list[_Example]:
         lines = [(style.label, style.colour, steps, probability[row, index])]
         score = f"probability {probability[row, index, 0]:.2f} to {probability[row, index, -1]:.2f}"
         examples.append(
-            _Example(f"4 Perturbation, {style.label}: {_of(run, int(row))}", score, lines, None, _STEPS, "probability")
+            Example(f"4 Perturbation, {style.label}: {_of(run, int(row))}", score, lines, None, STEPS, "probability")
         )
     return examples
-
-
-def _figure(rows: Sequence[Sequence[_Example]], caption: str) -> Figure:
-    width = 9.6
-    lines = textwrap.wrap(caption, int(width * 17))
-    heights = (2.15 * len(rows) + 0.4, 0.14 * len(lines) + 1e-3)
-    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
-    axes = top.subplots(len(rows), 2, squeeze=False)
-    handles: list[Any] = []
-    labels: list[str] = []
-    for place, pair in enumerate(rows):
-        for side in range(2):
-            _draw(axes[place, side], pair[side])
-            if len(pair[side].lines) > _IN_PANEL and not handles:
-                handles, labels = axes[place, side].get_legend_handles_labels()
-    if handles:
-        top.legend(handles, labels, loc="outside upper center", ncols=6, fontsize=7, frameon=False)
-    bottom.text(0.01, 0.98, "\n".join(lines), fontsize=7.5, va="top")
-    return figure
-
-
-def _draw(axes: Axes, example: _Example) -> None:
-    if example.trace is not None:
-        other = axes.twinx()
-        other.plot(_time(example.trace[None]), example.trace, color="#bbbbbb", linewidth=1.0)
-        other.set_axis_off()
-        axes.set_zorder(other.get_zorder() + 1)
-        axes.patch.set_visible(False)
-    for label, colour, x, y in example.lines:
-        axes.plot(x, y, color=colour, linewidth=1.0, label=label)
-    axes.set_title(example.title, fontsize=8, loc="left")
-    axes.text(0.99, 0.97, example.score, transform=axes.transAxes, ha="right", va="top", fontsize=8, fontweight="bold")
-    axes.set_xlabel(example.x_label, fontsize=7)
-    axes.tick_params(labelsize=6.5)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_ylabel(example.y_label, fontsize=7)
-    if 1 < len(example.lines) <= _IN_PANEL:
-        axes.legend(fontsize=6, frameon=False, loc="upper left")
-    if example.x_label == _LAYERS:
-        axes.set_ylim(-1.05, 1.05)
-    if example.x_label == _STEPS:
-        axes.set_ylim(-0.03, 1.03)
 
 
 def _extremes(score: NDArray[np.float64]) -> list[int]:
@@ -260,10 +189,6 @@ def _lead(maps: Sequence[NDArray[np.float64]]) -> int:
 
 def _lead_name(lead: int) -> str:
     return LEADS[lead] if lead < len(LEADS) else str(lead)
-
-
-def _time(own: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (np.arange(own.shape[-1]) - FIDUCIAL_SAMPLE) * 1000.0 / SAMPLING_RATE
 
 
 def _of(run: Run, row: int) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, StrictUndefined
-from lightning.pytorch.utilities import rank_zero_info
 
 from ecg_lightning.atomic import write_text_atomic
 from ecg_lightning.plotting.class_words import class_name
@@ -65,7 +64,7 @@ def write_report(folder: str | Path, intervals: IntervalSettings) -> Path:
     """
     runs = StudyRuns.open(folder, intervals)
     for one in runs.unfinished:
-        rank_zero_info(f"{one.target}, seed {one.seed} is left out: {one.reason}")
+        print(f"{one.target}, seed {one.seed} is left out: {one.reason}")
     files = ReportFiles(runs.study)
     sections = [_built(build, runs, files) for build in SECTIONS]
     path = runs.study.path / REPORT
@@ -75,7 +74,7 @@ def write_report(folder: str | Path, intervals: IntervalSettings) -> Path:
 
 def _built(build: Callable[[StudyRuns, ReportFiles], Section], runs: StudyRuns, files: ReportFiles) -> Section:
     section = build(runs, files)
-    rank_zero_info(f"report: {section.title}")
+    print(f"report: {section.title}", flush=True)
     return section
 
 

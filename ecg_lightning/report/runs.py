@@ -1,6 +1,6 @@
 """The finished runs of a study, and what their tables and stores say together."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from ecg_lightning.functional.intervals import interval_of_weightings, weighted_
 from ecg_lightning.plotting.method_style import METHOD_STYLES, method_style
 from ecg_lightning.run import Run
 from ecg_lightning.run_layout import RunFolder
-from ecg_lightning.study.consistency_tables import IntervalSettings
+from ecg_lightning.study.consistency_tables import ALL_TARGETS, IntervalSettings
 from ecg_lightning.study.folder import StudyFolder, UnfinishedRun
 
 
@@ -120,42 +120,92 @@ class RunMeans:
     n_values: NDArray[np.int64]
 
 
-def mean_over_runs(
+def means_over_runs(
     runs: dict[str, dict[int, Run]],
     values: Callable[[Run], tuple[NDArray[np.float64], NDArray[np.object_]]],
     settings: IntervalSettings,
-) -> RunMeans:
-    """Average what was measured per ECG over the runs of a study.
+) -> dict[str, RunMeans]:
+    """Average what was measured per ECG over the runs of each target, and over all runs of a study.
+
+    Every run is read and resampled once, for its target's mean and for that of all targets.
 
     Args:
         runs: Target -> seed -> run.
         values: Run -> (n, ...) values, NaN for none, and (n,) patients.
         settings: Of the interval.
 
+    Returns:
+        Target -> its means, and those over all targets under ``ALL_TARGETS``.
+
     Raises:
         ValueError: No run.
     """
-    targets = []
-    total, squares, count = 0.0, 0.0, 0  # arrays from the first run on
-    for seeds in runs.values():
-        means = []
-        for run in seeds.values():
-            own, patients = values(run)
-            means.append(weighted_mean(own, weightings(patients, settings.n_resamples, settings.seed)))
-            total = total + np.nansum(own, axis=0)
-            squares = squares + np.nansum(own**2, axis=0)
-            count = count + np.isfinite(own).sum(axis=0)
-        targets.append(_mean(np.stack(means)))
-    if not targets:
+    if not any(runs.values()):
         raise ValueError("expected one run or more, got none")
+    resamples = _Resamples(settings)
+    sums = {target: _sums(seeds.values(), values, resamples) for target, seeds in runs.items() if seeds}
+    found = {target: _run_means([own], settings) for target, own in sums.items()}
+    return {**found, ALL_TARGETS: _run_means(list(sums.values()), settings)}
+
+
+class _Resamples:
+    """Weightings of the patients that were asked for last: the runs of a study mostly share their test ECGs."""
+
+    def __init__(self, settings: IntervalSettings) -> None:
+        self.settings = settings
+        self._last: tuple[NDArray[np.object_], NDArray[np.float64]] | None = None
+
+    def __call__(self, patients: NDArray[np.object_]) -> NDArray[np.float64]:
+        if self._last is None or not np.array_equal(self._last[0], patients):
+            self._last = patients, weightings(patients, self.settings.n_resamples, self.settings.seed)
+        return self._last[1]
+
+
+@dataclass(frozen=True)
+class _TargetSums:
+    """What one pass over a target's runs leaves; sums are over the ECGs of all its runs.
+
+    Attributes:
+        replicates: (1 + r, ...) mean over ECGs, then over seeds, the first of them the estimate.
+        total: (...) sum of the values.
+        squares: (...) sum of their squares.
+        count: (...) ECGs with a value.
+    """
+
+    replicates: NDArray[np.float64]
+    total: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    count: NDArray[np.int64]
+
+
+def _sums(
+    runs: Iterable[Run],
+    values: Callable[[Run], tuple[NDArray[np.float64], NDArray[np.object_]]],
+    resamples: _Resamples,
+) -> _TargetSums:
+    means, total, squares, count = [], 0.0, 0.0, 0  # arrays from the first run on
+    for run in runs:
+        own, patients = values(run)
+        means.append(weighted_mean(own, resamples(patients)))
+        total = total + np.nansum(own, axis=0)
+        squares = squares + np.nansum(own**2, axis=0)
+        count = count + np.isfinite(own).sum(axis=0)
+    return _TargetSums(_mean(np.stack(means)), np.asarray(total), np.asarray(squares), np.asarray(count))
+
+
+def _run_means(targets: Sequence[_TargetSums], settings: IntervalSettings) -> RunMeans:
     # ECGs of a single patient can't be resampled: their mean stands in every resample
-    length = max(len(one) for one in targets)
-    replicates = _mean(np.stack([np.broadcast_to(one, (length, *one.shape[1:])) for one in targets]))  # (1 + r, ...)
+    length = max(len(one.replicates) for one in targets)
+    replicates = _mean(
+        np.stack([np.broadcast_to(one.replicates, (length, *one.replicates.shape[1:])) for one in targets])
+    )  # (1 + r, ...)
     interval = interval_of_weightings(replicates, settings.confidence)
-    known = np.asarray(count)
+    count = np.sum([one.count for one in targets], axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        sd = np.sqrt(np.maximum(squares / known - (total / known) ** 2, 0.0))
-    return RunMeans(replicates[0], interval.low, interval.high, sd, known)
+        mean = np.sum([one.total for one in targets], axis=0) / count
+        variance = np.sum([one.squares for one in targets], axis=0) / count - mean**2
+    sd = np.sqrt(np.maximum(variance, 0.0))
+    return RunMeans(replicates[0], interval.low, interval.high, sd, count)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

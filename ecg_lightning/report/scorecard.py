@@ -27,11 +27,11 @@ CHECKS: Final = {
 }
 """Column -> what a person reads."""
 
-_MEANING: Final = {
+_MEANING: Final = {  # NEAR_ZERO: as the runs had it
     "safe": "the linter found no structure in the network that makes the method wrong",
     "reliable": f"reliability of the map at least {RELIABLE} (deterministic maps are exact)",
     "consistent": f"mean Pearson correlation between seeds, lower end of its interval at least {CONSISTENT}",
-    "passes_cascade": "with every layer random, the upper end of the interval of its similarity is below 0.2",
+    "passes_cascade": "with every layer random, the upper end of the interval of its similarity is below NEAR_ZERO",
     "beats_controls": "area between the perturbation curves above that of the best control (Holm)",
     "localises": "AUROC against the causal evidence above that of the best control (Holm)",
 }
@@ -53,7 +53,9 @@ def scorecard_section(runs: StudyRuns, files: ReportFiles) -> Section:
         Paragraph(
             "\N{CHECK MARK} passed in every network, \N{ALMOST EQUAL TO} in some, \N{MULTIPLICATION SIGN} in none, "
             "\N{EN DASH} not measured. "
-            + "; ".join(f"{CHECKS[name]}: {meaning}" for name, meaning in _MEANING.items())
+            + "; ".join(f"{CHECKS[name]}: {meaning}" for name, meaning in _MEANING.items()).replace(
+                "NEAR_ZERO", near_zero_words(runs.tables("audit"))
+            )
             + ".",
             "note",
         )
@@ -149,6 +151,26 @@ def _reason(check: str, value: float, passed: int, measured: int) -> str:
 def _result(passed: int, measured: int, value: float, reason: str) -> dict[str, Any]:
     state = "" if not measured else "passed" if passed == measured else "some" if passed else "failed"
     return {"passed": passed, "measured": measured, "state": state, "value": value, "reason": reason}
+
+
+def near_zero_words(audit: pd.DataFrame) -> str:
+    """The bound below which a map counts as forgotten, as the runs' ``AuditSummary`` had it.
+
+    Args:
+        audit: ``tables/audit.parquet`` of every run, with ``target`` and ``seed``.
+
+    Returns:
+        Such as ``0.2``; where the networks' bounds differ, how many had which.
+    """
+    decided = audit[audit["passes_cascade"].notna()] if "passes_cascade" in audit else audit.head(0)
+    if decided.empty:
+        return "`near_zero` of AuditSummary"
+    bounds = decided.reindex(columns=["target", "seed", "near_zero"]).groupby(["target", "seed"])["near_zero"].max()
+    counts = bounds.map(lambda own: "a bound that is not on record" if np.isnan(own) else f"{own:g}").value_counts()
+    if len(counts) == 1:
+        return str(counts.index[0])
+    each = ", ".join(f"{bound} in {count}" for bound, count in counts.sort_index().items())
+    return f"its run's own `near_zero`, which is not the same in all of the {len(bounds)} networks ({each})"
 
 
 def headline(table: pd.DataFrame) -> str:

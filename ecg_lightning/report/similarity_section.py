@@ -1,5 +1,6 @@
 """Experiment 1: how alike the maps of different methods are (paper, Figure 3A, S1 and S2)."""
 
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.similarity import similarity_figure
 from ecg_lightning.report.blocks import Block, Paragraph, Picture, ReportFiles, Section
-from ecg_lightning.report.runs import RunMeans, StudyRuns, mean_over_runs
+from ecg_lightning.report.runs import StudyRuns, means_over_runs
 from ecg_lightning.run import Run
 from ecg_lightning.study.consistency_tables import ALL_TARGETS
 
@@ -33,16 +34,8 @@ def similarity_section(runs: StudyRuns, files: ReportFiles) -> Section:
         return Section(
             "similarity", title, [Paragraph("No run has measured it (MethodSimilarity was left out).", "note")]
         )
-    table = pd.concat(
-        [
-            _means(runs, target, statistic, sign)
-            for target in (*having, ALL_TARGETS)
-            for statistic in STATISTICS
-            for sign in SIGNS
-        ],
-        ignore_index=True,
-    )
-    names = _names(runs)
+    names = _names(having)
+    table = _means(runs, having, names)
     files_of_table = files.table("similarity_by_class", table)
     whole = [_picture(runs, files, table, names, ALL_TARGETS, statistic, sign) for statistic, sign in _LABELS]
     extremes = _extremes(table)
@@ -59,9 +52,8 @@ def similarity_section(runs: StudyRuns, files: ReportFiles) -> Section:
     return Section("similarity", title, blocks, details)
 
 
-def _names(runs: StudyRuns) -> list[str]:
+def _names(having: dict[str, dict[int, Run]]) -> list[str]:
     """Methods and controls of the first run that measured it; another run's others are NaN."""
-    having = runs.with_store("similarity/pearson")
     first = next(iter(next(iter(having.values())).values()))
     return [str(name) for name in first.row_store("similarity/pearson").spec.coords["method"]]
 
@@ -82,26 +74,38 @@ def _values(
     return values[:, first, second], run.examples["patient_id"].to_numpy()
 
 
-def _means(runs: StudyRuns, target: str, statistic: Statistic, sign: Sign) -> pd.DataFrame:
-    having, names = runs.with_store("similarity/pearson"), _names(runs)
-    chosen = having if target == ALL_TARGETS else {target: having[target]}
-    found: RunMeans = mean_over_runs(chosen, lambda run: _values(run, statistic, sign, names), runs.intervals)
+def _means(runs: StudyRuns, having: dict[str, dict[int, Run]], names: list[str]) -> pd.DataFrame:
+    """One row a pair of methods, in every target and over all, by every statistic and sign."""
+    found = {
+        (statistic, sign): means_over_runs(
+            having, partial(_values, statistic=statistic, sign=sign, names=names), runs.intervals
+        )
+        for statistic in STATISTICS
+        for sign in SIGNS
+    }
+    networks = {target: len(seeds) for target, seeds in having.items()}
+    networks[ALL_TARGETS] = sum(networks.values())
     first, second = np.triu_indices(len(names), 1)
-    return pd.DataFrame(
-        {
-            "target": target,
-            "statistic": statistic,
-            "sign": sign,
-            "method": np.array(names)[first],
-            "other_method": np.array(names)[second],
-            "mean": found.mean,
-            "low": found.low,
-            "high": found.high,
-            "sd": found.sd,
-            "n_values": found.n_values,
-            "n_networks": sum(len(seeds) for seeds in chosen.values()),
-        }
-    )
+    parts = [
+        pd.DataFrame(
+            {
+                "target": target,
+                "statistic": statistic,
+                "sign": sign,
+                "method": np.array(names)[first],
+                "other_method": np.array(names)[second],
+                "mean": means[target].mean,
+                "low": means[target].low,
+                "high": means[target].high,
+                "sd": means[target].sd,
+                "n_values": means[target].n_values,
+                "n_networks": count,
+            }
+        )
+        for target, count in networks.items()
+        for (statistic, sign), means in found.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _picture(

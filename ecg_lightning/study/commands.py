@@ -1,23 +1,27 @@
-"""The commands that work on a whole study: ``study`` and ``compare``."""
+"""The commands that work on a whole study: ``study`` and ``compare``.
+
+``study`` only starts other processes: what ``compare`` needs is imported when it is called.
+"""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from lightning.pytorch.utilities import rank_zero_info
-
-from ecg_lightning.study.compare import compare_maps
-from ecg_lightning.study.consistency_tables import IntervalSettings
-from ecg_lightning.study.folder import StudyFolder
-from ecg_lightning.study.results import write_comparison
 from ecg_lightning.study.workflow import run_study
+
+if TYPE_CHECKING:
+    from ecg_lightning.study.consistency_tables import IntervalSettings
 
 PROGRAM: Final = "python -m ecg_lightning.cli"
 
 
 def compare(arguments: Sequence[str]) -> None:
     """``compare <study folder>``: similarity of the maps over seeds."""
+    from ecg_lightning.study.compare import compare_maps
+    from ecg_lightning.study.folder import StudyFolder
+    from ecg_lightning.study.results import write_comparison
+
     parser = command_parser("compare", compare.__doc__)
     add_folder(parser)
     parser.add_argument("--processes", type=int, default=None, help="worker processes; default: one a core")
@@ -25,7 +29,7 @@ def compare(arguments: Sequence[str]) -> None:
     given = parser.parse_args(arguments)
     study = StudyFolder.open(given.folder)
     found = compare_maps(study, given.processes)
-    rank_zero_info("\n".join(write_comparison(study, found, intervals_of(given))))
+    print("\n".join(write_comparison(study, found, intervals_of(given))))
 
 
 def study(arguments: Sequence[str]) -> None:
@@ -40,7 +44,7 @@ def study(arguments: Sequence[str]) -> None:
     parser.add_argument("--root", help="folder where the source's files lie")
     given, snakemake = parser.parse_known_args(arguments)
     overrides = {"runs": given.runs, "study": given.study, "root": given.root}
-    rank_zero_info(f"study: {run_study(given.config, snakemake, overrides)}")
+    print(f"study: {run_study(given.config, snakemake, overrides)}")
 
 
 def command_parser(name: str, description: str | None) -> argparse.ArgumentParser:
@@ -65,6 +69,8 @@ def add_intervals(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bootstrap_seed", type=int, default=0, help="of the resamples")
 
 
-def intervals_of(given: argparse.Namespace) -> IntervalSettings:
+def intervals_of(given: argparse.Namespace) -> "IntervalSettings":
     """What ``add_intervals`` was given."""
+    from ecg_lightning.study.consistency_tables import IntervalSettings
+
     return IntervalSettings(given.n_resamples, given.confidence, given.bootstrap_seed)

@@ -5,6 +5,7 @@ a store of its own, so that a comparison that was killed goes on with the rows t
 """
 
 import multiprocessing
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -14,11 +15,10 @@ from typing import Final
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from numpy.typing import NDArray
 
 from ecg_lightning.atomic import write_parquet_atomic
-from ecg_lightning.data.workers import worker_count
+from ecg_lightning.data.worker_count import worker_count
 from ecg_lightning.functional.self_consistency import seed_pairs, self_consistency
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
 from ecg_lightning.functional.smoothing import ORDER, WINDOW
@@ -84,12 +84,12 @@ def compare_maps(study: StudyFolder, processes: int | None = None) -> Comparison
     """
     finished, unfinished = study.finished_runs()
     for one in unfinished:
-        rank_zero_warn(f"{study.name}: {one.target}, seed {one.seed} is left out: {one.reason}")
+        warnings.warn(f"{study.name}: {one.target}, seed {one.seed} is left out: {one.reason}", stacklevel=2)
     targets, work, single = [], [], []
     for target, runs in finished.items():
         if len(runs) < 2:
             single.append(target)
-            rank_zero_info(f"{target}: one seed only ({next(iter(runs))}), so there is no self-consistency")
+            print(f"{target}: one seed only ({next(iter(runs))}), so there is no self-consistency")
             continue
         compared, todo = _open_target(study, target, runs)
         targets.append(compared)
@@ -121,7 +121,7 @@ def _open_target(study: StudyFolder, target: str, runs: dict[int, Run]) -> tuple
     examples, rows = same_ecgs(target, runs)
     found, left_out = comparable_maps(target, runs, rows)
     for method, why in left_out.items():
-        rank_zero_warn(f"{target}: {method} is not compared: {why}")
+        warnings.warn(f"{target}: {method} is not compared: {why}", stacklevel=2)
     folder = study.comparison / target
     folder.mkdir(parents=True, exist_ok=True)
     write_parquet_atomic(folder / "examples.parquet", examples)

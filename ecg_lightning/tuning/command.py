@@ -26,7 +26,7 @@ from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.plotting.sheet import save_figure
 from ecg_lightning.plotting.tuning import PassCurve, passes_figure
 from ecg_lightning.tuning.config import Entry, methods_config
-from ecg_lightning.tuning.ladders import FINER
+from ecg_lightning.tuning.finer_ladders import FINER
 from ecg_lightning.tuning.measure import TunedMethod, tune_methods
 from ecg_lightning.tuning.results import (
     MethodSummary,

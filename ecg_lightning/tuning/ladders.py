@@ -1,11 +1,8 @@
-"""The settings that are tried for each method, from cheap to dear, and how good a map each of them gives."""
+"""The ladder of each method, and those of the sampled ones, whose own draws say how good a map is."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any, ClassVar, Final, Literal
+from typing import Final
 
-import torch
 from torch import Tensor
 
 from ecg_lightning.attribution.background import DeepLiftShap
@@ -16,66 +13,13 @@ from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.shapley import ShapleySampling
 from ecg_lightning.attribution.task import AttributionTask
 from ecg_lightning.digest import JSON
-from ecg_lightning.functional.similarity import similarity_matrix
-from ecg_lightning.functional.smoothing import WINDOW
+from ecg_lightning.tuning.finer_ladders import BackgroundLadder, StepLadder
+from ecg_lightning.tuning.ladder import Ladder, up_to
 from ecg_lightning.tuning.settings import TuningSettings
 
-Evidence = Literal["draws", "finer"]
-"""Where a correlation with the limit comes from: the run's own draws, or a map of many more passes."""
-
-FINER: Final = 4
-"""Times as many nodes, or backgrounds, as a map is compared with at most."""
-
 _OCTAVE: Final = (1.0, 1.5)  # steps of a ladder between powers of two
-_STEPS: Final = (3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-_DOUBLED: Final = tuple(2**exponent for exponent in range(1, 20))
 _SURROGATE: Final = (4, 6, 8, 12, 18, 24)  # forwards a group, as in the measurements that the defaults are from
 _PERMUTATIONS: Final = (8, 16, 24, 32, 48, 64, 96, 128)
-
-
-class Ladder(ABC):
-    """Settings of one method, from cheap to dear.
-
-    Args:
-        method: As configured.
-        task: The network.
-        settings: Bounds.
-    """
-
-    evidence: ClassVar[Evidence] = "draws"
-    fixed: ClassVar[bool] = False
-    """Whether the setting is part of what the method means, so that it is measured but not chosen."""
-
-    argument: ClassVar[str]
-    """Name of the setting."""
-
-    def __init__(self, method: AttributionMethod, task: AttributionTask, settings: TuningSettings) -> None:
-        self.method = method
-        self.task = task
-        self.settings = settings
-
-    @abstractmethod
-    def values(self) -> Sequence[int]:
-        """What is tried, growing."""
-
-    @abstractmethod
-    def curves(self, ecgs: Tensor, keys: Sequence[RandomKey]) -> list[Iterator[float]]:
-        """For each ECG the reliability at each of ``values``, computed when it is asked for.
-
-        The reliability of a map without noise is the square of its correlation with its limit.
-
-        Args:
-            ecgs: (ecg, lead, sample) mV.
-            keys: One an ECG.
-        """
-
-    def changes(self, value: int) -> dict[str, JSON]:
-        """Hyperparameters that set a value."""
-        return {self.argument: value}
-
-    def method_at(self, value: int) -> AttributionMethod:
-        """The method with that setting."""
-        return _changed(self.method, **self.changes(value))
 
 
 class SampleLadder(Ladder):
@@ -115,9 +59,9 @@ class ShapleyLadder(Ladder):
         groups = self.method.groups((int(self.task.backgrounds.shape[1]), int(self.task.backgrounds.shape[2])))
         if self.method.surrogate:
             bound = self.settings.max_forwards or _SURROGATE[-1] * (groups - 1)
-            return _up_to([times * (groups - 1) // 2 * 2 for times in _SURROGATE], bound)
+            return up_to([times * (groups - 1) // 2 * 2 for times in _SURROGATE], bound)
         most = (self.settings.max_forwards or _PERMUTATIONS[-1] * groups) // groups
-        return _up_to(_PERMUTATIONS, max(most // 2 * 2, 2))
+        return up_to(_PERMUTATIONS, max(most // 2 * 2, 2))
 
     def curves(self, ecgs: Tensor, keys: Sequence[RandomKey]) -> list[Iterator[float]]:
         """Of maps of their own."""
@@ -128,74 +72,6 @@ class ShapleyLadder(Ladder):
                 yield float(method.explain(self.task, ecg, [key]).reliability)
 
         return [curve(ecgs[i : i + 1], key) for i, key in enumerate(keys)]
-
-
-class StepLadder(Ladder):
-    """Nodes of integrated gradients, against four times as many as are tried at most."""
-
-    evidence = "finer"
-    argument = "n_steps"
-    method: IntegratedGradients
-
-    def values(self) -> Sequence[int]:
-        """In steps of about 1.4."""
-        return _up_to(_STEPS, self.settings.max_steps)
-
-    def curves(self, ecgs: Tensor, keys: Sequence[RandomKey]) -> list[Iterator[float]]:
-        """Squared correlations with the finer quadrature."""
-        methods = [self.method_at(value) for value in self.values()]
-        finest = self.method_at(FINER * self.values()[-1])
-
-        def curve(ecg: Tensor, key: RandomKey) -> Iterator[float]:
-            reference = finest(self.task, ecg, [key])
-            for method in methods:
-                yield squared_correlation(method(self.task, ecg, [key]), reference)
-
-        return [curve(ecgs[i : i + 1], key) for i, key in enumerate(keys)]
-
-
-class BackgroundLadder(Ladder):
-    """Backgrounds of DeepLIFT-SHAP, against up to four times as many.
-
-    Over its stated backgrounds the map is exact. The curve tells how much of it is due to their choice.
-
-    Args:
-        method: The method.
-        task: The network, with the stated backgrounds.
-        settings: Bounds.
-        more: (background, lead, sample) mV, training ECGs of which the stated ones are the first.
-    """
-
-    evidence = "finer"
-    fixed = True
-    argument = "backgrounds"
-
-    def __init__(
-        self, method: AttributionMethod, task: AttributionTask, settings: TuningSettings, more: Tensor
-    ) -> None:
-        super().__init__(method, task, settings)
-        self.more = more.to(task.backgrounds)
-
-    def values(self) -> Sequence[int]:
-        """Up to the stated ones."""
-        return _up_to(_DOUBLED, len(self.task.backgrounds))
-
-    def curves(self, ecgs: Tensor, keys: Sequence[RandomKey]) -> list[Iterator[float]]:
-        """Squared correlations with the map over all that there are."""
-        every = [(ecgs[i : i + 1], key) for i, key in enumerate(keys)]
-        wide = replace(self.task, backgrounds=self.more)
-        references = [self.method(wide, ecg, [key]) for ecg, key in every]  # one by one: their pass is shared
-
-        def curve(ecg: Tensor, key: RandomKey, reference: Tensor) -> Iterator[float]:
-            for value in self.values():
-                few = replace(self.task, backgrounds=self.more[:value])
-                yield squared_correlation(self.method(few, ecg, [key]), reference)
-
-        return [curve(*one, reference) for one, reference in zip(every, references, strict=True)]
-
-    def changes(self, value: int) -> dict[str, JSON]:  # noqa: ARG002
-        """None: the backgrounds are the datamodule's, and GradientSHAP's too."""
-        return {}
 
 
 class OwnSetting(Ladder):
@@ -255,21 +131,4 @@ def grid(unit: int, bound: int) -> tuple[int, ...]:
     """
     larger = [int(GROUPS * 2**octave * step) for octave in range(1, 20) for step in _OCTAVE]
     last = bound // (GROUPS * unit) * GROUPS * unit or bound
-    return _up_to([unit * times for times in (GROUPS // 2, GROUPS, *larger)], last)
-
-
-def squared_correlation(first: Tensor, second: Tensor) -> float:
-    """Of two maps (1, lead, sample) after smoothing; 0 where the correlation is negative, NaN where there is none."""
-    window = WINDOW if first.shape[-1] >= WINDOW else None
-    both = torch.stack([first, second], dim=1)
-    return float(similarity_matrix(both, window=window)[0, 0, 1].clamp(min=0.0).square())
-
-
-def _up_to(values: Sequence[int], bound: int) -> tuple[int, ...]:
-    """Those below the bound, and the bound."""
-    return (*(value for value in values if value < bound), bound)
-
-
-def _changed(method: AttributionMethod, **changes: Any) -> AttributionMethod:
-    changed: AttributionMethod = replace(method, **changes)  # type: ignore[type-var]
-    return changed
+    return up_to([unit * times for times in (GROUPS // 2, GROUPS, *larger)], last)

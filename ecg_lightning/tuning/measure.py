@@ -15,7 +15,8 @@ from ecg_lightning.attribution.base import AttributionMethod, Passes
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
 from ecg_lightning.digest import JSON
-from ecg_lightning.tuning.ladders import Evidence, Ladder, ladder_of
+from ecg_lightning.tuning.ladder import Evidence, Ladder
+from ecg_lightning.tuning.ladders import ladder_of
 from ecg_lightning.tuning.settings import LOWEST, TuningSettings
 
 Status = Literal["chosen", "bound", "constant", "kept", "exact"]

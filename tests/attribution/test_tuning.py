@@ -26,7 +26,9 @@ from ecg_lightning.attribution.methods import (
     SmoothGrad,
 )
 from ecg_lightning.tuning.config import methods_config, without_defaults
-from ecg_lightning.tuning.ladders import Ladder, grid, ladder_of, squared_correlation
+from ecg_lightning.tuning.finer_ladders import squared_correlation
+from ecg_lightning.tuning.ladder import Ladder
+from ecg_lightning.tuning.ladders import grid, ladder_of
 from ecg_lightning.tuning.measure import climb, tune_methods
 from ecg_lightning.tuning.results import curve_frame, summaries, warnings_of
 from ecg_lightning.tuning.settings import TuningSettings

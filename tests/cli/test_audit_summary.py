@@ -43,6 +43,15 @@ def test_verdicts_say_what_failed(tmp_path: Path) -> None:
     assert pd.isna(table.loc["random", "beats_controls"])
 
 
+def test_the_bound_decides_and_stands_in_table_and_words(tmp_path: Path) -> None:
+    write(tmp_path / "tables")
+    table = audit_table(tmp_path / "tables", NAMES, NAMES[3:], 0.6).set_index("method")
+    assert table.loc["saliency", "passes_cascade"]  # .55 at the upper end
+    assert table["near_zero"].eq(0.6).all()
+    strict = audit_table(tmp_path / "tables", NAMES, NAMES[3:], 0.05).set_index("method")
+    assert "(correlation 0.02, expected below 0.05)" in strict.loc["deeplift", "verdict"]
+
+
 def test_without_tables_nothing_is_checked(tmp_path: Path) -> None:
     table = audit_table(tmp_path, NAMES, NAMES[3:], 0.2)
     assert set(table["verdict"]) == {"not checked"}

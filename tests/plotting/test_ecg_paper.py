@@ -18,7 +18,7 @@ from PIL import Image
 
 from ecg_lightning.ecg import LEADS
 from ecg_lightning.plotting import PaperScale, ecg_figure, save_figure
-from ecg_lightning.plotting.ecg_paper import voltage_limits
+from ecg_lightning.plotting.paper import voltage_limits
 from ecg_lightning.plotting.sheet import heading
 
 

@@ -28,9 +28,10 @@ from ecg_lightning.report.page import write_report
 from ecg_lightning.report.perturbation_section import perturbation_means
 from ecg_lightning.report.population import population_table
 from ecg_lightning.report.relevance_section import class_relevance, windows
-from ecg_lightning.report.runs import StudyRuns, mean_over_runs
-from ecg_lightning.report.scorecard import headline, scorecard
+from ecg_lightning.report.runs import StudyRuns, means_over_runs
+from ecg_lightning.report.scorecard import headline, near_zero_words, scorecard
 from ecg_lightning.report.settings_text import deviations
+from ecg_lightning.run import Run
 from ecg_lightning.study.compare import compare_maps
 from ecg_lightning.study.consistency_tables import IntervalSettings
 from ecg_lightning.study.folder import StudyFolder
@@ -153,35 +154,66 @@ def test_self_consistency_is_a_short_recomputation_from_the_maps(reported: Path)
 
 
 def test_intervals_over_runs_resample_the_same_patients(random_study: Path) -> None:
+    """Of each target and of all, as NumPy recomputes them from one list of resamples."""
     runs = StudyRuns.open(random_study, QUICK)
     generator = np.random.default_rng(0)
     values = {run.path: generator.normal(size=(20, 3)) for run in runs}
-    found = mean_over_runs(runs.finished, lambda run: (values[run.path], run.examples["patient_id"].to_numpy()), QUICK)
+    asked: list[Path] = []
+
+    def measured(run: Run) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(run.path)
+        return values[run.path], run.examples["patient_id"].to_numpy()
+
+    found = means_over_runs(runs.finished, measured, QUICK)
+    assert asked == list(values)  # every run once, not once more for the mean over all targets
+    assert list(found) == [*runs.targets, "all"]
     patients = next(iter(runs)).examples["patient_id"]
     weights = patient_resamples(patients, QUICK.n_resamples, QUICK.seed).astype(float)
-    replicates = [
-        np.mean(
-            [
-                np.mean([np.average(values[run.path], axis=0, weights=own) for run in seeds.values()], axis=0)
-                for seeds in runs.finished.values()
-            ],
-            axis=0,
-        )
-        for own in weights
-    ]
-    np.testing.assert_allclose(found.mean, np.mean(list(values.values()), axis=(0, 1)))
-    np.testing.assert_allclose(found.low, np.quantile(replicates, 0.025, axis=0))
-    np.testing.assert_allclose(found.high, np.quantile(replicates, 0.975, axis=0))
-    np.testing.assert_allclose(found.sd, np.std(np.concatenate(list(values.values())), axis=0))
+    for target, means in found.items():
+        chosen = runs.finished if target == "all" else {target: runs.finished[target]}
+        replicates = [
+            np.mean(
+                [
+                    np.mean([np.average(values[run.path], axis=0, weights=own) for run in seeds.values()], axis=0)
+                    for seeds in chosen.values()
+                ],
+                axis=0,
+            )
+            for own in weights
+        ]
+        parts = [values[run.path] for seeds in chosen.values() for run in seeds.values()]
+        np.testing.assert_allclose(means.mean, np.mean(parts, axis=(0, 1)))
+        np.testing.assert_allclose(means.low, np.quantile(replicates, 0.025, axis=0))
+        np.testing.assert_allclose(means.high, np.quantile(replicates, 0.975, axis=0))
+        np.testing.assert_allclose(means.sd, np.std(np.concatenate(parts), axis=0))
+        assert means.n_values.tolist() == [20 * len(parts)] * 3
+
+
+def test_runs_of_other_patients_are_resampled_by_their_own(random_study: Path) -> None:
+    runs = StudyRuns.open(random_study, QUICK)
+    values = np.random.default_rng(0).normal(size=(20, 3))
+    ids = {run.path: np.arange(20) // (2 + number % 2) for number, run in enumerate(runs)}  # ten patients, or seven
+    found = means_over_runs(runs.finished, lambda run: (values, ids[run.path]), QUICK)
+    for target, seeds in runs.finished.items():
+        weights = [
+            patient_resamples(ids[run.path], QUICK.n_resamples, QUICK.seed).astype(float) for run in seeds.values()
+        ]
+        replicates = [own @ values / own.sum(axis=1, keepdims=True) for own in weights]
+        np.testing.assert_allclose(found[target].low, np.quantile(np.mean(replicates, axis=0), 0.025, axis=0))
 
 
 def test_values_that_are_missing_are_left_out_of_means(random_study: Path) -> None:
     runs = StudyRuns.open(random_study, QUICK)
     holes = np.tile(np.arange(20.0), (2, 1)).T
     holes[3:, 1] = np.nan
-    found = mean_over_runs(runs.finished, lambda run: (holes, run.examples["patient_id"].to_numpy()), QUICK)
+    found = means_over_runs(runs.finished, lambda run: (holes, run.examples["patient_id"].to_numpy()), QUICK)["all"]
     assert found.mean.tolist() == [9.5, 1.0]
     assert found.n_values.tolist() == [120, 18]
+
+
+def test_means_over_no_run_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected one run or more, got none"):
+        means_over_runs({"sinus_rhythm": {}}, lambda run: (np.empty(0), np.empty(0)), QUICK)
 
 
 def test_a_study_of_maps_alone_is_reported_with_what_it_has(random_study: Path) -> None:
@@ -307,6 +339,31 @@ def test_the_headline_names_methods_that_pass_everything() -> None:
     ]
     assert "DeepLIFT passed every check" in headline(pd.DataFrame(rows))
     assert "No method passed every check" in headline(pd.DataFrame(rows[:2]))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [
+        ((0.2, 0.2, 0.2), "is below 0.2;"),
+        ((0.35, 0.35, 0.35), "is below 0.35;"),
+        ((0.2, 0.35, 0.2), "which is not the same in all of the 3 networks (0.2 in 2, 0.35 in 1);"),
+    ],
+)
+def test_the_scorecard_states_the_bound_that_the_runs_used(tmp_path: Path, bounds, words: str) -> None:
+    study = write_random_study(tmp_path / "random", ("sinus_rhythm",), (0, 1, 2), METHODS, 12)
+    for seed, near_zero in enumerate(bounds):
+        tables = study / "sinus_rhythm" / f"seed{seed}" / "tables"
+        tables.mkdir()
+        audit = pd.DataFrame({"method": METHODS, "control": False, "cascade_similarity": 0.1, "near_zero": near_zero})
+        audit.assign(passes_cascade=pd.array([True, None], dtype="boolean")).to_parquet(tables / "audit.parquet")
+    text = text_of(Page(write_report(study, QUICK).read_text()))
+    assert words in text
+
+
+def test_a_bound_that_an_earlier_version_left_out_is_not_made_up() -> None:
+    earlier = pd.DataFrame({"target": "t", "seed": [0, 1], "method": "saliency", "passes_cascade": [True, False]})
+    assert near_zero_words(earlier) == "a bound that is not on record"
+    assert near_zero_words(pd.DataFrame()) == "`near_zero` of AuditSummary"
 
 
 def test_numbers_for_people() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from jsonargparse import Namespace
 
-from ecg_lightning.cli import EcgCLI, main
+from ecg_lightning.cli import main
+from ecg_lightning.lightning_cli import EcgCLI
 
 Parse = Callable[[Iterable[str]], Namespace]
 

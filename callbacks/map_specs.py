@@ -1,0 +1,64 @@
+"""What the store of each method's maps holds, and what determines its rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from ecg_lightning.attribution import AttributionMethod
+from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.data.backgrounds import Backgrounds
+from ecg_lightning.digest import JSON, digest_array_rows
+from ecg_lightning.ecg import LEADS
+from ecg_lightning.store import StoreSpec
+
+
+def map_specs(
+    methods: Sequence[AttributionMethod],
+    task: AttributionTask,
+    *,
+    n_ecgs: int,
+    dtype: Literal["float32", "float16"],
+    of: tuple[str, str, Mapping[str, JSON]],
+    draws: Mapping[str, JSON],
+    backgrounds: Backgrounds,
+) -> dict[str, StoreSpec]:
+    """Method -> its store (row, lead, sample).
+
+    Args:
+        methods: The methods.
+        task: The network, whose backgrounds have the maps' shape.
+        n_ecgs: Rows.
+        dtype: Of the stores.
+        of: Network, examples and settings that all stores of a run share, see ``callbacks.ranks.identity``.
+        draws: What determines the maps of stochastic methods besides their hyperparameters.
+        backgrounds: What determines those of the methods that use them.
+    """
+    network, examples, common = of
+    shape = (n_ecgs, *(int(length) for length in task.backgrounds.shape[1:]))
+    leads = LEADS if shape[1] == len(LEADS) else tuple(str(lead) for lead in range(shape[1]))
+    content = digest_array_rows(backgrounds.beats.numpy(), backgrounds.ecg_ids)
+    references: JSON = {"ecg_ids": backgrounds.ecg_ids, "content": content}
+    return {
+        method.name: StoreSpec(
+            dims=("row", "lead", "sample"),
+            shape=shape,
+            coords={"lead": leads},
+            dtype=dtype,
+            unit=method.unit,
+            settings={**common, **_settings(method, task, draws, references)},
+            network=network,
+            examples=examples,
+        )
+        for method in methods
+    }
+
+
+def _settings(
+    method: AttributionMethod, task: AttributionTask, draws: Mapping[str, JSON], backgrounds: JSON
+) -> dict[str, JSON]:
+    """What determines this method's rows, and nothing else: a new background must not redo Shapley values."""
+    settings = method.resolved_settings(task) | {"precision": str(task.backgrounds.dtype)}
+    if method.stochastic:
+        settings |= draws
+    if method.uses_backgrounds:
+        settings["backgrounds"] = backgrounds
+    return settings

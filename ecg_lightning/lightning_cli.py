@@ -1,0 +1,223 @@
+"""Lightning's command line with this project's arguments: ``fit|validate|test|predict|prepare|tune``.
+
+With ``callbacks/`` it brings Lightning and Captum, so that ``cli.py`` imports it only for the commands that need them.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import jsonargparse
+import yaml
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.cli import (
+    ArgsType,
+    LightningArgumentParser,
+    LightningCLI,
+)
+from lightning.pytorch.utilities import rank_zero_info
+
+from callbacks import AttributionMaps, StageConfig
+from ecg_lightning.checkpoints import check_same_model, find_checkpoint, read_checkpoint, trained_source
+from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.data.study_splits import check_study_settings
+from ecg_lightning.ecg import Target
+from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.run_config import (
+    check_root,
+    checkpoint_path,
+    fill,
+    run_path,
+    subclass_configs,
+    test_all_of_another_source,
+)
+from ecg_lightning.run_layout import OnMismatch, RunFolder
+from ecg_lightning.tuning.command import TuneJob, load_trained, run_tuning
+from ecg_lightning.tuning.settings import TuningSettings
+from ecg_lightning.wandb_logger import RunLogger, run_group
+
+_RUN_ARGUMENTS: Final = ("runs", "study", "target", "seed_everything")
+_PREPARE: Final = "prepare"
+_TUNE: Final = "tune"
+
+
+class EcgCLI(LightningCLI):
+    """LightningCLI with the run folder of the contract, resume, and ``prepare``."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The top-level arguments, and what each of them sets."""
+        parser.add_argument("--study", default="default", help="Name of the study; its runs are compared.")
+        parser.add_argument("--target", type=Target, required=True, help="The diagnosis to classify.")
+        parser.add_argument("--runs", default="runs", help="Folder of all studies.")
+        parser.add_argument(
+            "--on_mismatch",
+            type=OnMismatch,
+            default="error",
+            help="What to do with results of other settings in the run folder: stop, or move them aside.",
+        )
+        _add_root(parser)
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        # Lightning's own `save_last` only saves when the best improved, so a resumed run would fall back to it
+        parser.add_lightning_class_args(ModelCheckpoint, "last_checkpoint")
+        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.set_defaults(
+            {
+                "checkpoint.monitor": "val/loss",
+                "checkpoint.filename": "best",
+                "checkpoint.enable_version_counter": False,  # a resumed run keeps its one best.ckpt
+                "last_checkpoint.filename": "last",
+                "last_checkpoint.enable_version_counter": False,
+                "early_stopping.monitor": "val/loss",
+                "early_stopping.patience": 5,
+            }
+        )
+        parser.link_arguments("target", "data.target")
+        parser.link_arguments("target", "model.target")
+        parser.link_arguments("seed_everything", "model.seed")
+        parser.link_arguments("seed_everything", "data.shuffle_seed")
+        parser.link_arguments(_RUN_ARGUMENTS, "trainer.default_root_dir", compute_fn=run_path)
+        parser.link_arguments(_RUN_ARGUMENTS, "checkpoint.dirpath", compute_fn=checkpoint_path)
+        parser.link_arguments(_RUN_ARGUMENTS, "last_checkpoint.dirpath", compute_fn=checkpoint_path)
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        super()._add_subcommands(parser, **kwargs)
+        prepare = self.init_parser(**kwargs.get(_PREPARE, {}))
+        prepare.add_lightning_class_args(EcgDataModule, "data")
+        _add_root(prepare)
+        prepare.add_argument("--overwrite", type=bool, default=False, help="Make the cache anew.")
+        self._subcommand_parsers[_PREPARE] = prepare
+        parser._subcommands_action.add_subcommand(  # Lightning keeps the action to itself
+            _PREPARE, prepare, help="Turn a source's recordings into cached median beats."
+        )
+        tune = self._prepare_subcommand_parser(Trainer, "test", **kwargs.get(_TUNE, {}))
+        tune.add_class_arguments(TuningSettings, _TUNE)
+        self._subcommand_parsers[_TUNE] = tune
+        parser._subcommands_action.add_subcommand(
+            _TUNE, tune, help="Measure how many passes each method needs, on validation ECGs."
+        )
+
+    def _parse_ckpt_path(self) -> None:
+        """Take the run's own best checkpoint unless told otherwise, and the network it was trained with."""
+        stage = self.config.get("subcommand")
+        if stage != _PREPARE and self.config[stage].weights_only is None:
+            self.config[stage].weights_only = True  # the project's checkpoints hold no pickled code
+        if stage in ("validate", "test", "predict", _TUNE):
+            config = self.config[stage]
+            path = find_checkpoint(RunFolder(Path(config.trainer.default_root_dir)), config.ckpt_path)
+            content = read_checkpoint(path)
+            check_same_model(path, content, config.target, config.seed_everything)
+            config.ckpt_path = str(path)
+            if stage != "validate":
+                test_all_of_another_source(config, trained_source(content))
+        if stage != _PREPARE:
+            super()._parse_ckpt_path()
+
+    def _set_seed(self) -> None:
+        if self.subcommand != _PREPARE:
+            super()._set_seed()
+
+    def before_instantiate_classes(self) -> None:
+        """Tell loggers and callbacks where the run is."""
+        config = self.config[str(self.subcommand)]
+        check_root(config)
+        if self.subcommand == _PREPARE:
+            return
+        for logger in subclass_configs(config.trainer.logger):
+            fill(logger, "save_dir", config.trainer.default_root_dir)
+            fill(logger, "group", run_group(config.study, config.target, config.seed_everything))
+            fill(logger, "job_type", self.subcommand)
+        for callback in subclass_configs(config.trainer.callbacks):
+            if "on_mismatch" in callback.init_args:
+                callback.init_args.on_mismatch = config.on_mismatch
+        self.save_config_kwargs = {"stage": self.subcommand}
+
+    def instantiate_classes(self) -> None:
+        """``prepare`` needs the datamodule alone."""
+        if self.subcommand != _PREPARE:
+            super().instantiate_classes()
+            return
+        self.config_init = self.parser.instantiate(self.config)
+        self.datamodule = self._get(self.config_init, "data")
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if subcommand == _PREPARE:
+            self.datamodule.prepare_cache(overwrite=self.config[_PREPARE].overwrite)
+            return
+        if subcommand == _TUNE:
+            self.tune()
+            return
+        try:
+            super()._run_subcommand(subcommand)
+        finally:
+            for logger in self.trainer.loggers:
+                if isinstance(logger, RunLogger):
+                    logger.finish()  # a next stage of the same process is a run of its own
+
+    def fit(self, **kwargs: Any) -> None:
+        """Train; resume a killed run of the same settings, leave a finished one alone."""
+        config = self.config["fit"]
+        folder = RunFolder(Path(config.trainer.default_root_dir))
+        check_study_settings(folder.splits, self.datamodule.settings())  # before a run is moved aside, or beats made
+        settings = yaml.safe_load(self._parser("fit").dump(config, skip_none=False))
+        resumable = folder.check_same_run(settings, config.on_mismatch, moves=_is_rank_zero())
+        if resumable and folder.fit_record.is_file() and folder.best_checkpoint.is_file():
+            rank_zero_info(f"{folder.path} is trained already with these settings; nothing to do")
+            return
+        if resumable and kwargs.get("ckpt_path") is None:
+            rank_zero_info(f"resuming from {folder.last_checkpoint}")
+            kwargs["ckpt_path"] = str(folder.last_checkpoint)
+        self.trainer.fit(**kwargs)
+
+    def tune(self) -> None:
+        """Find the passes that the configured methods need; on one device, and on validation ECGs only.
+
+        Raises:
+            ValueError: The callbacks have no AttributionMaps, so there are no methods to tune.
+        """
+        config = self.config[_TUNE]
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        maps = next((one for one in callbacks if isinstance(one, AttributionMaps)), None)
+        if maps is None:
+            raise ValueError(
+                "tune measures the methods of AttributionMaps, and the trainer's callbacks have none: pass "
+                "--config configs/test.yaml, or put callbacks.AttributionMaps into `trainer.callbacks`"
+            )
+        if _is_rank_zero():
+            module = load_trained(self.trainer, self.model, self.datamodule, Path(config.ckpt_path))
+            configured = yaml.safe_load(self._parser(_TUNE).dump(config, skip_none=False))["trainer"]["callbacks"]
+            folder = Path(config.trainer.default_root_dir) / _TUNE
+            settings = self.config_init[_TUNE][_TUNE]
+            run_tuning(TuneJob(maps, module, self.datamodule, settings, folder, configured))
+
+
+def _is_rank_zero() -> bool:
+    """Whether this is rank zero as far as launchers tell, before a process group is there."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK"))
+
+
+def _add_root(parser: LightningArgumentParser) -> None:
+    parser.add_argument("--root", type=str | None, default=None, help="Folder where the source's files lie.")
+    parser.link_arguments("root", "data.source.init_args.root")
+
+
+def run_lightning(args: ArgsType) -> EcgCLI:
+    """Run a command of one network.
+
+    Args:
+        args: Arguments; None: the process's own.
+    """
+    # Lightning 2.6 calls jsonargparse by names that the newest jsonargparse deprecates; users can't mend that
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+    # values that refer to others (${...}) are resolved after the command line's overrides
+    jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    return EcgCLI(
+        EcgClassifier,
+        EcgDataModule,
+        save_config_callback=StageConfig,
+        seed_everything_default=0,
+        auto_configure_optimizers=False,  # the module has its own, with its settings in the checkpoint
+        trainer_defaults={"use_distributed_sampler": False},  # the datamodule shards by itself, without padding
+        parser_kwargs={"parser_mode": "omegaconf+"},
+        args=args,
+    )

@@ -1,0 +1,95 @@
+"""The picture of the examples: a row an experiment, what agrees most on the left and least on the right."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ecg_lightning.ecg import FIDUCIAL_SAMPLE, SAMPLING_RATE
+
+STEPS: Final = "perturbation step"
+LAYERS: Final = "randomised layers"
+"""Labels of the axis that also say what the panel's range is."""
+
+_IN_PANEL: Final = 10
+"""Lines that a panel's own legend holds; more get one for the figure."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One panel of the figure.
+
+    Attributes:
+        title: Experiment, ECG and what is shown.
+        score: In the corner.
+        lines: (label, colour, x, y).
+        trace: (sample,) mV of the lead, or None.
+        x_label: Of the axis.
+        y_label: Of the axis.
+    """
+
+    title: str
+    score: str
+    lines: Sequence[tuple[str, str, NDArray[np.float64], NDArray[np.float64]]]
+    trace: NDArray[np.float64] | None
+    x_label: str
+    y_label: str = "map / greatest |map|"
+
+
+def ms_from_qrs(own: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Times of the samples of (..., sample) in ms after the QRS fiducial."""
+    return (np.arange(own.shape[-1]) - FIDUCIAL_SAMPLE) * 1000.0 / SAMPLING_RATE
+
+
+def examples_figure(rows: Sequence[Sequence[Example]], caption: str) -> Figure:
+    """Draw experiments below each other, the two panels of each side by side.
+
+    Args:
+        rows: Of pairs of panels.
+        caption: Below them.
+    """
+    width = 9.6
+    lines = textwrap.wrap(caption, int(width * 17))
+    heights = (2.15 * len(rows) + 0.4, 0.14 * len(lines) + 1e-3)
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
+    axes = top.subplots(len(rows), 2, squeeze=False)
+    handles: list[Any] = []
+    labels: list[str] = []
+    for place, pair in enumerate(rows):
+        for side in range(2):
+            _draw(axes[place, side], pair[side])
+            if len(pair[side].lines) > _IN_PANEL and not handles:
+                handles, labels = axes[place, side].get_legend_handles_labels()
+    if handles:
+        top.legend(handles, labels, loc="outside upper center", ncols=6, fontsize=7, frameon=False)
+    bottom.text(0.01, 0.98, "\n".join(lines), fontsize=7.5, va="top")
+    return figure
+
+
+def _draw(axes: Axes, example: Example) -> None:
+    if example.trace is not None:
+        other = axes.twinx()
+        other.plot(ms_from_qrs(example.trace[None]), example.trace, color="#bbbbbb", linewidth=1.0)
+        other.set_axis_off()
+        axes.set_zorder(other.get_zorder() + 1)
+        axes.patch.set_visible(False)
+    for label, colour, x, y in example.lines:
+        axes.plot(x, y, color=colour, linewidth=1.0, label=label)
+    axes.set_title(example.title, fontsize=8, loc="left")
+    axes.text(0.99, 0.97, example.score, transform=axes.transAxes, ha="right", va="top", fontsize=8, fontweight="bold")
+    axes.set_xlabel(example.x_label, fontsize=7)
+    axes.tick_params(labelsize=6.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_ylabel(example.y_label, fontsize=7)
+    if 1 < len(example.lines) <= _IN_PANEL:
+        axes.legend(fontsize=6, frameon=False, loc="upper left")
+    if example.x_label == LAYERS:
+        axes.set_ylim(-1.05, 1.05)
+    if example.x_label == STEPS:
+        axes.set_ylim(-0.03, 1.03)

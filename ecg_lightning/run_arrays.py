@@ -1,0 +1,65 @@
+"""A RowStore as a labelled array: its rows know their ECG, its leads their name and its samples their time."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from ecg_lightning.ecg import FIDUCIAL_SAMPLE, LEADS, SAMPLING_RATE
+from ecg_lightning.store import RowStore
+
+ROW_LABELS: Final = ("ecg_id", "patient_id", "label")
+"""Columns of the examples that become labels of the rows."""
+
+
+def labelled_array(store: RowStore, name: str, examples: pd.DataFrame | None) -> xr.DataArray:
+    """A store behind a memory map, with coordinates.
+
+    Args:
+        store: The store.
+        name: Of the array.
+        examples: The test ECGs in row order; None where they are not known.
+
+    Returns:
+        The array of the store's dimensions; ``units`` and ``settings`` are its attributes.
+
+    Raises:
+        ValueError: The store has another number of rows than there are examples.
+    """
+    coords: dict[str, Any] = {dim: list(values) for dim, values in store.spec.coords.items()}
+    coords |= _anatomy(store, coords) | _row_coords(store, examples)
+    array = xr.DataArray(
+        store.array,
+        dims=store.spec.dims,
+        coords=coords,
+        name=name,
+        attrs={"units": store.spec.unit, "settings": dict(store.spec.settings)},
+    )
+    return array.set_xindex("ecg_id") if "ecg_id" in array.coords else array
+
+
+def _row_coords(store: RowStore, examples: pd.DataFrame | None) -> dict[str, Any]:
+    coords: dict[str, Any] = {"row": np.arange(len(store)), "done": ("row", store.done)}
+    if examples is None:
+        return coords
+    if len(examples) != len(store):
+        raise ValueError(
+            f"{store.path} has {len(store)} rows, the run's examples.parquet has {len(examples)}; "
+            "they are of different tests: repeat the test, or give it another --study"
+        )
+    return coords | {name: ("row", examples[name].to_numpy()) for name in ROW_LABELS}
+
+
+def _anatomy(store: RowStore, coords: Mapping[str, Any]) -> dict[str, Any]:
+    """Names of the leads and times of the samples, where a store has these dimensions."""
+    sizes = dict(zip(store.spec.dims, store.spec.shape, strict=True))
+    labels: dict[str, Any] = {}
+    if sizes.get("lead") == len(LEADS) and "lead" not in coords:
+        labels["lead"] = list(LEADS)
+    if "sample" in sizes:
+        samples = np.asarray(coords.get("sample", np.arange(sizes["sample"])), dtype=np.float64)
+        attributes = {"units": "ms", "long_name": "time after the QRS fiducial"}
+        labels["time"] = ("sample", (samples - FIDUCIAL_SAMPLE) * 1000 / SAMPLING_RATE, attributes)
+    return labels
