@@ -121,10 +121,12 @@ class IgSmoothGrad(SampledMethod):
         shift = float(key.for_purpose("alpha").uniform(1))
         return self._contributions(task, ecg, key, golden_fractions(shift, first, count), first)[0]
 
-    def _contributions(self, task: AttributionTask, ecg: Tensor, key: RandomKey, places: Tensor, first: int) -> Tensor:
-        """Gradient x noisy copy at places (count,) on the way from 0 to each copy."""
+    def _contributions(
+        self, task: AttributionTask, ecg: Tensor, key: RandomKey, places: Tensor, first: int
+    ) -> tuple[Tensor, Tensor]:
+        """Gradient x noisy copy at places (count,) on the way from 0 to each copy; and the copies."""
         noisy = ecg + noise_like(ecg, len(places), self.noise, key, first=first)
-        return gradients(task, places.to(ecg)[:, None, None] * noisy) * noisy
+        return gradients(task, places.to(ecg)[:, None, None] * noisy) * noisy, noisy
 
 
 def integrated_gradients(task: AttributionTask, ecg: Tensor, n_steps: int) -> Tensor:
