@@ -4,10 +4,15 @@ Contributions at one place of the way can vary a hundred times as much as at ano
 baseline and ECG, and elsewhere their gradients hardly matter. Evenly spread draws spend most passes where nothing is
 to be learnt. Here draws are made in stages, each twice as long as the one before. The first is spread evenly; before
 each later one the density of places is fitted to the sizes of all contributions so far, and a contribution is weighted
-by the reciprocal of the density. What a stage draws is independent of what its density was fitted to, so that the mean
-of every stage has the limit of evenly spread draws, without bias. A stage counts by what its draws vary, foretold by
-the same sizes: else an unlucky first stage, whose variance may be fifty times that of the others, would spoil the map.
-(Weights that come from the draws leave a bias that falls with the square of their number, far below the error.)
+by the reciprocal of the density, so that the limit stays that of even draws. A stage counts by what its draws vary,
+foretold by the same sizes: else an unlucky first stage, whose variance may be fifty times that of the others, would
+spoil the map. Where even places are nearly as good they are kept, and all counts are 1: the draws are then those of the
+method's even estimator, one by one.
+
+Densities and counts that come from earlier draws leave a bias that falls with the square of the number of draws. Of a
+peak of a fiftieth of the way none was found in 600 runs (below .005 of the map, where the error of one was .23 at 48
+draws and .07 at 200); of one so narrow that the first stage mostly misses it, .08 at 48 draws and .001 at 200 (errors
+.7 and .09).
 """
 
 from collections.abc import Callable
@@ -17,8 +22,6 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from ecg_lightning.attribution.sampling import golden_fractions
-from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.functional.importance import Density, sizes_along, uniform
 
 FIRST_STAGE: Final = 16
@@ -28,9 +31,8 @@ Contributions = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 """Places (count,) in [0, 1) and number of the first draw -> contributions there, (count, lead, sample), and how large
 each is, (count,), apart from what does not depend on the place (see :func:`relative_sizes`)."""
 
-Spread = Callable[[int, int, int], Tensor]
-"""Stage, first draw inside it and count -> (count,) evenly spread in [0, 1), float64 on the CPU; the places of a stage
-are independent of those of the others."""
+Spread = Callable[[int, int], Tensor]
+"""Number of the first draw and count -> (count,) evenly spread in [0, 1), float64 on the CPU."""
 
 
 class AdaptiveDraws:
@@ -70,9 +72,9 @@ class AdaptiveDraws:
             raise ValueError(f"adaptive draws follow each other: expected number {made} to be the next, got {first}")
         blocks, counts = [], []
         while count:
-            start, stop = self._bounds(len(self._stages) - 1)
+            _, stop = self._bounds(len(self._stages) - 1)
             size = min(count, stop - first)
-            blocks.append(self._block(first, first - start, size))
+            blocks.append(self._block(first, size))
             counts.append(torch.full((size,), self._stages[-1].count, dtype=torch.float64))
             first, count = first + size, count - size
             if first == stop:
@@ -83,10 +85,9 @@ class AdaptiveDraws:
         """First draw of a stage, and of the next."""
         return self._first_stage * ((1 << stage) - 1), self._first_stage * ((2 << stage) - 1)
 
-    def _block(self, first: int, inside: int, count: int) -> Tensor:
+    def _block(self, first: int, count: int) -> Tensor:
         """Draws of one stage."""
-        stage = len(self._stages) - 1
-        places, weights = self._stages[-1].density.at(self._spread(stage, inside, count))
+        places, weights = self._stages[-1].density.at(self._spread(first, count))
         found, sizes = self._contributions(places, first)
         self._places.append(places)
         self._sizes.append(sizes.detach().cpu())
@@ -127,13 +128,3 @@ def relative_sizes(contributions: Tensor, ways: Tensor) -> Tensor:
     """
     lengths = [one.detach().flatten(1).norm(dim=1) for one in (contributions, ways)]
     return torch.where(lengths[1] > 0, lengths[0] / lengths[1], 0.0)
-
-
-def golden_stage(key: RandomKey, stage: int, first: int, count: int) -> Tensor:
-    """A ``Spread`` by the golden-ratio sequence: every stretch of a stage covers the way evenly."""
-    return golden_fractions(stage_shift(key, stage), first, count)
-
-
-def stage_shift(key: RandomKey, stage: int) -> float:
-    """Where a stage's sequence starts: its only random number."""
-    return float(key.for_purpose(f"alpha/{stage}").uniform(1))

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import ClassVar, Final, Literal
 
 import torch
@@ -10,7 +10,7 @@ from captum import attr as captum
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from ecg_lightning.attribution.adaptive import FIRST_STAGE, AdaptiveDraws, relative_sizes, stage_shift
+from ecg_lightning.attribution.adaptive import FIRST_STAGE, AdaptiveDraws, relative_sizes
 from ecg_lightning.attribution.base import AttributionMethod, Passes, differentiable
 from ecg_lightning.attribution.noise import ROUND, by_rounds, noise_like
 from ecg_lightning.attribution.rescale import RescaleError, rescale_maps
@@ -51,8 +51,8 @@ class GradientShap(_BackgroundMethod, SampledMethod):
             as SmoothGrad's, so that the two smooth alike.
         estimator: ``adaptive``: every background equally often, more points where contributions are large and
             weighted accordingly (see :mod:`ecg_lightning.attribution.adaptive`). ``balanced``: the points on the way
-            from each background evenly spread. ``random``: background and point drawn independently, as Captum does.
-            All have the same limit.
+            from each background evenly spread; ``adaptive`` is the same where that is nearly as good. ``random``:
+            background and point drawn independently, as Captum does. All have the same limit.
         target_correlation: Instead of ``n_samples``, draw until the map correlates this much with its limit.
         max_samples: Bound of that.
     """
@@ -85,11 +85,9 @@ class GradientShap(_BackgroundMethod, SampledMethod):
             found, ways = self._contributions(task, ecg, key, chosen, places, first)
             return found, relative_sizes(found, ways)
 
-        def spread(stage: int, first: int, count: int) -> Tensor:
-            return _even_places(backgrounds, stage_shift(key, stage), first, count)
-
         whole = backgrounds if backgrounds <= _LONGEST_CYCLE else 1  # stages of whole cycles
-        return AdaptiveDraws(contributions, spread, -(-FIRST_STAGE // whole) * whole, _WORTH)
+        first_stage = -(-FIRST_STAGE // whole) * whole
+        return AdaptiveDraws(contributions, partial(self._places, task, key), first_stage, _WORTH)
 
     def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
         chosen = self._backgrounds(len(task.backgrounds), key, first, count)

@@ -8,7 +8,7 @@ import torch
 from captum import attr as captum
 from torch import Tensor
 
-from ecg_lightning.attribution.adaptive import AdaptiveDraws, golden_stage, relative_sizes
+from ecg_lightning.attribution.adaptive import AdaptiveDraws, relative_sizes
 from ecg_lightning.attribution.base import (
     AttributionMethod,
     Passes,
@@ -72,7 +72,8 @@ class IgSmoothGrad(SampledMethod):
         noise: Standard deviation of the noise, as a share of the ECG's range over all leads.
         estimator: ``adaptive``: one point on the way from 0 to each noisy copy, one gradient a copy, more points where
             contributions are large and weighted accordingly (see :mod:`ecg_lightning.attribution.adaptive`).
-            ``joint``: the points cover the way evenly, by the golden-ratio sequence. ``nested``: the whole way for
+            ``joint``: the points cover the way evenly, by the golden-ratio sequence; ``adaptive`` is the same where
+            that is as good. ``nested``: the whole way for
             every copy, as Captum's NoiseTunnel over IntegratedGradients, ``n_steps`` gradients a copy. All have the
             same limit.
         n_steps: Gauss-Legendre nodes a copy, of ``nested`` only.
@@ -111,15 +112,19 @@ class IgSmoothGrad(SampledMethod):
             found, noisy = self._contributions(task, ecg, key, places, first)
             return found, relative_sizes(found, noisy)
 
-        return AdaptiveDraws(contributions, partial(golden_stage, key))
+        return AdaptiveDraws(contributions, partial(self._places, key))
 
     def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
         if self.estimator == "nested":
             noisy = ecg + noise_like(ecg, count, self.noise, key, first=first)
             copies = max(1, task.chunk // self.n_steps)  # that share one pass
             return torch.cat([integrated_gradients(task, part, self.n_steps) for part in torch.split(noisy, copies)])
-        shift = float(key.for_purpose("alpha").uniform(1))
-        return self._contributions(task, ecg, key, golden_fractions(shift, first, count), first)[0]
+        return self._contributions(task, ecg, key, self._places(key, first, count), first)[0]
+
+    @staticmethod
+    def _places(key: RandomKey, first: int, count: int) -> Tensor:
+        """Even places of draws on the way, (count,)."""
+        return golden_fractions(float(key.for_purpose("alpha").uniform(1)), first, count)
 
     def _contributions(
         self, task: AttributionTask, ecg: Tensor, key: RandomKey, places: Tensor, first: int

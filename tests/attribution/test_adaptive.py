@@ -1,13 +1,14 @@
 """Draws in stages: the same whatever blocks they come in, without bias, and fewer of them for the same error."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
 from ecg_lightning.attribution import RandomKey
-from ecg_lightning.attribution.adaptive import AdaptiveDraws, golden_stage, relative_sizes, stage_shift
+from ecg_lightning.attribution.adaptive import AdaptiveDraws, relative_sizes
 from ecg_lightning.attribution.sampling import golden_fractions
 
 KEY = RandomKey(ecg_id="a")
@@ -32,31 +33,38 @@ def draws_of(key: RandomKey, *, adaptive: bool = True) -> AdaptiveDraws:
         noise = torch.stack([key.for_purpose(f"noise/{first + k}").normal(2, 20) for k in range(len(places))])
         return sized(peaked(places)[:, None, None] * (TRUE + 3.0 * noise.double()))
 
-    def spread(stage: int, first: int, count: int) -> Tensor:
-        return golden_stage(key, stage, first, count)
-
-    return AdaptiveDraws(contributions, spread, *([] if adaptive else [1 << 20]))
+    shift = float(key.for_purpose("alpha").uniform(1))
+    return AdaptiveDraws(contributions, partial(golden_fractions, shift), *([] if adaptive else [1 << 20]))
 
 
-def test_stages_double_and_each_has_a_shift_of_its_own() -> None:
+def test_stages_double() -> None:
     asked = []
 
-    def spread(stage: int, first: int, count: int) -> Tensor:
-        asked.append((stage, first, count))
-        return golden_stage(KEY, stage, first, count)
+    def spread(first: int, count: int) -> Tensor:
+        asked.append((first, count))
+        return golden_fractions(0.3, first, count)
 
     draws = AdaptiveDraws(lambda places, _: sized(places[:, None, None].expand(-1, 2, 20)), spread)
     draws(0, 10)
     draws(10, 110)
-    assert asked == [(0, 0, 10), (0, 10, 6), (1, 0, 32), (2, 0, 64), (3, 0, 8)]
-    assert len({stage_shift(KEY, stage) for stage in range(4)}) == 4
+    assert asked == [(0, 10), (10, 6), (16, 32), (48, 64), (112, 8)]
 
 
 def test_the_first_stage_is_even() -> None:
-    found = AdaptiveDraws(lambda places, _: sized(places[:, None, None]), lambda *asked: golden_stage(KEY, *asked))
-    contributions, counts = found(0, 16)
-    torch.testing.assert_close(contributions[:, 0, 0], golden_fractions(stage_shift(KEY, 0), 0, 16))
+    contributions, counts = draws_of(KEY)(0, 16)
+    torch.testing.assert_close(contributions, draws_of(KEY, adaptive=False)(0, 16)[0])
     assert (counts == 1.0).all()
+
+
+def test_contributions_of_one_size_stay_even() -> None:
+    """Then the draws are those of even sampling, one by one."""
+    even = golden_fractions(0.3, 0, 500)
+    level = AdaptiveDraws(
+        lambda places, _: (places[:, None, None], torch.ones(len(places))), partial(golden_fractions, 0.3)
+    )
+    contributions, counts = level(0, 500)
+    torch.testing.assert_close(contributions[:, 0, 0], even)
+    torch.testing.assert_close(counts, torch.ones(500, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("counts", [(1,) * 60, (16, 32, 12), (48, 12), (15, 2, 43)])
@@ -78,14 +86,10 @@ def test_draws_out_of_order_are_refused() -> None:
 
 
 def test_a_draw_counts_by_the_reciprocal_of_its_variance() -> None:
-    """Of the first stage about a tenth of the later ones, whose places follow the peak; equally without a peak."""
+    """Of the first stage about a tenth of the later ones, whose places follow the peak."""
     _, counts = draws_of(RandomKey(ecg_id="c"))(0, 112)
     assert len(counts.unique()) == 3
     assert 4.0 < float(counts[-1]) < 40.0
-    level = AdaptiveDraws(
-        lambda places, _: sized(torch.ones(len(places), 2, 20)), lambda *asked: golden_stage(KEY, *asked)
-    )
-    torch.testing.assert_close(level(0, 112)[1], torch.ones(112, dtype=torch.float64))
 
 
 def test_no_bias_and_less_error() -> None:
@@ -103,9 +107,7 @@ def test_no_bias_and_less_error() -> None:
 
 
 def test_constant_contributions_stay_finite() -> None:
-    draws = AdaptiveDraws(
-        lambda places, _: sized(torch.zeros(len(places), 2, 20)), lambda *asked: golden_stage(KEY, *asked)
-    )
+    draws = AdaptiveDraws(lambda places, _: sized(torch.zeros(len(places), 2, 20)), partial(golden_fractions, 0.3))
     contributions, counts = draws(0, 100)
     assert not contributions.any()
     assert (counts == 1.0).all()

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from networks import trained_like_resnet, waves
+from networks import LinearReadout, trained_like_resnet, waves
 from torch import Tensor
 
 from ecg_lightning.attribution import AttributionTask, RandomKey, prepare_task
@@ -115,6 +115,19 @@ def test_few_adaptive_draws_have_the_limit_of_many_even_ones(
     cycles = drawn(other, task, ecg, other.n_samples).flatten(1)[:, ::100].unflatten(0, (-1, 40)).mean(1)
     error = (short.var(0) / len(short) + cycles.var(0) / len(cycles)).sqrt()
     assert ((short.mean(0) - cycles.mean(0)).abs() < 3.0 * error).all()
+
+
+@pytest.mark.parametrize(
+    ("adaptive", "even"),
+    [
+        (IgSmoothGrad(80), IgSmoothGrad(80, estimator="joint")),
+        (GradientShap(80), GradientShap(80, estimator="balanced")),
+    ],
+)
+def test_where_even_draws_are_as_good_they_are_kept(adaptive: SampledMethod, even: SampledMethod, ecg: Tensor) -> None:
+    """On a linear network, whose gradient is the same everywhere."""
+    linear = prepare_task(LinearReadout(), waves(20, seed=5))
+    torch.testing.assert_close(adaptive(linear, ecg, [KEY]), even(linear, ecg, [KEY]), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("backgrounds", [1, 3, 20, 64, 65, 400])
