@@ -22,7 +22,7 @@ from ecg_lightning.attribution.base import (
 )
 from ecg_lightning.attribution.noise import ROUND
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import AttributionTask, even_chunk
 from ecg_lightning.functional.reliability import split_reliability, stopping_reliability
 
 GROUPS: Final = 8
@@ -193,7 +193,7 @@ class GroupSums:
 
 
 def gradients(task: AttributionTask, points: Tensor, *, absolute: bool = False) -> Tensor:
-    """Gradient of the logit at many points, in passes of the task's chunk.
+    """Gradient of the logit at many points, in passes of one size, at most the task's chunk.
 
     Args:
         task: The network.
@@ -204,9 +204,8 @@ def gradients(task: AttributionTask, points: Tensor, *, absolute: bool = False) 
         (point, lead, sample) logit per mV.
     """
     saliency = captum.Saliency(task.sampling_network)
-    return torch.cat(
-        [saliency.attribute(differentiable(part), abs=absolute) for part in torch.split(points, task.chunk)]
-    )
+    parts = torch.split(points, even_chunk(len(points), task.chunk))  # a short last pass would be a slow one
+    return torch.cat([saliency.attribute(differentiable(part), abs=absolute) for part in parts])
 
 
 def golden_fractions(shift: float, first: int, count: int) -> Tensor:

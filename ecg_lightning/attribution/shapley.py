@@ -10,7 +10,7 @@ from torch import Tensor
 from ecg_lightning.attribution.base import AttributionMethod, OneMap, Passes, check_positive
 from ecg_lightning.attribution.contribution import integrated_gradients
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask, in_chunks
+from ecg_lightning.attribution.task import AttributionTask, even_chunk, in_chunks
 from ecg_lightning.functional.coalitions import every_pair, paired_coalitions
 from ecg_lightning.functional.cubic_kernel import neighbour_correlation
 from ecg_lightning.functional.reliability import split_reliability
@@ -162,7 +162,7 @@ class ShapleySampling(AttributionMethod):
         """Captum's map (1, lead, sample), and (permutation, group) the marginal contributions that it averages."""
         sizes = torch.bincount(groups.flatten())
         orders = self._orders(len(sizes), key)
-        chunk = _even_chunk(len(sizes), task.chunk)
+        chunk = even_chunk(len(sizes), task.chunk)  # so that little is padded
         logits: list[Tensor] = []
 
         def forward(batch: Tensor) -> Tensor:
@@ -207,11 +207,6 @@ def sample_groups(leads: int, samples: int, size: int) -> Tensor:
     """
     per_lead = -(-samples // size)
     return (torch.arange(leads)[:, None] * per_lead + torch.arange(samples)[None] // size)[None]
-
-
-def _even_chunk(groups: int, most: int) -> int:
-    """The chunk, at most ``most``, that cuts a permutation into parts of one size, so that little is padded."""
-    return -(-groups // -(-groups // most))
 
 
 def _spread(values: Tensor, groups: Tensor) -> Tensor:

@@ -272,3 +272,8 @@ def in_chunks(function: Callable[[Tensor], Tensor], ecg: Tensor, chunk: int) -> 
         padding = part[-1:].expand(chunk - len(part), *part.shape[1:])
         results.append(function(torch.cat([part, padding]))[: len(part)])
     return torch.cat(results)
+
+
+def even_chunk(inputs: int, most: int) -> int:
+    """The smallest chunk that needs no more passes than chunks of ``most``: none of them is much smaller than others."""
+    return -(-inputs // -(-inputs // most)) if inputs else most

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ecg_lightning.attribution import RandomKey, prepare_task
 from ecg_lightning.attribution.cost import estimate, measure_passes
 from ecg_lightning.attribution.methods import DeepLift, GradCam, GuidedBackprop, Saliency, ShapleySampling
-from ecg_lightning.attribution.task import in_chunks, saved_bytes
+from ecg_lightning.attribution.task import even_chunk, in_chunks, saved_bytes
 
 
 def test_a_column_of_logits_is_accepted_and_two_are_not() -> None:
@@ -200,3 +200,11 @@ def test_draws_are_the_same_on_every_machine() -> None:
     expected = torch.tensor([0.035550154745578766, -1.0996919870376587])
     torch.testing.assert_close(RandomKey(ecg_id="1", purpose="noise").normal(2), expected)
     assert RandomKey(ecg_id="1", purpose="permutation").permutations(6, 1) == [[2, 4, 0, 3, 5, 1]]
+
+
+@given(st.integers(1, 3000), st.integers(1, 1024))
+def test_even_chunks_take_no_more_passes(inputs: int, most: int) -> None:
+    chunk = even_chunk(inputs, most)
+    assert 1 <= chunk <= most
+    assert -(-inputs // chunk) == -(-inputs // most)
+    assert chunk == 1 or -(-inputs // (chunk - 1)) > -(-inputs // most)
