@@ -275,5 +275,5 @@ def in_chunks(function: Callable[[Tensor], Tensor], ecg: Tensor, chunk: int) -> 
 
 
 def even_chunk(inputs: int, most: int) -> int:
-    """The smallest chunk that needs no more passes than chunks of ``most``: none of them is much smaller than others."""
+    """The smallest chunk that needs no more passes than chunks of ``most``, so that a last one is no short one."""
     return -(-inputs // -(-inputs // most)) if inputs else most
