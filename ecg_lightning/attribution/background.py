@@ -46,7 +46,8 @@ class GradientShap(_BackgroundMethod, SampledMethod):
     """Gradients between noisy ECG and background (Lundberg & Lee 2017; Captum).
 
     Args:
-        n_samples: Points.
+        n_samples: Points. 43 to 320 adaptive ones reach a correlation of .99 with the converged map over 20 backgrounds
+            on three trained networks (balanced ones: 43 to over 480; random ones: 113 to over 480).
         noise: Standard deviation of the noise on the ECG, as a share of its range over all leads; the same
             as SmoothGrad's, so that the two smooth alike.
         estimator: ``adaptive``: every background equally often, more points where contributions are large and

@@ -41,7 +41,7 @@ class IntegratedGradients(AttributionMethod):
     """Gradients integrated along the straight line from a zero ECG (Sundararajan et al. 2017).
 
     Args:
-        n_steps: Gauss-Legendre nodes. 24 reach a correlation of .9993 with the converged map, 8 reach .99.
+        n_steps: Gauss-Legendre nodes. 4 to 22 reach a correlation of .99 with the converged map on three networks.
     """
 
     n_steps: int = 24
@@ -68,7 +68,8 @@ class IgSmoothGrad(SampledMethod):
     Its limit is that of GradientSHAP with a zero baseline and the same noise.
 
     Args:
-        n_samples: Noisy copies.
+        n_samples: Noisy copies. 12 to 240 adaptive ones reach a correlation of .99 with the converged map on three
+            trained networks (joint ones: 12 to over 480; nested gradients: 500 to over 2,400).
         noise: Standard deviation of the noise, as a share of the ECG's range over all leads.
         estimator: ``adaptive``: one point on the way from 0 to each noisy copy, one gradient a copy, more points where
             contributions are large and weighted accordingly (see :mod:`ecg_lightning.attribution.adaptive`).

@@ -47,8 +47,8 @@ class SmoothGrad(SampledMethod):
     """Saliency averaged over noisy copies of the ECG (Smilkov et al. 2017).
 
     Args:
-        n_samples: Noisy copies. 21 antithetic ones reach a correlation of .99 with the converged map (independent
-            ones: 30), 194 (275) reach .999.
+        n_samples: Noisy copies. 8 to 38 antithetic ones reach a correlation of .99 with the converged map (independent
+            ones: 10 to 49) on three trained networks, 50 to 370 reach .999 (85 to over 480).
         noise: Standard deviation of the noise, as a share of the ECG's range over all leads; the lower end of the
             10-20 % that the method's authors recommend.
         absolute: Average magnitudes, as Captum's NoiseTunnel over its Saliency does; False averages signed
