@@ -15,6 +15,7 @@ draws and .07 at 200); of one so narrow that the first stage mostly misses it, .
 .7 and .09).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -105,7 +106,8 @@ class AdaptiveDraws:
         )
         ahead = sizes.under(density)
         # (spread / total^2) is the variance of the mean so far, and total its weight: both sides get 1 / variance
-        self._stages.append(_Stage(density, spread / (total * ahead) if ahead > 0 else 1.0))
+        count = spread / (total * ahead) if ahead > 0 else math.nan
+        self._stages.append(_Stage(density, count if math.isfinite(count) else 1.0))
 
 
 @dataclass(frozen=True)
@@ -126,5 +128,8 @@ def relative_sizes(contributions: Tensor, ways: Tensor) -> Tensor:
 
     Ways from several backgrounds are not equally long, which says nothing of places on them.
     """
-    lengths = [one.detach().flatten(1).norm(dim=1) for one in (contributions, ways)]
+    # in float64, where no square of a network's number over- or underflows
+    lengths = [
+        torch.linalg.vector_norm(one.detach().flatten(1), dim=1, dtype=torch.float64) for one in (contributions, ways)
+    ]
     return torch.where(lengths[1] > 0, lengths[0] / lengths[1], 0.0)

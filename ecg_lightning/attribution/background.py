@@ -50,10 +50,11 @@ class GradientShap(_BackgroundMethod, SampledMethod):
             on three trained networks (balanced ones: 43 to over 480; random ones: 113 to over 480).
         noise: Standard deviation of the noise on the ECG, as a share of its range over all leads; the same
             as SmoothGrad's, so that the two smooth alike.
-        estimator: ``adaptive``: every background equally often, more points where contributions are large and
-            weighted accordingly (see :mod:`ecg_lightning.attribution.adaptive`). ``balanced``: the points on the way
-            from each background evenly spread; ``adaptive`` is the same where that is nearly as good. ``random``:
-            background and point drawn independently, as Captum does. All have the same limit.
+        estimator: ``adaptive``: every background equally often, more points where contributions are large, weighted
+            for it (see :mod:`ecg_lightning.attribution.adaptive`), so that backgrounds count alike in the mean only.
+            ``balanced``: the points on the way from each background evenly spread; ``adaptive`` is the same where that
+            is nearly as good. ``random``: background and point drawn independently, as Captum does. All have the same
+            limit.
         target_correlation: Instead of ``n_samples``, draw until the map correlates this much with its limit.
         max_samples: Bound of that.
     """

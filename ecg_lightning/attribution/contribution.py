@@ -72,11 +72,10 @@ class IgSmoothGrad(SampledMethod):
             trained networks (joint ones: 12 to over 480; nested gradients: 500 to over 2,400).
         noise: Standard deviation of the noise, as a share of the ECG's range over all leads.
         estimator: ``adaptive``: one point on the way from 0 to each noisy copy, one gradient a copy, more points where
-            contributions are large and weighted accordingly (see :mod:`ecg_lightning.attribution.adaptive`).
-            ``joint``: the points cover the way evenly, by the golden-ratio sequence; ``adaptive`` is the same where
-            that is as good. ``nested``: the whole way for
-            every copy, as Captum's NoiseTunnel over IntegratedGradients, ``n_steps`` gradients a copy. All have the
-            same limit.
+            contributions are large, weighted for it (see :mod:`ecg_lightning.attribution.adaptive`). ``joint``: the
+            points cover the way evenly, by the golden-ratio sequence; ``adaptive`` is the same where that is nearly as
+            good. ``nested``: the whole way for every copy, as Captum's NoiseTunnel over IntegratedGradients,
+            ``n_steps`` gradients a copy. All have the same limit.
         n_steps: Gauss-Legendre nodes a copy, of ``nested`` only.
         target_correlation: Instead of ``n_samples``, draw until the map correlates this much with its limit.
         max_samples: Bound of that.

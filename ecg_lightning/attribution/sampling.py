@@ -22,7 +22,7 @@ from ecg_lightning.attribution.base import (
 )
 from ecg_lightning.attribution.noise import ROUND
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask, even_chunk
+from ecg_lightning.attribution.task import AttributionTask, even_chunk, in_chunks
 from ecg_lightning.functional.reliability import split_reliability, stopping_reliability
 
 GROUPS: Final = 8
@@ -44,7 +44,8 @@ class SampledMethod(AttributionMethod):
 
     Subclasses are frozen dataclasses with the fields ``n_samples``, ``target_correlation`` and ``max_samples`` and
     implement ``_draw``. Without ``target_correlation`` every map takes ``n_samples`` draws. With it, a map takes
-    as many as its own reliability asks for (see ``stopping_reliability``), in rounds of 32 and at most ``max_samples``.
+    as many as its own reliability asks for (see ``stopping_reliability``), in rounds of eight stretches (see
+    ``stretch``: 32 draws; GradientSHAP eight cycles of its backgrounds) and at most ``max_samples``.
     """
 
     stochastic: ClassVar[bool] = True
@@ -160,6 +161,8 @@ def check_sampling(method: SampledMethod) -> None:
 class GroupSums:
     """Running sums of the draws of one map in eight groups, in float64.
 
+    Where draws count unequally so do groups, which the reliability takes for alike.
+
     Args:
         ecg: (1, lead, sample), for shape and device.
         stretch: Neighbouring draws that go to one group.
@@ -193,7 +196,9 @@ class GroupSums:
 
 
 def gradients(task: AttributionTask, points: Tensor, *, absolute: bool = False) -> Tensor:
-    """Gradient of the logit at many points, in passes of one size, at most the task's chunk.
+    """Gradient of the logit at many points, in passes of about one size, at most the task's chunk.
+
+    A compiled network is compiled, and was checked, for passes of the chunk: they are padded.
 
     Args:
         task: The network.
@@ -204,8 +209,15 @@ def gradients(task: AttributionTask, points: Tensor, *, absolute: bool = False) 
         (point, lead, sample) logit per mV.
     """
     saliency = captum.Saliency(task.sampling_network)
+
+    def gradient(part: Tensor) -> Tensor:
+        result: Tensor = saliency.attribute(differentiable(part), abs=absolute)
+        return result
+
+    if task.compiled is not None:
+        return in_chunks(gradient, points, task.chunk)
     parts = torch.split(points, even_chunk(len(points), task.chunk))  # a short last pass would be a slow one
-    return torch.cat([saliency.attribute(differentiable(part), abs=absolute) for part in parts])
+    return torch.cat([gradient(part) for part in parts])
 
 
 def golden_fractions(shift: float, first: int, count: int) -> Tensor:

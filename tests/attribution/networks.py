@@ -37,6 +37,19 @@ def trained_like_resnet(dtype: torch.dtype = torch.float64) -> ResNet1d:
     return network.eval()
 
 
+class DecidesNearZero(nn.Module):
+    """A network whose gradients are large close to a zero ECG and vanish beyond: even points would mostly be wasted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = trained_like_resnet()
+        with torch.no_grad():
+            self.register_buffer("at_zero", self.network(torch.zeros(1, 8, LENGTH, dtype=torch.float64)))
+
+    def forward(self, ecg: Tensor) -> Tensor:
+        return torch.tanh(400.0 * (self.network(ecg) - self.at_zero))
+
+
 class LinearReadout(nn.Module):
     """logit = sum(weight x ecg) + bias: every contribution method has a closed form on it."""
 

@@ -1,14 +1,16 @@
 """Monte-Carlo maps: draws that continue each other, estimators with one limit, stopping by reliability."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from networks import LinearReadout, trained_like_resnet, waves
+from networks import DecidesNearZero, LinearReadout, trained_like_resnet, waves
 from torch import Tensor
 
 from ecg_lightning.attribution import AttributionTask, RandomKey, prepare_task
+from ecg_lightning.attribution.adaptive import AdaptiveDraws, relative_sizes
 from ecg_lightning.attribution.background import GradientShap, _even_places
 from ecg_lightning.attribution.contribution import IgSmoothGrad
 from ecg_lightning.attribution.noise import noise_like
@@ -98,23 +100,77 @@ def test_estimators_have_one_limit(one: SampledMethod, other: SampledMethod, tas
     assert (difference.abs() < 3.0 * error).all()
 
 
+@pytest.fixture(scope="module")
+def near_zero() -> AttributionTask:
+    """Backgrounds close to zero, one of them zero."""
+    return prepare_task(DecidesNearZero(), torch.cat([torch.zeros_like(waves(1)), 0.05 * waves(19, seed=5)]))
+
+
+UNEVEN = [IgSmoothGrad, GradientShap]
+
+
+@pytest.mark.parametrize("make", UNEVEN)
+def test_uneven_draws_continue_each_other_and_make_the_map(make, near_zero: AttributionTask, ecg: Tensor) -> None:
+    method: SampledMethod = make(100)
+    with torch.enable_grad():
+        _, counts = method._begin(near_zero, ecg, KEY)(0, 100)
+    assert len(counts.unique()) > 1  # the network is one on which places become uneven
+    whole = drawn(method, near_zero, ecg, 100)
+    for parts in ((64, 36), (37, 20, 43), (8, 8, 8, 76)):
+        torch.testing.assert_close(drawn(method, near_zero, ecg, *parts), whole, rtol=1e-9, atol=1e-12)
+    found = method.explain(near_zero, ecg, [KEY])
+    torch.testing.assert_close(found.maps, whole.sum(0, keepdim=True) / counts.sum())
+    assert 0.0 < float(found.reliability) < 1.0
+
+
+@pytest.mark.parametrize("make", UNEVEN)
+def test_uneven_draws_stop_where_a_fixed_number_would_end(make, near_zero: AttributionTask, ecg: Tensor) -> None:
+    reached = make(target_correlation=0.985, max_samples=960).explain(near_zero, ecg, [KEY])
+    draws = int(reached.draws)
+    assert draws > 64
+    fixed = make(draws).explain(near_zero, ecg, [KEY])
+    torch.testing.assert_close(reached.maps, fixed.maps)
+    torch.testing.assert_close(reached.reliability, fixed.reliability)
+
+
 @pytest.mark.parametrize(
     ("adaptive", "other"),
     [
-        (IgSmoothGrad(48), IgSmoothGrad(1600, estimator="joint")),
-        (GradientShap(60), GradientShap(1600, estimator="balanced")),
+        (IgSmoothGrad(48), IgSmoothGrad(4000, estimator="joint")),
+        (GradientShap(60), GradientShap(4000, estimator="balanced")),
     ],
 )
-def test_few_adaptive_draws_have_the_limit_of_many_even_ones(
-    adaptive: SampledMethod, other: SampledMethod, task: AttributionTask
+def test_few_uneven_draws_have_the_limit_of_many_even_ones(
+    adaptive: SampledMethod, other: SampledMethod, near_zero: AttributionTask
 ) -> None:
-    """No bias, whatever the density was fitted to: the mean of 64 short maps, within 3 standard errors of the limit."""
+    """No bias to be seen, whatever densities were fitted to: the mean of 64 short maps, within 4 standard errors.
+
+    (Of 48 points one is beyond 3 by chance in every tenth run.)
+    """
     ecg = waves(1, seed=9)
     keys = [RandomKey(seed, ecg_id="a") for seed in range(64)]
-    short = adaptive(task, ecg.expand(64, -1, -1), keys).flatten(1)[:, ::100]
-    cycles = drawn(other, task, ecg, other.n_samples).flatten(1)[:, ::100].unflatten(0, (-1, 40)).mean(1)
+    short = adaptive(near_zero, ecg.expand(64, -1, -1), keys).flatten(1)[:, ::100]
+    cycles = drawn(other, near_zero, ecg, other.n_samples).flatten(1)[:, ::100].unflatten(0, (-1, 100)).mean(1)
     error = (short.var(0) / len(short) + cycles.var(0) / len(cycles)).sqrt()
-    assert ((short.mean(0) - cycles.mean(0)).abs() < 3.0 * error).all()
+    assert ((short.mean(0) - cycles.mean(0)).abs() < 4.0 * error).all()
+
+
+def test_rounding_in_the_network_does_not_move_places(near_zero: AttributionTask, ecg: Tensor) -> None:
+    """Contributions that differ by 1e-6, as between batch sizes in float32, have the same places."""
+    generator = torch.Generator().manual_seed(0)
+
+    def counts(jitter: float) -> Tensor:
+        method = IgSmoothGrad()
+
+        def contributions(places: Tensor, first: int) -> tuple[Tensor, Tensor]:
+            found, noisy = method._contributions(near_zero, ecg, KEY, places, first)
+            off = 1.0 + jitter * torch.randn(len(places), 1, 1, generator=generator, dtype=found.dtype)
+            return found, relative_sizes(found * off, noisy)
+
+        with torch.enable_grad():
+            return AdaptiveDraws(contributions, partial(golden_fractions, 0.3))(0, 200)[1]
+
+    assert torch.equal(counts(0.0), counts(1e-6))
 
 
 @pytest.mark.parametrize(
