@@ -74,7 +74,7 @@ class AdaptiveDraws:
             raise ValueError(f"adaptive draws follow each other: expected number {made} to be the next, got {first}")
         blocks, counts = [], []
         while count:
-            _, stop = self._bounds(len(self._stages) - 1)
+            stop = self._first_stage * ((1 << len(self._stages)) - 1)  # of this stage
             size = min(count, stop - first)
             blocks.append(self._block(first, size))
             counts.append(torch.full((size,), self._stages[-1].count, dtype=torch.float64))
@@ -82,10 +82,6 @@ class AdaptiveDraws:
             if first == stop:
                 self._next_stage()
         return torch.cat(blocks), torch.cat(counts)
-
-    def _bounds(self, stage: int) -> tuple[int, int]:
-        """First draw of a stage, and of the next."""
-        return self._first_stage * ((1 << stage) - 1), self._first_stage * ((2 << stage) - 1)
 
     def _block(self, first: int, count: int) -> Tensor:
         """Draws of one stage."""
@@ -99,12 +95,9 @@ class AdaptiveDraws:
         """Fit the density, and let a draw count by the reciprocal of its variance beside those before it."""
         sizes = sizes_along(torch.cat(self._places), torch.cat(self._sizes))
         density = sizes.density(self._worth)
-        lengths = [stop - start for start, stop in map(self._bounds, range(len(self._stages)))]
-        total = sum(length * stage.count for length, stage in zip(lengths, self._stages, strict=True))
-        spread = sum(
-            length * stage.count**2 * sizes.under(stage.density)
-            for length, stage in zip(lengths, self._stages, strict=True)
-        )
+        lengths = [(self._first_stage << number, stage) for number, stage in enumerate(self._stages)]
+        total = sum(length * stage.count for length, stage in lengths)
+        spread = sum(length * stage.count**2 * sizes.under(stage.density) for length, stage in lengths)
         ahead = sizes.under(density)
         # (spread / total^2) is the variance of the mean so far, and total its weight: both sides get 1 / variance
         count = spread / (total * ahead) if ahead > 0 else math.nan
