@@ -16,6 +16,7 @@ from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.functional.threshold import youden_threshold
 from ecg_lightning.models.precision import full_float32
 from ecg_lightning.models.scores import LogitsAndLabels, decision_scores, has_both_classes, ranking_scores
+from ecg_lightning.models.step_seeding import seed_step
 
 _TARGET_KEY: Final = "ecg_target"
 _DATA_KEY: Final = "ecg_data"
@@ -44,8 +45,9 @@ class EcgClassifier(LightningModule):
         target: The diagnosis; only used as a label of the run and to refuse a checkpoint of another one.
         learning_rate: Of Adam (paper's group: 5e-4).
         weight_decay: L2 penalty of Adam.
-        seed: The training repetition this network belongs to; kept in the checkpoint, so that its maps' random
-            draws are its own wherever it is tested. The command line links it to ``seed_everything``.
+        seed: The training repetition this network belongs to: of dropout in its training; kept in the checkpoint, so
+            that its maps' random draws are its own wherever it is tested. The command line links it to
+            ``seed_everything``.
 
     Source: paper, "Model architecture and algorithm development" and "Statistical analysis".
     """
@@ -125,6 +127,10 @@ class EcgClassifier(LightningModule):
         """Choose the backgrounds once: a checkpoint is written after every epoch."""
         datamodule = self._datamodule()
         self.backgrounds = None if datamodule is None else datamodule.training_backgrounds()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Let dropout draw the same whether or not this ``fit`` was resumed."""
+        seed_step(self.seed, self.current_epoch, batch_idx, self.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Mean binary cross-entropy of the labelled ECGs."""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from ecg_lightning.study.job import EVENTS
+from ecg_lightning.study.job import EVENTS, environment
 from ecg_lightning.study.jobs import LOGS
 
 pytest.importorskip("snakemake", reason="pip install 'ecg-lightning[study]'")
@@ -25,8 +26,16 @@ pytest.importorskip("snakemake", reason="pip install 'ecg-lightning[study]'")
 SEED: Final = int(os.environ.get("ECG_LIGHTNING_KILL_SEED", "20"))
 TARGET: Final = "first_degree_av_block"
 JOBS: Final = 5  # prepare, and fit and test of two seeds
-KILLS: Final = (("prepare", 0.0, 8.0), ("fit", 2.0, 10.0), ("test", 2.0, 10.0))
-"""Rule in which a kill falls, and the bounds of its delay in s. A job takes 10 to 20 s here."""
+KILLS: Final = {
+    "prepare": "cache/*/parts/*",
+    "fit": f"runs/micro/{TARGET}/seed*/fit.yaml",
+    "test": f"runs/micro/{TARGET}/seed*/maps/saliency",
+}
+"""Rule in which a kill falls -> what its job makes when its imports are behind it and its work begins."""
+
+LATEST: Final = 1.0
+"""Greatest delay of a kill from there on, in s. The work of a job takes one to two here."""
+
 TABLES: Final = ("self_consistency", "network_agreement", "method_ranks")
 DATA: Final = {
     "data.source.init_args.n_patients": 160,
@@ -37,10 +46,6 @@ DATA: Final = {
     "trainer.logger": False,
     "trainer.accelerator": "cpu",
 }
-NO_DROPOUT: Final = {"model.network.init_args.dropout": 0.0}
-"""A fit that is resumed behind a checkpoint draws other dropout than an undisturbed one: the global random state is
-seeded anew."""
-
 FEW_MAPS: Final = {
     "trainer": {
         "callbacks": [
@@ -69,7 +74,7 @@ def write_study(folder: Path) -> Path:
         "seeds": [0, 1],
         "fit": {
             "configs": ["configs/fit.yaml", "configs/data/synthetic.yaml", "configs/model/small.yaml"],
-            "options": {**DATA, "trainer.max_epochs": 2, **NO_DROPOUT},
+            "options": {**DATA, "trainer.max_epochs": 2},
         },
         "test": {"configs": ["configs/test.yaml", "configs/data/synthetic.yaml", "few_maps.yaml"], "options": DATA},
     }
@@ -107,19 +112,52 @@ def events(folder: Path) -> list[dict[str, object]]:
 
 
 def kill_in(folder: Path, rule: str, delay: float) -> None:
-    """Kill the study and all its jobs, some seconds after a job of a rule has begun."""
-    before = len(events(folder))
+    """Kill the study and all its jobs, some time after a job of a rule has begun its work."""
+    before, made = len(events(folder)), set(folder.glob(KILLS[rule]))
+
+    def works() -> bool:
+        begun = any(str(one["job"]).startswith(rule) and one["what"] == "begins" for one in events(folder)[before:])
+        return begun and not set(folder.glob(KILLS[rule])) <= made
+
     process = start(folder)
-    deadline = time.monotonic() + 120
-    while not any(str(one["job"]).startswith(rule) and one["what"] == "begins" for one in events(folder)[before:]):
-        if process.poll() is not None:  # the rule was done: the study had nothing left to be killed in
-            assert process.returncode == 0, (folder / "output.log").read_text()
-            return
-        assert time.monotonic() < deadline, (folder / "output.log").read_text()
-        time.sleep(0.05)
+    _wait_for(works, process, folder)
     time.sleep(delay)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _wait_for(condition: Callable[[], bool], process: "subprocess.Popen[bytes]", folder: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, (folder / "output.log").read_text()
+        assert time.monotonic() < deadline, (folder / "output.log").read_text()
+        time.sleep(0.02)
+
+
+ONE_BY_ONE: Final = """
+import sys
+from ecg_lightning.cli import main
+from ecg_lightning.study.jobs import all_jobs
+from ecg_lightning.study.settings import load_study
+
+arguments, sys.argv = sys.argv[1:], ["ecg_lightning"]
+for job in all_jobs(load_study(arguments[0])):
+    main(list(job.arguments))
+main(["compare", arguments[1], "--processes", "1"])
+"""
+
+
+def run_undisturbed(folder: Path) -> None:
+    """The study's own commands one after another in one process: Snakemake starts jobs and changes no number."""
+    subprocess.run(
+        [sys.executable, "-c", ONE_BY_ONE, "study.yaml", "runs/micro"],
+        cwd=folder,
+        env=environment(1),
+        check=True,
+        timeout=240,
+        stdout=(folder / "output.log").open("ab"),
+        stderr=subprocess.STDOUT,
+    )
 
 
 def finished(folder: Path) -> dict[Path, int]:
@@ -143,8 +181,8 @@ def table(folder: Path, name: str) -> pd.DataFrame:
 
 def test_a_study_that_is_killed_three_times_ends_as_one_that_was_not(tmp_path: Path) -> None:
     draw = random.Random(SEED)
-    moments = [(rule, round(draw.uniform(low, high), 2)) for rule, low, high in KILLS]
-    print(f"kill seed {SEED}: " + ", ".join(f"{delay} s after {rule} began" for rule, delay in moments))
+    moments = [(rule, round(draw.uniform(0.0, LATEST), 2)) for rule in KILLS]
+    print(f"kill seed {SEED}: " + ", ".join(f"{delay} s into the work of {rule}" for rule, delay in moments))
     killed, whole = write_study(tmp_path / "killed"), write_study(tmp_path / "whole")
     kept: dict[Path, int] = {}
     for rule, delay in moments:
@@ -158,7 +196,7 @@ def test_a_study_that_is_killed_three_times_ends_as_one_that_was_not(tmp_path: P
     assert len(list((killed / "runs/micro").rglob("*.done.json"))) == JOBS + 1  # and that of compare
 
     shutil.copytree(killed / "cache", whole / "cache")  # its making is tested on its own
-    run_to_the_end(whole)
+    run_undisturbed(whole)
     for name in TABLES:
         one, other = table(whole, name), table(killed, name)
         assert len(one) > 0
