@@ -17,7 +17,7 @@ from ecg_lightning.attribution.robust import suite_maps
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
 from ecg_lightning.functional.map_shape import histogram_entropy
-from ecg_lightning.functional.similarity import SIGNS, STATISTICS, paired_similarity
+from ecg_lightning.functional.similarity import paired_similarities
 from ecg_lightning.models.precision import full_float32
 
 _NOISE: Final = 0.1
@@ -81,7 +81,7 @@ class CascadeMaps:
     def logits(task: AttributionTask, ecg: Tensor) -> NDArray[np.float64]:
         """(k,) of a network."""
         with torch.no_grad(), full_float32():
-            logits: NDArray[np.float64] = in_chunks(task.network, ecg, task.chunk).double().cpu().numpy()
+            logits: NDArray[np.float64] = in_chunks(task.network, ecg, task.single_pass_chunk).double().cpu().numpy()
         return logits
 
 
@@ -102,12 +102,11 @@ def compare(
         repeat: Which.
     """
     for place, (name, own) in enumerate(trained.items()):
-        others = torch.stack([own.to(torch.float64), *(one.to(torch.float64) for one in maps[name])], dim=1)
-        for statistic in STATISTICS:
-            for number, sign in enumerate(SIGNS):
-                # the first of them is the trained map itself: 1, or NaN where it is constant
-                found = paired_similarity(own[:, None].double(), others, statistic, "ecg", sign)
-                measured[f"{kind}/{statistic}"][:, repeat, number, place] = found.cpu().numpy()
+        own = own.double()
+        # the first of them is the trained map itself: 1, or NaN where it is constant
+        others = torch.stack([own, *(one.to(own) for one in maps[name])], dim=1)
+        for statistic, found in paired_similarities(own[:, None], others).items():
+            measured[f"{kind}/{statistic}"][:, repeat, :, place] = found.movedim(-1, 1).cpu().numpy()
 
 
 def entropy_rise(trained: Tensor, random: Tensor) -> NDArray[np.float64]:

@@ -46,8 +46,8 @@ def spearman(a: Tensor, b: Tensor) -> Tensor:
         ValueError: Vectors of different lengths.
     """
     _check_lengths(a, b)
-    ranked = (torch.where(x.isfinite().all(-1, keepdim=True), ranks(x), torch.nan) for x in (a, b))
-    return unit_product(*(standardised(x) for x in ranked))
+    ranked = (torch.where(x.isfinite().all(-1, keepdim=True), standardised_ranks(x), torch.nan) for x in (a, b))
+    return unit_product(*ranked)
 
 
 def ranks(values: Tensor, tolerance: Tensor | float = 0.0) -> Tensor:
@@ -64,14 +64,16 @@ def ranks(values: Tensor, tolerance: Tensor | float = 0.0) -> Tensor:
     flat = values.reshape(-1, values.shape[-1])
     order = _order(flat)
     ordered = flat.gather(-1, order)
-    places = torch.arange(1, flat.shape[-1] + 1, dtype=torch.float64, device=values.device).repeat(len(flat), 1)
+    places = torch.arange(1, flat.shape[-1] + 1, dtype=torch.float64, device=values.device).expand(flat.shape)
     slack = tolerance.reshape(-1, 1) if isinstance(tolerance, Tensor) else tolerance
     tied = ordered[:, 1:] <= ordered[:, :-1] + slack  # not a difference: infinities are ties too
     with_ties = tied.any(-1)
     if with_ties.any():
+        places = places.clone()
         places[with_ties] = _shared_places(tied[with_ties])
-    result = torch.empty_like(places).scatter_(-1, order, places)
-    return result.masked_fill_(flat.isnan().any(-1, keepdim=True), torch.nan).reshape(values.shape)
+    result = torch.empty(flat.shape, dtype=torch.float64, device=values.device).scatter_(-1, order, places)
+    # a NaN sorts behind everything
+    return result.masked_fill_(ordered[:, -1:].isnan(), torch.nan).reshape(values.shape)
 
 
 def standardised(values: Tensor) -> Tensor:
@@ -87,6 +89,23 @@ def standardised(values: Tensor) -> Tensor:
     centred -= centred.mean(-1, keepdim=True)
     length = centred.norm(dim=-1, keepdim=True)
     centred /= torch.where(length > _CONSTANT * math.sqrt(values.shape[-1]), length, torch.nan)
+    return centred
+
+
+def standardised_ranks(values: Tensor, tolerance: Tensor | float = 0.0) -> Tensor:
+    """:func:`ranks` at mean 0 and length 1.
+
+    Args:
+        values: (..., n).
+        tolerance: Of ties, as for :func:`ranks`.
+
+    Returns:
+        (..., n) float64; NaN where all values are ties or one is NaN.
+    """
+    centred = ranks(values, tolerance)
+    centred -= (values.shape[-1] + 1) / 2  # their mean, with and without ties
+    length = centred.norm(dim=-1, keepdim=True)
+    centred /= torch.where(length > 0, length, torch.nan)
     return centred
 
 

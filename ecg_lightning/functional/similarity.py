@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ecg_lightning.functional.correlation import largest_magnitude, ranks, standardised, unit_product
+from ecg_lightning.functional.correlation import largest_magnitude, standardised, standardised_ranks, unit_product
 from ecg_lightning.functional.smoothing import ORDER, WINDOW, savitzky_golay
 
 Statistic = Literal["pearson", "spearman"]
@@ -62,7 +62,7 @@ def similarity_matrix(
     """
     _check_options(statistic, scope, sign)
     parts = _parts(_smoothed(_checked(maps), window, order), scope, sign)
-    return _matrix(parts, statistic, window is not None)
+    return _matrix(_vectors(parts, (statistic,), window is not None)[statistic])
 
 
 def similarity_matrices(
@@ -95,9 +95,9 @@ def similarity_matrices(
     found: dict[Statistic, list[Tensor]] = {statistic: [] for statistic in statistics}
     for scope in scopes:
         for sign in SIGNS:
-            parts = _parts(smoothed, scope, sign)
+            vectors = _vectors(_parts(smoothed, scope, sign), statistics, window is not None)
             for statistic, matrices in found.items():
-                matrices.append(_matrix(parts, statistic, window is not None))
+                matrices.append(_matrix(vectors[statistic]))
     shape = (len(maps), len(scopes), len(SIGNS), maps.shape[1], maps.shape[1])
     return {statistic: torch.stack(matrices, 1).reshape(shape) for statistic, matrices in found.items()}
 
@@ -129,10 +129,32 @@ def paired_similarity(
         ValueError: Maps of different shapes, shorter than the window, or an unknown statistic, scope or sign.
     """
     _check_options(statistic, scope, sign)
-    if min(a.ndim, b.ndim) < 2 or a.shape[-2:] != b.shape[-2:]:
-        raise ValueError(f"expected maps (..., lead, sample) of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
-    both = (_parts(_smoothed(maps, window, order), scope, sign) for maps in (a, b))
-    return unit_product(*(_vectors(parts, statistic, window is not None) for parts in both)).nanmean(-1)
+    smoothed = _smoothed_pair(a, b, window, order)
+    return _paired(smoothed, (statistic,), scope, sign, window is not None)[statistic]
+
+
+def paired_similarities(
+    a: Tensor, b: Tensor, scope: Scope = "ecg", window: int | None = WINDOW, order: int = ORDER
+) -> dict[Statistic, Tensor]:
+    """:func:`paired_similarity` of every statistic and sign; the maps are smoothed once.
+
+    Args:
+        a: (..., lead, sample).
+        b: (..., lead, sample), broadcast against ``a``.
+        scope: As in :func:`similarity_matrix`.
+        window: Samples of the Savitzky-Golay filter, odd; None: no smoothing.
+        order: Degree of its polynomial.
+
+    Returns:
+        Statistic -> (..., sign) float64, in the order of ``SIGNS``.
+
+    Raises:
+        ValueError: Maps of different shapes, shorter than the window, or an unknown scope.
+    """
+    check_choice("scope", scope, SCOPES)
+    smoothed = _smoothed_pair(a, b, window, order)
+    found = [_paired(smoothed, STATISTICS, scope, sign, window is not None) for sign in SIGNS]
+    return {statistic: torch.stack([one[statistic] for one in found], -1) for statistic in STATISTICS}
 
 
 def disattenuated(similarity: ArrayLike, reliability_a: ArrayLike, reliability_b: ArrayLike) -> NDArray[np.float64]:
@@ -162,6 +184,20 @@ def check_choice(what: str, name: str, known: Sequence[str]) -> None:
         raise ValueError(f"expected the {what} to be one of {', '.join(known)}, got {name!r}")
 
 
+def _smoothed_pair(a: Tensor, b: Tensor, window: int | None, order: int) -> tuple[Tensor, Tensor]:
+    if min(a.ndim, b.ndim) < 2 or a.shape[-2:] != b.shape[-2:]:
+        raise ValueError(f"expected maps (..., lead, sample) of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
+    return _smoothed(a, window, order), _smoothed(b, window, order)
+
+
+def _paired(
+    smoothed: tuple[Tensor, Tensor], statistics: Sequence[Statistic], scope: Scope, sign: Sign, filtered: bool
+) -> dict[Statistic, Tensor]:
+    """Statistic -> similarity of two smoothed maps, broadcast."""
+    a, b = (_vectors(_parts(maps, scope, sign), statistics, filtered) for maps in smoothed)
+    return {statistic: unit_product(a[statistic], b[statistic]).nanmean(-1) for statistic in statistics}
+
+
 def _smoothed(maps: Tensor, window: int | None, order: int) -> Tensor:
     """(..., lead, sample) float64, NaN everywhere where a map is not finite."""
     smoothed = maps.double() if window is None else savitzky_golay(maps, window, order)
@@ -174,20 +210,21 @@ def _parts(smoothed: Tensor, scope: Scope, sign: Sign) -> Tensor:
     return signed.flatten(-2).unsqueeze(-2) if scope == "ecg" else signed
 
 
-def _matrix(parts: Tensor, statistic: Statistic, filtered: bool) -> Tensor:
-    """(batch, method, part, point) -> (batch, method, method)."""
-    vectors = _vectors(parts, statistic, filtered).transpose(1, 2)
+def _matrix(vectors: Tensor) -> Tensor:
+    """(batch, method, part, point) standardised -> (batch, method, method)."""
+    vectors = vectors.transpose(1, 2)
     matrix = (vectors @ vectors.mT).clamp(-1.0, 1.0).nanmean(1)
     return (matrix + matrix.mT) / 2  # a matrix product rounds its two halves differently
 
 
-def _vectors(parts: Tensor, statistic: Statistic, filtered: bool) -> Tensor:
+def _vectors(parts: Tensor, statistics: Sequence[Statistic], filtered: bool) -> dict[Statistic, Tensor]:
     """Smoothed values, or their ranks, at mean 0 and length 1; NaN where there is no correlation."""
-    vectors = standardised(parts)
-    if statistic == "pearson":
-        return vectors
-    ranked = ranks(parts, _ROUNDING * largest_magnitude(parts) if filtered else 0.0)
-    return torch.where(vectors[..., :1].isfinite(), standardised(ranked), torch.nan)
+    values = standardised(parts)
+    found: dict[Statistic, Tensor] = {"pearson": values}
+    if "spearman" in statistics:
+        ranked = standardised_ranks(parts, _ROUNDING * largest_magnitude(parts) if filtered else 0.0)
+        found["spearman"] = ranked.masked_fill_(~values[..., :1].isfinite(), torch.nan)
+    return found
 
 
 def _checked(maps: Tensor) -> Tensor:

@@ -14,12 +14,16 @@ WINDOW: Final = 31
 ORDER: Final = 3
 """Degree of its polynomial."""
 
+_BLOCK: Final = 100
+"""Samples that are smoothed by one product of matrices."""
+
 
 def savitzky_golay(maps: Tensor, window: int = WINDOW, order: int = ORDER) -> Tensor:
     """Smooth along the last axis, in float64.
 
     The filter is linear, so it is a (sample, sample) matrix: exactly ``scipy.signal.savgol_filter`` with its default
-    treatment of the ends (a polynomial fitted to the last window).
+    treatment of the ends (a polynomial fitted to the last window). Away from its diagonal the matrix is zero, so that
+    it is applied block by block. What is not finite stays within a window of where it was, or in its block.
 
     Args:
         maps: (..., sample).
@@ -35,10 +39,21 @@ def savitzky_golay(maps: Tensor, window: int = WINDOW, order: int = ORDER) -> Te
     samples = maps.shape[-1]
     if samples < window:
         raise ValueError(f"a window of {window} samples needs maps of at least as many, got {samples}")
-    return maps.double() @ _matrix(samples, window, order).to(maps.device)
+    maps = maps.double()
+    smooth = torch.empty_like(maps, memory_format=torch.contiguous_format)
+    for target, source, matrix in _blocks(samples, window, order):
+        smooth[..., target] = maps[..., source] @ matrix.to(maps.device)
+    return smooth
 
 
 @lru_cache(maxsize=8)
-def _matrix(samples: int, window: int, order: int) -> Tensor:
-    """The filter as a matrix that maps are multiplied by from the left."""
-    return torch.from_numpy(np.ascontiguousarray(savgol_filter(np.eye(samples), window, order, axis=0).T))
+def _blocks(samples: int, window: int, order: int) -> tuple[tuple[slice, slice, Tensor], ...]:
+    """Smoothed samples, the samples that they are made of, and the matrix that the latter are multiplied by."""
+    matrix = torch.from_numpy(savgol_filter(np.eye(samples), window, order, axis=0).T)
+    blocks = []
+    for first in range(0, samples, _BLOCK):
+        target = slice(first, min(first + _BLOCK, samples))
+        # a sample near an end is made of the whole window there
+        low, high = max(0, target.start - window), min(samples, target.stop + window)
+        blocks.append((target, slice(low, high), matrix[low:high, target].contiguous()))
+    return tuple(blocks)

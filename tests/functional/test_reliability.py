@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import savgol_filter
 
@@ -31,6 +31,14 @@ def test_smoothing_is_scipys_filter() -> None:
     np.testing.assert_allclose(savitzky_golay(signal, 5, 2), savgol_filter(signal.double().numpy(), 5, 2), atol=1e-12)
     with pytest.raises(ValueError, match="a window of 31 samples needs maps of at least as many, got 30"):
         savitzky_golay(torch.zeros(2, 30))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(31, 420), st.sampled_from([(31, 3), (31, 2), (11, 3), (5, 1)]), st.integers(0, 2**31))
+def test_smoothing_is_scipys_filter_at_any_length(samples: int, filter_: tuple[int, int], seed: int) -> None:
+    signal = np.random.default_rng(seed).normal(size=(2, samples)).cumsum(axis=1)
+    expected = savgol_filter(signal, *filter_)
+    np.testing.assert_allclose(savitzky_golay(torch.from_numpy(signal), *filter_), expected, atol=1e-11)
 
 
 def test_mean_correlation_is_the_mean_over_all_pairs() -> None:

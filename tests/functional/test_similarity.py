@@ -19,6 +19,7 @@ from ecg_lightning.functional.similarity import (
     Sign,
     Statistic,
     disattenuated,
+    paired_similarities,
     paired_similarity,
     similarity_matrices,
     similarity_matrix,
@@ -61,6 +62,24 @@ def test_every_pair_is_scipys(statistic: Statistic, scope: Scope, sign: Sign) ->
         assert float(found[ecg, i, j]) == pytest.approx(expected, abs=1e-12), (ecg, i, j)
         pair = paired_similarity(given_maps[ecg, i], given_maps[ecg, j], statistic, scope, sign)
         assert float(pair) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_all_statistics_and_signs_at_once_are_each_by_itself(scope: Scope) -> None:
+    given_maps = maps()
+    given_maps[1, 2, 3] = 0.5  # a lead that says nothing
+    given_maps[0, 1] = 0.0
+    given_maps[1, 4, 0, 7] = torch.nan
+    found = paired_similarities(given_maps[:, :1], given_maps, scope)
+    assert list(found) == list(STATISTICS)
+    for statistic, values in found.items():
+        assert values.shape == (2, 5, 2)
+        for place, sign in enumerate(SIGNS):
+            alone = paired_similarity(given_maps[:, :1], given_maps, statistic, scope, sign)
+            torch.testing.assert_close(values[..., place], alone, atol=1e-14, rtol=0, equal_nan=True)
+            assert alone.isnan().tolist() == [[False, True, False, False, False], [False, False, False, False, True]]
+    with pytest.raises(ValueError, match="expected the scope to be one of ecg, lead, got 'all'"):
+        paired_similarities(given_maps, given_maps, "all")  # type: ignore[arg-type]
 
 
 def test_the_filter_is_an_argument() -> None:
