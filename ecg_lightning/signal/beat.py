@@ -56,6 +56,16 @@ class MedianBeat:
     heart_rate: float
     wave_masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
+    @classmethod
+    def ready_made(cls, beat: NDArray[np.float64], heart_rate: float) -> "MedianBeat":
+        """A median beat that was made elsewhere: one beat at the fiducial, no R peaks.
+
+        Args:
+            beat: (8, 600) mV, 500 Hz, leads of ``ecg.LEADS``.
+            heart_rate: Beats per minute, NaN where unknown.
+        """
+        return cls(beat, np.empty(0, dtype=np.intp), np.array([float(FIDUCIAL_SAMPLE)]), heart_rate)
+
     @property
     def n_beats_kept(self) -> int:
         """How many beats the median was taken of."""

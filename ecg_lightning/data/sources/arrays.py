@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, Source
-from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS, TARGETS, Target
+from ecg_lightning.ecg import BEAT_SAMPLES, LEADS, TARGETS, Target
 from ecg_lightning.signal.beat import MedianBeat, Neighbours
 from ecg_lightning.signal.checks import check_signal
 from ecg_lightning.signal.leads import to_standard_leads
@@ -108,7 +108,7 @@ class Arrays(Source):
             )
         check_signal(signal)
         rate = float(self._heart_rate[self._place[entry.ecg_id]])
-        return MedianBeat(signal, np.empty(0, dtype=np.intp), np.array([float(FIDUCIAL_SAMPLE)]), rate)
+        return MedianBeat.ready_made(signal, rate)
 
     def settings(self) -> dict[str, object]:
         """Digest of the table, shape of the array, and the arguments that say what it is."""

@@ -67,7 +67,7 @@ def vendor_beat(root: Element, path: Path, *, check_crc: bool = True) -> MedianB
     beat = _in_place(signal, qrs_middle(root), path)
     rate = number(root, "RestingECGMeasurements/VentricularRate")
     rate = rate if 0.0 < rate < math.inf else math.nan
-    return MedianBeat(beat, np.empty(0, dtype=np.intp), np.array([float(FIDUCIAL_SAMPLE)]), rate)
+    return MedianBeat.ready_made(beat, rate)
 
 
 def qrs_middle(root: Element) -> float:
