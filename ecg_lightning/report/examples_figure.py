@@ -16,6 +16,9 @@ STEPS: Final = "perturbation step"
 LAYERS: Final = "randomised layers"
 """Labels of the axis that also say what the panel's range is."""
 
+_ROOM: Final = 0.25
+"""Of a panel, above its curves, as a share of their range."""
+
 _IN_PANEL: Final = 10
 """Lines that a panel's own legend holds; more get one for the figure."""
 
@@ -88,8 +91,18 @@ def _draw(axes: Axes, example: Example) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_ylabel(example.y_label, fontsize=7)
     if 1 < len(example.lines) <= _IN_PANEL:
-        axes.legend(fontsize=6, frameon=False, loc="upper left")
+        axes.legend(fontsize=6, frameon=False, loc="upper left", ncols=4, columnspacing=0.8)
     if example.x_label == LAYERS:
         axes.set_ylim(-1.05, 1.05)
     if example.x_label == STEPS:
         axes.set_ylim(-0.03, 1.03)
+    for each in axes.get_shared_x_axes().get_siblings(axes):
+        _leave_room_above(each)
+
+
+def _leave_room_above(axes: Axes) -> None:
+    """Room for the score and the legend above the curves; the ticks stay those of the curves' range."""
+    low, high = axes.get_ylim()
+    ticks = [tick for tick in axes.get_yticks() if low <= tick <= high]
+    axes.set_ylim(low, high + _ROOM * (high - low))
+    axes.set_yticks(ticks)
