@@ -17,8 +17,8 @@ from pathlib import Path
 from memory import own_and_children, watched
 from random_study import write_random_study
 
-from ecg_lightning.attribution.methods import METHOD_NAMES
 from ecg_lightning.ecg import TARGETS
+from ecg_lightning.method_names import METHOD_NAMES
 from ecg_lightning.report.page import write_report
 from ecg_lightning.study.compare import compare_maps
 from ecg_lightning.study.consistency_tables import IntervalSettings

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,22 +16,6 @@ from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
 from ecg_lightning.digest import JSON
 from ecg_lightning.models.precision import full_float32
-
-MethodName = Literal[
-    "saliency",
-    "smoothgrad",
-    "gradient_x_input",
-    "guided_backprop",
-    "gradcam",
-    "guided_gradcam",
-    "shapley_sampling",
-    "deeplift",
-    "integrated_gradients",
-    "ig_smoothgrad",
-    "gradient_shap",
-    "deeplift_shap",
-]
-"""The twelve methods of the paper ("Attribution methods")."""
 
 
 @dataclass(frozen=True)

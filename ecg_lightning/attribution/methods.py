@@ -1,10 +1,10 @@
 """The twelve methods of the paper ("Attribution methods"), thin objects over Captum's implementations."""
 
 from collections.abc import Sequence
-from typing import Final, get_args
+from typing import Final
 
 from ecg_lightning.attribution.background import DeepLiftShap, GradientShap
-from ecg_lightning.attribution.base import AttributionMethod, MethodName
+from ecg_lightning.attribution.base import AttributionMethod
 from ecg_lightning.attribution.contribution import (
     DeepLift,
     IgSmoothGrad,
@@ -19,6 +19,7 @@ from ecg_lightning.attribution.sensitivity import (
     SmoothGrad,
 )
 from ecg_lightning.attribution.shapley import ShapleySampling
+from ecg_lightning.method_names import METHOD_NAMES, MethodName
 
 METHODS: Final[dict[str, type[AttributionMethod]]] = {
     kind.name: kind
@@ -38,8 +39,6 @@ METHODS: Final[dict[str, type[AttributionMethod]]] = {
     )
 }
 """Name -> class, in the paper's order."""
-
-METHOD_NAMES: Final[tuple[MethodName, ...]] = get_args(MethodName)
 
 
 def build_methods(

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ecg_lightning.attribution.methods import METHOD_NAMES
 from ecg_lightning.digest import JSON
 from ecg_lightning.manifest import StoreSpec, differences
+from ecg_lightning.method_names import METHOD_NAMES
 from ecg_lightning.run import Run
 from ecg_lightning.store import RowStore
 

@@ -7,7 +7,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from ecg_lightning.attribution.guided_reference import guided_gradient
 from ecg_lightning.attribution.lint import LintReport, lint_network
-from ecg_lightning.attribution.methods import METHOD_NAMES
+from ecg_lightning.method_names import METHOD_NAMES
 from ecg_lightning.models import ResNet1d
 
 ECG = 0.5 * torch.randn(4, 8, 600, generator=torch.Generator().manual_seed(0))
