@@ -23,7 +23,7 @@ def savitzky_golay(maps: Tensor, window: int = WINDOW, order: int = ORDER) -> Te
 
     The filter is linear, so it is a (sample, sample) matrix: exactly ``scipy.signal.savgol_filter`` with its default
     treatment of the ends (a polynomial fitted to the last window). Away from its diagonal the matrix is zero, so that
-    it is applied block by block. What is not finite stays within a window of where it was, or in its block.
+    it is applied block by block. What is not finite spoils the blocks within a window of it, and not the whole map.
 
     Args:
         maps: (..., sample).

@@ -77,7 +77,7 @@ class EcgClassifier(LightningModule):
         self.target = target
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
-        self.seed = seed
+        self.seed = int(seed)
         # 0.5 until a validation epoch has chosen one: a finite default keeps an untrained module usable
         self.register_buffer("threshold", torch.tensor(0.5))
         self.backgrounds: Backgrounds | None = None

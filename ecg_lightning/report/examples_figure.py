@@ -16,11 +16,14 @@ STEPS: Final = "perturbation step"
 LAYERS: Final = "randomised layers"
 """Labels of the axis that also say what the panel's range is."""
 
-_ROOM: Final = 0.25
-"""Of a panel, above its curves, as a share of their range."""
+_ROOM: Final = 0.13
+"""Of a panel, above its curves, for each line of text there, as a share of their range."""
 
 _IN_PANEL: Final = 10
 """Lines that a panel's own legend holds; more get one for the figure."""
+
+_SHORT: Final = 8
+"""Letters of labels of which three stand beside the score; of longer ones two."""
 
 
 @dataclass(frozen=True)
@@ -90,19 +93,22 @@ def _draw(axes: Axes, example: Example) -> None:
     axes.tick_params(labelsize=6.5)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_ylabel(example.y_label, fontsize=7)
+    rows = 2  # of the legend's size; the score takes as much
     if 1 < len(example.lines) <= _IN_PANEL:
-        axes.legend(fontsize=6, frameon=False, loc="upper left", ncols=4, columnspacing=0.8)
+        columns = 3 if max(len(label) for label, *_ in example.lines) <= _SHORT else 2
+        axes.legend(fontsize=6, frameon=False, loc="upper left", ncols=columns, columnspacing=0.8, borderpad=0.1)
+        rows = max(rows, -(-len(example.lines) // columns))
     if example.x_label == LAYERS:
         axes.set_ylim(-1.05, 1.05)
     if example.x_label == STEPS:
         axes.set_ylim(-0.03, 1.03)
     for each in axes.get_shared_x_axes().get_siblings(axes):
-        _leave_room_above(each)
+        _leave_room_above(each, rows * _ROOM)
 
 
-def _leave_room_above(axes: Axes) -> None:
+def _leave_room_above(axes: Axes, share: float) -> None:
     """Room for the score and the legend above the curves; the ticks stay those of the curves' range."""
     low, high = axes.get_ylim()
     ticks = [tick for tick in axes.get_yticks() if low <= tick <= high]
-    axes.set_ylim(low, high + _ROOM * (high - low))
+    axes.set_ylim(low, high + share * (high - low))
     axes.set_yticks(ticks)

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ecg_lightning.models import EcgClassifier
+from ecg_lightning.models import EcgClassifier, classifier
 from ecg_lightning.models.step_seeding import seed_step
 
 
@@ -29,11 +29,10 @@ class Dropping(nn.Module):
         return self.readout(thinned).squeeze(1)
 
 
-def loader(shuffled: bool) -> DataLoader[Any]:
-    torch.manual_seed(3)
-    rows = [{"ecg": torch.randn(2, 12), "label": torch.tensor(float(row % 2)), "row": row} for row in range(24)]
-    order = torch.Generator().manual_seed(5)
-    return DataLoader(rows, batch_size=6, shuffle=shuffled, generator=order)  # type: ignore[arg-type]
+def loader() -> DataLoader[Any]:
+    ecgs = torch.randn(24, 2, 12, generator=torch.Generator().manual_seed(3))
+    rows = [{"ecg": ecg, "label": torch.tensor(float(row % 2)), "row": row} for row, ecg in enumerate(ecgs)]
+    return DataLoader(rows, batch_size=6)  # type: ignore[arg-type]
 
 
 def fitted(
@@ -52,7 +51,7 @@ def fitted(
         **settings,
     )
     module = EcgClassifier(network, seed=seed, learning_rate=0.05)
-    trainer.fit(module, loader(shuffled=False), loader(shuffled=False), ckpt_path=resumed, weights_only=True)
+    trainer.fit(module, loader(), loader(), ckpt_path=resumed, weights_only=True)
     return keeping
 
 
@@ -71,6 +70,8 @@ def test_a_resumed_fit_with_dropout_ends_as_an_undisturbed_one(tmp_path: Path, s
     whole, resumed = networks(2)
     torch.manual_seed(11)
     fitted(tmp_path / "whole", whole, epochs=3)
+    masks = {mask.numpy().tobytes() for mask in whole.kept}
+    assert len(masks) == len(whole.kept) == 12  # no epoch and no batch drops what another does
     checkpoint = tmp_path / "whole" / f"step={steps}.ckpt"
     torch.manual_seed(12)  # as in another process
     fitted(tmp_path / "resumed", resumed, epochs=3, resumed=checkpoint)
@@ -89,6 +90,15 @@ def test_another_seed_trains_otherwise(tmp_path: Path) -> None:
         fitted(tmp_path / str(number), network, epochs=1, seed=seed)
     assert torch.equal(one.readout.weight, same.readout.weight)
     assert not torch.equal(one.readout.weight, other.readout.weight)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_step_is_seeded_by_its_rank_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int, int, int]] = []
+    monkeypatch.setattr(classifier, "seed_step", lambda *place: asked.append(place))
+    monkeypatch.setattr(EcgClassifier, "global_rank", 3)
+    fitted(tmp_path, networks(1)[0], epochs=2, seed=7)
+    assert asked == [(7, epoch, batch, 3) for epoch in range(2) for batch in range(4)]
 
 
 def test_every_seed_epoch_batch_and_rank_has_draws_of_its_own() -> None:
