@@ -38,6 +38,18 @@ def digest_settings(settings: Mapping[str, JSON]) -> str:
     return blake2b(canonical_json(settings).encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 
+def seed_from_settings(settings: Mapping[str, JSON]) -> int:
+    """The seed of draws that are keyed by what they are for, 0 to 2**60 - 1.
+
+    Args:
+        settings: As for ``digest_settings``.
+
+    Raises:
+        ValueError: As for ``digest_settings``.
+    """
+    return int(digest_settings(settings)[:15], 16)
+
+
 def canonical_json(value: object) -> str:
     """Serialise a value in one way only: sorted keys, no spaces, integral floats as integers (as in RFC 8785).
 

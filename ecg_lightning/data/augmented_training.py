@@ -5,7 +5,7 @@ from lightning.pytorch import LightningDataModule
 
 from ecg_lightning.data.augmentation import Augmentation
 from ecg_lightning.data.dataset import Batch
-from ecg_lightning.digest import digest_settings
+from ecg_lightning.digest import seed_from_settings
 
 
 class AugmentedTraining(LightningDataModule):
@@ -54,5 +54,5 @@ def batch_generator(seed: int, epoch: int, first_row: int) -> torch.Generator:
         epoch: From 0 on.
         first_row: Row inside the training set of the batch's first ECG.
     """
-    key = digest_settings({"purpose": "augmentation", "seed": seed, "epoch": epoch, "row": first_row})
-    return torch.Generator("cpu").manual_seed(int(key[:15], 16))
+    of_batch = seed_from_settings({"purpose": "augmentation", "seed": seed, "epoch": epoch, "row": first_row})
+    return torch.Generator("cpu").manual_seed(of_batch)

@@ -4,6 +4,7 @@ Step k always starts from the untouched beat and replaces the k-th share of its 
 or the least relevant first (LeRF), by what lies between their neighbours.
 """
 
+from collections.abc import Callable
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -77,12 +78,7 @@ def interpolate(ecg: Tensor, replaced: Tensor) -> Tensor:
     Returns:
         ``replaced``'s shape, of the ECG's dtype. Kept points are untouched to the bit.
     """
-    result = ecg.expand(replaced.shape).clone(memory_format=torch.contiguous_format)
-    places = _true_places(replaced)
-    if len(places):
-        flat = result.view(-1)
-        flat.index_copy_(0, places, _between(flat, places, ecg.shape[-1]))
-    return result
+    return _filled(ecg, replaced, lambda values, _: values)
 
 
 def perturb(
@@ -117,15 +113,23 @@ def perturb(
             f"{tuple(ecg.shape)}, {tuple(noise.shape)} and {tuple(positions.shape)}"
         )
     replaced = positions[:, :, None] < counts.to(positions.device)[:, None, None]
-    result = ecg[:, None, None].expand(replaced.shape).clone(memory_format=torch.contiguous_format)
+
+    def noisy(values: Tensor, places: Tensor) -> Tensor:
+        if mode == "none":
+            return values
+        shift = (noise.to(ecg) * _scale(ecg, mode, sigma)).flatten().index_select(0, _sources(places, replaced))
+        return values * (1 + shift) if mode == "multiplicative" else values + shift
+
+    return _filled(ecg[:, None, None], replaced, noisy)
+
+
+def _filled(ecg: Tensor, replaced: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Beats whose replaced points hold what ``change`` makes of their interpolated values and flat places."""
+    result = ecg.expand(replaced.shape).clone(memory_format=torch.contiguous_format)
     places = _true_places(replaced)
     if len(places):
         flat = result.view(-1)
-        values = _between(flat, places, ecg.shape[-1])
-        if mode != "none":
-            shift = (noise.to(ecg) * _scale(ecg, mode, sigma)).flatten().index_select(0, _sources(places, replaced))
-            values = values * (1 + shift) if mode == "multiplicative" else values + shift
-        flat.index_copy_(0, places, values)
+        flat.index_copy_(0, places, change(_between(flat, places, ecg.shape[-1]), places))
     return result
 
 

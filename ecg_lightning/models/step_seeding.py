@@ -2,7 +2,7 @@
 
 import torch
 
-from ecg_lightning.digest import digest_settings
+from ecg_lightning.digest import seed_from_settings
 
 
 def seed_step(seed: int, epoch: int, batch: int, rank: int) -> None:
@@ -18,5 +18,6 @@ def seed_step(seed: int, epoch: int, batch: int, rank: int) -> None:
         batch: Of the epoch and rank, from 0 on.
         rank: Every rank has draws of its own.
     """
-    key = digest_settings({"purpose": "training step", "seed": seed, "epoch": epoch, "batch": batch, "rank": rank})
-    torch.manual_seed(int(key[:15], 16))
+    torch.manual_seed(
+        seed_from_settings({"purpose": "training step", "seed": seed, "epoch": epoch, "batch": batch, "rank": rank})
+    )

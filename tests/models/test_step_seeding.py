@@ -35,24 +35,19 @@ def loader() -> DataLoader[Any]:
     return DataLoader(rows, batch_size=6)  # type: ignore[arg-type]
 
 
-def fitted(
-    folder: Path, network: Dropping, epochs: int, seed: int = 0, resumed: Path | None = None, **settings: Any
-) -> ModelCheckpoint:
-    keeping = ModelCheckpoint(folder, filename="{step}", save_top_k=-1, every_n_train_steps=1)
+def fit(folder: Path, network: Dropping, epochs: int, seed: int = 0, resumed: Path | None = None) -> None:
     trainer = Trainer(
         default_root_dir=folder,
         accelerator="cpu",
         max_epochs=epochs,
-        callbacks=[keeping],
+        callbacks=[ModelCheckpoint(folder, filename="{step}", save_top_k=-1, every_n_train_steps=1)],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        **settings,
     )
     module = EcgClassifier(network, seed=seed, learning_rate=0.05)
     trainer.fit(module, loader(), loader(), ckpt_path=resumed, weights_only=True)
-    return keeping
 
 
 def networks(count: int) -> list[Dropping]:
@@ -69,12 +64,12 @@ def networks(count: int) -> list[Dropping]:
 def test_a_resumed_fit_with_dropout_ends_as_an_undisturbed_one(tmp_path: Path, steps: int) -> None:
     whole, resumed = networks(2)
     torch.manual_seed(11)
-    fitted(tmp_path / "whole", whole, epochs=3)
+    fit(tmp_path / "whole", whole, epochs=3)
     masks = {mask.numpy().tobytes() for mask in whole.kept}
     assert len(masks) == len(whole.kept) == 12  # no epoch and no batch drops what another does
     checkpoint = tmp_path / "whole" / f"step={steps}.ckpt"
     torch.manual_seed(12)  # as in another process
-    fitted(tmp_path / "resumed", resumed, epochs=3, resumed=checkpoint)
+    fit(tmp_path / "resumed", resumed, epochs=3, resumed=checkpoint)
     assert len(resumed.kept) == 12 - steps
     for one, other in zip(whole.kept[steps:], resumed.kept, strict=True):
         assert torch.equal(one, other)
@@ -87,7 +82,7 @@ def test_a_resumed_fit_with_dropout_ends_as_an_undisturbed_one(tmp_path: Path, s
 def test_another_seed_trains_otherwise(tmp_path: Path) -> None:
     one, same, other = networks(3)
     for number, (network, seed) in enumerate(((one, 0), (same, 0), (other, 1))):
-        fitted(tmp_path / str(number), network, epochs=1, seed=seed)
+        fit(tmp_path / str(number), network, epochs=1, seed=seed)
     assert torch.equal(one.readout.weight, same.readout.weight)
     assert not torch.equal(one.readout.weight, other.readout.weight)
 
@@ -97,7 +92,7 @@ def test_a_step_is_seeded_by_its_rank_too(tmp_path: Path, monkeypatch: pytest.Mo
     asked: list[tuple[int, int, int, int]] = []
     monkeypatch.setattr(classifier, "seed_step", lambda *place: asked.append(place))
     monkeypatch.setattr(EcgClassifier, "global_rank", 3)
-    fitted(tmp_path, networks(1)[0], epochs=2, seed=7)
+    fit(tmp_path, networks(1)[0], epochs=2, seed=7)
     assert asked == [(7, epoch, batch, 3) for epoch in range(2) for batch in range(4)]
 
 
