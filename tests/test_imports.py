@@ -20,7 +20,7 @@ MAX_LINES = 300
 
 HOUSE = (
     ("ecg", "method_names", "version", "atomic", "digest", "disk", "packages", "shipped"),  # facts, files and hashes
-    ("functional",),  # tensors in, tensors out
+    ("functional", "statistics"),  # tensors in, tensors out; closed forms that verdicts rest on
     ("manifest",),  # what a store says about itself
     ("store_files", "store_values"),  # parts of the store
     ("store",),
@@ -34,6 +34,7 @@ HOUSE = (
     ("run",),  # reads a finished run back from its stores
     ("plotting", "wandb_logger"),
     ("study", "tuning"),
+    ("verdicts",),  # passes, fails, can't tell
     ("report",),
     ("callbacks",),
     ("lightning_cli",),  # the only module that knows callbacks
@@ -45,6 +46,7 @@ one row don't import each other, but for the first row, where ``LEAVES`` import 
 LEAVES = ("ecg", "method_names", "version")
 FORBIDDEN = {
     "functional": ("lightning", "pytorch_lightning", "captum", "wandb", "matplotlib"),
+    "statistics": ("torch", "lightning", "pytorch_lightning", "captum", "wandb", "matplotlib"),
     "store": ("lightning", "pytorch_lightning", "captum", "wandb", "matplotlib"),
     "simulator": ("torch", "lightning", "pytorch_lightning", "captum", "wandb"),
     "signal": ("torch", "lightning", "pytorch_lightning", "captum", "wandb"),

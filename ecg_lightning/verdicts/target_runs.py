@@ -1,0 +1,72 @@
+"""The finished runs of one target, joined by ECG: what every check reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecg_lightning.run import Run
+from ecg_lightning.study.seed_maps import same_ecgs
+
+
+@dataclass(frozen=True)
+class TargetRuns:
+    """Runs of one target that differ in their training seed.
+
+    Attributes:
+        target: The diagnosis.
+        runs: Seed -> run; one run for the verdict on a single network.
+        examples: The test ECGs in the row order of the first seed.
+        rows: (seed, ecg) in which row of each run an ECG stands.
+    """
+
+    target: str
+    runs: Mapping[int, Run]
+    examples: pd.DataFrame
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, target: str, runs: Mapping[int, Run]) -> "TargetRuns":
+        """Join the runs by ECG id.
+
+        Raises:
+            ValueError: Two runs have other ECGs or labels; both are named.
+        """
+        examples, rows = same_ecgs(target, runs)
+        return cls(target, runs, examples, rows)
+
+    @property
+    def label(self) -> NDArray[np.float64]:
+        """(ecg,) 1, 0 or NaN where the label is missing."""
+        return self.examples["label"].to_numpy(dtype=np.float64)
+
+    @property
+    def patient_ids(self) -> NDArray[np.object_]:
+        """(ecg,)."""
+        return self.examples["patient_id"].to_numpy()
+
+    def has(self, store: str) -> bool:
+        """Whether every run has this store."""
+        return all((run.path / store / "manifest.json").is_file() for run in self.runs.values())
+
+    def read(self, store: str) -> NDArray[np.float64]:
+        """(seed, ecg, ...) of a store that every run has; NaN for rows that were not measured."""
+        stores = [run.row_store(store) for run in self.runs.values()]
+        read = [np.asarray(one.read(rows), dtype=np.float64) for one, rows in zip(stores, self.rows, strict=True)]
+        return np.stack(read)
+
+    def coordinate(self, store: str, dim: str) -> tuple[str, ...]:
+        """What stands along a dimension of a store; the runs must agree.
+
+        Raises:
+            ValueError: Two runs have other coordinates there.
+        """
+        found = {
+            seed: tuple(str(value) for value in run.row_store(store).spec.coords[dim])
+            for seed, run in self.runs.items()
+        }
+        if len(set(found.values())) > 1:
+            raise ValueError(f"{self.target}: the seeds' stores {store} have other {dim}s: {found}; repeat the tests")
+        return next(iter(found.values()))
