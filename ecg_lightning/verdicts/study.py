@@ -15,8 +15,11 @@ from ecg_lightning.verdicts.target_runs import TargetRuns
 CHECKS: Final[tuple[Callable[[TargetRuns], list[Comparison]], ...]] = ()
 """Each check of one target's runs: no comparison where they have no stores of it."""
 
-STUDY_CHECKS: Final[dict[str, Callable[[TargetRuns, Path], list[Comparison]]]] = {}
-"""Checks that need several seeds and what ``compare`` has written of them, by their names in the margins."""
+STUDY_CHECKS: Final[tuple[Callable[[TargetRuns, Path], list[Comparison]], ...]] = ()
+"""Checks that read what ``compare`` has written of several seeds."""
+
+OF_SEVERAL_SEEDS: Final = ("self_consistency",)
+"""What a single network is not asked."""
 
 PRECONDITIONS: Final[tuple[Callable[[TargetRuns], pd.DataFrame], ...]] = ()
 """What must hold before a verdict means anything: safe, converged."""
@@ -38,12 +41,12 @@ def verdicts_of(
     """
     found = [one for runs in targets for check in CHECKS for one in check(runs)]
     if comparison is not None and comparison.is_dir():
-        found += [one for runs in targets for check in STUDY_CHECKS.values() for one in check(runs, comparison)]
+        found += [one for runs in targets for check in STUDY_CHECKS for one in check(runs, comparison)]
     claims = dict.fromkeys((one.check, one.claim) for one in margins())
     asked = [
         Claim(check, claim, runs.target, method)
         for check, claim in claims
-        if comparison is not None or check not in STUDY_CHECKS
+        if comparison is not None or check not in OF_SEVERAL_SEEDS
         for runs in targets
         for method in (_methods_of(runs) if methods is None else methods)
     ]
