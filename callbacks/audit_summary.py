@@ -142,7 +142,8 @@ def _evidence(folder: Path) -> pd.DataFrame:
     table = _read(folder / "localization.parquet")
     if table.empty:
         return table
-    chosen = table[(table["score"] == "auroc") & (table["region"] == _EVIDENCE)]
+    own = table["map"] == "own" if "map" in table else True
+    chosen = table[(table["score"] == "auroc") & (table["region"] == _EVIDENCE) & own]
     names = {"difference_to_best_control": "evidence_difference", "p_holm": "evidence_p_holm"}
     return _against_controls(chosen, {"value": "evidence_auroc", **names}, "localises")
 

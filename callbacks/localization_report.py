@@ -1,4 +1,4 @@
-"""What localisation says: means with intervals beside chance, and which methods do better than the controls."""
+"""What localisation says: means with intervals beside chance, of own maps and of what stands in for them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 
 from callbacks.audit_results import AuditResults
-from ecg_lightning.functional.control_comparison import compare_with_best_control
+from callbacks.patient_controls import PatientControl
 from ecg_lightning.functional.intervals import interval_of_weightings, weighted_mean, weightings
 from ecg_lightning.functional.localization import LocalizationScore
-from ecg_lightning.plotting.bars import ScorePanel, scores_figure
+from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
+from ecg_lightning.statistics.effect import patient_means
 
 _LABELS: Final[dict[LocalizationScore, str]] = {
     "relevance_mass": "share of |map| inside",
@@ -36,6 +37,7 @@ class LocalizationReport:
 
     Attributes:
         scores: Score -> (n, region, method); NaN where it is not defined.
+        of_others: Control without the patient -> score -> (n, region, method); empty where none was measured.
         share: (n, region) of the points inside.
         regions: Which.
         names: Methods, then controls.
@@ -48,6 +50,7 @@ class LocalizationReport:
     """
 
     scores: Mapping[LocalizationScore, NDArray[np.float64]]
+    of_others: Mapping[PatientControl, Mapping[LocalizationScore, NDArray[np.float64]]]
     share: NDArray[np.float64]
     regions: Sequence[str]
     names: Sequence[str]
@@ -65,69 +68,73 @@ class LocalizationReport:
         for region in self.regions:
             if (self.share[:, self.regions.index(region)] >= 0).any():
                 self._draw(results, table, region)
-        own = table[table["score"] == "auroc"]
+        own = table[(table["score"] == "auroc") & (table["map"] == "own")]
         numbers = {
             f"localization/auroc/{row['region']}/{row['method']}": float(row["value"])
             for row in own.dropna(subset=["value"]).to_dict("records")
         }
         results.numbers(numbers)
-        undefined = int(table[table["score"] == "auroc"]["n_undefined"].sum())
+        undefined = int(own["n_undefined"].sum())
         if undefined:
             rank_zero_warn(
-                f"EvidenceLocalization: {undefined} scores are undefined, because a map is constant or not finite; "
+                f"EvidenceLocalization: {undefined} scores are undefined, because a map is constant or not finite or "
+                "a region is empty; "
                 "they are NaN, and left out of means"
             )
 
     def table(self) -> pd.DataFrame:
-        """One row a score, region and method.
+        """One row a score, region, method and map, which is ``own`` or what stands in for it.
 
-        ``score, region, method, control, value, low, high, chance, n_ecgs, n_undefined``; and against the best control
-        ``difference_to_best_control(_low, _high), p, p_holm, beats_controls``.
+        ``score, region, method, control, map, value, low, high, patient_mean, chance, n_ecgs, n_patients,
+        n_patients_without, n_undefined, n_resamples_undefined``. ``value`` is the mean over ECGs with its interval over
+        resampled patients, ``patient_mean`` that over patients; ``n_patients`` have the diagnosis,
+        ``n_patients_without`` do not. What stands in for a map counts where the own map has a score.
         """
         weights = weightings(self.examples["patient_id"], self.n_resamples, self.seed)
-        parts = [
-            self._part(score, values[:, index], region, self.share[:, index], weights)
-            for score, values in self.scores.items()
-            for index, region in enumerate(self.regions)
-        ]
-        return pd.concat(parts, ignore_index=True)
+        parts = []
+        for score, values in self.scores.items():
+            for index, region in enumerate(self.regions):
+                own = values[:, index]
+                maps: dict[str, NDArray[np.float64]] = {"own": own}
+                maps |= {name: of[score][:, index] for name, of in self.of_others.items()}
+                for name, found in maps.items():
+                    known = np.where(np.isfinite(own), found, np.nan)
+                    part = self._part(known, self.share[:, index], weights)
+                    part.insert(0, "map", name)
+                    part.insert(0, "control", np.isin(self.names, self.controls))
+                    part.insert(0, "method", list(self.names))
+                    part.insert(0, "region", region)
+                    part.insert(0, "score", score)
+                    parts.append(part)
+        table = pd.concat(parts, ignore_index=True)
+        table.loc[table["score"] == "auroc", "chance"] = 0.5
+        return table
 
     def _part(
-        self,
-        score: LocalizationScore,
-        values: NDArray[np.float64],
-        region: str,
-        share: NDArray[np.float64],
-        weights: NDArray[np.float64],
+        self, values: NDArray[np.float64], share: NDArray[np.float64], weights: NDArray[np.float64]
     ) -> pd.DataFrame:
+        """One row a method."""
         means = weighted_mean(values, weights)  # (1 + r, method)
-        control = np.isin(self.names, self.controls)
-        known = np.isfinite(share)
-        low, high = interval_of_weightings(means, self.confidence)
-        table = pd.DataFrame(
+        known, defined = np.isfinite(share), np.isfinite(values)
+        interval = interval_of_weightings(means, self.confidence)
+        patients, ids = patient_means(values, self.examples["patient_id"])
+        label = self.examples["label"].to_numpy(dtype=float)
+        have_it = np.isin(ids, self.examples["patient_id"][label == 1])[:, None]
+        counted = np.isfinite(patients)
+        return pd.DataFrame(
             {
-                "score": score,
-                "region": region,
-                "method": list(self.names),
-                "control": control,
                 "value": means[0],
-                "low": low,
-                "high": high,
-                "chance": 0.5 if score == "auroc" else (float(np.mean(share[known])) if known.any() else np.nan),
-                "n_ecgs": np.isfinite(values).sum(axis=0),
-                "n_undefined": int(known.sum()) - np.isfinite(values).sum(axis=0),
+                "low": interval.low,
+                "high": interval.high,
+                "patient_mean": weighted_mean(patients, np.ones((1, len(patients))))[0],
+                "chance": float(np.mean(share[known])) if known.any() else np.nan,
+                "n_ecgs": defined.sum(axis=0),
+                "n_patients": (counted & have_it).sum(axis=0),
+                "n_patients_without": (counted & ~have_it).sum(axis=0),
+                "n_undefined": int(known.sum()) - defined.sum(axis=0),
+                "n_resamples_undefined": interval.undefined,
             }
         )
-        if control.any() and not control.all() and len(means) > 1:
-            found = compare_with_best_control(
-                means[0, ~control], means[0, control], means[1:, ~control], means[1:, control], self.confidence
-            )
-            for column, compared in found._asdict().items():
-                name = {"difference": "", "low": "_low", "high": "_high"}.get(column)
-                table.loc[~control, column if name is None else f"difference_to_best_control{name}"] = compared
-            better = table["difference_to_best_control"] > 0
-            table["beats_controls"] = better & (table["p_holm"] < 1 - self.confidence)
-        return table
 
     def _draw(self, results: AuditResults, table: pd.DataFrame, region: str) -> None:
         own = table[table["region"] == region]
@@ -136,12 +143,19 @@ class LocalizationReport:
             for score, label in _LABELS.items()
         ]
         words = _REGION_WORDS.get(region, f"{region} wave" if region != "QRS" else "QRS complex")
-        count = int(np.isfinite(self.share[:, self.regions.index(region)]).sum())
+        known = np.isfinite(self.share[:, self.regions.index(region)])
+        label = self.examples["label"].to_numpy(dtype=float)
+        patients, of_positives = (self.examples["patient_id"][rows].nunique() for rows in (known, known & (label == 1)))
         caption = (
             f"How much of each map lies in the {words}, which covers {panels[0].chance:.1%} of the points on average; "
-            f"unsmoothed |map| of all leads. Means over the {count} test ECGs whose {words} is known; bars: "
-            f"{self.confidence:.0%} intervals, patients resampled. Hollow, italic: controls, which know nothing of the "
-            "network."
+            f"unsmoothed |map| of all leads. Means over the {known.sum()} test ECGs whose {words} is known, of "
+            f"{patients} patients, {of_positives} of them with the diagnosis; bars: {self.confidence:.0%} intervals of "
+            f"the own maps, patients resampled{self._undefined(own)}. {MARKS}"
         )
         figure = scores_figure(panels, f"Localisation of the {words}: {self.what}", caption)
         results.figure(f"localization/{region}", figure, caption)
+
+    def _undefined(self, table: pd.DataFrame) -> str:
+        """How many resamples say nothing, in words; empty where all do."""
+        worst = int(table["n_resamples_undefined"].max())
+        return f" (up to {worst} of {self.n_resamples} resamples hold no such ECG and are left out)" if worst else ""
