@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from callbacks.audit_results import AuditResults
 from callbacks.patient_controls import PatientControl
-from ecg_lightning.functional.intervals import interval_of_weightings, weighted_mean, weightings
+from callbacks.score_rows import score_rows, where_own_is_known
+from ecg_lightning.functional.intervals import weightings
 from ecg_lightning.functional.localization import LocalizationScore
 from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
-from ecg_lightning.statistics.effect import patient_means
 
 _LABELS: Final[dict[LocalizationScore, str]] = {
     "relevance_mass": "share of |map| inside",
@@ -85,56 +85,26 @@ class LocalizationReport:
     def table(self) -> pd.DataFrame:
         """One row a score, region, method and map, which is ``own`` or what stands in for it.
 
-        ``score, region, method, control, map, value, low, high, patient_mean, chance, n_ecgs, n_patients,
-        n_patients_without, n_undefined, n_resamples_undefined``. ``value`` is the mean over ECGs with its interval over
-        resampled patients, ``patient_mean`` that over patients; ``n_patients`` have the diagnosis,
-        ``n_patients_without`` do not. What stands in for a map counts where the own map has a score.
+        ``score, region, method, control, map, chance, n_undefined``, and what
+        :func:`callbacks.score_rows.score_rows` gives. What stands in for a map counts where the own map has a score.
         """
         weights = weightings(self.examples["patient_id"], self.n_resamples, self.seed)
         parts = []
         for score, values in self.scores.items():
             for index, region in enumerate(self.regions):
-                own = values[:, index]
+                own, share = values[:, index], self.share[:, index]
                 maps: dict[str, NDArray[np.float64]] = {"own": own}
-                maps |= {name: of[score][:, index] for name, of in self.of_others.items()}
+                maps |= {name: where_own_is_known(own, of[score][:, index]) for name, of in self.of_others.items()}
                 for name, found in maps.items():
-                    known = np.where(np.isfinite(own), found, np.nan)
-                    part = self._part(known, self.share[:, index], weights)
-                    part.insert(0, "map", name)
-                    part.insert(0, "control", np.isin(self.names, self.controls))
-                    part.insert(0, "method", list(self.names))
-                    part.insert(0, "region", region)
-                    part.insert(0, "score", score)
+                    part = score_rows(found, self.names, self.examples, weights, self.confidence)
+                    undefined = int(np.isfinite(share).sum()) - part["n_ecgs"]
+                    chance = _chance(score, share)
+                    part = part.assign(score=score, region=region, map=name, chance=chance, n_undefined=undefined)
                     parts.append(part)
         table = pd.concat(parts, ignore_index=True)
-        table.loc[table["score"] == "auroc", "chance"] = 0.5
-        return table
-
-    def _part(
-        self, values: NDArray[np.float64], share: NDArray[np.float64], weights: NDArray[np.float64]
-    ) -> pd.DataFrame:
-        """One row a method."""
-        means = weighted_mean(values, weights)  # (1 + r, method)
-        known, defined = np.isfinite(share), np.isfinite(values)
-        interval = interval_of_weightings(means, self.confidence)
-        patients, ids = patient_means(values, self.examples["patient_id"])
-        label = self.examples["label"].to_numpy(dtype=float)
-        have_it = np.isin(ids, self.examples["patient_id"][label == 1])[:, None]
-        counted = np.isfinite(patients)
-        return pd.DataFrame(
-            {
-                "value": means[0],
-                "low": interval.low,
-                "high": interval.high,
-                "patient_mean": weighted_mean(patients, np.ones((1, len(patients))))[0],
-                "chance": float(np.mean(share[known])) if known.any() else np.nan,
-                "n_ecgs": defined.sum(axis=0),
-                "n_patients": (counted & have_it).sum(axis=0),
-                "n_patients_without": (counted & ~have_it).sum(axis=0),
-                "n_undefined": int(known.sum()) - defined.sum(axis=0),
-                "n_resamples_undefined": interval.undefined,
-            }
-        )
+        table["control"] = table["method"].isin(self.controls)
+        first = ["score", "region", "method", "control", "map"]
+        return table[[*first, *(column for column in table if column not in first)]]
 
     def _draw(self, results: AuditResults, table: pd.DataFrame, region: str) -> None:
         own = table[table["region"] == region]
@@ -159,3 +129,11 @@ class LocalizationReport:
         """How many resamples say nothing, in words; empty where all do."""
         worst = int(table["n_resamples_undefined"].max())
         return f" (up to {worst} of {self.n_resamples} resamples hold no such ECG and are left out)" if worst else ""
+
+
+def _chance(score: LocalizationScore, share: NDArray[np.float64]) -> float:
+    """What a map that points nowhere reaches, of the (n,) share of the points inside."""
+    known = np.isfinite(share)
+    if score == "auroc":
+        return 0.5
+    return float(np.mean(share[known])) if known.any() else np.nan
