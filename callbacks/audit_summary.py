@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.audit_results import AuditResults
 from callbacks.ranks import callback_before, on_rank_zero, run_folder
+from ecg_lightning.functional.perturbation_kind import VERDICT_KIND
 from ecg_lightning.plotting.method_style import method_style
 
 _EVIDENCE = "causal"
@@ -132,6 +133,9 @@ def _perturbation(folder: Path) -> pd.DataFrame:
     table = _read(folder / "perturbation_summary.parquet")
     if table.empty or "abpc" not in table:
         return pd.DataFrame()
+    if "kind" in table:
+        deciding = VERDICT_KIND.name if VERDICT_KIND.name in set(table["kind"]) else table["kind"].iloc[0]
+        table = table[(table["kind"] == deciding) & (table["map"] == "own")]
     auroc = table[table["metric"] == "auroc"]
     chosen = auroc if auroc["abpc"].notna().any() else table[table["metric"] == "probability"]
     names = {"difference_to_best_control": "abpc_difference", "p_holm": "abpc_p_holm"}
