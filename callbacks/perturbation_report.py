@@ -98,9 +98,10 @@ class PerturbationReport:
                 for name, count in zip(one.names, without.sum(axis=0).tolist(), strict=True):
                     found[name] = max(count, found.get(name, 0))
             if one.kind.replacement == "twin":
-                twins = ~np.isnan(next(iter(one.logits.values()))[:, :, 1]).all(axis=1)
+                first = next(iter(one.logits.values()))
+                twins = np.count_nonzero(np.isfinite(first[:, :, 1]).any(axis=1))
                 rank_zero_warn(
-                    f"PerturbationCurves: {int(twins.sum())} of {len(twins)} test ECGs have a twin without the "
+                    f"PerturbationCurves: {twins} of {len(first)} test ECGs have a twin without the "
                     "diagnosis; the curves of the kinds with twins are of these, against the others as they are"
                 )
         if named := ", ".join(f"{name}: {count}" for name, count in found.items() if count > 0):
