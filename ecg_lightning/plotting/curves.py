@@ -78,7 +78,9 @@ class XAxis:
     tick_labels: Sequence[str] = field(default_factory=tuple)
 
 
-def curves_figure(panels: Sequence[CurvePanel], x_axis: XAxis, title: str, caption: str) -> Figure:
+def curves_figure(
+    panels: Sequence[CurvePanel], x_axis: XAxis, title: str, caption: str, columns: int | None = None
+) -> Figure:
     """Draw the panels side by side, with one legend and a caption.
 
     Args:
@@ -86,6 +88,7 @@ def curves_figure(panels: Sequence[CurvePanel], x_axis: XAxis, title: str, capti
         x_axis: What they share.
         title: Bold heading.
         caption: Data, settings, and what the bands are.
+        columns: Panels in a row; None: all of them.
 
     Returns:
         The figure; save it with ``save_figure``.
@@ -95,14 +98,18 @@ def curves_figure(panels: Sequence[CurvePanel], x_axis: XAxis, title: str, capti
     """
     if not panels:
         raise ValueError("expected one panel or more, got none")
-    width = _PANEL_INCHES[0] * len(panels) + 1.9
+    across = min(columns or len(panels), len(panels))
+    down = -(-len(panels) // across)
+    width = _PANEL_INCHES[0] * across + 1.9
     lines = textwrap.wrap(caption, int(width * 17))
-    figure = Figure(figsize=(width, _PANEL_INCHES[1] + 0.75 + 0.14 * len(lines)), layout="constrained")
-    heights = (_PANEL_INCHES[1] + 0.75, 0.14 * len(lines) + 1e-3)
+    heights = (_PANEL_INCHES[1] * down + 0.75, 0.14 * len(lines) + 1e-3)
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
-    axes = top.subplots(1, len(panels), squeeze=False)[0]
-    for panel, one in zip(panels, axes, strict=True):
+    axes = top.subplots(down, across, squeeze=False).ravel()
+    for panel, one in zip(panels, axes, strict=False):
         _draw(one, panel, x_axis)
+    for unused in axes[len(panels) :]:
+        unused.remove()
     top.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=TEXT_COLOUR)
     top.legend(handles=_handles(panels), loc="outside right center", fontsize=7.5, frameon=False, handlelength=2.6)
     bottom.text(0.01, 0.98, "\n".join(lines), fontsize=_CAPTION_POINTS, va="top", color=TEXT_COLOUR)
