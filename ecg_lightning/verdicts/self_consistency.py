@@ -26,15 +26,16 @@ def comparisons(runs: TargetRuns, comparison: Path) -> list[Comparison]:
 
     Args:
         runs: Of the target.
-        comparison: ``<study>/comparison/<target>``, which ``compare`` writes; that of an earlier version has no floors.
+        comparison: ``<study>/comparison``, which ``compare`` writes; that of an earlier version has no floors.
 
     Returns:
         Empty where nothing was compared, or of other seeds or ECGs than these.
     """
-    methods = [path.name for path in (comparison / FLOOR).glob("*") if (comparison / CONSISTENCY / path.name).is_dir()]
+    own = comparison / runs.target
+    methods = [path.name for path in (own / FLOOR).glob("*") if (own / CONSISTENCY / path.name).is_dir()]
     found = []
     for method in in_paper_order([name for name in methods if ".replaced-" not in name]):
-        stores = [RowStore.open(comparison / kind / method) for kind in (CONSISTENCY, FLOOR)]
+        stores = [RowStore.open(own / kind / method) for kind in (CONSISTENCY, FLOOR)]
         if len(runs.runs) > 1 and all(_of_these(store, runs) for store in stores):
             found.append(_compared(runs, method, *(_pearson(store) for store in stores)))
     return found
@@ -69,7 +70,12 @@ def _compared(runs: TargetRuns, method: str, values: NDArray[np.float64], floor:
         n_positive=len(with_diagnosis),
         n_negative=len(set(patients) - with_diagnosis),
         n_ecgs=int(counted.sum()),
-        undefined=""
-        if counted.any()
-        else "the seeds have no map in common that can be compared with another patient's",
+        undefined=_undefined(runs, counted),
     )
+
+
+def _undefined(runs: TargetRuns, counted: NDArray[np.bool_]) -> str:
+    """Why there is no effect or no interval of it, in words."""
+    if not counted.any():
+        return "no ECG has maps of two seeds and a partner of the class that both predict"
+    return "two seeds are a single pair, which says nothing of other seeds" if len(runs.runs) < 3 else ""
