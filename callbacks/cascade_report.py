@@ -219,8 +219,8 @@ class CascadeReport:
         ]
         curves = {name: curve_of(chosen[chosen["method"] == name], "depth", "similarity") for name in self.plan.names}
         own = curve_of(network[network["direction"] == direction], "depth", "auroc")
-        label = f"{statistic.capitalize()} correlation with the trained map ({sign})"
-        return CurvePanel(_TITLES[direction], label, curves, None, 0.0, NetworkCurve("AUROC of the network", own, 0.5))
+        label = f"{statistic.capitalize()} correlation with\nthe trained map ({sign})"
+        return CurvePanel(_TITLES[direction], label, curves, None, 0.0, NetworkCurve("AUROC of\nthe network", own, 0.5))
 
     def _log_curves(self, results: AuditResults, table: pd.DataFrame, network: pd.DataFrame) -> None:
         chosen = table[(table["sign"] == "native") & ~table["smooth"]]

@@ -148,7 +148,7 @@ def _draw_network(axes: Axes, network: NetworkCurve | None) -> None:
         return
     axes.axhline(network.chance, color="#999999", linewidth=0.9, linestyle="--", zorder=0)
     axes.annotate(
-        "chance", (1.0, network.chance), xycoords=("axes fraction", "data"), xytext=(-2, 2), fontsize=6.5, ha="right",
+        "chance", (1.0, network.chance), xycoords=("axes fraction", "data"), xytext=(-2, -8), fontsize=6.5, ha="right",
         textcoords="offset points", color="#777777",
     )  # fmt: skip
     _line(axes, network.curve, _NETWORK_STYLE, 1.8)

@@ -102,7 +102,7 @@ def _cascade_picture(
                 curves,
                 None,
                 0.0,
-                NetworkCurve("AUROC of the network", own, 0.5),
+                NetworkCurve("AUROC of\nthe network", own, 0.5),
             )
         )
     count = int(table["n_networks"].iloc[0])
