@@ -7,7 +7,7 @@ from typing import Final
 import pandas as pd
 
 from ecg_lightning.study.seed_maps import in_paper_order
-from ecg_lightning.verdicts import faithfulness, localization, perturbation, self_consistency
+from ecg_lightning.verdicts import faithfulness, localization, perturbation, randomization, self_consistency
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.decide import Claim, decide
 from ecg_lightning.verdicts.margins import margins
@@ -17,6 +17,7 @@ CHECKS: Final[tuple[Callable[[TargetRuns], list[Comparison]], ...]] = (
     localization.comparisons,
     perturbation.comparisons,
     faithfulness.comparisons,
+    randomization.comparisons,
 )
 """Each check of one target's runs: no comparison where they have no stores of it."""
 
@@ -45,7 +46,7 @@ def verdicts_of(
     """
     found = [one for runs in targets for check in CHECKS for one in check(runs)]
     if comparison is not None and comparison.is_dir():
-        found += [one for runs in targets for check in STUDY_CHECKS for one in check(runs, comparison)]
+        found += [one for runs in targets for check in STUDY_CHECKS.values() for one in check(runs, comparison)]
     claims = dict.fromkeys((one.check, one.claim) for one in margins())
     asked = [
         Claim(check, claim, runs.target, method)
