@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ecg_lightning.plotting.class_words import class_name
-from ecg_lightning.plotting.curves import CurvePanel, XAxis, curve_of, curves_figure
+from ecg_lightning.plotting.curves import CurvePanel, NetworkCurve, XAxis, curve_of, curves_figure
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.report.blocks import Block, Paragraph, Picture, ReportFiles, Section, number
 from ecg_lightning.report.runs import StudyRuns
@@ -102,7 +102,7 @@ def _cascade_picture(
                 curves,
                 None,
                 0.0,
-                ("AUROC of the network", own),
+                NetworkCurve("AUROC of\nthe network", own, 0.5),
             )
         )
     count = int(table["n_networks"].iloc[0])
