@@ -124,7 +124,8 @@ def caption(pairs: pd.DataFrame, points: str, smoothing: str, patients: int, wit
     half = float(((pairs["correlation_high"] - pairs["correlation_low"]) / 2).max())
     lines = [
         f"{one['statistic'].capitalize()} correlation over {points}, of {compared[one['sign']]}. Mean over "
-        f"{one['n_ecgs'] + one['n_undefined']:,} test ECGs of {patients:,} patients, {with_diagnosis:,} of them with the diagnosis"
+        f"{one['n_ecgs'] + one['n_undefined']:,} test ECGs of {patients:,} patients, "
+        f"{with_diagnosis:,} of them with the diagnosis"
         + (
             f"; the widest {100 * one['confidence']:g} % interval (patients resampled) is ±{half:.2f}."
             if np.isfinite(half)
