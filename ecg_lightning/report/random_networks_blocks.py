@@ -71,8 +71,7 @@ def _limits() -> tuple[float, float]:
 
 def _question(table: pd.DataFrame, verdicts: pd.DataFrame) -> str:
     bound, raw = _limits()
-    basis = table[(table["batchnorm"] == POLICY) & (table["quantity"] == "partial")]
-    draws = _range(basis["n_draws"])
+    draws = _range(_basis(table)["n_draws"])
     return (
         f"Every layer of the networks is drawn anew ({draws} draws), BatchNorms are reset and recalibrated on training "
         "ECGs, and the maps of these random networks are correlated with those of the trained one, by magnitude. Most "
@@ -87,6 +86,10 @@ def _patients(verdicts: pd.DataFrame) -> str:
     counts = (verdicts["n_patients"] + verdicts["n_patients_without"]).groupby(verdicts["target"], sort=False).max()
     each = ", ".join(f"{class_short(str(target))} {count}" for target, count in counts.items())
     return f"Patients, of any label: {each}"
+
+
+def _basis(table: pd.DataFrame) -> pd.DataFrame:
+    return table[(table["batchnorm"] == POLICY) & (table["quantity"] == "magnitude")]
 
 
 def _range(counts: pd.Series) -> str:
@@ -130,7 +133,7 @@ def _picture(runs: StudyRuns, files: ReportFiles, table: pd.DataFrame) -> Pictur
     over = "networks and patients" if networks > 1 else "draws and patients of the one network"
     caption = (
         "Correlation of the trained networks' maps with those of networks whose weights are all random, smoothed by "
-        f"Savitzky-Golay 31/3, over all points of an ECG; mean over {_range(table['n_draws'])} draws, up to "
+        f"Savitzky-Golay 31/3, over all points of an ECG; mean over {_range(_basis(table)['n_draws'])} draws, up to "
         f"{int(table['n_patients'].max())} patients and {networks} network{'s' if networks > 1 else ''} a diagnosis. "
         f"Lines: {runs.intervals.confidence:.0%} intervals over {over}. Bars show how much of a kind of map is the "
         "architecture and the ECG. Italic: controls, which know nothing of the network."
