@@ -93,7 +93,9 @@ class XAxis:
     tick_labels: Sequence[str] = field(default_factory=tuple)
 
 
-def curves_figure(panels: Sequence[CurvePanel], x_axis: XAxis, title: str, caption: str) -> Figure:
+def curves_figure(
+    panels: Sequence[CurvePanel], x_axis: XAxis, title: str, caption: str, columns: int | None = None
+) -> Figure:
     """Draw the panels side by side, with one legend and a caption.
 
     Args:
@@ -101,6 +103,7 @@ def curves_figure(panels: Sequence[CurvePanel], x_axis: XAxis, title: str, capti
         x_axis: What they share.
         title: Bold heading.
         caption: Data, settings, and what the bands are.
+        columns: Panels in a row; None: all of them.
 
     Returns:
         The figure; save it with ``save_figure``.
@@ -110,23 +113,37 @@ def curves_figure(panels: Sequence[CurvePanel], x_axis: XAxis, title: str, capti
     """
     if not panels:
         raise ValueError("expected one panel or more, got none")
-    width = _PANEL_INCHES[0] * len(panels) + 1.9
+    across = min(columns or len(panels), len(panels))
+    down = -(-len(panels) // across)
+    width = _PANEL_INCHES[0] * across + 1.9
     lines = textwrap.wrap(caption, int(width * 17))
     strip = _NETWORK_INCHES if any(panel.network is not None for panel in panels) else 0.0
-    heights = (_PANEL_INCHES[1] + 0.75 + strip, 0.14 * len(lines) + 1e-3)
+    heights = ((_PANEL_INCHES[1] + strip) * down + 0.75, 0.14 * len(lines) + 1e-3)
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
-    ratios = (_PANEL_INCHES[1], strip) if strip else (1.0,)
-    axes = top.subplots(len(ratios), len(panels), squeeze=False, sharex="col" if strip else False, height_ratios=ratios)
-    for place, panel in enumerate(panels):
-        _draw(axes[0, place], panel)
-        if strip:
-            _draw_network(axes[1, place], panel.network)
-        _draw_x_axis(axes[-1, place], x_axis)
+    ratios = (_PANEL_INCHES[1], strip) if strip else (_PANEL_INCHES[1],)
+    grid = top.subplots(
+        len(ratios) * down, across, squeeze=False, sharex="col" if strip else False, height_ratios=ratios * down
+    )
+    for place in range(across * down):
+        stacked = grid[place // across * len(ratios) :, place % across][: len(ratios)]
+        if place < len(panels):
+            _draw_stacked(stacked, panels[place], x_axis)
+        else:
+            for unused in stacked:
+                unused.remove()
     top.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=TEXT_COLOUR)
     top.legend(handles=_handles(panels), loc="outside right center", fontsize=7.5, frameon=False, handlelength=2.6)
     bottom.text(0.01, 0.98, "\n".join(lines), fontsize=_CAPTION_POINTS, va="top", color=TEXT_COLOUR)
     return figure
+
+
+def _draw_stacked(axes: Sequence[Axes], panel: CurvePanel, x_axis: XAxis) -> None:
+    """A panel's curves, and below them those of the network where there are two axes."""
+    _draw(axes[0], panel)
+    if len(axes) > 1:
+        _draw_network(axes[1], panel.network)
+    _draw_x_axis(axes[-1], x_axis)
 
 
 def _draw(axes: Axes, panel: CurvePanel) -> None:

@@ -10,6 +10,7 @@ from ecg_lightning.manifest import read_manifest
 from ecg_lightning.plotting.class_words import class_name, class_short
 from ecg_lightning.plotting.method_style import METHOD_STYLES, method_style
 from ecg_lightning.report.blocks import Block, Paragraph, ReportFiles, Section, TableBlock
+from ecg_lightning.report.population import enrichment_words
 from ecg_lightning.report.published import CITATION
 from ecg_lightning.report.runs import StudyRuns, method_place, records
 from ecg_lightning.run import Run
@@ -176,7 +177,7 @@ def _split_words(population: pd.DataFrame) -> str:
         for split in ("train", "validation", "test")
         if len(own := population[population["split"] == split])
     ]
-    return f"Split by patient: {'; '.join(parts)}."
+    return " ".join(filter(None, (f"Split by patient: {'; '.join(parts)}.", enrichment_words(population))))
 
 
 def _in_text(name: str) -> str:

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from random_study import write_random_study
 
 from ecg_lightning import open_run
+from ecg_lightning.data.regions import windows
 from ecg_lightning.functional.intervals import patient_resamples
 from ecg_lightning.report.blocks import number, with_interval
 from ecg_lightning.report.cascade_section import cascade_means
@@ -27,7 +28,7 @@ from ecg_lightning.report.networks import architecture_table
 from ecg_lightning.report.page import write_report
 from ecg_lightning.report.perturbation_section import perturbation_means
 from ecg_lightning.report.population import population_table
-from ecg_lightning.report.relevance_section import class_relevance, windows
+from ecg_lightning.report.relevance_section import class_relevance
 from ecg_lightning.report.runs import StudyRuns, means_over_runs
 from ecg_lightning.report.scorecard import headline, near_zero_words, scorecard
 from ecg_lightning.report.settings_text import deviations
