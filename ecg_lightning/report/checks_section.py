@@ -11,7 +11,9 @@ from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.report.blocks import Block, Cell, Paragraph, Picture, ReportFiles, Section, TableBlock, number
 from ecg_lightning.report.runs import StudyRuns, records
-from ecg_lightning.report.scorecard import RELIABLE
+
+RELIABLE: Final = 0.98
+"""Reliability of a map whose correlation with its converged self is .99."""
 
 GRADIENT_FORWARDS: Final = 2.2
 """Cost of a gradient pass in forward passes (measured on the study's network)."""
@@ -40,8 +42,9 @@ def localisation_section(runs: StudyRuns, files: ReportFiles) -> Section:
     saved = files.table("localization_all", tables)
     blocks: list[Block] = [
         Paragraph(
-            "Simulated ECGs carry a mask of the points that make the diagnosis (causal evidence: grafting them into "
-            "another heart's beat carries the diagnosis over); LUDB carries waves that a cardiologist has marked."
+            "Simulated ECGs carry a mask of the points that make the diagnosis (causal evidence: where the beat "
+            "differs from that of its twin, the same heart without the diagnosis; grafting these points into the "
+            "twin's beat carries the diagnosis over); LUDB carries waves that a cardiologist has marked."
         )
     ]
     regions = [region for region in ("causal", "core") if (known["region"] == region).any()]
