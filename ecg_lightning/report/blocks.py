@@ -88,7 +88,7 @@ class Cell:
     detail: str = ""
 
     def __str__(self) -> str:
-        return self.text
+        return f"{self.text} {self.detail}".strip()
 
 
 @dataclass(frozen=True)

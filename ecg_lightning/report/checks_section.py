@@ -48,10 +48,10 @@ def localisation_section(runs: StudyRuns, files: ReportFiles) -> Section:
         )
     ]
     regions = [region for region in ("causal", "core") if (known["region"] == region).any()]
-    blocks += [_picture(files, known, region, _REGIONS[region]) for region in regions[:1]]
+    blocks += [_picture(runs, files, known, region, _REGIONS[region]) for region in regions[:1]]
     details: dict[str, list[Block]] = {
         "Other regions": [
-            _picture(files, known, region, _REGIONS.get(region, f"the {region} region"))
+            _picture(runs, files, known, region, _REGIONS.get(region, f"the {region} region"))
             for region in dict.fromkeys(known["region"])
             if region not in regions[:1]
         ]
@@ -60,9 +60,9 @@ def localisation_section(runs: StudyRuns, files: ReportFiles) -> Section:
     return Section("localisation", title, blocks, {key: value for key, value in details.items() if value})
 
 
-def _picture(files: ReportFiles, known: pd.DataFrame, region: str, words: str) -> Picture:
+def _picture(runs: StudyRuns, files: ReportFiles, known: pd.DataFrame, region: str, words: str) -> Picture:
     own = known[known["region"] == region]
-    targets = ", ".join(class_name(target) for target in dict.fromkeys(own["target"]))
+    targets = ", ".join(_counted(runs, own, str(target)) for target in dict.fromkeys(own["target"]))
     panels = []
     for score, label in _SCORES.items():
         part = own[own["score"] == score]
@@ -80,6 +80,16 @@ def _picture(files: ReportFiles, known: pd.DataFrame, region: str, words: str) -
         return scores_figure(panels, f"Localisation of {words}", caption)
 
     return files.picture(f"localisation/{region}", draw, f"Localisation of {words}", caption)
+
+
+def _counted(runs: StudyRuns, own: pd.DataFrame, target: str) -> str:
+    """Such as ``First-degree AV block: 24 ECGs, 24 patients have the diagnosis``."""
+    examples = next(iter(runs.finished[target].values())).examples
+    patients = examples[examples["label"] == 1]["patient_id"].nunique()
+    return (
+        f"{class_name(target)}: up to {int(own[own['target'] == target]['n_ecgs'].max()):,} ECGs with known evidence, "
+        f"{patients:,} test patients with the diagnosis"
+    )
 
 
 def methods_section(runs: StudyRuns, files: ReportFiles) -> Section:

@@ -194,7 +194,7 @@ def markdown_table(table: TableBlock) -> str:
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
-    rows = [[" ".join(filter(None, (cell.text, cell.detail))) for cell in row] for row in table.cells()]
+    rows = [[str(cell) for cell in row] for row in table.cells()]
     return "\n".join([line(table.head), line(["---"] * len(table.head)), *(line(row) for row in rows)])
 
 

@@ -52,7 +52,8 @@ def completed(verdicts: pd.DataFrame, targets: Sequence[str], methods: Sequence[
         for key in wanted
         if key not in have
     ]
-    table = verdicts_table([*known.to_dict("records"), *absent])
+    there = [{str(name): value for name, value in row.items()} for row in known.to_dict("records")]
+    table = verdicts_table([*there, *absent])
     place = {key: number for number, key in enumerate(wanted)}
     order = [place.get(key, len(place)) for key in table[keys].itertuples(index=False, name=None)]
     return table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
