@@ -7,19 +7,24 @@ from typing import Final
 import pandas as pd
 
 from ecg_lightning.study.seed_maps import in_paper_order
+from ecg_lightning.verdicts import faithfulness, localization, perturbation, randomization, self_consistency
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.decide import Claim, decide
 from ecg_lightning.verdicts.margins import margins
 from ecg_lightning.verdicts.target_runs import TargetRuns
 
-CHECKS: Final[tuple[Callable[[TargetRuns], list[Comparison]], ...]] = ()
+CHECKS: Final[tuple[Callable[[TargetRuns], list[Comparison]], ...]] = (
+    localization.comparisons,
+    perturbation.comparisons,
+    faithfulness.comparisons,
+    randomization.comparisons,
+)
 """Each check of one target's runs: no comparison where they have no stores of it."""
 
-STUDY_CHECKS: Final[tuple[Callable[[TargetRuns, Path], list[Comparison]], ...]] = ()
-"""Checks that read what ``compare`` has written of several seeds."""
-
-OF_SEVERAL_SEEDS: Final = ("self_consistency",)
-"""What a single network is not asked."""
+STUDY_CHECKS: Final[dict[str, Callable[[TargetRuns, Path], list[Comparison]]]] = {
+    "self_consistency": self_consistency.comparisons
+}
+"""Checks that need several seeds and what ``compare`` has written of them, by their names in the margins."""
 
 PRECONDITIONS: Final[tuple[Callable[[TargetRuns], pd.DataFrame], ...]] = ()
 """What must hold before a verdict means anything: safe, converged."""
@@ -41,12 +46,12 @@ def verdicts_of(
     """
     found = [one for runs in targets for check in CHECKS for one in check(runs)]
     if comparison is not None and comparison.is_dir():
-        found += [one for runs in targets for check in STUDY_CHECKS for one in check(runs, comparison)]
+        found += [one for runs in targets for check in STUDY_CHECKS.values() for one in check(runs, comparison)]
     claims = dict.fromkeys((one.check, one.claim) for one in margins())
     asked = [
         Claim(check, claim, runs.target, method)
         for check, claim in claims
-        if comparison is not None or check not in OF_SEVERAL_SEEDS
+        if comparison is not None or check not in STUDY_CHECKS
         for runs in targets
         for method in (_methods_of(runs) if methods is None else methods)
     ]
