@@ -105,7 +105,7 @@ class PerturbationCurves(Audit):
         of_data: dict[str, JSON] = {}
         if unit == "1" or kind.replacement in ("class_mean", "conditional"):
             of_data["real_beats"] = self.data.identity
-        return Place(dims, {dim: coords[dim] for dim in dims}, unit, settings={"kind": kind.settings} | of_data)
+        return Place(dims, {dim: coords[dim] for dim in dims}, unit, settings=kind.settings | of_data)
 
     def _settings(self) -> dict[str, JSON]:
         return {"attribution_seed": self.maps.attribution_seed}
