@@ -149,8 +149,8 @@ class _Pictures:
         done = kind_sentence(_KNOWN_KINDS[kind]) if kind in _KNOWN_KINDS else f"Kind {kind}."
         networks = _networks(int(table["n_networks"].iloc[0]))
         return (
-            f"{done} Mean over seeds, then over classes ({networks}); {bands}. Grey, broken: controls, which know nothing "
-            "of the network."
+            f"{done} Mean over seeds, then over classes ({networks}); {bands}. Grey, broken: controls, which know "
+            "nothing of the network."
         )
 
     def _few(self) -> str:
@@ -198,10 +198,10 @@ def _areas(files: ReportFiles, table: pd.DataFrame) -> TableBlock:
         head=("Method", *shown.values()),
         rows=rows,
         caption=f"Means over {_networks(int(table['n_networks'].max()))}, of AUROC ({words}). Area over the curve: "
-        "mean fall, most relevant first. ABPC: area between the curves of least and most relevant first; above 0 means that "
-        "what the map calls relevant matters more. With the diagnosis: only these ECGs perturbed, the others as they "
-        f"are. Distance: at the last step, most relevant first; {_DISTANCE} Whether a difference is more than chance "
-        "is told by the verdicts.",
+        "mean fall, most relevant first. ABPC: area between the curves of least and most relevant first; above 0 means "
+        "that what the map calls relevant matters more. With the diagnosis: only these ECGs perturbed, the others as "
+        f"they are. Distance: at the last step, most relevant first; {_DISTANCE} Whether a difference is more than "
+        "chance is told by the verdicts.",
         label="Perturbation in numbers",
         files=files.table("perturbation_areas", table),
     )
@@ -229,7 +229,8 @@ def _kinds(files: ReportFiles, table: pd.DataFrame) -> TableBlock:
         head=("Kind", "Perturbed", "Methods", "Controls", "Rank correlation", "First three", "Distance"),
         rows=rows,
         caption="Unit, replacement and noise of what was measured. Methods, controls: mean ABPC over methods and over "
-        "controls without a network. Rank correlation: of the methods' ABPC with that of the kind that verdicts rest on. "
+        "controls without a network. Rank correlation: of the methods' ABPC with that of the kind that verdicts rest "
+        "on. "
         f"Distance: at the last step, most relevant first, mean over methods; {_DISTANCE} More kinds are measured by "
         "the argument kinds of PerturbationCurves.",
         label="Units, replacements and noise",
