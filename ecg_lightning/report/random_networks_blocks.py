@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from ecg_lightning.plotting.class_words import class_name, class_short
 from ecg_lightning.plotting.left_over import LeftOverPanel, left_over_figure, left_over_rows
-from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.report.blocks import Block, Cell, Paragraph, Picture, ReportFiles, TableBlock, number, with_interval
-from ecg_lightning.report.runs import StudyRuns, method_place, records
+from ecg_lightning.report.runs import StudyRuns, records
 from ecg_lightning.verdicts.decide import decide
 from ecg_lightning.verdicts.margins import margins_of
 from ecg_lightning.verdicts.random_draws import POLICY
