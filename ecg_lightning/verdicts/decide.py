@@ -158,7 +158,7 @@ def _shown(test: _Test, confidence: float) -> dict[str, object]:
         "margin_pass": margin.margin_pass,
         "margin_fail": margin.margin_fail,
         "value": one.value,
-        "n_patients": one.n_positive,
+        "n_patients": min(one.n_positive, int(effect.n_patients)),
         "n_patients_without": one.n_negative,
         "n_ecgs": one.n_ecgs,
         "n_left_out": int(effect.n_left_out),

@@ -56,7 +56,7 @@ def _compared(runs: TargetRuns, method: str, values: NDArray[np.float64], floor:
     (margin,) = margins_of("self_consistency", "seeds_agree")
     noise = noise_of_pairs(reliability_of(runs.runs, runs.rows, method), values.shape)
     above = values - floor
-    counted = np.isfinite(above * noise).any(axis=1)
+    counted = np.asarray(np.isfinite(above * noise).any(axis=1))
     patients, positive = runs.patient_ids[counted], runs.label[counted] == 1
     with_diagnosis = set(patients[positive])
     return Comparison(
