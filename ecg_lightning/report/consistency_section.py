@@ -102,7 +102,7 @@ def _whole(
     }
     caption = _caption(runs, table, values, statistic, sign)
     if len(values) > 1:
-        caption += " The mean over several classes has no interval: each class has its own (Table S3)."
+        caption += " The mean over several classes has no interval; see each class (Table S3)."
     else:
         caption += f" {_bar_words(runs, table)}"
     panel = _panel("all classes", joined, rows)
@@ -208,8 +208,8 @@ def _in_words(table: pd.DataFrame) -> list[tuple[str, str]]:
     common = (
         f"The same seeds' maps of different patients, of whom both predict the same class, agree by "
         f"{number(rows['floor'].mean())}, for median beats are aligned. What stands above that, without the maps' own "
-        f"Monte-Carlo noise, is {number(above.mean())}: {_extremes(above)}. The verdict is on this number, of each class; "
-        f"it speaks of {_networks(int(own['n_seeds'].min()))}."
+        f"Monte-Carlo noise, is {number(above.mean())}: {_extremes(above)}. The verdict is on this number, in each "
+        f"class, and speaks of {_networks(int(own['n_seeds'].min()))}."
         if len(above)
         else "No two patients have the same predicted class, so that agreement has no floor to be compared with."
     )
