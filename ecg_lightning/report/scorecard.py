@@ -59,6 +59,8 @@ def scorecard_section(runs: StudyRuns, files: ReportFiles) -> Section:
 def _of_target(runs: StudyRuns, target: str, saved: list[str]) -> list[Block]:
     """The table of one diagnosis and what qualifies it."""
     verdicts = runs.verdicts
+    if (verdicts[verdicts["target"] == target]["state"] == NOT_MEASURED).all():
+        return [Paragraph(f"{class_name(target)}: not measured.", "note")]
     notes = [
         *no_further_than_the_ecg(verdicts, target),
         *one_map_for_all(runs, target),

@@ -45,7 +45,10 @@ def short_answer(verdicts: pd.DataFrame) -> str:
     """On how many diagnoses any method's maps count as an explanation."""
     own = _of_methods(verdicts)
     if not _is_measured(own):
-        return "No check was measured, so nothing is known of these maps: the audits were left out."
+        return (
+            "No check was measured, so nothing is known of these maps: the audits were left out, or an earlier version "
+            "made them."
+        )
     yes, total = explaining(own)["target"].nunique(), own["target"].nunique()
     if total == 1:
         return f"{'Some' if yes else 'No'} method's maps count as an explanation of the networks' answers."
