@@ -31,13 +31,12 @@ from torch import Tensor, nn
 
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.audit import AuditBatch
-from callbacks.cascade_maps import CascadeMaps
-from callbacks.cascade_tasks import CascadeTasks
+from callbacks.cascade_plan import RandomNetwork
 from callbacks.perturbation_curves import PerturbationCurves
 from callbacks.randomization_cascade import RandomizationCascade
 from ecg_lightning.attribution.controls import control_maps
 from ecg_lightning.attribution.robust import suite_maps
-from ecg_lightning.functional.randomization import weight_layers
+from ecg_lightning.data.recalibration import RecalibrationBeats
 from ecg_lightning.functional.similarity import paired_similarity
 from ecg_lightning.models import ResNet1d
 
@@ -67,14 +66,10 @@ def batch_of(maps: AttributionMaps, ecg: Tensor) -> AuditBatch:
 
 
 def cascade_of(maps: AttributionMaps) -> RandomizationCascade:
-    """The cascade as a test prepares it."""
-    audit = RandomizationCascade()
+    """The progressive cascade as a test prepares it, one draw of the weights."""
+    audit = RandomizationCascade(draws=0, full_repeats=1)
     audit.maps = maps
-    audit._check_methods()
-    audit.layers = weight_layers(maps.source_network, maps.backgrounds[:1])
-    audit.depths = audit._depths()
-    audit.tasks = CascadeTasks(maps, audit.layers, audit.how, audit.batchnorm)
-    audit.random = CascadeMaps(maps, audit.methods, audit.controls, 0)
+    audit.prepare(RecalibrationBeats(maps.backgrounds, "backgrounds"))
     return audit
 
 
@@ -155,8 +150,8 @@ def our_cascade_of_saliency(audit: RandomizationCascade, batch: AuditBatch, stat
     """What MPRT does: saliency at every depth, one statistic, one sign."""
     own = batch.maps["saliency"]
     others = []
-    for depth in audit.depths[1:]:
-        task = audit.tasks.at("from_output", 0, depth)
+    for depth in audit.plan.depths[1:]:
+        task = audit.tasks.at(RandomNetwork("kept", "from_output", 0, depth))
         others.append(suite_maps(audit.methods, task, batch.ecg, lambda name, place: audit.maps.key(name, place))[0])
     stacked = torch.stack([found["saliency"] for found in others], dim=1)
     paired_similarity(own[:, None], stacked, statistic)  # type: ignore[arg-type]
@@ -166,7 +161,7 @@ def report_limits(clock: Clock, maps: AttributionMaps, batch: AuditBatch, audit:
     """Share of the limit of both audits."""
     forward, gradient = best(clock, "forward"), best(clock, "gradient")
     print(f"best pass: {forward:.3f} ms a forward, {gradient:.3f} ms a gradient, of one input")
-    networks, ecgs = len(audit.depths) - 1, len(batch.ecg)
+    networks, ecgs = len(audit.plan.depths) - 1, len(batch.ecg)
     # shared: two methods of one gradient each from one pass; IG its nodes; and the logit of every depth
     alone = [method for method in audit.methods if method.name not in maps.shared]
     gradients = 1 + sum(method.passes((8, 600), 8).gradient for method in alone)
@@ -180,7 +175,7 @@ def report_limits(clock: Clock, maps: AttributionMaps, batch: AuditBatch, audit:
 
 def report_peer(clock: Clock, peer: Peer, audit: RandomizationCascade, ecgs: int, steps: int) -> None:
     """Ratios to Quantus."""
-    networks = len(audit.depths) - 1
+    networks = len(audit.plan.depths) - 1
     for statistic, bar in (("pearson", 1.3), ("spearman", 3.0)):
         ours = clock.median(f"ours {statistic}") / (ecgs * networks)
         # it also explains the trained network once more

@@ -43,6 +43,8 @@ METHOD_STYLES: Final[dict[str, MethodStyle]] = {
     "smoothed_random": MethodStyle("smoothed random", "#a6a6a6", ":", "+", True),
     "absolute_input": MethodStyle("|ECG|", "#252525", "--", "x", True),
     "absolute_slope": MethodStyle("|slope|", "#737373", "--", "+", True),
+    "other_ecg": MethodStyle("another ECG's map", "#737373", ":", "o", True),
+    "mean_map": MethodStyle("mean map", "#737373", ":", "s", True),
 }
 """One hue a family (paper, "Cross-method similarity"): sensitivity blue, activation green, contribution orange and
 magenta; controls grey and broken."""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ecg_lightning.plotting.bars import ScorePanel, scores_figure
+from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.report.blocks import Block, Cell, Paragraph, Picture, ReportFiles, Section, TableBlock, number
@@ -31,6 +31,8 @@ def localisation_section(runs: StudyRuns, files: ReportFiles) -> Section:
     """How much of each map lies where the evidence is known to be."""
     title = "Localisation of known evidence"
     tables = runs.tables("localization")
+    if not tables.empty:  # runs of an older version have their own maps only
+        tables["map"] = tables["map"].fillna("own") if "map" in tables else "own"
     known = tables[tables["value"].notna()] if not tables.empty else tables
     if known.empty:
         return Section(
@@ -66,14 +68,15 @@ def _picture(runs: StudyRuns, files: ReportFiles, known: pd.DataFrame, region: s
     panels = []
     for score, label in _SCORES.items():
         part = own[own["score"] == score]
-        of_seed = part.groupby(["method", "seed"], sort=False)[["value", "chance"]].mean().reset_index()
-        span = of_seed.groupby("method", sort=False)["value"].agg(value="mean", low="min", high="max").reset_index()
+        of_seed = part.groupby(["method", "map", "seed"], sort=False)[["value", "chance"]].mean().reset_index()
+        spread = of_seed.groupby(["method", "map"], sort=False)["value"]
+        span = spread.agg(value="mean", low="min", high="max").reset_index()
         if own["seed"].nunique() == 1:
             span[["low", "high"]] = np.nan
         panels.append(ScorePanel("", label, span, float(of_seed["chance"].mean())))
     caption = (
         f"How much of each unsmoothed |map| lies in {words}; mean over ECGs, then classes ({targets}), then seeds; "
-        "bars: range of the seeds. Hollow, italic: controls, which know nothing of the network. Broken line: chance."
+        f"bars: range of the seeds, of own maps. {MARKS} Broken line: chance."
     )
 
     def draw(caption: str) -> Figure:

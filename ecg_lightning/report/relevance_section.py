@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS, SAMPLING_RATE
+from ecg_lightning.data.regions import WINDOWS_MS, windows
+from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.overview import maps_overview
@@ -18,15 +19,6 @@ from ecg_lightning.run_layout import RunFolder
 
 MAX_ECGS: Final = 512
 """ECGs of a class that a mean is made of, the first in row order: more would move it by less than the line's width."""
-
-WINDOWS_MS: Final[dict[str, tuple[float, float]]] = {
-    "P and PR": (-300.0, -60.0),
-    "QRS": (-60.0, 60.0),
-    "ST": (60.0, 160.0),
-    "T": (160.0, 420.0),
-    "elsewhere": (np.nan, np.nan),
-}
-"""From the QRS fiducial: fixed windows, for archives in which nobody has marked the waves."""
 
 _BLOCK: Final = 64
 
@@ -100,14 +92,6 @@ def _shares(method: str, magnitude: NDArray[np.float64], count: int) -> pd.DataF
     table = pd.DataFrame(rows, columns=["kind", "place", "share"])
     table.insert(0, "method", method)
     return table.assign(n_ecgs=count)
-
-
-def windows(samples: int = BEAT_SAMPLES) -> dict[str, NDArray[np.bool_]]:
-    """Name -> (sample,) which samples lie in each of ``WINDOWS_MS``."""
-    time = (np.arange(samples) - FIDUCIAL_SAMPLE) * 1000 / SAMPLING_RATE
-    found = {name: (time >= low) & (time < high) for name, (low, high) in WINDOWS_MS.items()}
-    found["elsewhere"] = ~np.any(list(found.values()), axis=0)
-    return found
 
 
 def _share_tables(table: pd.DataFrame, saved: list[str]) -> list[Block]:

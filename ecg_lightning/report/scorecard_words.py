@@ -188,10 +188,10 @@ def no_further_than_the_ecg(verdicts: pd.DataFrame, target: str) -> Iterator[str
         near = part[~part["control"].astype(bool) & (part["effect"] <= limit)]
         if len(near):
             named = ", ".join(
-                f"{method_style(str(method)).label} ({_signed(effect)})" for method, effect in near["effect"].items()
+                f"{method_style(str(method)).label} ({signed(effect)})" for method, effect in near["effect"].items()
             )
             yield (
-                f"{CHECKS[check]}: |ECG|, which knows no network, is {_signed(limit)} better than another patient's "
+                f"{CHECKS[check]}: |ECG|, which knows no network, is {signed(limit)} better than another patient's "
                 f"|ECG|. No further from another patient's map: {named}."
             )
 
@@ -216,6 +216,7 @@ def _claims(part: pd.DataFrame) -> Sequence[str]:
     return [f"{CHECKS[row['check']].lower()}, {claim_words(row['claim'])}" for row in records(part)]
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """A difference, with its sign."""
     text = number(value)
     return f"+{text}" if np.sign(round(value, 2)) > 0 else text

@@ -10,6 +10,7 @@ from ecg_lightning.plotting.class_words import class_in_text, class_name
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.report.blocks import Block, Paragraph, ReportFiles, Section, TableBlock
 from ecg_lightning.report.config_words import at, config_of, listed, short_name
+from ecg_lightning.report.population import enrichment_words
 from ecg_lightning.report.published import CITATION
 from ecg_lightning.report.runs import StudyRuns, records
 from ecg_lightning.run import Run
@@ -99,7 +100,7 @@ def _split_words(population: pd.DataFrame) -> str:
         for split in ("train", "validation", "test")
         if len(own := population[population["split"] == split])
     ]
-    return f"Split by patient: {'; '.join(parts)}."
+    return " ".join(filter(None, (f"Split by patient: {'; '.join(parts)}.", enrichment_words(population))))
 
 
 def _attribution_seed(test: Mapping[str, Any]) -> Any:

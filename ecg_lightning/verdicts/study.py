@@ -7,15 +7,23 @@ from typing import Final
 import pandas as pd
 
 from ecg_lightning.study.seed_maps import in_paper_order
+from ecg_lightning.verdicts import faithfulness, localization, perturbation, randomization, self_consistency
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.decide import Claim, decide
 from ecg_lightning.verdicts.margins import margins
 from ecg_lightning.verdicts.target_runs import TargetRuns
 
-CHECKS: Final[tuple[Callable[[TargetRuns], list[Comparison]], ...]] = ()
+CHECKS: Final[tuple[Callable[[TargetRuns], list[Comparison]], ...]] = (
+    localization.comparisons,
+    perturbation.comparisons,
+    faithfulness.comparisons,
+    randomization.comparisons,
+)
 """Each check of one target's runs: no comparison where they have no stores of it."""
 
-STUDY_CHECKS: Final[dict[str, Callable[[TargetRuns, Path], list[Comparison]]]] = {}
+STUDY_CHECKS: Final[dict[str, Callable[[TargetRuns, Path], list[Comparison]]]] = {
+    "self_consistency": self_consistency.comparisons
+}
 """Checks that need several seeds and what ``compare`` has written of them, by their names in the margins."""
 
 PRECONDITIONS: Final[tuple[Callable[[TargetRuns], pd.DataFrame], ...]] = ()

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from random_study import write_random_study
 
 from ecg_lightning import open_run
+from ecg_lightning.data.regions import windows
 from ecg_lightning.functional.intervals import patient_resamples
 from ecg_lightning.report.blocks import number, with_interval
 from ecg_lightning.report.cascade_section import cascade_means
@@ -28,7 +29,7 @@ from ecg_lightning.report.networks import architecture_table
 from ecg_lightning.report.page import write_report
 from ecg_lightning.report.perturbation_section import perturbation_means
 from ecg_lightning.report.population import population_table
-from ecg_lightning.report.relevance_section import class_relevance, windows
+from ecg_lightning.report.relevance_section import class_relevance
 from ecg_lightning.report.runs import StudyRuns, means_over_runs
 from ecg_lightning.run import Run
 from ecg_lightning.study.compare import compare_maps
@@ -144,12 +145,31 @@ def test_self_consistency_is_a_short_recomputation_from_the_maps(reported: Path)
         for seed in (0, 1)
     ]
     smooth = [savgol_filter(one.astype(float), 31, 3, axis=-1).reshape(len(one), -1) for one in maps]
-    expected = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(*smooth, strict=True)])
+    each = pd.Series([np.corrcoef(a, b)[0, 1] for a, b in zip(*smooth, strict=True)])
+    patients = open_run(reported / "first_degree_av_block" / "seed0").examples["patient_id"]
+    expected = each.groupby(patients.to_numpy()).mean().mean()
     table = pd.read_parquet(reported / "tables" / "self_consistency.parquet")
     chosen = table[(table["statistic"] == "pearson") & (table["sign"] == "native")].set_index(["target", "method"])
-    assert chosen.loc[("all", "integrated_gradients"), "mean"] == pytest.approx(expected, abs=1e-6)
-    low, high = (chosen.loc[("first_degree_av_block", "integrated_gradients"), name] for name in ("low", "high"))
-    assert f"{expected:.2f} ({low:.2f} to {high:.2f})".replace("-", "\N{MINUS SIGN}") in text_of(page_of(reported))
+    row = chosen.loc[("all", "integrated_gradients")]
+    assert row["mean"] == pytest.approx(expected, abs=1e-6)
+    assert row["mean_over_ecgs"] == pytest.approx(each.mean(), abs=1e-6)
+    assert row["interval"] == "none: two seeds"
+    text = text_of(page_of(reported))
+    assert f"{expected:.2f}".replace("-", "\N{MINUS SIGN}") in text
+    assert "Two seeds: no interval." in text
+
+
+def test_a_comparison_without_floors_is_shown_raw_and_says_what_to_do(random_study: Path) -> None:
+    """Tables of the last version: boxes and means as they were, and no word of a verdict."""
+    study = StudyFolder.open(random_study)
+    write_comparison(study, compare_maps(study, 1), QUICK)
+    path = study.tables / "self_consistency.parquet"
+    known = ["target", "method", "statistic", "sign", "mean", "sd", "low", "high", "n_ecgs", "n_patients", "n_pairs"]
+    pd.read_parquet(path)[known].to_parquet(path)
+    text = text_of(Page(write_report(random_study, QUICK).read_text()))
+    assert "Figure 3B." in text
+    assert "run `compare` on this folder again" in text
+    assert "Table S3 above the floor" not in text
 
 
 def test_intervals_over_runs_resample_the_same_patients(random_study: Path) -> None:
