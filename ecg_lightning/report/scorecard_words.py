@@ -142,16 +142,13 @@ def networks_in_words(verdicts: pd.DataFrame) -> str:
 
 def _patients_of(part: pd.DataFrame) -> str:
     def span(column: str) -> str:
-        known = part[column].dropna().astype(int)
-        low, high = (known.min(), known.max()) if len(known) else (0, 0)
+        low, high = int(part[column].min()), int(part[column].max())
         return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
     words = f"{span('n_patients')} patients with the diagnosis and {span('n_patients_without')} without it, "
     words += f"{span('n_ecgs')} ECGs"
-    left_out = part["n_left_out"].dropna()
-    return f"{words} (up to {int(left_out.max())} patients left out, whose maps or scores are undefined)" if (
-        len(left_out) and left_out.max() > 0
-    ) else words  # fmt: skip
+    left_out = int(part["n_left_out"].max())
+    return f"{words} (up to {left_out} patients left out, whose maps or scores are undefined)" if left_out else words
 
 
 def families(verdicts: pd.DataFrame) -> list[str]:
@@ -169,7 +166,7 @@ def family_words(part: pd.DataFrame) -> str:
     methods, targets = part["method"].nunique(), part["target"].nunique()
     few = (part["n_seeds"].between(2, _FEW_SEEDS - 1) & (part["n_patients"] > _MANY_PATIENTS)).any()
     return (
-        f"{len(part)} tests ({methods} {'method' if methods == 1 else 'methods'} x {targets} "
+        f"{int(part['family'].max())} tests ({methods} {'method' if methods == 1 else 'methods'} x {targets} "
         f"{'diagnosis' if targets == 1 else 'diagnoses'}), Holm's correction; without any true effect some method "
         "passes in at most 2.5 % of studies (nominal)"
         + (f", in {_FAMILY_ERROR:.0%} where seeds are under five and patients over a hundred" if few else "")
