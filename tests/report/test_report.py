@@ -122,6 +122,18 @@ def test_every_figure_and_table_is_kept_beside_the_page(reported: Path) -> None:
     assert all((reported / name).is_file() for name in named)
 
 
+def test_words_that_a_physician_could_misread_are_named(reported: Path) -> None:
+    text = text_of(page_of(reported))
+    assert "the same heart without the diagnosis" in text  # a twin
+    assert "another heart" not in text
+    assert re.search(r"0\.\d\d \[seeds 0\.\d\d to [01]\.\d\d\]", text)  # a range of seeds is no interval
+    examples = open_run(reported / "first_degree_av_block" / "seed0").examples
+    patients = examples[examples["label"] == 1]["patient_id"].nunique()
+    assert f"{patients} test patients with the diagnosis" in text
+    assert "fewest" not in text
+    assert "in every network" not in text
+
+
 def test_similarity_is_a_short_recomputation_from_the_maps(reported: Path) -> None:
     """Thirty lines of NumPy instead of the project's functions."""
     runs = [open_run(reported / "first_degree_av_block" / f"seed{seed}") for seed in (0, 1)]
