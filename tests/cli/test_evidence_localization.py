@@ -19,6 +19,7 @@ from ecg_lightning.data.regions import read_regions
 from ecg_lightning.data.sources import Synthetic
 from ecg_lightning.data.splits import Split
 from ecg_lightning.functional.localization import localization_scores
+from ecg_lightning.functional.perturbation_kind import PerturbationKind
 from ecg_lightning.models import EcgClassifier
 from ecg_lightning.verdicts.localization import comparisons, mean_map_effects
 from ecg_lightning.verdicts.target_runs import TargetRuns
@@ -212,11 +213,12 @@ def test_a_network_that_looks_at_one_sample_is_localised(name: str) -> None:
 
 
 def test_its_morf_curve_falls_at_the_first_step(tmp_path: Path) -> None:
-    curves = PerturbationCurves(steps=3, noise="additive_mv", n_resamples=100)
+    kind = PerturbationKind("point", noise="additive_mv", steps=3, fraction_per_step=0.01)
+    curves = PerturbationCurves([kind], n_resamples=100)
     path, _ = run(tmp_path, ReadsOneSample(), AttributionMaps(["saliency"]), TestRecord(), curves)
     opened = open_run(path)
-    change = np.abs(opened.store("perturbation/morf").sel({"method": "saliency"}).to_numpy())
+    change = np.abs(opened.store(f"perturbation/{kind.name}/morf").sel({"method": "saliency"}).to_numpy())
     start, first = change[:, 0], change[:, 1]
     assert (np.abs(start - first) > 0).all()  # the one sample is replaced, and noise makes it another
-    lerf = opened.store("perturbation/lerf").sel({"method": "saliency"}).to_numpy()
+    lerf = opened.store(f"perturbation/{kind.name}/lerf").sel({"method": "saliency"}).to_numpy()
     np.testing.assert_allclose(lerf, lerf[:, :1].repeat(4, axis=1), atol=1e-6)
