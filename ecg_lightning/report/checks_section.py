@@ -64,7 +64,7 @@ def localisation_section(runs: StudyRuns, files: ReportFiles) -> Section:
 
 def _picture(runs: StudyRuns, files: ReportFiles, known: pd.DataFrame, region: str, words: str) -> Picture:
     own = known[known["region"] == region]
-    targets = ", ".join(_counted(runs, own, str(target)) for target in dict.fromkeys(own["target"]))
+    targets = "; ".join(_counted(runs, own, str(target)) for target in dict.fromkeys(own["target"]))
     panels = []
     for score, label in _SCORES.items():
         part = own[own["score"] == score]

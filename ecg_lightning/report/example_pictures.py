@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
-from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.plotting.class_words import class_in_text, class_name
 from ecg_lightning.plotting.maps import map_figure
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.paper import PaperScale
@@ -91,7 +91,7 @@ def _picture(
     own = np.asarray(store.read(np.array([ecg.row]))[0], dtype=np.float64)
     has = "has" if OUTCOMES[outcome][0] else "does not have"
     caption = (
-        f"ECG {ecg.ecg_id} {has} {class_name(run.target)}; the network gives it a probability of "
+        f"ECG {ecg.ecg_id} {has} {class_in_text(run.target)}; the network gives it a probability of "
         f"{ecg.probability:.2f} (threshold {run.metrics['threshold']['value']:.2f}). It is the median of "
         f"{ecg.n_like_it} ECGs with this outcome"
         + (", and has no evidence to outline." if not OUTCOMES[outcome][0] else ".")

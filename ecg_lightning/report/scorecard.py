@@ -59,9 +59,11 @@ def scorecard_section(runs: StudyRuns, files: ReportFiles) -> Section:
 def _of_target(runs: StudyRuns, target: str, saved: list[str]) -> list[Block]:
     """The table of one diagnosis and what qualifies it."""
     verdicts = runs.verdicts
+    if (verdicts[verdicts["target"] == target]["state"] == NOT_MEASURED).all():
+        return [Paragraph(f"{class_name(target)}: not measured.", "note")]
     notes = [
         *no_further_than_the_ecg(verdicts, target),
-        *one_map_for_all(runs, target),
+        *(told for one in runs.joined[0] if one.target == target for told in one_map_for_all(one)),
         controls_in_words(verdicts, target),
     ]
     return [diagnosis_table(verdicts, target, who_counts(verdicts, target), saved), Items(notes)]

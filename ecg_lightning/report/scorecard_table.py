@@ -26,11 +26,6 @@ from ecg_lightning.verdicts.words import against_words, claim_words, sentence, s
 _PLAIN: Final = "needs_the_weights"
 """The claim whose effect is a correlation; those of the others are differences, and get a plus sign."""
 
-_SHORT_WHY: Final = {
-    "few_patients": "only {n_patients:.0f} patients with it",
-    "few_patients_without": "only {n_patients_without:.0f} patients without it",
-    "undefined": "undefined",
-}
 _NO_INTERVAL: Final = ("few_patients", "few_patients_without")
 _MOST_DIGITS: Final = 4
 _STAYS: Final = "\N{NO-BREAK SPACE}"
@@ -72,11 +67,24 @@ def verdict_cell(row: Mapping[str, Any]) -> Cell:
     against = str(row.get("against") or "")
     if row["claim"] == "uses_the_network" and against:
         lines.append(f"over {against_words(against)}")
-    if state == CANNOT_TELL and row.get("why") in _SHORT_WHY:
-        lines.append(_SHORT_WHY[str(row["why"])].format_map(row))
+    if why := _short_why(row):
+        lines.append(why)
     text = effect_text(row)
     title = sentence(row)
     return Cell(text, kind, title, "; ".join(lines)) if text else Cell(word, kind, title, "; ".join(lines[1:]))
+
+
+def _short_why(row: Mapping[str, Any]) -> str:
+    """A few words for a cell; the whole sentence is its title."""
+    with_it, without = int(row["n_patients"]), int(row["n_patients_without"])
+    if row["why"] == "few_patients":
+        any_label = row["check"] == "randomization"
+        return f"only {with_it + without} patients" if any_label else f"only {with_it} patients with it"
+    return {
+        "few_patients_without": f"only {without} patients without it",
+        "undefined": "undefined",
+        "no_variance": "the same for all patients",
+    }.get(str(row["why"]), "")
 
 
 def diagnosis_table(verdicts: pd.DataFrame, target: str, caption: str, files: Sequence[str]) -> TableBlock:

@@ -45,7 +45,10 @@ def short_answer(verdicts: pd.DataFrame) -> str:
     """On how many diagnoses any method's maps count as an explanation."""
     own = _of_methods(verdicts)
     if not _is_measured(own):
-        return "No check was measured, so nothing is known of these maps: the audits were left out."
+        return (
+            "No check was measured, so nothing is known of these maps: the audits were left out, or an earlier version "
+            "made them."
+        )
     yes, total = explaining(own)["target"].nunique(), own["target"].nunique()
     if total == 1:
         return f"{'Some' if yes else 'No'} method's maps count as an explanation of the networks' answers."
@@ -139,16 +142,13 @@ def networks_in_words(verdicts: pd.DataFrame) -> str:
 
 def _patients_of(part: pd.DataFrame) -> str:
     def span(column: str) -> str:
-        known = part[column].dropna().astype(int)
-        low, high = (known.min(), known.max()) if len(known) else (0, 0)
+        low, high = int(part[column].min()), int(part[column].max())
         return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
     words = f"{span('n_patients')} patients with the diagnosis and {span('n_patients_without')} without it, "
     words += f"{span('n_ecgs')} ECGs"
-    left_out = part["n_left_out"].dropna()
-    return f"{words} (up to {int(left_out.max())} patients left out, whose maps or scores are undefined)" if (
-        len(left_out) and left_out.max() > 0
-    ) else words  # fmt: skip
+    left_out = int(part["n_left_out"].max())
+    return f"{words} (up to {left_out} patients left out, whose maps or scores are undefined)" if left_out else words
 
 
 def families(verdicts: pd.DataFrame) -> list[str]:
@@ -166,7 +166,7 @@ def family_words(part: pd.DataFrame) -> str:
     methods, targets = part["method"].nunique(), part["target"].nunique()
     few = (part["n_seeds"].between(2, _FEW_SEEDS - 1) & (part["n_patients"] > _MANY_PATIENTS)).any()
     return (
-        f"{len(part)} tests ({methods} {'method' if methods == 1 else 'methods'} x {targets} "
+        f"{int(part['family'].max())} tests ({methods} {'method' if methods == 1 else 'methods'} x {targets} "
         f"{'diagnosis' if targets == 1 else 'diagnoses'}), Holm's correction; without any true effect some method "
         "passes in at most 2.5 % of studies (nominal)"
         + (f", in {_FAMILY_ERROR:.0%} where seeds are under five and patients over a hundred" if few else "")
@@ -185,10 +185,10 @@ def no_further_than_the_ecg(verdicts: pd.DataFrame, target: str) -> Iterator[str
         near = part[~part["control"].astype(bool) & (part["effect"] <= limit)]
         if len(near):
             named = ", ".join(
-                f"{method_style(str(method)).label} ({_signed(effect)})" for method, effect in near["effect"].items()
+                f"{method_style(str(method)).label} ({signed(effect)})" for method, effect in near["effect"].items()
             )
             yield (
-                f"{CHECKS[check]}: |ECG|, which knows no network, is {_signed(limit)} better than another patient's "
+                f"{CHECKS[check]}: |ECG|, which knows no network, is {signed(limit)} better than another patient's "
                 f"|ECG|. No further from another patient's map: {named}."
             )
 
@@ -213,6 +213,7 @@ def _claims(part: pd.DataFrame) -> Sequence[str]:
     return [f"{CHECKS[row['check']].lower()}, {claim_words(row['claim'])}" for row in records(part)]
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """A difference, with its sign."""
     text = number(value)
     return f"+{text}" if np.sign(round(value, 2)) > 0 else text

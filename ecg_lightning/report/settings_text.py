@@ -6,7 +6,7 @@ from typing import Any, Final
 import pandas as pd
 
 from ecg_lightning.manifest import read_manifest
-from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.plotting.class_words import class_in_text, class_name
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.report.blocks import Block, Paragraph, ReportFiles, Section, TableBlock
 from ecg_lightning.report.config_words import at, config_of, listed, short_name
@@ -45,7 +45,7 @@ def methods_text(runs: StudyRuns) -> list[str]:
     run = next(iter(runs))
     fit, test = config_of(run, "fit"), config_of(run, "test")
     _, versions = read_manifest(run.path / "logits")
-    names = ", ".join(_in_text(class_name(target)) for target in runs.targets)
+    names = ", ".join(class_in_text(target) for target in runs.targets)
     data = at(fit, "data") or {}
     source = data.get("source") or {}
     return [
@@ -101,11 +101,6 @@ def _split_words(population: pd.DataFrame) -> str:
         if len(own := population[population["split"] == split])
     ]
     return " ".join(filter(None, (f"Split by patient: {'; '.join(parts)}.", enrichment_words(population))))
-
-
-def _in_text(name: str) -> str:
-    """A name within a sentence: ``first-degree AV block``."""
-    return name[:1].lower() + name[1:]
 
 
 def _attribution_seed(test: Mapping[str, Any]) -> Any:

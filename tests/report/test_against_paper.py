@@ -76,7 +76,7 @@ def test_the_spread_beside_a_mean_over_methods_is_that_of_the_methods(runs: Stud
     ]  # fmt: skip
     runs.study.tables.mkdir(exist_ok=True)
     pd.DataFrame(rows).to_parquet(runs.study.tables / "self_consistency.parquet")
-    own = [np.mean(pair) for pair in means.values()]
+    own = np.array(list(means.values())).ravel()
     assert own_number(runs, "consistency:all") == f"{np.mean(own):.2f} ± {np.std(own, ddof=1):.2f}"
     of_class = [pair[0] for pair in means.values()]
     assert own_number(runs, "consistency:sinus_rhythm") == f"{np.mean(of_class):.2f} ± {np.std(of_class, ddof=1):.2f}"

@@ -27,7 +27,7 @@ from ecg_lightning.report.commands import run
 from ecg_lightning.report.deviations import deviations
 from ecg_lightning.report.networks import architecture_table
 from ecg_lightning.report.page import write_report
-from ecg_lightning.report.perturbation_section import perturbation_means
+from ecg_lightning.report.perturbation_numbers import perturbation_means
 from ecg_lightning.report.population import population_table
 from ecg_lightning.report.relevance_section import class_relevance
 from ecg_lightning.report.runs import StudyRuns, means_over_runs
@@ -120,6 +120,18 @@ def test_every_figure_and_table_is_kept_beside_the_page(reported: Path) -> None:
     named = re.findall(r"(?:tables)/[\w]+\.(?:parquet|csv)", (reported / "report.html").read_text())
     assert len(set(named)) > 20
     assert all((reported / name).is_file() for name in named)
+
+
+def test_words_that_a_physician_could_misread_are_named(reported: Path) -> None:
+    text = text_of(page_of(reported))
+    assert "the same heart without the diagnosis" in text  # a twin
+    assert "another heart" not in text
+    assert re.search(r"0\.\d\d \[seeds 0\.\d\d to [01]\.\d\d\]", text)  # a range of seeds is no interval
+    examples = open_run(reported / "first_degree_av_block" / "seed0").examples
+    patients = examples[examples["label"] == 1]["patient_id"].nunique()
+    assert f"{patients} test patients with the diagnosis" in text
+    assert "fewest" not in text
+    assert "in every network" not in text
 
 
 def test_similarity_is_a_short_recomputation_from_the_maps(reported: Path) -> None:
@@ -321,7 +333,8 @@ def test_seeds_are_averaged_before_targets() -> None:
 
 
 def test_perturbation_bands_are_of_seeds() -> None:
-    head = {"order": "morf", "method": "saliency", "control": False, "metric": "auroc", "step": 0, "fraction": 0.0}
+    head = {"kind": "blocks", "map": "own", "order": "morf", "method": "saliency", "control": False}
+    head |= {"metric": "auroc", "step": 0, "fraction": 0.0}
     rows = [("a", 0, 0.9), ("a", 1, 0.7), ("b", 0, 0.5), ("b", 1, 0.5)]
     tables = pd.DataFrame([head | {"target": t, "seed": s, "value": v, "low": 0, "high": 1} for t, s, v in rows])
     found = perturbation_means(tables).iloc[0]
