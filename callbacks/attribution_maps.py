@@ -14,6 +14,13 @@ from callbacks.attribution_report import cost_table, logged_numbers, maps_table,
 from callbacks.map_lint import LintMode, usable_methods
 from callbacks.map_specs import map_specs
 from callbacks.map_stores import MapStores, Rows
+from callbacks.patient_controls import (
+    PATIENT_CONTROLS,
+    OwnMaps,
+    PatientControl,
+    PatientControls,
+    check_patient_controls,
+)
 from callbacks.ranks import classifier_of, datamodule_of, identity, on_rank_zero, run_folder
 from ecg_lightning.atomic import write_parquet_atomic
 from ecg_lightning.attribution import AttributionMethod, MethodName, RandomKey, build_methods, prepare_task
@@ -45,6 +52,10 @@ class AttributionMaps(Callback):
     Args:
         methods: Names of the twelve methods (default hyperparameters), or objects; None: all twelve.
         controls: Maps that know nothing of the network, for the audits to compare with; never stored.
+        patient_controls: Maps that know nothing of the patient, which audits make from the stored ones when all are
+            there: ``other_ecg``, ``mean_map`` (see :class:`callbacks.patient_controls.PatientControls`).
+        partners: Other patients whose maps stand in for an ECG's own; scores are averaged over them where that needs
+            no pass through the network.
         attribution_seed: Another seed gives another Monte-Carlo replicate of the stochastic maps.
         dtype: Of the stores; ``float16`` halves them and keeps 3 digits.
         memory_budget_mb: What one pass may take (MB).
@@ -58,13 +69,15 @@ class AttributionMaps(Callback):
         on_mismatch: What to do with a store of other settings: ``error``, or ``replace``: move it aside.
 
     Raises:
-        ValueError: An unknown method or control, or one listed twice.
+        ValueError: An unknown method or control, one listed twice, or no partner.
     """
 
     def __init__(
         self,
         methods: Sequence[MethodName | AttributionMethod] | None = None,
         controls: Sequence[ControlName] = CONTROLS,
+        patient_controls: Sequence[PatientControl] = PATIENT_CONTROLS,
+        partners: int = 5,
         attribution_seed: int = 0,
         dtype: Literal["float32", "float16"] = "float32",
         memory_budget_mb: float = 1024.0,
@@ -78,6 +91,8 @@ class AttributionMaps(Callback):
         self.methods = build_methods(methods)
         self.asked = tuple(method.name for method in self.methods)
         self.controls = check_controls(controls)
+        self.patient_controls = check_patient_controls(patient_controls, partners)
+        self.partners = partners
         self.attribution_seed = attribution_seed
         self.dtype: Literal["float32", "float16"] = dtype
         self.memory_budget_mb = memory_budget_mb
@@ -121,6 +136,7 @@ class AttributionMaps(Callback):
         self.source_network = module.network
         self.task = self.prepared(module.network, compiled=self.compiled)
         self.training_seed = module.seed
+        self.threshold = float(module.threshold)
         self._lint(trainer, datamodule)
         self._try_methods()
         specs = map_specs(
@@ -155,6 +171,20 @@ class AttributionMaps(Callback):
         """Unite the ranks' rows; count maps that are constant, not finite, or less reliable than asked for."""
         self.kept.close(trainer)
         on_rank_zero(trainer, lambda: self._summarise(trainer, pl_module))
+        if self.patient_controls:
+            self._meet_others(trainer, datamodule_of(trainer, "AttributionMaps"))
+
+    def _meet_others(self, trainer: Trainer, datamodule: EcgDataModule) -> None:
+        methods = tuple(method.name for method in self.methods)
+        self.of_others = PatientControls(
+            trainer,
+            datamodule,
+            OwnMaps(methods, self.controls, self.kept, self.key, self.task.backgrounds.device),
+            attribution_seed=self.attribution_seed,
+            threshold=self.threshold,
+            count=self.partners,
+        )
+        self.of_others.record()
 
     def _backgrounds(self, module: EcgClassifier, datamodule: EcgDataModule) -> Backgrounds:
         """Reference ECGs where a method needs them; else one test ECG, whose shape is all that matters then."""

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,10 +10,12 @@ import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from callbacks.attribution_maps import AttributionMaps
+from callbacks.audit_places import AuditBatch, Place
+from callbacks.control_rows import ControlRows, lacking
 from callbacks.map_stores import Rows
+from callbacks.patient_controls import PatientControl
 from callbacks.ranks import (
     callback_before,
     check_interval_settings,
@@ -26,46 +28,9 @@ from callbacks.ranks import (
 )
 from ecg_lightning.digest import JSON
 from ecg_lightning.run_layout import OnMismatch
-from ecg_lightning.store import RowStore, StoreDtype, StoreSpec
+from ecg_lightning.store import RowStore, StoreSpec
 
-
-@dataclass(frozen=True)
-class Place:
-    """An array that an audit fills, one row an ECG.
-
-    Attributes:
-        dims: Names of the dimensions after ``row``.
-        coords: What stands along each of them.
-        unit: Of the values.
-        dtype: Of the store.
-        settings: What determines this array's rows beside the audit's own settings and the maps.
-    """
-
-    dims: tuple[str, ...]
-    coords: Mapping[str, Sequence[str | int | float]]
-    unit: str
-    dtype: StoreDtype = "float32"
-    settings: Mapping[str, JSON] = field(default_factory=dict)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Lengths of the dimensions after ``row``."""
-        return tuple(len(self.coords[dim]) for dim in self.dims)
-
-
-@dataclass(frozen=True)
-class AuditBatch:
-    """What an audit measures at once.
-
-    Attributes:
-        rows: (k,) of the test set.
-        ecg: (k, lead, sample) mV.
-        maps: Name of a method or control -> (k, lead, sample), in the order of ``AttributionMaps.names``.
-    """
-
-    rows: Rows
-    ecg: Tensor
-    maps: dict[str, Tensor]
+__all__ = ["Audit", "AuditBatch", "Place"]
 
 
 class Audit(Callback, ABC):
@@ -87,6 +52,9 @@ class Audit(Callback, ABC):
     rows_at_once: ClassVar[int] = 32
     """ECGs that are measured and written together: what a kill costs."""
 
+    averages_partners: ClassVar[bool] = True
+    """Whether scores of another ECG's map are averaged over all partners; else they are of the first one."""
+
     def __init__(
         self,
         n_resamples: int = 1000,
@@ -101,6 +69,7 @@ class Audit(Callback, ABC):
         self.bootstrap_seed = bootstrap_seed
         self.on_mismatch: OnMismatch = on_mismatch
         self.stores: dict[str, RowStore] = {}
+        self.control_stores: dict[str, RowStore] = {}
 
     @abstractmethod
     def _places(self) -> Mapping[str, Place]:
@@ -113,6 +82,23 @@ class Audit(Callback, ABC):
     @abstractmethod
     def _measure(self, batch: AuditBatch) -> Mapping[str, ArrayLike]:
         """Folder -> (k, ...) values of a batch's rows, for every folder of ``_places``."""
+
+    def _control_places(self) -> Mapping[str, Place]:
+        """Folder below the run -> what it holds of maps that know nothing of the patient; none by default.
+
+        One dimension of each is ``control``: ``AttributionMaps.patient_controls``, or some of them in their order.
+        """
+        return {}
+
+    def _measure_controls(self, batch: AuditBatch, control: PatientControl) -> Mapping[str, ArrayLike]:
+        """Folder -> (k, ...) values, without the dimension ``control``, where this control is asked for.
+
+        Args:
+            batch: The rows with their own ECGs, and as ``maps`` what stands in for their own maps; NaN where nothing
+                does. The rows' own maps are ``self.maps.of_others.own(batch.rows)``.
+            control: What stands in.
+        """
+        return {}
 
     @abstractmethod
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
@@ -141,6 +127,10 @@ class Audit(Callback, ABC):
             folder: open_store(trainer, run_folder(trainer).path / folder, self._spec(place), self.on_mismatch)
             for folder, place in self._places().items()
         }
+        self.control_stores = {
+            folder: open_store(trainer, run_folder(trainer).path / folder, self._control_spec(place), self.on_mismatch)
+            for folder, place in (self._control_places() if self.maps.patient_controls else {}).items()
+        }
         self.chosen = self._chosen()
         wanted = np.flatnonzero(self.chosen)
         if self.stores and not any(len(store.missing(wanted)) for store in self.stores.values()):
@@ -166,23 +156,45 @@ class Audit(Callback, ABC):
                 store.write(rows[part], measured[folder])
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Unite the ranks' rows and sum up."""
+        """Unite the ranks' rows, measure what the same rows are without the patient's own maps, and sum up."""
         if not self.stores:
             return
         for store in self.stores.values():
             close_store(trainer, store)
+        self._fill_controls(trainer)
         on_rank_zero(trainer, lambda: self._summarise(trainer, pl_module))
 
     def values(self, folder: str) -> NDArray[np.float64]:
         """(n, ...) of a store, NaN for rows that were not measured."""
-        store = self.stores[folder]
+        store = self.stores[folder] if folder in self.stores else self.control_stores[folder]
         return np.asarray(store.read(np.arange(len(store))), dtype=np.float64)
 
     def _missing(self, rows: Rows) -> Rows:
         """Chosen rows that some store lacks."""
-        wanted = rows[self.chosen[rows]]
-        lacking = [store.missing(wanted) for store in self.stores.values()]
-        return np.unique(np.concatenate(lacking)) if lacking else wanted[:0]
+        return lacking(self.stores, rows[self.chosen[rows]])
+
+    def _fill_controls(self, trainer: Trainer) -> None:
+        """Measure the rows that are missing, when every rank's maps are there."""
+        if self.control_stores:
+            rows = ControlRows(
+                self.maps,
+                self._control_places(),
+                self.control_stores,
+                self._measure_controls,
+                self.maps.partners if self.averages_partners else 1,
+            )
+            rows.fill(trainer, np.flatnonzero(self.chosen), self.rows_at_once)
+
+    def _control_spec(self, place: Place) -> StoreSpec:
+        """As ``_spec``; who the partners are is determined by the seed and the class that the network predicts."""
+        spec = self._spec(place)
+        partners = self.maps.partners if self.averages_partners else 1
+        of_others: JSON = {
+            "attribution_seed": self.maps.attribution_seed,
+            "threshold": self.maps.threshold,
+            "partners": partners,
+        }
+        return replace(spec, settings={**spec.settings, "patient_controls": of_others})
 
     def _spec(self, place: Place) -> StoreSpec:
         of_maps = next(iter(self.maps.stores.values())).spec  # hashed once for all

@@ -10,11 +10,15 @@ from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 
 from callbacks.audit_results import AuditResults
+from callbacks.cascade_plan import CascadePlan
 from ecg_lightning.functional.classification import auroc
 from ecg_lightning.functional.ecg_means import EcgMeans, mean_over_ecgs
 from ecg_lightning.functional.intervals import patient_bootstrap
+from ecg_lightning.functional.randomization import Direction
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
-from ecg_lightning.plotting.curves import CurvePanel, XAxis, curve_of, curves_figure
+from ecg_lightning.plotting.curves import CurvePanel, NetworkCurve, XAxis, curve_of, curves_figure
+from ecg_lightning.statistics.draws import known_mean
+from ecg_lightning.statistics.effect import patient_means
 
 _TITLES = {
     "from_output": "from the output",
@@ -29,11 +33,9 @@ class CascadeReport:
 
     Attributes:
         values: Folder -> (n, ...) of its store, NaN where nothing was measured.
-        directions: Of the cascade.
-        depths: How many layers are random.
+        plan: Which random networks there are.
         layers: In the order of execution.
-        names: Methods, then controls.
-        controls: Which of them are controls.
+        controls: Which of the plan's names are controls.
         chosen: (n,) which ECGs were measured.
         examples: The test ECGs.
         reliability: Stochastic method -> (n,) of its trained maps: the similarity that fresh draws alone would leave.
@@ -47,10 +49,8 @@ class CascadeReport:
     """
 
     values: Callable[[str], NDArray[np.float64]]
-    directions: Sequence[str]
-    depths: Sequence[int]
+    plan: CascadePlan
     layers: Sequence[str]
-    names: Sequence[str]
     controls: Sequence[str]
     chosen: NDArray[np.bool_]
     examples: pd.DataFrame
@@ -66,13 +66,13 @@ class CascadeReport:
     def write(self, results: AuditResults) -> None:
         """Tables, pictures and log."""
         table = pd.concat(self._parts(), ignore_index=True)
-        network = pd.concat([self._network(direction) for direction in self.directions], ignore_index=True)
+        network = pd.concat([self._network(direction) for direction in self.plan.directions], ignore_index=True)
         results.table("cascade", table)
         results.table("cascade_network", network)
         for statistic in STATISTICS:
             for sign in SIGNS:
                 caption = self.caption(statistic, sign)
-                panels = [self._panel(table, network, direction, statistic, sign) for direction in self.directions]
+                panels = [self._panel(table, network, direction, statistic, sign) for direction in self.plan.directions]
                 title = f"Randomisation cascade: {self.what}"
                 results.figure(
                     f"cascade/{statistic}_{sign}", curves_figure(panels, self._axis(), title, caption), caption
@@ -92,14 +92,14 @@ class CascadeReport:
         compared = "maps" if sign == "native" else "magnitudes of maps"
         return (
             f"{statistic.capitalize()} correlation of {compared} with those of the trained network, smoothed by "
-            f"Savitzky-Golay, over all points of an ECG; {self.settings}. {int(self.chosen.sum())} test ECGs "
-            f"({int((label == 1).sum())} with the diagnosis) of "
+            f"Savitzky-Golay, over all points of an ECG; {self.settings}, {self._draws()}. {int(self.chosen.sum())} "
+            f"test ECGs ({int((label == 1).sum())} with the diagnosis) of "
             f"{self.examples['patient_id'][self.chosen].nunique()} patients; bands: {self.confidence:.0%} intervals, "
             "patients resampled. Grey, broken: controls, which know nothing of the network."
         )
 
-    def _kinds(self) -> Iterator[tuple[str, bool]]:
-        for direction in self.directions:
+    def _kinds(self) -> Iterator[tuple[Direction, bool]]:
+        for direction in self.plan.directions:
             yield direction, False
             if self.smooth:
                 yield direction, True
@@ -109,10 +109,11 @@ class CascadeReport:
         for direction, smooth in self._kinds():
             for statistic in STATISTICS:
                 folder = f"cascade/{direction}{'_smooth' if smooth else ''}/{statistic}"
-                values = self._mean_over_repeats(self.values(folder)[self.chosen])  # (ecg, sign, method, depth)
+                values = known_mean(self.values(folder)[self.chosen], axis=1)  # (ecg, sign, method, depth)
                 means = self._means(values)
+                patients = self._patients(values)
                 for s, sign in enumerate(SIGNS):
-                    for m, name in enumerate(self.names):
+                    for m, name in enumerate(self.plan.names):
                         yield pd.DataFrame(
                             {
                                 "direction": direction,
@@ -121,13 +122,15 @@ class CascadeReport:
                                 "sign": sign,
                                 "method": name,
                                 "control": name in self.controls,
-                                "depth": list(self.depths),
-                                "complete": direction != "independent" and self.depths[-1] == len(self.layers),
-                                "layer": [self._layer(direction, depth) for depth in self.depths],
+                                "depth": list(self.plan.depths),
+                                "complete": self.plan.complete(direction),
+                                "batchnorm": self.plan.batchnorm,
+                                "layer": [self._layer(direction, depth) for depth in self.plan.depths],
                                 "similarity": means.mean[s, m],
                                 "low": means.low[s, m],
                                 "high": means.high[s, m],
                                 "n_ecgs": means.defined[s, m],
+                                "n_patients": patients[s, m],
                                 "n_undefined": len(values) - means.defined[s, m],
                                 "ceiling": self._ceiling(name)
                                 if (statistic, sign) == ("pearson", "native")
@@ -135,14 +138,14 @@ class CascadeReport:
                             }
                         )
 
-    def _network(self, direction: str) -> pd.DataFrame:
+    def _network(self, direction: Direction) -> pd.DataFrame:
         """``direction, depth, layer, auroc, low, high``: of the logits, averaged over repeats."""
         label = self.examples["label"].to_numpy(dtype=float)
         known = self.chosen & np.isfinite(label)
         logits = self.values(f"cascade/{direction}_logits")[known]  # (ecg, repeat, depth)
         label, patients = label[known], self.examples["patient_id"].to_numpy()[known]
         rows: list[dict[str, Any]] = []
-        for place, depth in enumerate(self.depths):
+        for place, depth in enumerate(self.plan.depths):
             row: dict[str, Any] = {"direction": direction, "depth": depth, "layer": self._layer(direction, depth)}
             rows.append(row | self._auroc(logits[:, :, place], label, patients))
         return pd.DataFrame(rows)
@@ -150,8 +153,9 @@ class CascadeReport:
     def _auroc(
         self, logits: NDArray[np.float64], label: NDArray[np.float64], patients: NDArray[Any]
     ) -> dict[str, float]:
+        logits = logits[:, np.isfinite(logits).any(axis=0)]  # of the repeats that randomised so many layers
         finite = np.isfinite(logits).all(axis=1)
-        if not np.isin((0, 1), label[finite]).all():
+        if not logits.shape[1] or not np.isin((0, 1), label[finite]).all():
             return {"auroc": np.nan, "low": np.nan, "high": np.nan}
 
         def mean_auroc(weights: NDArray[np.uint16] | None) -> NDArray[np.float64]:
@@ -170,11 +174,17 @@ class CascadeReport:
             found |= {"low": float(interval.low), "high": float(interval.high)}
         return found
 
-    def _mean_over_repeats(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        known = np.isfinite(values)
-        with np.errstate(invalid="ignore"):
-            mean: NDArray[np.float64] = np.where(known, values, 0.0).sum(axis=1) / known.sum(axis=1)
-        return mean
+    def _patients(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """How many have a value, (ecg, ...) -> (...)."""
+        means, _ = patient_means(values, self.examples["patient_id"].to_numpy()[self.chosen])
+        return np.asarray(np.isfinite(means).sum(axis=0))
+
+    def _draws(self) -> str:
+        """How many draws of the weights, in words."""
+        plan = self.plan
+        between = "one draw of the weights" if plan.repeats == 1 else f"{plan.repeats} draws of the weights"
+        more = plan.full_direction is not None and plan.full_repeats > plan.repeats
+        return between + (f", {plan.full_repeats} where every layer is random" if more else "")
 
     def _means(self, values: NDArray[np.float64]) -> EcgMeans:
         patients = self.examples["patient_id"].to_numpy()[self.chosen]
@@ -207,10 +217,10 @@ class CascadeReport:
             & (table["statistic"] == statistic)
             & (table["sign"] == sign)
         ]
-        curves = {name: curve_of(chosen[chosen["method"] == name], "depth", "similarity") for name in self.names}
+        curves = {name: curve_of(chosen[chosen["method"] == name], "depth", "similarity") for name in self.plan.names}
         own = curve_of(network[network["direction"] == direction], "depth", "auroc")
-        label = f"{statistic.capitalize()} correlation with the trained map ({sign})"
-        return CurvePanel(_TITLES[direction], label, curves, None, 0.0, ("AUROC of the network", own))
+        label = f"{statistic.capitalize()} correlation with\nthe trained map ({sign})"
+        return CurvePanel(_TITLES[direction], label, curves, None, 0.0, NetworkCurve("AUROC of\nthe network", own, 0.5))
 
     def _log_curves(self, results: AuditResults, table: pd.DataFrame, network: pd.DataFrame) -> None:
         chosen = table[(table["sign"] == "native") & ~table["smooth"]]

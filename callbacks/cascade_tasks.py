@@ -4,63 +4,88 @@ from collections.abc import Sequence
 from typing import Final
 
 import torch
+from torch import Tensor
 
 from callbacks.attribution_maps import AttributionMaps
+from callbacks.cascade_plan import RandomNetwork
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
-from ecg_lightning.functional.randomization import BatchNormPolicy, Direction, How, layers_at, randomised
+from ecg_lightning.functional.randomization import How, layers_at, randomised
+from ecg_lightning.models.classifier import EcgClassifier
 
 _KEPT_BYTES: Final = 512 * 2**20
 """Of weights: 58 networks of the study's size. Others are made anew for every batch."""
 
 
 class CascadeTasks:
-    """Random networks by direction, repeat and depth.
+    """Prepares random networks.
 
     Args:
         maps: Prepares networks as the trained one was prepared.
         layers: In the order of execution.
         how: How a layer is randomised.
-        batchnorm: What is done to BatchNorms.
+        beats: (n, lead, sample) mV that BatchNorms are recalibrated on.
     """
 
-    def __init__(self, maps: AttributionMaps, layers: Sequence[str], how: How, batchnorm: BatchNormPolicy) -> None:
-        self.maps, self.layers = maps, layers
+    def __init__(self, maps: AttributionMaps, layers: Sequence[str], how: How, beats: Tensor) -> None:
+        self.maps, self.layers, self.beats = maps, layers, beats
         self.how: How = how
-        self.batchnorm: BatchNormPolicy = batchnorm
         network = maps.source_network
         each = sum(p.numel() * p.element_size() for p in (*network.parameters(), *network.buffers()))
         self._room = _KEPT_BYTES // max(each, 1)
-        self._kept: dict[tuple[str, int, int], AttributionTask] = {}
+        self._kept: dict[RandomNetwork, AttributionTask] = {}
 
-    def at(self, direction: Direction, repeat: int, depth: int) -> AttributionTask:
+    def at(self, network: RandomNetwork) -> AttributionTask:
         """The task of one network; the same weights whenever it is asked for."""
-        place = (direction, repeat, depth)
-        if place in self._kept:
-            return self._kept[place]
-        task = self._make(direction, repeat, depth)
+        if network.depth == 0:
+            return self.maps.task
+        if network in self._kept:
+            return self._kept[network]
+        task = self._make(network)
         if len(self._kept) < self._room:
-            self._kept[place] = task
+            self._kept[network] = task
         return task
 
-    def _make(self, direction: Direction, repeat: int, depth: int) -> AttributionTask:
+    def _make(self, network: RandomNetwork) -> AttributionTask:
         def seed_of(layer: str) -> int:
             # not by the depth: a layer has the same random weights at every depth
             return RandomKey(
                 self.maps.attribution_seed,
                 self.maps.training_seed,
                 purpose=f"weights of {layer}",
-                direction=direction,
-                repeat=repeat,
+                direction=network.drawn_by,
+                repeat=network.repeat,
             ).seed
 
         with torch.inference_mode(False):
-            network = randomised(
+            made = randomised(
                 self.maps.source_network,
-                layers_at(self.layers, direction, depth),
+                layers_at(self.layers, network.direction, network.depth),
                 seed_of,
                 how=self.how,
-                batchnorm=self.batchnorm,
-                ecgs=self.maps.task.backgrounds,
+                batchnorm=network.batchnorm,
+                ecgs=self.beats.to(self.maps.task.backgrounds),
             )
-        return self.maps.prepared(network)
+        return self.maps.prepared(made)
+
+
+def permuted_tasks(maps: AttributionMaps, checkpoints: Sequence[str]) -> list[AttributionTask]:
+    """Networks that were trained on permuted labels, prepared as the trained one was.
+
+    Args:
+        maps: Of the trained network.
+        checkpoints: Paths.
+
+    Raises:
+        ValueError: A checkpoint of another architecture.
+    """
+    tasks = []
+    for path in checkpoints:
+        network = EcgClassifier.load_from_checkpoint(path, map_location=maps.task.backgrounds.device).network
+        if str(network) != str(maps.source_network):
+            raise ValueError(
+                f"RandomizationCascade: permuted_checkpoints: {path} holds another architecture than the tested "
+                "network's; train it with the same configuration on permuted labels"
+            )
+        tasks.append(maps.prepared(network))
+    return tasks

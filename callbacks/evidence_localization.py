@@ -1,21 +1,32 @@
 """Do the maps mark the evidence, or the waves, whose place is known?"""
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from callbacks.audit import Audit, AuditBatch, Place
 from callbacks.audit_results import AuditResults
 from callbacks.localization_report import LocalizationReport
+from callbacks.patient_controls import PatientControl
 from callbacks.ranks import datamodule_of
 from ecg_lightning.data.regions import known_regions, read_regions
 from ecg_lightning.digest import JSON
-from ecg_lightning.functional.localization import LOCALIZATION_SCORES, localization_scores, region_share
+from ecg_lightning.functional.localization import (
+    LOCALIZATION_SCORES,
+    LocalizationScore,
+    localization_scores,
+    region_share,
+)
 from ecg_lightning.plotting.class_words import CLASS_WORDS
+
+_SCORES: Final = {name: f"localization/{name}" for name in LOCALIZATION_SCORES}
+_OF_OTHERS: Final = {name: f"localization/controls/{name}" for name in LOCALIZATION_SCORES}
 
 
 class EvidenceLocalization(Audit):
@@ -24,8 +35,9 @@ class EvidenceLocalization(Audit):
     Simulated ECGs carry the evidence of each diagnosis that they have (``causal`` by counterfactual twins, ``core`` by
     the textbook) and their waves; LUDB carries a cardiologist's waves. Writes ``localization/<score>/`` (n, region,
     method) for relevance mass, relevance rank accuracy, pointing game and AUROC (see
-    :mod:`ecg_lightning.functional.localization`), and ``localization/share/`` (n, region), what chance reaches. At
-    the end means with intervals, and every method against the best control. Where nothing is known nothing is written.
+    :mod:`ecg_lightning.functional.localization`); ``localization/controls/<score>/`` (n, region, method, control), the
+    same of what stands in for the patient's own maps; and ``localization/share/`` (n, region), what chance reaches. At
+    the end means with intervals. Where nothing is known nothing is written.
 
     Args: As for :class:`callbacks.audit.Audit`.
     """
@@ -45,29 +57,45 @@ class EvidenceLocalization(Audit):
         if not self.regions:
             return {}
         coords = {"region": self.regions, "method": self.maps.names}
-        places = {f"localization/{name}": Place(("region", "method"), coords, "1") for name in LOCALIZATION_SCORES}
+        places = {folder: Place(("region", "method"), coords, "1") for folder in _SCORES.values()}
         return places | {"localization/share": Place(("region",), {"region": self.regions}, "1")}
+
+    def _control_places(self) -> Mapping[str, Place]:
+        if not self.regions:
+            return {}
+        coords = {"region": self.regions, "method": self.maps.names, "control": self.maps.patient_controls}
+        return {folder: Place(("region", "method", "control"), coords, "1") for folder in _OF_OTHERS.values()}
 
     def _settings(self) -> dict[str, JSON]:
         return {"target": self.datamodule.target, "evidence": self.datamodule.cache.info.get("hash")}
 
     def _measure(self, batch: AuditBatch) -> Mapping[str, ArrayLike]:
+        masks, known = self._masks(batch)
+        share = torch.where(known, region_share(masks), torch.nan)
+        return {**self._scores(batch, _SCORES), "localization/share": share.numpy()}
+
+    def _measure_controls(self, batch: AuditBatch, control: PatientControl) -> Mapping[str, ArrayLike]:
+        return self._scores(batch, _OF_OTHERS)
+
+    def _scores(self, batch: AuditBatch, folders: Mapping[LocalizationScore, str]) -> dict[str, ArrayLike]:
+        """Folder -> (k, region, method)."""
+        masks, known = self._masks(batch)
+        scores = localization_scores(torch.stack([maps.cpu() for maps in batch.maps.values()], dim=1), masks)
+        return {
+            folders[name]: torch.where(known[..., None], score, torch.nan).numpy() for name, score in scores.items()
+        }
+
+    def _masks(self, batch: AuditBatch) -> tuple[Tensor, Tensor]:
+        """(k, region, lead, sample) masks and (k, region) whether they are known."""
         cache_rows = self.examples["cache_row"].to_numpy(dtype=np.intp)[batch.rows]
         found = read_regions(self.datamodule.cache, cache_rows, self.datamodule.target)
-        masks = np.stack([found[region][0] for region in self.regions], axis=1)
-        known = torch.from_numpy(np.stack([found[region][1] for region in self.regions], axis=1))
-        maps = torch.stack([maps.cpu() for maps in batch.maps.values()], dim=1)
-        scores = localization_scores(maps, torch.from_numpy(masks))
-        measured: dict[str, ArrayLike] = {
-            f"localization/{name}": torch.where(known[..., None], score, torch.nan).numpy()
-            for name, score in scores.items()
-        }
-        share = torch.where(known, region_share(torch.from_numpy(masks)), torch.nan)
-        return measured | {"localization/share": share.numpy()}
+        masks, known = (np.stack([found[region][part] for region in self.regions], axis=1) for part in (0, 1))
+        return torch.from_numpy(masks), torch.from_numpy(known)
 
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
         report = LocalizationReport(
-            scores={name: self.values(f"localization/{name}") for name in LOCALIZATION_SCORES},
+            scores={name: self.values(folder) for name, folder in _SCORES.items()},
+            of_others=self._of_others(),
             share=self.values("localization/share"),
             regions=self.regions,
             names=self.maps.names,
@@ -79,3 +107,13 @@ class EvidenceLocalization(Audit):
             what=f"{CLASS_WORDS[self.datamodule.target].name}, seed {self.maps.training_seed}",
         )
         report.write(AuditResults(trainer))
+
+    def _of_others(self) -> dict[PatientControl, dict[LocalizationScore, NDArray[np.float64]]]:
+        """Control -> score -> (n, region, method)."""
+        if not self.control_stores:
+            return {}
+        values = {name: self.values(folder) for name, folder in _OF_OTHERS.items()}
+        return {
+            control: {name: of_all[..., place] for name, of_all in values.items()}
+            for place, control in enumerate(self.maps.patient_controls)
+        }

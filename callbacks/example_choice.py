@@ -3,31 +3,44 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.attribution.seeding import RandomKey
 
 
-def balanced_choice(ecg_ids: Sequence[str], label: NDArray[np.float64], at_most: int | None) -> NDArray[np.bool_]:
+def balanced_choice(
+    ecg_ids: Sequence[str],
+    label: NDArray[np.float64],
+    at_most: int | None,
+    patient_ids: Sequence[str] | None = None,
+) -> NDArray[np.bool_]:
     """Choose ECGs by a hash of their ids, as many with as without the diagnosis where there are.
+
+    A second ECG of a patient comes after the first ECGs of all others of its kind: what an audit can decide depends on
+    the number of patients.
 
     Args:
         ecg_ids: (n,).
         label: (n,) 1, 0 or NaN; those without a label come last.
         at_most: How many; None: all.
+        patient_ids: (n,) whose ECG it is; None: each is a patient's only one.
 
     Returns:
-        (n,) which are chosen; the same ECGs whatever their order.
+        (n,) which are chosen; the same ECGs whatever their order, and a smaller choice is part of a larger one.
     """
     chosen = np.ones(len(ecg_ids), dtype=np.bool_)
     if at_most is None or at_most >= len(ecg_ids):
         return chosen
-    place = np.argsort([RandomKey(ecg_id=str(one), purpose="choice").seed for one in ecg_ids], kind="stable")
-    order = np.empty(len(ecg_ids), dtype=np.int64)
-    for kind in (label == 1, label == 0, np.isnan(label)):
-        of_kind = place[kind[place]]
-        order[of_kind] = np.arange(len(of_kind)) + (len(ecg_ids) if np.isnan(label[of_kind]).any() else 0)
-    chosen[:] = False
+    keys = [RandomKey(ecg_id=str(one), purpose="choice").seed for one in ecg_ids]
+    patients = list(ecg_ids if patient_ids is None else patient_ids)
+    table = pd.DataFrame({"label": label, "patient": patients, "key": keys}).sort_values("key", kind="stable")
+    table["repeat"] = table.groupby(["label", "patient"], dropna=False).cumcount()
+    table = table.sort_values(["repeat", "key"], kind="stable")
+    table["order"] = table.groupby("label", dropna=False).cumcount()
     # one with the diagnosis, one without, and so on
-    chosen[np.lexsort((-np.nan_to_num(label), order))[:at_most]] = True
+    table = table.assign(unlabelled=table["label"].isna(), without=-table["label"])
+    table = table.sort_values(["unlabelled", "order", "without"], kind="stable")
+    chosen[:] = False
+    chosen[table.index[:at_most]] = True
     return chosen

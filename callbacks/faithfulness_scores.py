@@ -6,7 +6,6 @@ from typing import ClassVar, Final
 import numpy as np
 import pandas as pd
 import torch
-from captum.metrics import sensitivity_max
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import ArrayLike, NDArray
@@ -15,25 +14,32 @@ from torch import Tensor
 from callbacks.audit import Audit, AuditBatch, Place
 from callbacks.audit_results import AuditResults
 from callbacks.example_choice import balanced_choice
-from ecg_lightning.attribution import AttributionMethod, RandomKey
+from callbacks.max_sensitivity import max_sensitivity
+from callbacks.patient_controls import PatientControl
+from callbacks.score_rows import score_rows, where_own_is_known
+from ecg_lightning.attribution import RandomKey
 from ecg_lightning.attribution.task import in_chunks
 from ecg_lightning.digest import JSON
-from ecg_lightning.functional.ecg_means import mean_over_ecgs
 from ecg_lightning.functional.infidelity import infidelity
+from ecg_lightning.functional.intervals import weightings
 from ecg_lightning.functional.map_shape import complexity, sparseness
 from ecg_lightning.models.precision import full_float32
-from ecg_lightning.plotting.bars import ScorePanel, scores_figure
+from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
 from ecg_lightning.plotting.class_words import CLASS_WORDS
 from ecg_lightning.run_layout import OnMismatch
 
-_UNITS: Final = {"infidelity": "logit^2", "max_sensitivity": "1", "sparseness": "1", "complexity": "nat"}
+_CHANGE: Final = "scores/infidelity_change"
+_OF_OTHERS: Final = "scores/controls/infidelity"
+_UNITS: Final = {"infidelity": "1", "max_sensitivity": "1", "sparseness": "1", "complexity": "nat"}
 
 
 class FaithfulnessScores(Audit):
     """Infidelity, max-sensitivity, sparseness and complexity of every map.
 
-    Writes ``scores/<name>/`` (n, method). ``infidelity``: normalised, of Gaussian perturbations
-    (:func:`ecg_lightning.functional.infidelity.infidelity`). ``max_sensitivity``: the greatest relative change of the
+    Writes ``scores/<name>/`` (n, method). ``infidelity``: the share of the logit's changes under Gaussian perturbations
+    that the map does not foretell (:func:`ecg_lightning.functional.infidelity.infidelity`); the changes themselves are
+    kept in ``scores/infidelity_change/`` (n, draw), so that what stands in for the patient's own maps needs no further
+    pass: ``scores/controls/infidelity/`` (n, method, control). ``max_sensitivity``: the greatest relative change of the
     map over perturbations within a small ball (Captum's ``sensitivity_max``); it computes maps anew, so by default
     only of methods of a single pass. ``sparseness`` (Gini) and ``complexity`` (entropy): of |map|
     (:mod:`ecg_lightning.functional.map_shape`). What was not asked for is NaN.
@@ -44,7 +50,9 @@ class FaithfulnessScores(Audit):
         sensitivity_draws: Perturbations an ECG for max-sensitivity; 0: leave it out.
         radius: Of their ball (mV, per point).
         all_methods: Max-sensitivity also of methods that take many passes.
-        max_examples: ECGs at most, balanced by diagnosis and by a hash of their ids; None: all.
+        max_examples: ECGs at most, half of them with the diagnosis where there are, of distinct patients where there
+            are, by a hash of their ids; None: all. A verdict needs 20 patients with the diagnosis.
+        sensitivity_examples: ECGs at most for max-sensitivity, the first of them; None: all of them.
         n_resamples: Bootstrap resamples of the patients.
         confidence: Of the intervals.
         bootstrap_seed: Of the resamples.
@@ -63,7 +71,8 @@ class FaithfulnessScores(Audit):
         sensitivity_draws: int = 10,
         radius: float = 0.02,
         all_methods: bool = False,
-        max_examples: int | None = 64,
+        max_examples: int | None = 48,
+        sensitivity_examples: int | None = 16,
         n_resamples: int = 1000,
         confidence: float = 0.95,
         bootstrap_seed: int = 0,
@@ -77,10 +86,19 @@ class FaithfulnessScores(Audit):
             )
         self.draws, self.noise = draws, noise
         self.sensitivity_draws, self.radius, self.all_methods = sensitivity_draws, radius, all_methods
-        self.max_examples = max_examples
+        self.max_examples, self.sensitivity_examples = max_examples, sensitivity_examples
+        self._drawn: tuple[tuple[int, ...], Tensor] = ((), torch.zeros(0))
 
     def _chosen(self) -> NDArray[np.bool_]:
-        return balanced_choice(self.examples["ecg_id"].tolist(), self.examples["label"].to_numpy(), self.max_examples)
+        return self._first(self.max_examples)
+
+    def _sensed(self) -> NDArray[np.bool_]:
+        """(n,) which ECGs max-sensitivity is measured of."""
+        return self._chosen() & self._first(self.sensitivity_examples)
+
+    def _first(self, at_most: int | None) -> NDArray[np.bool_]:
+        ids, patients = (self.examples[name].tolist() for name in ("ecg_id", "patient_id"))
+        return balanced_choice(ids, self.examples["label"].to_numpy(), at_most, patients)
 
     def _places(self) -> Mapping[str, Place]:
         coords = {"method": self.maps.names}
@@ -91,21 +109,31 @@ class FaithfulnessScores(Audit):
                 "draws": self.sensitivity_draws,
                 "radius": self.radius,
                 "all_methods": self.all_methods,
+                "examples": self.sensitivity_examples,
             },
         }
-        return {
+        places = {
             f"scores/{name}": Place(("method",), coords, _UNITS[name], "float64", settings.get(name, {}))
             for name in names
         }
+        change = Place(("draw",), {"draw": range(self.draws)}, "logit", "float64", settings["infidelity"])
+        return places | {_CHANGE: change}
+
+    def _control_places(self) -> Mapping[str, Place]:
+        coords = {"method": self.maps.names, "control": self.maps.patient_controls}
+        settings: dict[str, JSON] = {"draws": self.draws, "noise": self.noise}
+        return {_OF_OTHERS: Place(("method", "control"), coords, "1", "float64", settings)}
 
     def _settings(self) -> dict[str, JSON]:
         return {"attribution_seed": self.maps.attribution_seed}
 
     def _measure(self, batch: AuditBatch) -> Mapping[str, ArrayLike]:
         maps = torch.stack([one.cpu() for one in batch.maps.values()], dim=1)
-        noise = torch.stack([self._noise(int(row), ecg) for row, ecg in zip(batch.rows, batch.ecg, strict=True)])
+        noise = self._noise(batch)
+        change = self._change(batch.ecg, noise)
         measured: dict[str, ArrayLike] = {
-            "scores/infidelity": infidelity(maps, noise.cpu(), self._change(batch.ecg, noise)).numpy(),
+            _CHANGE: change.numpy(),
+            "scores/infidelity": infidelity(maps, noise.cpu(), change).numpy(),
             "scores/sparseness": sparseness(maps).numpy(),
             "scores/complexity": complexity(maps).numpy(),
         }
@@ -113,8 +141,19 @@ class FaithfulnessScores(Audit):
             measured["scores/max_sensitivity"] = self._sensitivity(batch)
         return measured
 
-    def _noise(self, row: int, ecg: Tensor) -> Tensor:
-        """(draw, lead, sample) mV, an ECG's own whatever its batch."""
+    def _measure_controls(self, batch: AuditBatch, control: PatientControl) -> Mapping[str, ArrayLike]:
+        maps = torch.stack([one.cpu().double() for one in batch.maps.values()], dim=1)
+        change = torch.from_numpy(self.stores[_CHANGE].read(batch.rows))
+        return {_OF_OTHERS: infidelity(maps, self._noise(batch).cpu(), change).numpy()}
+
+    def _noise(self, batch: AuditBatch) -> Tensor:
+        """(ecg, draw, lead, sample) mV, an ECG's own whatever its batch; those of the last batch are kept."""
+        rows = tuple(batch.rows.tolist())
+        if self._drawn[0] != rows:
+            self._drawn = (rows, torch.stack([self._draw_noise(*one) for one in zip(rows, batch.ecg, strict=True)]))
+        return self._drawn[1]
+
+    def _draw_noise(self, row: int, ecg: Tensor) -> Tensor:
         key = RandomKey(self.maps.attribution_seed, ecg_id=self.maps.ecg_ids[row], purpose="infidelity")
         return self.noise * (ecg.max() - ecg.min()) * key.normal(self.draws, *ecg.shape).to(ecg)
 
@@ -128,79 +167,75 @@ class FaithfulnessScores(Audit):
 
     def _sensitivity(self, batch: AuditBatch) -> NDArray[np.float64]:
         found = np.full((len(batch.rows), len(self.maps.names)), np.nan)
+        sensed = np.flatnonzero(self._sensed()[batch.rows])
         for place, method in enumerate(self.maps.methods):
             if method.single_pass or self.all_methods:
-                for index, row in enumerate(batch.rows.tolist()):
-                    found[index, place] = self._sensitivity_of(method, batch.ecg[index : index + 1], row)
+                for index, row in zip(sensed.tolist(), batch.rows[sensed].tolist(), strict=True):
+                    ecg, key = batch.ecg[index : index + 1], self.maps.key(method.name, row)
+                    found[index, place] = max_sensitivity(
+                        method, self.maps.task, ecg, key, self.sensitivity_draws, self.radius
+                    )
         return found
 
-    def _sensitivity_of(self, method: AttributionMethod, ecg: Tensor, row: int) -> float:
-        key = self.maps.key(method.name, row)
-        moves = key.for_purpose("max sensitivity").uniform(self.sensitivity_draws, *ecg.shape[1:]).to(ecg)
-
-        def perturb(inputs: Tensor, radius: float) -> Tensor:
-            return inputs + radius * (2.0 * moves[: len(inputs)] - 1.0)
-
-        def explain(inputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            ecgs = inputs if isinstance(inputs, Tensor) else inputs[0]  # Captum hands both around
-            return (method(self.maps.task, ecgs, [key] * len(ecgs)),)
-
-        with torch.inference_mode(False):
-            found = sensitivity_max(
-                explain,
-                ecg.clone(),
-                perturb_func=perturb,
-                perturb_radius=self.radius,
-                n_perturb_samples=self.sensitivity_draws,
-            )
-        value = float(found)
-        return value if np.isfinite(value) else float("nan")
-
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
-        table = pd.concat([self._table(folder.removeprefix("scores/")) for folder in self.stores], ignore_index=True)
+        table = self._table()
         results = AuditResults(trainer)
         results.table("scores", table)
         panels = [
             ScorePanel(name.replace("_", " "), _UNITS[name].replace("1", ""), table[table["score"] == name])
             for name in dict.fromkeys(table["score"].tolist())
         ]
-        caption = (
-            f"Means over {int(self.chosen.sum())} test ECGs; bars: {self.confidence:.0%} intervals, patients "
-            f"resampled. Infidelity: normalised, {self.draws} Gaussian perturbations of {self.noise:g} x the ECG's "
-            f"range; less is better. Max-sensitivity: {self.sensitivity_draws} perturbations within "
-            f"{self.radius:g} mV, methods of a single pass; less is better. Sparseness (Gini) and complexity "
-            "(entropy) of |map|: neither better nor worse. Hollow, italic: controls."
-        )
+        caption = self._caption()
         title = f"Scores of maps: {CLASS_WORDS[self.datamodule.target].name}, seed {self.maps.training_seed}"
         results.figure("scores/scores", scores_figure(panels, title, caption), caption)
         undefined = int(table["n_undefined"].sum())
         if undefined:
             rank_zero_warn(
                 f"FaithfulnessScores: {undefined} scores are undefined, because a map is zero everywhere or not "
-                "finite; they are NaN, and left out of means"
+                "finite, or nobody stands in for it; they are NaN, and left out of means"
             )
 
-    def _table(self, name: str) -> pd.DataFrame:
-        """``score, method, control, value, low, high, median, n_ecgs, n_undefined`` of one score."""
-        values = self.values(f"scores/{name}")[self.chosen]
-        patients = self.examples["patient_id"].to_numpy()[self.chosen]
-        means = mean_over_ecgs(
-            values, patients, n_resamples=self.n_resamples, confidence=self.confidence, seed=self.bootstrap_seed
+    def _caption(self) -> str:
+        chosen = self.examples[self.chosen]
+        positive = chosen["patient_id"][chosen["label"] == 1].nunique()
+        return (
+            f"Means over {len(chosen)} test ECGs (max-sensitivity: {self._sensed().sum()}) of "
+            f"{chosen['patient_id'].nunique()} patients, {positive} of them with the diagnosis; bars: "
+            f"{self.confidence:.0%} intervals of the own maps, patients resampled. Infidelity: share of the logit's "
+            f"changes under {self.draws} Gaussian perturbations of {self.noise:g} x the ECG's range that the map does "
+            f"not foretell (1: a map of zeros); less is better. Max-sensitivity: {self.sensitivity_draws} "
+            f"perturbations within {self.radius:g} mV, methods of a single pass; less is better. Sparseness (Gini) and "
+            f"complexity (entropy) of |map|: neither better nor worse. {MARKS}"
         )
+
+    def _table(self) -> pd.DataFrame:
+        """``score, method, control, map, value, low, high, patient_mean, median, n_...`` of every score.
+
+        See :func:`callbacks.score_rows.score_rows`; what stands in for a map counts where the own map has a score.
+        """
+        parts = []
+        for name in _UNITS:
+            if f"scores/{name}" in self.stores:
+                own = self.values(f"scores/{name}")
+                parts.append(self._rows(name, "own", own))
+                if name == "infidelity" and self.control_stores:
+                    others = where_own_is_known(own[..., None], self.values(_OF_OTHERS))
+                    for place, control in enumerate(self.maps.patient_controls):
+                        parts.append(self._rows(name, control, others[..., place]))
+        return pd.concat(parts, ignore_index=True)
+
+    def _rows(self, name: str, of_map: str, values: NDArray[np.float64]) -> pd.DataFrame:
+        measured = self._sensed() if name == "max_sensitivity" else self.chosen
+        examples, values = self.examples[measured], values[measured]
+        weights = weightings(examples["patient_id"], self.n_resamples, self.bootstrap_seed)
+        table = score_rows(values, self.maps.names, examples, weights, self.confidence)
         asked = np.array([name != "max_sensitivity" or self._is_sensed(one) for one in self.maps.names])
-        return pd.DataFrame(
-            {
-                "score": name,
-                "method": list(self.maps.names),
-                "control": np.isin(self.maps.names, self.maps.controls),
-                "value": means.mean,
-                "low": means.low,
-                "high": means.high,
-                "median": pd.DataFrame(values).median().to_numpy(),
-                "n_ecgs": means.defined,
-                "n_undefined": np.where(asked, len(values) - means.defined, 0),
-            }
-        )
+        table["n_undefined"] = np.where(asked, len(values) - table["n_ecgs"], 0)
+        table.insert(5, "median", pd.DataFrame(values).median().to_numpy())
+        table.insert(1, "map", of_map)
+        table.insert(1, "control", table["method"].isin(self.maps.controls))
+        table.insert(0, "score", name)
+        return table
 
     def _is_sensed(self, name: str) -> bool:
         return any(method.name == name and (method.single_pass or self.all_methods) for method in self.maps.methods)

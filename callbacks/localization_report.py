@@ -1,4 +1,4 @@
-"""What localisation says: means with intervals beside chance, and which methods do better than the controls."""
+"""What localisation says: means with intervals beside chance, of own maps and of what stands in for them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 
 from callbacks.audit_results import AuditResults
-from ecg_lightning.functional.control_comparison import compare_with_best_control
-from ecg_lightning.functional.intervals import interval_of_weightings, weighted_mean, weightings
+from callbacks.patient_controls import PatientControl
+from callbacks.score_rows import score_rows, where_own_is_known
+from ecg_lightning.functional.intervals import weightings
 from ecg_lightning.functional.localization import LocalizationScore
-from ecg_lightning.plotting.bars import ScorePanel, scores_figure
+from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
 
 _LABELS: Final[dict[LocalizationScore, str]] = {
     "relevance_mass": "share of |map| inside",
@@ -36,6 +37,7 @@ class LocalizationReport:
 
     Attributes:
         scores: Score -> (n, region, method); NaN where it is not defined.
+        of_others: Control without the patient -> score -> (n, region, method); empty where none was measured.
         share: (n, region) of the points inside.
         regions: Which.
         names: Methods, then controls.
@@ -48,6 +50,7 @@ class LocalizationReport:
     """
 
     scores: Mapping[LocalizationScore, NDArray[np.float64]]
+    of_others: Mapping[PatientControl, Mapping[LocalizationScore, NDArray[np.float64]]]
     share: NDArray[np.float64]
     regions: Sequence[str]
     names: Sequence[str]
@@ -65,69 +68,43 @@ class LocalizationReport:
         for region in self.regions:
             if (self.share[:, self.regions.index(region)] >= 0).any():
                 self._draw(results, table, region)
-        own = table[table["score"] == "auroc"]
+        own = table[(table["score"] == "auroc") & (table["map"] == "own")]
         numbers = {
             f"localization/auroc/{row['region']}/{row['method']}": float(row["value"])
             for row in own.dropna(subset=["value"]).to_dict("records")
         }
         results.numbers(numbers)
-        undefined = int(table[table["score"] == "auroc"]["n_undefined"].sum())
+        undefined = int(own["n_undefined"].sum())
         if undefined:
             rank_zero_warn(
-                f"EvidenceLocalization: {undefined} scores are undefined, because a map is constant or not finite; "
+                f"EvidenceLocalization: {undefined} scores are undefined, because a map is constant or not finite or "
+                "a region is empty; "
                 "they are NaN, and left out of means"
             )
 
     def table(self) -> pd.DataFrame:
-        """One row a score, region and method.
+        """One row a score, region, method and map, which is ``own`` or what stands in for it.
 
-        ``score, region, method, control, value, low, high, chance, n_ecgs, n_undefined``; and against the best control
-        ``difference_to_best_control(_low, _high), p, p_holm, beats_controls``.
+        ``score, region, method, control, map, chance, n_undefined``, and what
+        :func:`callbacks.score_rows.score_rows` gives. What stands in for a map counts where the own map has a score.
         """
         weights = weightings(self.examples["patient_id"], self.n_resamples, self.seed)
-        parts = [
-            self._part(score, values[:, index], region, self.share[:, index], weights)
-            for score, values in self.scores.items()
-            for index, region in enumerate(self.regions)
-        ]
-        return pd.concat(parts, ignore_index=True)
-
-    def _part(
-        self,
-        score: LocalizationScore,
-        values: NDArray[np.float64],
-        region: str,
-        share: NDArray[np.float64],
-        weights: NDArray[np.float64],
-    ) -> pd.DataFrame:
-        means = weighted_mean(values, weights)  # (1 + r, method)
-        control = np.isin(self.names, self.controls)
-        known = np.isfinite(share)
-        low, high = interval_of_weightings(means, self.confidence)
-        table = pd.DataFrame(
-            {
-                "score": score,
-                "region": region,
-                "method": list(self.names),
-                "control": control,
-                "value": means[0],
-                "low": low,
-                "high": high,
-                "chance": 0.5 if score == "auroc" else (float(np.mean(share[known])) if known.any() else np.nan),
-                "n_ecgs": np.isfinite(values).sum(axis=0),
-                "n_undefined": int(known.sum()) - np.isfinite(values).sum(axis=0),
-            }
-        )
-        if control.any() and not control.all() and len(means) > 1:
-            found = compare_with_best_control(
-                means[0, ~control], means[0, control], means[1:, ~control], means[1:, control], self.confidence
-            )
-            for column, compared in found._asdict().items():
-                name = {"difference": "", "low": "_low", "high": "_high"}.get(column)
-                table.loc[~control, column if name is None else f"difference_to_best_control{name}"] = compared
-            better = table["difference_to_best_control"] > 0
-            table["beats_controls"] = better & (table["p_holm"] < 1 - self.confidence)
-        return table
+        parts = []
+        for score, values in self.scores.items():
+            for index, region in enumerate(self.regions):
+                own, share = values[:, index], self.share[:, index]
+                maps: dict[str, NDArray[np.float64]] = {"own": own}
+                maps |= {name: where_own_is_known(own, of[score][:, index]) for name, of in self.of_others.items()}
+                for name, found in maps.items():
+                    part = score_rows(found, self.names, self.examples, weights, self.confidence)
+                    undefined = int(np.isfinite(share).sum()) - part["n_ecgs"]
+                    chance = _chance(score, share)
+                    part = part.assign(score=score, region=region, map=name, chance=chance, n_undefined=undefined)
+                    parts.append(part)
+        table = pd.concat(parts, ignore_index=True)
+        table["control"] = table["method"].isin(self.controls)
+        first = ["score", "region", "method", "control", "map"]
+        return table[[*first, *(column for column in table if column not in first)]]
 
     def _draw(self, results: AuditResults, table: pd.DataFrame, region: str) -> None:
         own = table[table["region"] == region]
@@ -136,12 +113,27 @@ class LocalizationReport:
             for score, label in _LABELS.items()
         ]
         words = _REGION_WORDS.get(region, f"{region} wave" if region != "QRS" else "QRS complex")
-        count = int(np.isfinite(self.share[:, self.regions.index(region)]).sum())
+        known = np.isfinite(self.share[:, self.regions.index(region)])
+        label = self.examples["label"].to_numpy(dtype=float)
+        patients, of_positives = (self.examples["patient_id"][rows].nunique() for rows in (known, known & (label == 1)))
         caption = (
             f"How much of each map lies in the {words}, which covers {panels[0].chance:.1%} of the points on average; "
-            f"unsmoothed |map| of all leads. Means over the {count} test ECGs whose {words} is known; bars: "
-            f"{self.confidence:.0%} intervals, patients resampled. Hollow, italic: controls, which know nothing of the "
-            "network."
+            f"unsmoothed |map| of all leads. Means over the {known.sum()} test ECGs whose {words} is known, of "
+            f"{patients} patients, {of_positives} of them with the diagnosis; bars: {self.confidence:.0%} intervals of "
+            f"the own maps, patients resampled{self._undefined(own)}. {MARKS}"
         )
         figure = scores_figure(panels, f"Localisation of the {words}: {self.what}", caption)
         results.figure(f"localization/{region}", figure, caption)
+
+    def _undefined(self, table: pd.DataFrame) -> str:
+        """How many resamples say nothing, in words; empty where all do."""
+        worst = int(table["n_resamples_undefined"].max())
+        return f" (up to {worst} of {self.n_resamples} resamples hold no such ECG and are left out)" if worst else ""
+
+
+def _chance(score: LocalizationScore, share: NDArray[np.float64]) -> float:
+    """What a map that points nowhere reaches, of the (n,) share of the points inside."""
+    known = np.isfinite(share)
+    if score == "auroc":
+        return 0.5
+    return float(np.mean(share[known])) if known.any() else np.nan

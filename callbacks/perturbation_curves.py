@@ -1,28 +1,29 @@
 """Experiment 4 of the paper: does the network fall when a map's most relevant points are taken away?"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from callbacks.audit import Audit, AuditBatch, Place
 from callbacks.audit_results import AuditResults
+from callbacks.map_stores import Rows
+from callbacks.patient_controls import PatientControl, check_patient_controls
+from callbacks.perturbation_data import PerturbationData
 from callbacks.perturbation_report import PerturbationReport
+from callbacks.perturbation_tables import MapLogits, Population
+from callbacks.ranks import classifier_of, datamodule_of
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import in_chunks
 from ecg_lightning.digest import JSON
-from ecg_lightning.functional.perturbation import (
-    ORDERS,
-    NoiseMode,
-    Order,
-    perturb,
-    relevance_positions,
-    step_counts,
-)
+from ecg_lightning.functional.intervals import weightings
+from ecg_lightning.functional.perturbation import Order, perturb, relevance_positions, step_counts
+from ecg_lightning.functional.perturbation_kind import VERDICT_KIND, PerturbationKind, check_kinds
+from ecg_lightning.functional.perturbation_units import unit_positions
 from ecg_lightning.models.precision import full_float32
 from ecg_lightning.plotting.class_words import CLASS_WORDS
 from ecg_lightning.run_layout import OnMismatch
@@ -35,116 +36,169 @@ class PerturbationCurves(Audit):
     """Perturbs what each map calls relevant, step by step, and asks the network again (paper, "Perturbing input data").
 
     Every step replaces one more share of the points, most relevant first (``morf``) or least relevant first (``lerf``):
-    see :mod:`ecg_lightning.functional.perturbation`. Writes ``perturbation/<order>/`` (n, method, step), logits; step 0
-    is the untouched beat. At the end AUROC, AUPRC and mean probability of every step, the area over each curve, the
-    area between the two (ABPC), and its difference to the best control.
+    see :mod:`ecg_lightning.functional.perturbation`. By default two kinds are measured: the paper's, of single points
+    with multiplicative noise, and the verdict's, of 50-ms blocks without noise, which maps of any granularity are
+    ranked alike by. Writes ``perturbation/<kind>/<order>/`` (n, method, step), logits; step 0 is the untouched beat;
+    ``perturbation/<kind>/<order>_distance/``, how far the perturbed beats are from real ones; and of the verdict's kind
+    ``perturbation/<kind>/controls/<order>/`` (n, method, control, step), the logits by the maps of another patient. At
+    the end AUROC, AUPRC and mean probability of every step, the area over each curve, and the area between the two
+    (ABPC).
 
     Args:
-        steps: Steps beside step 0.
-        fraction_per_step: Share of the points that each adds.
-        orders: ``morf``, ``lerf``, or both; ABPC needs both.
-        noise: What is done to replaced values: ``multiplicative`` as in the paper's Figure 4, ``additive_mv``,
-            ``additive_lead_std`` or ``none``.
-        sigma: Of that noise.
-        n_resamples: Bootstrap resamples of the patients.
+        kinds: What is ranked, in which order, and replaced by what; None: the paper's and the verdict's.
+        patient_controls: Maps that know nothing of the patient which the verdict's kind is measured with, of those
+            that ``AttributionMaps`` makes: ``other_ecg``, ``mean_map``; each takes as many passes as the own maps.
+        n_resamples: Bootstrap resamples of the patients, for the tables' intervals.
         confidence: Of the intervals.
         bootstrap_seed: Of the resamples.
         on_mismatch: What to do with a store of other settings: ``error``, or ``replace``: move it aside.
 
     Raises:
-        ValueError: More than all points, an order that is unknown or listed twice, a negative sigma.
+        ValueError: No kind, two of one name, or an unknown control.
     """
 
     rows_at_once: ClassVar[int] = 8
+    averages_partners: ClassVar[bool] = False  # every partner would cost passes
 
     def __init__(
         self,
-        steps: int = 30,
-        fraction_per_step: float = 0.01,
-        orders: Sequence[Order] = ORDERS,
-        noise: NoiseMode = "multiplicative",
-        sigma: float = 0.25,
+        kinds: Sequence[PerturbationKind] | None = None,
+        patient_controls: Sequence[PatientControl] = ("other_ecg",),
         n_resamples: int = 1000,
         confidence: float = 0.95,
         bootstrap_seed: int = 0,
         on_mismatch: OnMismatch = "error",
     ) -> None:
         super().__init__(n_resamples, confidence, bootstrap_seed, on_mismatch)
-        step_counts(1, steps, fraction_per_step)  # refuses what is impossible
-        if not orders or len(set(orders)) < len(orders) or not set(orders) <= set(ORDERS):
-            raise ValueError(f"PerturbationCurves: orders: expected some of {', '.join(ORDERS)}, got {list(orders)}")
-        if noise not in ("multiplicative", "additive_mv", "additive_lead_std", "none") or not sigma >= 0:
-            raise ValueError(f"PerturbationCurves: unknown noise {noise!r} or negative sigma {sigma}")
-        self.steps = steps
-        self.fraction_per_step = fraction_per_step
-        self.orders = tuple(orders)
-        self.noise: NoiseMode = noise
-        self.sigma = sigma
+        self.kinds = check_kinds(kinds)
+        self.patient_controls = check_patient_controls(patient_controls, 1)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Read what the replacements need, and open the stores."""
+        datamodule = datamodule_of(trainer, "PerturbationCurves")
+        module = classifier_of(pl_module, "PerturbationCurves")
+        self.data = PerturbationData.of(datamodule, module.backgrounds, self.kinds)
+        super().on_test_start(trainer, pl_module)
 
     def _places(self) -> Mapping[str, Place]:
+        places = {}
+        for kind in self.kinds:
+            for order in kind.orders:
+                folder, place = f"perturbation/{kind.name}/{order}", self._place(kind, ("method", "step"), "logit")
+                places[folder] = place
+                places[f"{folder}_distance"] = self._place(kind, ("method", "step"), "1")
+        return places
+
+    def _control_places(self) -> Mapping[str, Place]:
+        return {
+            f"perturbation/{kind.name}/controls/{order}": self._place(kind, ("method", "control", "step"), "logit")
+            for kind in self._kinds_with_controls()
+            for order in kind.orders
+        }
+
+    def _place(self, kind: PerturbationKind, dims: tuple[str, ...], unit: str) -> Place:
         coords: dict[str, Sequence[str | int | float]] = {
             "method": self.maps.names,
-            "step": list(range(self.steps + 1)),
+            "control": self._controls(),
+            "step": list(range(kind.steps + 1)),
         }
-        return {f"perturbation/{order}": Place(("method", "step"), coords, "logit") for order in self.orders}
+        of_data: dict[str, JSON] = {}
+        if unit == "1" or kind.replacement in ("class_mean", "conditional"):
+            of_data["real_beats"] = self.data.identity
+        return Place(dims, {dim: coords[dim] for dim in dims}, unit, settings=kind.settings | of_data)
 
     def _settings(self) -> dict[str, JSON]:
-        return {
-            "steps": self.steps,
-            "fraction_per_step": self.fraction_per_step,
-            "noise": self.noise,
-            "sigma": self.sigma,
-            "attribution_seed": self.maps.attribution_seed,
-        }
+        return {"attribution_seed": self.maps.attribution_seed}
+
+    def _controls(self) -> tuple[PatientControl, ...]:
+        return tuple(one for one in self.maps.patient_controls if one in self.patient_controls)
+
+    def _kinds_with_controls(self) -> tuple[PerturbationKind, ...]:
+        return tuple(kind for kind in self.kinds if kind.name == VERDICT_KIND.name) if self._controls() else ()
 
     def _measure(self, batch: AuditBatch) -> Mapping[str, ArrayLike]:
+        measured: dict[str, ArrayLike] = {}
+        for kind in self.kinds:
+            folders = [f"perturbation/{kind.name}/{order}{what}" for order in kind.orders for what in ("", "_distance")]
+            if any(len(self.stores[folder].missing(batch.rows)) for folder in folders):
+                for order, (logits, distance) in self._perturbed_logits(kind, batch, distances=True).items():
+                    measured[f"perturbation/{kind.name}/{order}"] = logits
+                    measured[f"perturbation/{kind.name}/{order}_distance"] = distance
+            else:  # another kind was added to a finished run
+                measured |= {folder: self.stores[folder].read(batch.rows) for folder in folders}
+        return measured
+
+    def _measure_controls(self, batch: AuditBatch, control: PatientControl) -> Mapping[str, ArrayLike]:
+        return {
+            f"perturbation/{kind.name}/controls/{order}": logits
+            for kind in self._kinds_with_controls()
+            for order, (logits, _) in self._perturbed_logits(kind, batch, distances=False).items()
+        }
+
+    def _perturbed_logits(
+        self, kind: PerturbationKind, batch: AuditBatch, *, distances: bool
+    ) -> dict[Order, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Order -> logits (k, method, step) and distances to real beats; NaN where a map ranks nothing."""
         ecg = batch.ecg
         maps = torch.stack(list(batch.maps.values()), dim=1)
         # a map that is not finite, or the same everywhere, has no order: its curve is NaN and not that of the ties
-        flat = maps.flatten(2).abs()
-        ranked = maps.isfinite().all(-1).all(-1) & (flat.amax(-1) > flat.amin(-1))
-        ties, noise = (self._draws(batch.rows, purpose, ecg) for purpose in ("perturbation ties", "perturbation noise"))
-        usable = torch.where(ranked[..., None, None], maps, 0.0)
-        positions = relevance_positions(usable, ties[:, None].expand(maps.shape))
-        untouched = self._logits(ecg)
-        measured = {}
-        for order in self.orders:
-            points = ecg.shape[1] * ecg.shape[2]
-            places = positions if order == "morf" else points - 1 - positions
-            curves = torch.cat(
-                [
-                    untouched[:, None, None].expand(*ranked.shape, 1),
-                    self._curves(ecg, places, noise),
-                ],
-                dim=2,
-            )
-            measured[f"perturbation/{order}"] = torch.where(ranked[..., None], curves, torch.nan).numpy()
-        return measured
+        flat = maps.flatten(2).abs() if kind.ranking == "magnitude" else maps.flatten(2)
+        ranked = maps.isfinite().flatten(2).all(-1) & (flat.amax(-1) > flat.amin(-1))
+        positions = self._positions(kind, batch.rows, torch.where(ranked[..., None, None], maps, 0.0), ecg)
+        known = ranked.cpu()[..., None].repeat(1, 1, kind.steps + 1)
+        known[:, :, 1:] &= self.data.has_fill(kind, batch.rows)[:, None, None]
+        untouched = self._logits(ecg), self.data.distance(ecg) if distances else torch.full((len(ecg),), torch.nan)
+        found: dict[Order, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+        for order in kind.orders:
+            places = positions if order == "morf" else ecg.shape[1] * ecg.shape[2] - 1 - positions
+            curves = self._curves(kind, batch.rows, ecg, places, distances=distances)
+            both = [
+                torch.cat([start[:, None, None].expand(*curve.shape[:2], 1), curve], dim=2)
+                for start, curve in zip(untouched, curves, strict=True)
+            ]
+            logits, far = (torch.where(known, one, torch.nan).numpy() for one in both)
+            found[order] = (logits, far)
+        return found
 
-    def _curves(self, ecg: Tensor, positions: Tensor, noise: Tensor) -> Tensor:
-        """(ecg, method, step) logits after each step but 0; what is perturbed at a time does not grow with the ECGs."""
-        counts = step_counts(ecg.shape[1] * ecg.shape[2], self.steps, self.fraction_per_step)[1:]
-        parts = self._perturbed(ecg, positions, counts, noise)
-        logits = torch.cat([self._logits(part.flatten(0, 2)) for part in parts])
-        return logits.reshape(*positions.shape[:2], len(counts))
+    def _positions(self, kind: PerturbationKind, rows: Rows, maps: Tensor, ecg: Tensor) -> Tensor:
+        """(ecg, method, lead, sample) places in the ranking."""
+        ties = self._draws(rows, "perturbation ties", ecg)
+        if kind.unit == "point":
+            return relevance_positions(maps, ties[:, None].expand(maps.shape), kind.ranking)
+        return unit_positions(maps, ties, self.data.labels(kind.unit, rows, ecg.shape[1:]), kind.ranking)
 
-    def _perturbed(self, ecg: Tensor, positions: Tensor, counts: Tensor, noise: Tensor) -> Iterator[Tensor]:
-        """Perturbed beats of all ECGs, methods and steps, in this order, some at a time."""
+    def _curves(
+        self, kind: PerturbationKind, rows: Rows, ecg: Tensor, positions: Tensor, *, distances: bool
+    ) -> tuple[Tensor, Tensor]:
+        """(ecg, method, step) after each step but 0; what is perturbed at a time does not grow with the ECGs."""
+        logits, far = [], []
+        for part in self._perturbed(kind, rows, ecg, positions):
+            beats = part.flatten(0, 2)
+            logits.append(self._logits(beats))
+            far.append(self.data.distance(beats) if distances else torch.full((len(beats),), torch.nan))
+        shape = (*positions.shape[:2], kind.steps)
+        return torch.cat(logits).reshape(shape), torch.cat(far).reshape(shape)
+
+    def _perturbed(self, kind: PerturbationKind, rows: Rows, ecg: Tensor, positions: Tensor) -> Iterator[Tensor]:
+        """Perturbed beats of all ECGs, methods and steps but step 0, in this order, some at a time."""
+        counts = step_counts(ecg.shape[1] * ecg.shape[2], kind.steps, kind.fraction_per_step)[1:]
+        noise = torch.zeros_like(ecg) if kind.noise == "none" else self._draws(rows, "perturbation noise", ecg)
         each = len(counts) * ecg.shape[1] * ecg.shape[2]
         methods = max(1, min(positions.shape[1], _FLOATS_AT_ONCE // each))
         ecgs = max(1, _FLOATS_AT_ONCE // (each * positions.shape[1])) if methods == positions.shape[1] else 1
         for first in range(0, len(ecg), ecgs):
             some = slice(first, first + ecgs)
+            fill = self.data.fill(kind, rows[some], ecg[some])
             for start in range(0, positions.shape[1], methods):
                 these = positions[some, start : start + methods]
-                yield perturb(ecg[some], these, counts, noise[some], self.noise, self.sigma)
+                yield perturb(ecg[some], these, counts, noise[some], kind.noise, kind.sigma, fill)
 
     def _logits(self, ecg: Tensor) -> Tensor:
         with torch.no_grad(), full_float32():
             return in_chunks(self.maps.task.network, ecg, self.maps.task.chunk).float().cpu()
 
-    def _draws(self, rows: Any, purpose: str, ecg: Tensor) -> Tensor:
-        """(k, lead, sample) normal draws of each ECG: the same for all methods, steps and orders.
+    def _draws(self, rows: Rows, purpose: str, ecg: Tensor) -> Tensor:
+        """(k, lead, sample) normal draws of each ECG: the same for all methods, steps, orders and kinds.
 
         What is common to two methods goes out of their difference, which is what is asked for.
         """
@@ -154,16 +208,29 @@ class PerturbationCurves(Audit):
         return torch.stack(draws).to(ecg)
 
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
-        report = PerturbationReport(
-            logits={order: self.values(f"perturbation/{order}") for order in self.orders},
-            names=self.maps.names,
-            controls=self.maps.controls,
-            examples=self.examples,
-            fractions=np.asarray(np.arange(self.steps + 1) * self.fraction_per_step, dtype=np.float64),
-            n_resamples=self.n_resamples,
-            confidence=self.confidence,
-            seed=self.bootstrap_seed,
-            what=f"{CLASS_WORDS[self.datamodule.target].name}, seed {self.maps.training_seed}",
-            settings=f"noise {self.noise.replace('_', ' ')}, sigma {self.sigma:g}",
+        examples = self.examples
+        population = Population(
+            examples["label"].to_numpy(dtype=np.float64),
+            examples["patient_id"].to_numpy(),
+            weightings(examples["patient_id"], self.n_resamples, self.bootstrap_seed),
+            self.confidence,
         )
-        report.write(AuditResults(trainer))
+        maps = [self._map_logits(kind, "own", population) for kind in self.kinds]
+        maps += [
+            self._map_logits(kind, control, population)
+            for kind in self._kinds_with_controls()
+            for control in self._controls()
+        ]
+        title = f"{CLASS_WORDS[self.datamodule.target].name}, seed {self.maps.training_seed}"
+        PerturbationReport(maps, title).write(AuditResults(trainer))
+
+    def _map_logits(self, kind: PerturbationKind, what: str, population: Population) -> MapLogits:
+        folder = f"perturbation/{kind.name}"
+        distance = {}
+        if what == "own":
+            logits = {order: self.values(f"{folder}/{order}") for order in kind.orders}
+            distance = {order: self.values(f"{folder}/{order}_distance") for order in kind.orders}
+        else:
+            index = self._controls().index(what)
+            logits = {order: self.values(f"{folder}/controls/{order}")[:, :, index] for order in kind.orders}
+        return MapLogits(kind, what, self.maps.names, self.maps.controls, logits, distance, population)

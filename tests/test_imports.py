@@ -20,7 +20,8 @@ MAX_LINES = 300
 
 HOUSE = (
     ("ecg", "method_names", "version", "atomic", "digest", "disk", "packages", "shipped"),  # facts, files and hashes
-    ("functional", "statistics"),  # tensors in, tensors out; closed forms that verdicts rest on
+    ("statistics",),  # closed forms that verdicts rest on
+    ("functional",),  # tensors in, tensors out
     ("manifest",),  # what a store says about itself
     ("store_files", "store_values"),  # parts of the store
     ("store",),

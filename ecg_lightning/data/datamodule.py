@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
@@ -16,6 +17,7 @@ from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds, enou
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.dataset import Batch, BeatDataset, as_is
 from ecg_lightning.data.definition import DataDefinition
+from ecg_lightning.data.enrichment import Enrichment, enrich_test, enrichment_lines
 from ecg_lightning.data.examples import digest_examples, examples_table
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.samplers import RankRows, ShuffledRows, check_samplers_stay, equal_batch_size
@@ -61,6 +63,8 @@ class EcgDataModule(AugmentedTraining):
         num_workers: Worker processes a loader; 0 is fastest for a cache on a local disk.
         processes: Worker processes of ``prepare``; None: one a core.
         augmentation: Random changes of the training ECGs (not in validation or test); None: none.
+        test_enrichment: What the test split must hold at least, for studies of rare diagnoses; the same for every
+            target of a study. None: whoever the split by patient or fold gives.
 
     Raises:
         ValueError: An argument out of its range.
@@ -83,6 +87,7 @@ class EcgDataModule(AugmentedTraining):
         num_workers: int = 0,
         processes: int | None = None,
         augmentation: Augmentation | None = None,
+        test_enrichment: Enrichment | None = None,
     ) -> None:
         super().__init__(augmentation, shuffle_seed)
         if target not in TARGETS:
@@ -102,6 +107,7 @@ class EcgDataModule(AugmentedTraining):
         self.split_rule: SplitRule = "patients" if split == "auto" else split
         self.split_seed = split_seed
         self.held_out_patients = held_out_patients
+        self.test_enrichment = test_enrichment
         self.n_backgrounds = n_backgrounds
         self.neighbours: Literal["keep", "blank"] = neighbours
         self.min_age = min_age
@@ -147,12 +153,25 @@ class EcgDataModule(AugmentedTraining):
         needed = splits_of_stage(stage, self.split_rule)
         if self._cache is None:
             self._cache = self.prepare_cache(progress=False)  # finds the finished cache
-            self._split = split_examples(self._cache.examples, self.split_rule, self.split_seed, self.held_out_patients)
+            self._split = self._make_split(self._cache.examples)
         for split in needed:
             label = self.examples(split)["label"].to_numpy()
             if not np.isin((0, 1), label).all():
-                remedy = class_remedy(self.cache.examples, self.split_rule, self.target, self.held_out_patients)
+                remedy = self._remedy()
                 check_both_classes(label, split, self.target, remedy)
+
+    def _remedy(self) -> str:
+        if self.test_enrichment is not None:
+            return "name it in `data.test_enrichment.targets`, or take more patients"
+        return class_remedy(self.cache.examples, self.split_rule, self.target, self.held_out_patients)
+
+    def _make_split(self, examples: pd.DataFrame) -> NDArray[np.str_]:
+        split = split_examples(examples, self.split_rule, self.split_seed, self.held_out_patients)
+        if self.test_enrichment is None:
+            return split
+        split = enrich_test(examples, split, self.split_rule, self.split_seed, self.test_enrichment)
+        rank_zero_info("\n".join(enrichment_lines(examples, split, self.test_enrichment, self.target)))
+        return split
 
     @property
     def cache(self) -> BeatCache:
@@ -169,9 +188,10 @@ class EcgDataModule(AugmentedTraining):
         return table
 
     def population(self) -> pd.DataFrame:
-        """Every ECG of the source: ``ecg_id, patient_id, split, age, sex, source`` and the nine targets."""
+        """The same with ``age, sex, source`` and the nine targets."""
         table = self.cache.examples[["ecg_id", "patient_id", "age", "sex", "source", *TARGETS]].reset_index(drop=True)
         table.insert(2, "split", self._split)
+        table.attrs = {SETTINGS: self.settings()}
         return table
 
     def examples(self, split: Split) -> pd.DataFrame:
@@ -205,6 +225,7 @@ class EcgDataModule(AugmentedTraining):
             split=self.split_rule,
             split_seed=self.split_seed,
             held_out_patients=self.held_out_patients,
+            test_enrichment=None if self.test_enrichment is None else asdict(self.test_enrichment),
         )
 
     def settings(self) -> dict[str, object]:

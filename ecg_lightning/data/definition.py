@@ -18,6 +18,7 @@ class DataDefinition:
         split: Rule of the split.
         split_seed: Its seed.
         held_out_patients: How many are in each of validation and test, where that was set.
+        test_enrichment: What the test split was made to hold, where that was set.
     """
 
     source: str
@@ -27,6 +28,7 @@ class DataDefinition:
     split: str
     split_seed: int
     held_out_patients: int | None = None
+    test_enrichment: Mapping[str, object] | None = None
 
     def as_dict(self) -> dict[str, object]:
         """For a checkpoint."""
@@ -47,7 +49,9 @@ class DataDefinition:
         now = self.as_dict()
         same_source = trained["source"] == now["source"]
         foreign = not same_source or self.split == "test_only"
-        binding = ("neighbours",) if foreign else ("neighbours", "split", "split_seed", "held_out_patients")
+        binding = ["neighbours"] if foreign else ["neighbours", "split", "split_seed", "held_out_patients"]
+        if not foreign and self.split != "folds":  # folds are enriched within their test ECGs
+            binding.append("test_enrichment")
         differing = [
             f"data.{name}: {trained.get(name)} then, {now[name]} now"
             for name in binding

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import BEAT_SHAPE, BeatCache
-from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, Target
+from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, SAMPLING_RATE, Target
 
 REGIONS: Final = ("causal", "core", "P", "PR", "QRS", "ST", "T")
 """Evidence by counterfactual twins and by the textbook; waves; and the segments from the end of P to QRS, and from
@@ -14,6 +14,18 @@ the end of QRS to T, of the beat at the fiducial."""
 
 _LONGEST_SEGMENT: Final = 200
 """Samples (400 ms): a P wave further away belongs to another beat."""
+
+WINDOWS_MS: Final[dict[str, tuple[float, float]]] = {
+    "P and PR": (-300.0, -60.0),
+    "QRS": (-60.0, 60.0),
+    "ST": (60.0, 160.0),
+    "T": (160.0, 420.0),
+    "elsewhere": (np.nan, np.nan),
+}
+"""From the QRS fiducial: fixed windows, for archives in which nobody has marked the waves."""
+
+WAVES: Final = ("P", "PR", "QRS", "ST", "T")
+"""The regions that are waves and segments; where two of them overlap, a point is of the later one."""
 
 Masks = NDArray[np.bool_]
 
@@ -43,15 +55,54 @@ def read_regions(cache: BeatCache, rows: NDArray[np.intp], target: Target) -> di
     Raises:
         ValueError: A stored mask is of another shape.
     """
-    found = {}
-    for region in known_regions(cache, target):
-        if region not in ("PR", "ST"):
-            found[region] = _read(cache, rows, _stored_name(region, target))
+    evidence = [region for region in ("causal", "core") if _stored_name(region, target) in cache.regions]
+    found = {region: _read(cache, rows, _stored_name(region, target)) for region in evidence}
+    return found | _read_waves(cache, rows)
+
+
+def _read_waves(cache: BeatCache, rows: NDArray[np.intp]) -> dict[str, tuple[Masks, Masks]]:
+    """Those of ``WAVES`` that at least one ECG of the cache has a mask for, and whether each ECG's are known."""
+    stored: tuple[str, ...] = ("P", "QRS", "T")
+    found = {wave: _read(cache, rows, wave) for wave in stored if wave in cache.regions}
     if {"P", "QRS"} <= found.keys():
         found["PR"] = pr_segment(found["P"][0], found["QRS"][0]), found["P"][1] & found["QRS"][1]
     if {"QRS", "T"} <= found.keys():
         found["ST"] = st_segment(found["QRS"][0], found["T"][0]), found["QRS"][1] & found["T"][1]
-    return {region: found[region] for region in REGIONS if region in found}
+    return {wave: found[wave] for wave in WAVES if wave in found}
+
+
+def windows(samples: int = BEAT_SAMPLES) -> dict[str, NDArray[np.bool_]]:
+    """Name -> (sample,) which samples lie in each of ``WINDOWS_MS``."""
+    time = (np.arange(samples) - FIDUCIAL_SAMPLE) * 1000 / SAMPLING_RATE
+    found = {name: (time >= low) & (time < high) for name, (low, high) in WINDOWS_MS.items()}
+    found["elsewhere"] = ~np.any(list(found.values()), axis=0)
+    return found
+
+
+def wave_labels(cache: BeatCache, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Which wave of which lead every point is of: those that the cache knows of an ECG, else the fixed windows.
+
+    Args:
+        cache: The beats.
+        rows: (k,) of the cache.
+
+    Returns:
+        (k, 8, 600): lead times the number of places, plus the place: P, PR, QRS, ST, T and the rest; or the places of
+        ``WINDOWS_MS``.
+    """
+    places = len(WAVES) + 1
+    by_window = np.zeros(BEAT_SAMPLES, dtype=np.int64)
+    for place, inside in enumerate(windows().values()):
+        by_window[inside] = place
+    labels = np.broadcast_to(by_window, (len(rows), *BEAT_SHAPE)).copy()
+    found = _read_waves(cache, rows)
+    if set(WAVES) <= found.keys():
+        known = np.all([there for _, there in found.values()], axis=0)
+        by_wave = np.full(labels.shape, len(WAVES), dtype=np.int64)
+        for place, wave in enumerate(WAVES):
+            by_wave[found[wave][0]] = place
+        labels[known] = by_wave[known]
+    return labels + places * np.arange(BEAT_SHAPE[0])[:, None]
 
 
 def pr_segment(p: Masks, qrs: Masks) -> Masks:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_lightning.functional.intervals import percentile_interval
+from ecg_lightning.statistics.multiplicity import holm
 
 
 class ControlComparison(NamedTuple):
@@ -85,30 +86,6 @@ def two_sided_p(replicates: ArrayLike) -> NDArray[np.float64]:
     below, above = (values <= 0).sum(axis=0), (values >= 0).sum(axis=0)
     p = np.minimum(2.0 * (np.minimum(below, above) + 1) / (known + 1), 1.0)
     return np.where(known > 0, p, np.nan)
-
-
-def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """Holm's adjustment for several tests (Scand J Stat 1979;6:65-70).
-
-    Args:
-        p: (...) p-values; NaN stands for a test that was not made and does not count.
-
-    Returns:
-        (...) adjusted p-values, at most 1.
-
-    Raises:
-        ValueError: A p-value outside [0, 1].
-    """
-    values = np.asarray(p, dtype=np.float64)
-    flat = values.ravel()
-    made = np.flatnonzero(~np.isnan(flat))
-    if ((flat[made] < 0) | (flat[made] > 1)).any():
-        raise ValueError(f"expected p-values between 0 and 1, got {values}")
-    order = made[np.argsort(flat[made], kind="stable")]
-    factors = len(made) - np.arange(len(made))
-    adjusted = np.full_like(flat, np.nan)
-    adjusted[order] = np.minimum(np.maximum.accumulate(flat[order] * factors), 1.0)
-    return adjusted.reshape(values.shape)
 
 
 def _greatest(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,11 +5,12 @@ from torch import Tensor
 
 
 def infidelity(maps: Tensor, noise: Tensor, change: Tensor) -> Tensor:
-    """Mean squared difference of what a map foretells of a perturbation and what the network does, normalised.
+    """Share of what a network does under perturbations that a map does not foretell.
 
-    With perturbation e, map m and the change c = f(ecg) - f(ecg - e): the mean over perturbations of (b e.m - c)^2,
-    where b = mean(e.m c) / mean((e.m)^2) makes it indifferent to the map's scale. That is
-    ``captum.metrics.infidelity`` with ``normalize=True``; here all maps of an ECG share the network's passes.
+    With perturbation e, map m and the change c = f(ecg) - f(ecg - e): the mean over perturbations of (b e.m - c)^2 over
+    that of c^2, where b = mean(e.m c) / mean((e.m)^2) makes it indifferent to the map's scale. The numerator is
+    ``captum.metrics.infidelity`` with ``normalize=True``; all maps of an ECG share the network's passes. Related to the
+    change, every ECG counts as much as another: 0 is the exact map of a linear network, 1 what a map of zeros has.
 
     Args:
         maps: (batch, method, lead, sample).
@@ -17,7 +18,7 @@ def infidelity(maps: Tensor, noise: Tensor, change: Tensor) -> Tensor:
         change: (batch, draw) c, logit.
 
     Returns:
-        (batch, method) float64, logit^2; NaN where a map is zero everywhere or not finite.
+        (batch, method) float64 in [0, 1]; NaN where a map is zero everywhere or not finite, or the logit never moves.
 
     Raises:
         ValueError: Shapes that do not agree.
@@ -32,5 +33,6 @@ def infidelity(maps: Tensor, noise: Tensor, change: Tensor) -> Tensor:
     done = change.double()[:, None]
     squares = foretold.square().mean(-1)
     scale = (foretold * done).mean(-1) / squares
-    error: Tensor = (scale[..., None] * foretold - done).square().mean(-1)
-    return torch.where((squares > 0) & squares.isfinite(), error, torch.nan)
+    moved = done.square().mean(-1)
+    error: Tensor = (scale[..., None] * foretold - done).square().mean(-1) / moved
+    return torch.where((squares > 0) & squares.isfinite() & (moved > 0), error, torch.nan)

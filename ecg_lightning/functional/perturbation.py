@@ -1,7 +1,8 @@
 """Perturbing what a map calls relevant (paper, "Perturbing input data"; a form of remove and debias).
 
 Step k always starts from the untouched beat and replaces the k-th share of its points, the most relevant first (MoRF)
-or the least relevant first (LeRF), by what lies between their neighbours.
+or the least relevant first (LeRF), by what lies between their neighbours, or by another beat's values. What is ranked
+are points (the paper) or units of points, see :mod:`ecg_lightning.functional.perturbation_units`.
 """
 
 from collections.abc import Callable
@@ -17,31 +18,51 @@ in mV; v + s e times the standard deviation of the untouched lead; nothing."""
 
 Order = Literal["morf", "lerf"]
 
+Ranking = Literal["magnitude", "signed"]
+"""By |map|, or by the map itself, what speaks most for the diagnosis first."""
+
+Fill = Callable[[Tensor, Tensor], Tensor]
+"""ECG (batch, lead, sample) and mask (batch, method, step, lead, sample) of what is replaced -> contiguous beats of the
+mask's shape that are the ECG's where it is kept."""
+
 ORDERS: Final[tuple[Order, ...]] = get_args(Order)
 
 
-def relevance_positions(maps: Tensor, ties: Tensor) -> Tensor:
-    """Place of every point in the order of falling |map|, 0 for the most relevant.
+def relevance_positions(maps: Tensor, ties: Tensor, ranking: Ranking = "magnitude") -> Tensor:
+    """Place of every point in the order of falling relevance, 0 for the most relevant.
 
     Args:
-        maps: (..., lead, sample) finite; unsmoothed, and ranked by magnitude as in the paper's Figure 4.
-        ties: (..., lead, sample) distinct random numbers: equal magnitudes follow in their rising order, so that a
+        maps: (..., lead, sample) finite; unsmoothed.
+        ties: (..., lead, sample) distinct random numbers: equal values follow in their rising order, so that a
             plateau is not perturbed from left to right, and a row does not depend on its batch.
+        ranking: By ``magnitude`` as in the paper's Figure 4, or ``signed``.
 
     Returns:
         (..., lead, sample) int64 on the maps' device. The order of LeRF is ``points - 1 - position``.
 
     Raises:
-        ValueError: Shapes that do not agree, or maps that are not finite.
+        ValueError: Shapes that do not agree, maps that are not finite, or an unknown ranking.
+    """
+    relevance = relevance_of(maps, ties, ranking)
+    falling, broken = -relevance.flatten(-2).reshape(-1, maps.shape[-2:].numel()), ties.flatten(-2)
+    order = sorted_by(falling, broken.reshape(falling.shape))
+    places = torch.arange(falling.shape[1], device=maps.device).expand(order.shape)
+    return torch.empty_like(order).scatter_(1, order, places).reshape(maps.shape)
+
+
+def relevance_of(maps: Tensor, ties: Tensor, ranking: Ranking) -> Tensor:
+    """What a ranking goes by, (..., lead, sample).
+
+    Raises:
+        ValueError: Shapes that do not agree, maps that are not finite, or an unknown ranking.
     """
     if maps.ndim < 2 or maps.shape != ties.shape:
         raise ValueError(f"expected maps and ties (..., lead, sample) of one shape, got {maps.shape} and {ties.shape}")
     if not maps.isfinite().all():
         raise ValueError("a map that is not finite ranks nothing; leave it out and give NaN for its curve")
-    falling, broken = -maps.abs().flatten(-2).reshape(-1, maps.shape[-2:].numel()), ties.flatten(-2)
-    order = _sorted(falling, broken.reshape(falling.shape))
-    places = torch.arange(falling.shape[1], device=maps.device).expand(order.shape)
-    return torch.empty_like(order).scatter_(1, order, places).reshape(maps.shape)
+    if ranking not in get_args(Ranking):
+        raise ValueError(f"ranking is one of {', '.join(get_args(Ranking))}, got {ranking!r}")
+    return maps.abs() if ranking == "magnitude" else maps
 
 
 def step_counts(points: int, steps: int, fraction_per_step: float) -> Tensor:
@@ -78,7 +99,30 @@ def interpolate(ecg: Tensor, replaced: Tensor) -> Tensor:
     Returns:
         ``replaced``'s shape, of the ECG's dtype. Kept points are untouched to the bit.
     """
-    return _filled(ecg, replaced, lambda values, _: values)
+    result = ecg.expand(replaced.shape).clone(memory_format=torch.contiguous_format)
+    places = _true_places(replaced)
+    if len(places):
+        flat = result.view(-1)
+        flat.index_copy_(0, places, _between(flat, places, ecg.shape[-1]))
+    return result
+
+
+def interpolate_between(ecg: Tensor, replaced: Tensor) -> Tensor:
+    """The paper's :data:`Fill`: :func:`interpolate`."""
+    return interpolate(ecg[:, None, None], replaced)
+
+
+def fill_with(beats: Tensor) -> Fill:
+    """Replace points by those of other beats.
+
+    Args:
+        beats: (batch, lead, sample) mV, or (1, lead, sample) for all.
+    """
+
+    def fill(ecg: Tensor, replaced: Tensor) -> Tensor:
+        return torch.where(replaced, beats.to(ecg)[:, None, None], ecg[:, None, None])
+
+    return fill
 
 
 def perturb(
@@ -88,16 +132,18 @@ def perturb(
     noise: Tensor,
     mode: NoiseMode = "multiplicative",
     sigma: float = 0.25,
+    fill: Fill = interpolate_between,
 ) -> Tensor:
     """Beats after each step.
 
     Args:
         ecg: (batch, lead, sample) mV.
-        positions: (batch, method, lead, sample): point p is replaced by the step with more than p points.
+        positions: (batch, method, lead, sample): a point is replaced by the steps whose count is above its position.
         counts: (step,) of ``step_counts``, any part of it.
         noise: (batch, lead, sample) standard normal e, the same for all methods and steps.
         mode: What it does.
         sigma: s.
+        fill: What takes the place of replaced points, before the noise.
 
     Returns:
         (batch, method, step, lead, sample) mV.
@@ -113,23 +159,13 @@ def perturb(
             f"{tuple(ecg.shape)}, {tuple(noise.shape)} and {tuple(positions.shape)}"
         )
     replaced = positions[:, :, None] < counts.to(positions.device)[:, None, None]
-
-    def noisy(values: Tensor, places: Tensor) -> Tensor:
-        if mode == "none":
-            return values
-        shift = (noise.to(ecg) * _scale(ecg, mode, sigma)).flatten().index_select(0, _sources(places, replaced))
-        return values * (1 + shift) if mode == "multiplicative" else values + shift
-
-    return _filled(ecg[:, None, None], replaced, noisy)
-
-
-def _filled(ecg: Tensor, replaced: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Beats whose replaced points hold what ``change`` makes of their interpolated values and flat places."""
-    result = ecg.expand(replaced.shape).clone(memory_format=torch.contiguous_format)
-    places = _true_places(replaced)
+    result = fill(ecg, replaced)
+    places = _true_places(replaced) if mode != "none" else positions.new_empty(0)
     if len(places):
         flat = result.view(-1)
-        flat.index_copy_(0, places, change(_between(flat, places, ecg.shape[-1]), places))
+        values = flat.index_select(0, places)
+        shift = (noise.to(ecg) * _scale(ecg, mode, sigma)).flatten().index_select(0, _sources(places, replaced))
+        flat.index_copy_(0, places, values * (1 + shift) if mode == "multiplicative" else values + shift)
     return result
 
 
@@ -176,7 +212,7 @@ def _between(flat: Tensor, places: Tensor, samples: int) -> Tensor:
     return left.index_select(0, run) + steps * slope.index_select(0, run)
 
 
-def _sorted(values: Tensor, ties: Tensor) -> Tensor:
+def sorted_by(values: Tensor, ties: Tensor) -> Tensor:
     """(row, n) indices that sort each row, equal values by their ties."""
     if values.device.type != "cpu":
         by_ties = ties.argsort(-1)

@@ -19,8 +19,16 @@ Direction = Literal["from_output", "from_input", "independent"]
 How = Literal["reset_parameters", "permutation"]
 """A fresh draw of the layer's own initialisation, or its weights in random order, which keeps their distribution."""
 
-BatchNormPolicy = Literal["kept", "reset", "recalibrated"]
-"""Of BatchNorms: as they are; as new, where their layer is randomised; or with statistics of the randomised network."""
+BatchNormPolicy = Literal["kept", "reset", "recalibrated", "reset_recalibrated"]
+"""What becomes of normalisations.
+
+``kept``: they are as they were trained, so that the network is not wholly random. ``reset``: those of the randomised
+layers are as new; the statistics of a new BatchNorm (mean 0, variance 1) are not those of its input, so that this is no
+sane network: maps of two random networks agree by .05 instead of .7, and every method seems to need the weights.
+``recalibrated``: scales and shifts are kept, and the statistics of BatchNorms are those of the randomised network.
+``reset_recalibrated``: scales and shifts of the randomised layers' norms are as new, and the statistics are those of
+the randomised network: what a network that was never trained would have.
+"""
 
 DIRECTIONS: Final[tuple[Direction, ...]] = get_args(Direction)
 
@@ -85,8 +93,8 @@ def randomised(
         layers: Names of ``weight_layers``.
         seed_of: Name -> seed of the layer's draw, which is made on the CPU whatever the device.
         how: How a layer is randomised.
-        batchnorm: What is done to BatchNorms; one belongs to the layer that is executed last before it, one before all
-            layers to the first.
+        batchnorm: What is done to normalisations; one belongs to the layer that is executed last before it, one before
+            all layers to the first.
         ecgs: (n, lead, sample) mV that BatchNorms are recalibrated on, or that tell their order for ``reset``.
 
     Returns:
@@ -109,10 +117,11 @@ def randomised(
         raise ValueError(f"{type(network).__name__} has no module {', '.join(unknown)}")
     for name in layers:
         _randomise(name, modules[name], seed_of(name), how)
-    if batchnorm == "reset" and ecgs is not None:
-        _reset_batchnorms(result, ecgs[:1], set(layers))
-    elif batchnorm == "recalibrated" and ecgs is not None and layers:
-        _recalibrate(result, ecgs)
+    if layers and ecgs is not None:
+        if batchnorm in ("reset", "reset_recalibrated"):
+            _reset_norms(result, ecgs[:1], set(layers))
+        if batchnorm in ("recalibrated", "reset_recalibrated"):
+            _recalibrate(result, ecgs)
     return result
 
 
@@ -182,20 +191,19 @@ def _seeded(seed: int) -> Iterator[None]:
         torch.set_rng_state(state)
 
 
-def _reset_batchnorms(network: nn.Module, ecg: Tensor, layers: set[str]) -> None:
+def _reset_norms(network: nn.Module, ecg: Tensor, layers: set[str]) -> None:
     owner: str | None = None
-    waiting: list[_BatchNorm] = []  # before the first layer: they belong to it
+    waiting: list[nn.Module] = []  # before the first layer: they belong to it
     for name, module in _executed(network, ecg):
         if _has_weights(module):
             if owner is None and name in layers:
                 for one in waiting:
-                    one.reset_parameters()
+                    one.reset_parameters()  # type: ignore[operator]
             owner = name
-        elif isinstance(module, _BatchNorm):
-            if owner is None:
-                waiting.append(module)
-            elif owner in layers:
-                module.reset_parameters()
+        elif owner is None:
+            waiting.append(module)
+        elif owner in layers:
+            module.reset_parameters()  # type: ignore[operator]
 
 
 def _recalibrate(network: nn.Module, ecgs: Tensor) -> None:

@@ -1,7 +1,7 @@
 """Do networks of the same task agree on an ECG's map? (paper, experiment "Self-consistency").
 
-Every pair of distinct training repetitions counts once. Resamples of the seeds weigh a pair by the product of how often
-its two seeds were drawn; a seed is never compared with itself.
+Every pair of distinct training repetitions counts once. Maps of *different* patients are alike too, as all median beats
+are aligned at the QRS: that is the floor, above which agreement begins.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ecg_lightning.functional.intervals import resampling_generator
-from ecg_lightning.functional.similarity import STATISTICS, Statistic, similarity_matrices
+from ecg_lightning.functional.similarity import STATISTICS, Statistic, correlated_vectors
 
 MIN_SEEDS_FOR_INTERVAL: Final = 5
-"""Fewer seeds are shown as a range: a bootstrap of two to four values is no interval (design, section 6)."""
+"""From here on a study speaks of networks like these; fewer are these networks (design, "Whose networks?")."""
 
 
 def seed_pairs(seeds: Sequence[int]) -> list[tuple[int, int]]:
@@ -31,20 +30,39 @@ def seed_pairs(seeds: Sequence[int]) -> list[tuple[int, int]]:
     return list(combinations(seeds, 2))
 
 
-def self_consistency(maps: Tensor, statistics: Sequence[Statistic] = STATISTICS) -> dict[Statistic, Tensor]:
-    """Similarity of an ECG's maps between every pair of seeds; each map is smoothed and ranked once.
+def self_consistency(
+    maps: Tensor, ecgs: Tensor, partners: Tensor, statistics: Sequence[Statistic] = STATISTICS
+) -> tuple[Tensor, Tensor]:
+    """Similarity of an ECG's maps between every pair of seeds, and of its maps with those of another patient.
+
+    The floor of a pair (a, b) is the mean of two similarities: a's map of the ECG with b's map of its partner, and b's
+    map of the ECG with a's map of its partner. Each map is smoothed and ranked once.
 
     Args:
-        maps: (ecg, seed, lead, sample) of one method.
+        maps: (map, seed, lead, sample) of one method.
+        ecgs: (ecg,) places in ``maps`` of the ECGs that are asked for.
+        partners: (ecg, pair) places in ``maps`` of each ECG's partner; -1 for none.
         statistics: Which.
 
     Returns:
-        Statistic -> (ecg, sign, pair) float64, signs as in ``SIGNS``, pairs as in ``seed_pairs``; NaN where either map
-        is constant or not finite.
+        Self-consistency and floor, (ecg, statistic, sign, pair) float64, signs as in ``SIGNS``, pairs as in
+        ``seed_pairs``; NaN where either map is constant or not finite, or where there is no partner.
     """
-    first, second = torch.triu_indices(maps.shape[1], maps.shape[1], 1)
-    matrices = similarity_matrices(maps, statistics, scopes=("ecg",))
-    return {statistic: matrix[:, 0, :, first, second] for statistic, matrix in matrices.items()}
+    seeds = maps.shape[1]
+    first, second = torch.triu_indices(seeds, seeds, 1)
+    wanted, pair = (partners >= 0).nonzero(as_tuple=True)
+    met = torch.stack([ecgs[wanted], partners[wanted, pair]], dim=1)  # mostly the same partner for every pair
+    meetings, place = torch.unique(met, dim=0, return_inverse=True)
+    own, floor = [], []
+    for vectors in correlated_vectors(maps, statistics):
+        for unit in vectors.values():  # (map, seed, point)
+            asked = unit[ecgs]
+            own.append(_products(asked, asked)[:, first, second])
+            similarity = _products(unit[meetings[:, 0]], unit[meetings[:, 1]])
+            lowest = torch.full(partners.shape, torch.nan, dtype=torch.float64)
+            lowest[wanted, pair] = similarity[place, first[pair], second[pair]]
+            floor.append(lowest)
+    return _by_statistic(own, len(statistics)), _by_statistic(floor, len(statistics))
 
 
 def kendall_w(mean_rank_correlation: NDArray[np.float64], raters: int) -> NDArray[np.float64]:
@@ -68,41 +86,13 @@ def kendall_w(mean_rank_correlation: NDArray[np.float64], raters: int) -> NDArra
     return (1.0 + (raters - 1) * np.asarray(mean_rank_correlation, dtype=np.float64)) / raters
 
 
-def pair_weights(n_seeds: int, n_resamples: int, seed: int) -> NDArray[np.float64]:
-    """Weights of the pairs of seeds in resamples of the seeds.
-
-    Args:
-        n_seeds: k.
-        n_resamples: r.
-        seed: Keys the draws.
-
-    Returns:
-        (r, pair) how often both seeds of a pair were drawn together; a resample of one seed alone has no pair and is
-        drawn again.
-    """
-    generator = resampling_generator(seed)
-    first, second = np.triu_indices(n_seeds, 1)
-    counts = np.empty((0, n_seeds), dtype=np.int64)
-    while len(counts) < n_resamples:
-        drawn = generator.integers(0, n_seeds, size=(n_resamples, n_seeds))
-        more = np.stack([np.bincount(row, minlength=n_seeds) for row in drawn])
-        counts = np.concatenate([counts, more[(more > 0).sum(axis=1) > 1]])
-    drawn_often: NDArray[np.float64] = counts[:n_resamples].astype(np.float64)
-    return drawn_often[:, first] * drawn_often[:, second]
+def _products(a: Tensor, b: Tensor) -> Tensor:
+    """(n, seed, point) twice -> (n, seed, seed), seeds exchanged averaged in."""
+    matrix = (a @ b.mT).clamp(-1.0, 1.0)
+    return (matrix + matrix.mT) / 2
 
 
-def mean_over_pairs(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over pairs for every weighting; a pair that is NaN is left out.
-
-    Args:
-        values: (..., pair).
-        weights: (r, pair).
-
-    Returns:
-        (r, ...) NaN where no pair with a value has a weight.
-    """
-    known = ~np.isnan(values)
-    total = np.tensordot(weights, known.astype(np.float64), axes=([1], [-1]))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean: NDArray[np.float64] = np.tensordot(weights, np.where(known, values, 0.0), axes=([1], [-1])) / total
-    return mean
+def _by_statistic(found: Sequence[Tensor], n_statistics: int) -> Tensor:
+    """(ecg, pair) of every sign and, within it, statistic -> (ecg, statistic, sign, pair)."""
+    stacked = torch.stack(list(found), dim=1)  # (ecg, sign * statistic, pair)
+    return stacked.reshape(len(stacked), -1, n_statistics, stacked.shape[-1]).transpose(1, 2)

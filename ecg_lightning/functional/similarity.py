@@ -5,7 +5,7 @@ map, for if it came first the filter would turn every quick change of a gradient
 and ranked once, not once a pair. A map that is constant or not finite has no correlation: NaN, never 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -155,6 +155,27 @@ def paired_similarities(
     smoothed = _smoothed_pair(a, b, window, order)
     found = [_paired(smoothed, STATISTICS, scope, sign, window is not None) for sign in SIGNS]
     return {statistic: torch.stack([one[statistic] for one in found], -1) for statistic in STATISTICS}
+
+
+def correlated_vectors(
+    maps: Tensor, statistics: Sequence[Statistic] = STATISTICS, window: int | None = WINDOW, order: int = ORDER
+) -> Iterator[dict[Statistic, Tensor]]:
+    """The vectors whose products are the similarities over all points of an ECG: smoothed and ranked once, used often.
+
+    Args:
+        maps: (..., lead, sample).
+        statistics: Which.
+        window: Samples of the Savitzky-Golay filter, odd; None: no smoothing.
+        order: Degree of its polynomial.
+
+    Yields:
+        For each of ``SIGNS``: statistic -> (..., point) float64 of mean 0 and length 1; NaN where the map is constant
+        or not finite.
+    """
+    smoothed = _smoothed(maps, window, order)
+    for sign in SIGNS:
+        vectors = _vectors(_parts(smoothed, "ecg", sign), statistics, window is not None)
+        yield {statistic: vectors[statistic].squeeze(-2) for statistic in statistics}
 
 
 def disattenuated(similarity: ArrayLike, reliability_a: ArrayLike, reliability_b: ArrayLike) -> NDArray[np.float64]:

@@ -1,16 +1,28 @@
 """Scores of methods and controls as points with intervals, beside what chance reaches."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.sheet import TEXT_COLOUR
+
+MARKS: Final = "Grey, italic: controls, which know nothing of the network."
+"""What captions say of the rows; the legend says what the marks are."""
+
+_OF_MAP: Final = {
+    "own": ("o", 4.5, 0.0, True),
+    "other_ecg": ("o", 3.6, 0.2, False),
+    "mean_map": ("s", 3.0, 0.38, False),
+}
+"""Marker, size, how far below the row's middle, and whether it is filled, of each map."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +32,8 @@ class ScorePanel:
     Attributes:
         title: What it is of.
         label: Quantity and unit, on the axis.
-        scores: ``method, value, low, high``, one row each; NaN for what is not known.
+        scores: ``method, value, low, high``, one row each; NaN for what is not known. With a column ``map`` one row a
+            method and map: ``own``, and what stands in for it.
         chance: What chance reaches; None: no line.
     """
 
@@ -43,34 +56,29 @@ def scores_figure(panels: Sequence[ScorePanel], title: str, caption: str) -> Fig
     """
     if not panels:
         raise ValueError("expected one panel or more, got none")
-    rows = len(panels[0].scores)
+    rows = panels[0].scores["method"].nunique()
+    maps = _maps(panels[0].scores)
     width = 2.6 * len(panels) + 1.6
     lines = textwrap.wrap(caption, int(width * 17))
-    heights = (0.21 * rows + 1.25, 0.14 * len(lines) + 1e-3)
+    heights = ((0.21 if len(maps) < 2 else 0.26) * rows + 1.25, 0.14 * len(lines) + 1e-3)
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
     axes = top.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for panel, one in zip(panels, axes, strict=True):
         _draw(one, panel)
+    if len(maps) > 1:
+        _add_legend(top, maps)
     top.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=TEXT_COLOUR)
     bottom.text(0.01, 0.98, "\n".join(lines), fontsize=7.5, va="top", color=TEXT_COLOUR)
     return figure
 
 
 def _draw(axes: Axes, panel: ScorePanel) -> None:
-    names = panel.scores["method"].tolist()
+    names = list(dict.fromkeys(panel.scores["method"].tolist()))
     places = _places(names)
-    for place, row in zip(places, panel.scores.to_dict("records"), strict=True):
-        style = method_style(row["method"])
-        if not np.isfinite(row["value"]):
-            axes.text(
-                0.5, place, "not defined", transform=axes.get_yaxis_transform(), fontsize=6.5, ha="center", va="center"
-            )
-            continue
-        if np.isfinite(row["low"]) and np.isfinite(row["high"]):
-            axes.plot([row["low"], row["high"]], [place, place], color=style.colour, linewidth=1.6, alpha=0.6)
-        face = "white" if style.control else style.colour
-        axes.plot(row["value"], place, marker="o", markersize=4.5, color=style.colour, markerfacecolor=face)
+    scores = panel.scores if "map" in panel.scores else panel.scores.assign(map="own")
+    for row in scores.to_dict("records"):
+        _mark(axes, places[names.index(row["method"])], row)
     if panel.chance is not None:
         axes.axvline(panel.chance, color="#999999", linewidth=0.9, linestyle="--", zorder=0)
         axes.annotate(
@@ -87,6 +95,40 @@ def _draw(axes: Axes, panel: ScorePanel) -> None:
     axes.grid(axis="x", color="#eeeeee", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _mark(axes: Axes, place: float, row: dict[Hashable, Any]) -> None:
+    """A point, and the interval of the own map's."""
+    colour = method_style(row["method"]).colour
+    marker, size, below, filled = _OF_MAP[row["map"]]
+    own = row["map"] == "own"
+    if not np.isfinite(row["value"]):
+        if own:
+            across = axes.get_yaxis_transform()
+            axes.text(0.5, place, "not defined", transform=across, fontsize=6.5, ha="center", va="center")
+        return
+    if own and np.isfinite(row["low"]) and np.isfinite(row["high"]):
+        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=1.6, alpha=0.6)
+    face = colour if filled else "white"
+    axes.plot(row["value"], place + below, marker=marker, markersize=size, color=colour, markerfacecolor=face,
+              markeredgewidth=0.9, linestyle="none")  # fmt: skip
+
+
+def _maps(scores: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(scores["map"])) if "map" in scores else ["own"]
+
+
+def _add_legend(figure: SubFigure, maps: Sequence[str]) -> None:
+    """In the upper right corner, beside the heading."""
+    marks = []
+    for name in maps:
+        marker, size, _, filled = _OF_MAP[name]
+        label = "own map" if name == "own" else method_style(name).label
+        face = "#444444" if filled else "white"
+        marks.append(Line2D([], [], marker=marker, markersize=size, color="#444444", markerfacecolor=face,
+                            linestyle="none", label=label))  # fmt: skip
+    figure.legend(handles=marks, loc="upper right", ncols=len(marks), frameon=False, fontsize=7, handletextpad=0.1,
+                  columnspacing=0.8)  # fmt: skip
 
 
 def _places(names: Sequence[str]) -> list[float]:

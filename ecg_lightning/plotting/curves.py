@@ -16,6 +16,7 @@ from ecg_lightning.plotting.method_style import MethodStyle, method_style
 from ecg_lightning.plotting.sheet import TEXT_COLOUR
 
 _PANEL_INCHES: Final = (3.6, 3.0)
+_NETWORK_INCHES: Final = 1.0
 _CAPTION_POINTS: Final = 7.5
 _BAND_ALPHA: Final = 0.12
 _NETWORK_STYLE: Final = MethodStyle("", "black", "-", "", control=True)
@@ -42,6 +43,20 @@ def curve_of(rows: pd.DataFrame, x: str, y: str) -> Curve:
     return Curve(*(rows[name].to_numpy(dtype=float) for name in (x, y, "low", "high")))
 
 
+class NetworkCurve(NamedTuple):
+    """The network's own curve, on axes of its own below the panel: it is no correlation.
+
+    Attributes:
+        label: Quantity and unit.
+        curve: The line.
+        chance: What chance reaches.
+    """
+
+    label: str
+    curve: Curve
+    chance: float
+
+
 @dataclass(frozen=True)
 class CurvePanel:
     """One pair of axes.
@@ -52,7 +67,7 @@ class CurvePanel:
         curves: Method or control -> curve.
         y_limits: Of the axis; None: from the data.
         level: A horizontal line, such as chance.
-        network: The network's own curve, drawn black, with its name for the legend.
+        network: The network's own curve, drawn black.
     """
 
     title: str
@@ -60,7 +75,7 @@ class CurvePanel:
     curves: Mapping[str, Curve]
     y_limits: tuple[float, float] | None = None
     level: float | None = None
-    network: tuple[str, Curve] | None = None
+    network: NetworkCurve | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,9 @@ class XAxis:
     tick_labels: Sequence[str] = field(default_factory=tuple)
 
 
-def curves_figure(panels: Sequence[CurvePanel], x_axis: XAxis, title: str, caption: str) -> Figure:
+def curves_figure(
+    panels: Sequence[CurvePanel], x_axis: XAxis, title: str, caption: str, columns: int | None = None
+) -> Figure:
     """Draw the panels side by side, with one legend and a caption.
 
     Args:
@@ -86,6 +103,7 @@ def curves_figure(panels: Sequence[CurvePanel], x_axis: XAxis, title: str, capti
         x_axis: What they share.
         title: Bold heading.
         caption: Data, settings, and what the bands are.
+        columns: Panels in a row; None: all of them.
 
     Returns:
         The figure; save it with ``save_figure``.
@@ -95,36 +113,76 @@ def curves_figure(panels: Sequence[CurvePanel], x_axis: XAxis, title: str, capti
     """
     if not panels:
         raise ValueError("expected one panel or more, got none")
-    width = _PANEL_INCHES[0] * len(panels) + 1.9
+    across = min(columns or len(panels), len(panels))
+    down = -(-len(panels) // across)
+    width = _PANEL_INCHES[0] * across + 1.9
     lines = textwrap.wrap(caption, int(width * 17))
-    figure = Figure(figsize=(width, _PANEL_INCHES[1] + 0.75 + 0.14 * len(lines)), layout="constrained")
-    heights = (_PANEL_INCHES[1] + 0.75, 0.14 * len(lines) + 1e-3)
+    strip = _NETWORK_INCHES if any(panel.network is not None for panel in panels) else 0.0
+    heights = ((_PANEL_INCHES[1] + strip) * down + 0.75, 0.14 * len(lines) + 1e-3)
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
-    axes = top.subplots(1, len(panels), squeeze=False)[0]
-    for panel, one in zip(panels, axes, strict=True):
-        _draw(one, panel, x_axis)
+    ratios = (_PANEL_INCHES[1], strip) if strip else (_PANEL_INCHES[1],)
+    grid = top.subplots(
+        len(ratios) * down, across, squeeze=False, sharex="col" if strip else False, height_ratios=ratios * down
+    )
+    for place in range(across * down):
+        stacked = grid[place // across * len(ratios) :, place % across][: len(ratios)]
+        if place < len(panels):
+            _draw_stacked(stacked, panels[place], x_axis)
+        else:
+            for unused in stacked:
+                unused.remove()
     top.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=TEXT_COLOUR)
     top.legend(handles=_handles(panels), loc="outside right center", fontsize=7.5, frameon=False, handlelength=2.6)
     bottom.text(0.01, 0.98, "\n".join(lines), fontsize=_CAPTION_POINTS, va="top", color=TEXT_COLOUR)
     return figure
 
 
-def _draw(axes: Axes, panel: CurvePanel, x_axis: XAxis) -> None:
+def _draw_stacked(axes: Sequence[Axes], panel: CurvePanel, x_axis: XAxis) -> None:
+    """A panel's curves, and below them those of the network where there are two axes."""
+    _draw(axes[0], panel)
+    if len(axes) > 1:
+        _draw_network(axes[1], panel.network)
+    _draw_x_axis(axes[-1], x_axis)
+
+
+def _draw(axes: Axes, panel: CurvePanel) -> None:
     for name, curve in panel.curves.items():
         style = method_style(name)
         _line(axes, curve, style, 1.2 if style.control else 1.5)
-    if panel.network is not None:
-        _line(axes, panel.network[1], _NETWORK_STYLE, 2.2)
     if panel.level is not None:
         axes.axhline(panel.level, color="#bbbbbb", linewidth=0.8, zorder=0)
     axes.set_title(panel.title, fontsize=9, loc="left")
-    axes.set_xlabel(x_axis.label, fontsize=8)
     axes.set_ylabel(panel.y_label, fontsize=8)
-    axes.tick_params(labelsize=7.5)
-    if len(x_axis.ticks):
-        axes.set_xticks(x_axis.ticks, x_axis.tick_labels or None)
     if panel.y_limits is not None:
         axes.set_ylim(*panel.y_limits)
+    _plain(axes)
+
+
+def _draw_network(axes: Axes, network: NetworkCurve | None) -> None:
+    if network is None:
+        axes.set_visible(False)
+        return
+    axes.axhline(network.chance, color="#999999", linewidth=0.9, linestyle="--", zorder=0)
+    axes.annotate(
+        "chance", (1.0, network.chance), xycoords=("axes fraction", "data"), xytext=(-2, -8), fontsize=6.5, ha="right",
+        textcoords="offset points", color="#777777",
+    )  # fmt: skip
+    _line(axes, network.curve, _NETWORK_STYLE, 1.8)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, network.chance - 0.08), max(high, 1.0))
+    axes.set_ylabel(network.label, fontsize=8)
+    _plain(axes)
+
+
+def _draw_x_axis(axes: Axes, x_axis: XAxis) -> None:
+    axes.set_xlabel(x_axis.label, fontsize=8)
+    if len(x_axis.ticks):
+        axes.set_xticks(x_axis.ticks, x_axis.tick_labels or None)
+
+
+def _plain(axes: Axes) -> None:
+    axes.tick_params(labelsize=7.5)
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -151,9 +209,7 @@ def _line(axes: Axes, curve: Curve, style: MethodStyle, width: float) -> None:
 def _handles(panels: Sequence[CurvePanel]) -> list[Line2D]:
     names = dict.fromkeys(name for panel in panels for name in panel.curves)
     ordered = sorted(names, key=lambda name: method_style(name).control)
-    handles = [_handle(method_style(name), method_style(name).label) for name in ordered]
-    networks = dict.fromkeys(panel.network[0] for panel in panels if panel.network is not None)
-    return [*handles, *(_handle(_NETWORK_STYLE, label) for label in networks)]
+    return [_handle(method_style(name), method_style(name).label) for name in ordered]
 
 
 def _handle(style: MethodStyle, label: str) -> Line2D:

@@ -43,6 +43,8 @@ METHOD_STYLES: Final[dict[str, MethodStyle]] = {
     "smoothed_random": MethodStyle("smoothed random", "#a6a6a6", ":", "+", True),
     "absolute_input": MethodStyle("|ECG|", "#252525", "--", "x", True),
     "absolute_slope": MethodStyle("|slope|", "#737373", "--", "+", True),
+    "other_ecg": MethodStyle("another ECG's map", "#737373", ":", "o", True),
+    "mean_map": MethodStyle("mean map", "#737373", ":", "s", True),
 }
 """One hue a family (paper, "Cross-method similarity"): sensitivity blue, activation green, contribution orange and
 magenta; controls grey and broken."""
@@ -60,3 +62,9 @@ def method_style(name: str) -> MethodStyle:
 def method_labels(names: Sequence[str]) -> list[str]:
     """What stands on an axis for each name."""
     return [method_style(name).label for name in names]
+
+
+def method_place(name: str) -> tuple[bool, int, str]:
+    """Sort methods as the paper does, those of one's own behind them, then controls."""
+    order = list(METHOD_STYLES)
+    return method_style(name).control, order.index(name) if name in order else len(order), name

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ecg_lightning.plotting.bars import ScorePanel, scores_figure
+from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.report.blocks import Block, Cell, Paragraph, Picture, ReportFiles, Section, TableBlock, number
 from ecg_lightning.report.runs import StudyRuns, records
-from ecg_lightning.report.scorecard import RELIABLE
+
+RELIABLE: Final = 0.98
+"""Reliability of a map whose correlation with its converged self is .99."""
 
 GRADIENT_FORWARDS: Final = 2.2
 """Cost of a gradient pass in forward passes (measured on the study's network)."""
@@ -29,6 +31,8 @@ def localisation_section(runs: StudyRuns, files: ReportFiles) -> Section:
     """How much of each map lies where the evidence is known to be."""
     title = "Localisation of known evidence"
     tables = runs.tables("localization")
+    if not tables.empty:  # runs of an older version have their own maps only
+        tables["map"] = tables["map"].fillna("own") if "map" in tables else "own"
     known = tables[tables["value"].notna()] if not tables.empty else tables
     if known.empty:
         return Section(
@@ -40,15 +44,16 @@ def localisation_section(runs: StudyRuns, files: ReportFiles) -> Section:
     saved = files.table("localization_all", tables)
     blocks: list[Block] = [
         Paragraph(
-            "Simulated ECGs carry a mask of the points that make the diagnosis (causal evidence: grafting them into "
-            "another heart's beat carries the diagnosis over); LUDB carries waves that a cardiologist has marked."
+            "Simulated ECGs carry a mask of the points that make the diagnosis (causal evidence: where the beat "
+            "differs from that of its twin, the same heart without the diagnosis; grafting these points into the "
+            "twin's beat carries the diagnosis over); LUDB carries waves that a cardiologist has marked."
         )
     ]
     regions = [region for region in ("causal", "core") if (known["region"] == region).any()]
-    blocks += [_picture(files, known, region, _REGIONS[region]) for region in regions[:1]]
+    blocks += [_picture(runs, files, known, region, _REGIONS[region]) for region in regions[:1]]
     details: dict[str, list[Block]] = {
         "Other regions": [
-            _picture(files, known, region, _REGIONS.get(region, f"the {region} region"))
+            _picture(runs, files, known, region, _REGIONS.get(region, f"the {region} region"))
             for region in dict.fromkeys(known["region"])
             if region not in regions[:1]
         ]
@@ -57,26 +62,37 @@ def localisation_section(runs: StudyRuns, files: ReportFiles) -> Section:
     return Section("localisation", title, blocks, {key: value for key, value in details.items() if value})
 
 
-def _picture(files: ReportFiles, known: pd.DataFrame, region: str, words: str) -> Picture:
+def _picture(runs: StudyRuns, files: ReportFiles, known: pd.DataFrame, region: str, words: str) -> Picture:
     own = known[known["region"] == region]
-    targets = ", ".join(class_name(target) for target in dict.fromkeys(own["target"]))
+    targets = "; ".join(_counted(runs, own, str(target)) for target in dict.fromkeys(own["target"]))
     panels = []
     for score, label in _SCORES.items():
         part = own[own["score"] == score]
-        of_seed = part.groupby(["method", "seed"], sort=False)[["value", "chance"]].mean().reset_index()
-        span = of_seed.groupby("method", sort=False)["value"].agg(value="mean", low="min", high="max").reset_index()
+        of_seed = part.groupby(["method", "map", "seed"], sort=False)[["value", "chance"]].mean().reset_index()
+        spread = of_seed.groupby(["method", "map"], sort=False)["value"]
+        span = spread.agg(value="mean", low="min", high="max").reset_index()
         if own["seed"].nunique() == 1:
             span[["low", "high"]] = np.nan
         panels.append(ScorePanel("", label, span, float(of_seed["chance"].mean())))
     caption = (
         f"How much of each unsmoothed |map| lies in {words}; mean over ECGs, then classes ({targets}), then seeds; "
-        "bars: range of the seeds. Hollow, italic: controls, which know nothing of the network. Broken line: chance."
+        f"bars: range of the seeds, of own maps. {MARKS} Broken line: chance."
     )
 
     def draw(caption: str) -> Figure:
         return scores_figure(panels, f"Localisation of {words}", caption)
 
     return files.picture(f"localisation/{region}", draw, f"Localisation of {words}", caption)
+
+
+def _counted(runs: StudyRuns, own: pd.DataFrame, target: str) -> str:
+    """Such as ``First-degree AV block: 24 ECGs, 24 patients have the diagnosis``."""
+    examples = next(iter(runs.finished[target].values())).examples
+    patients = examples[examples["label"] == 1]["patient_id"].nunique()
+    return (
+        f"{class_name(target)}: up to {int(own[own['target'] == target]['n_ecgs'].max()):,} ECGs with known evidence, "
+        f"{patients:,} test patients with the diagnosis"
+    )
 
 
 def methods_section(runs: StudyRuns, files: ReportFiles) -> Section:

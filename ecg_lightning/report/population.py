@@ -1,17 +1,22 @@
 """Who was studied (paper, Table 1)."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
+from ecg_lightning.data.enrichment import UNUSED
+from ecg_lightning.data.study_splits import SETTINGS
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.report.blocks import Block, Paragraph, ReportFiles, Section, TableBlock
 from ecg_lightning.report.runs import StudyRuns
 from ecg_lightning.run_layout import RunFolder
 
-_SPLITS = {"train": "Train", "validation": "Validation", "test": "Test"}
+SPLITS: Final = {"train": "Train", "validation": "Validation", "test": "Test"}
+"""Split -> heading, in the paper's order."""
+
+_ALL_SPLITS: Final = {**SPLITS, UNUSED: "In no split"}
 _SHOWN_REASONS = 8
 
 
@@ -29,17 +34,39 @@ def population_section(runs: StudyRuns, files: ReportFiles) -> Section:
     table = population_table(population)
     blocks: list[Block] = [
         TableBlock(
-            head=("", *(_SPLITS.get(split, split) for split in table.columns[1:])),
+            head=("", *(_ALL_SPLITS.get(split, split) for split in table.columns[1:])),
             rows=[[str(cell) for cell in row] for row in table.to_numpy().tolist()],
-            caption="Patients are split, never ECGs: no patient is in two columns. Labels count ECGs; one ECG may have "
-            "several, and ECGs whose label is missing are left out of that label's share.",
+            caption="Patients are split, never ECGs: no patient is in two of train, validation and test. Labels count "
+            "ECGs; one ECG may have several, and ECGs whose label is missing are left out of that label's share.",
             label="Table 1",
             files=files.table("population_by_split", table),
         )
     ]
+    if enriched := enrichment_words(population):
+        blocks.append(Paragraph(enriched, "note"))
     if folder.rejected.is_file():
         blocks.append(_rejected(pd.read_parquet(folder.rejected), len(population)))
     return Section("population", "Study population", blocks)
+
+
+def enrichment_words(population: pd.DataFrame) -> str:
+    """How the test split of a study was enriched; empty where it was not.
+
+    Args:
+        population: ``population.parquet``, with the settings of the data in its ``attrs``.
+    """
+    settings = population.attrs.get(SETTINGS) or {}
+    targets = settings.get("data.test_enrichment.targets")
+    if not targets:
+        return ""
+    unused = int((population["split"] == UNUSED).sum())
+    return (
+        f"The test split is enriched: {settings['data.test_enrichment.patients']} patients or more were taken with "
+        f"each of {', '.join(class_name(target) for target in targets)}, and "
+        f"{settings['data.test_enrichment.without']} or more with none of these; one ECG of each patient. Its "
+        "prevalences are chosen and not those of the source: AUPRC, precision, F1 and accuracy hold for these only. "
+        f"{unused:,} other ECGs are in no split."
+    )
 
 
 def population_table(population: pd.DataFrame) -> pd.DataFrame:
@@ -51,7 +78,7 @@ def population_table(population: pd.DataFrame) -> pd.DataFrame:
     Returns:
         ``characteristic``, and a column for each split that has ECGs.
     """
-    splits = [split for split in _SPLITS if (population["split"] == split).any()]
+    splits = [split for split in _ALL_SPLITS if (population["split"] == split).any()]
     parts = {split: population[population["split"] == split] for split in splits}
     rows = [{"characteristic": name, **{s: value(parts[s]) for s in splits}} for name, value in _characteristics()]
     return pd.DataFrame(rows, columns=["characteristic", *splits])

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS, SAMPLING_RATE
+from ecg_lightning.data.regions import WINDOWS_MS, windows
+from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.overview import maps_overview
@@ -18,15 +19,6 @@ from ecg_lightning.run_layout import RunFolder
 
 MAX_ECGS: Final = 512
 """ECGs of a class that a mean is made of, the first in row order: more would move it by less than the line's width."""
-
-WINDOWS_MS: Final[dict[str, tuple[float, float]]] = {
-    "P and PR": (-300.0, -60.0),
-    "QRS": (-60.0, 60.0),
-    "ST": (60.0, 160.0),
-    "T": (160.0, 420.0),
-    "elsewhere": (np.nan, np.nan),
-}
-"""From the QRS fiducial: fixed windows, for archives in which nobody has marked the waves."""
 
 _BLOCK: Final = 64
 
@@ -102,14 +94,6 @@ def _shares(method: str, magnitude: NDArray[np.float64], count: int) -> pd.DataF
     return table.assign(n_ecgs=count)
 
 
-def windows(samples: int = BEAT_SAMPLES) -> dict[str, NDArray[np.bool_]]:
-    """Name -> (sample,) which samples lie in each of ``WINDOWS_MS``."""
-    time = (np.arange(samples) - FIDUCIAL_SAMPLE) * 1000 / SAMPLING_RATE
-    found = {name: (time >= low) & (time < high) for name, (low, high) in WINDOWS_MS.items()}
-    found["elsewhere"] = ~np.any(list(found.values()), axis=0)
-    return found
-
-
 def _share_tables(table: pd.DataFrame, saved: list[str]) -> list[Block]:
     blocks: list[Block] = []
     even = {"lead": {}, "wave": {name: float(inside.mean()) for name, inside in windows().items()}}
@@ -151,10 +135,11 @@ def _picture(files: ReportFiles, target: str, run: Run, maps: dict[str, NDArray[
         return None
     name = class_name(target)
     signed = {method_style(method).label: bool((mean < 0).any()) for method, mean in maps.items()}
-    count = int((run.examples["label"] == 1).sum())
+    shown = run.examples[run.examples["label"] == 1].head(MAX_ECGS)
     beat = _mean_beat(run)
     caption = (
-        f"Mean map of the {min(count, MAX_ECGS)} test ECGs with {name} by the network of seed {run.seed}: each ECG's "
+        f"Mean map of the {len(shown)} test ECGs with {name}, of {shown['patient_id'].nunique()} patients, by the "
+        f"network of seed {run.seed}: each ECG's "
         "map divided by the sum of its magnitudes (no unit; 1 is an even spread). Each row has colour limits of its "
         "own. " + ("Trace: their mean beat." if beat.any() else "The study keeps no beats, so the trace is flat.")
     )

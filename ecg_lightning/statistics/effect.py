@@ -1,17 +1,20 @@
 """An effect over patients and training seeds, with its interval and one-sided tests in closed form.
 
-The variance of a mean over patients and seeds counts both as random: v = var(patient means) / n + var(seed means) / S,
-with Satterthwaite's degrees of freedom. The term that patients and seeds share is counted twice on purpose, which
-keeps a study of few seeds honest. A test takes the larger p of Student's t and of Hall's transformation of it, which
-corrects for skewness and is monotone (Hall P, J R Stat Soc B 1992;54:221-228).
+The variance of a mean over patients and seeds counts both as random: v = var(patient means) / n + var(seed means) / S.
+The term that patients and seeds share is counted twice on purpose, which keeps a study of few seeds honest. A test
+takes the larger p of Student's t and of Hall's transformation of it, which corrects for skewness and is monotone
+(Hall P, J R Stat Soc B 1992;54:221-228).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+
+_ROUNDING: Final = 1e-12
+"""Of values of this relative size and less nothing is known but rounding; scores are of the order of 1."""
 
 MIN_PATIENTS: Final = 20
 """Patients with the diagnosis below which no test is made: with fewer, tests of skewed data exceed their level."""
@@ -38,6 +41,11 @@ class Effect:
     n_patients: NDArray[np.int64]
     n_left_out: NDArray[np.int64]
     n_seeds: int
+
+    def at(self, place: int) -> "Effect":
+        """One of several effects (effect,), as a scalar."""
+        parts = {one.name: np.asarray(getattr(self, one.name)) for one in fields(self) if one.name != "n_seeds"}
+        return Effect(**{name: part[place] for name, part in parts.items()}, n_seeds=self.n_seeds)
 
     def interval(self, confidence: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Student's t interval, low and high (...); NaN where the variance is unknown."""
@@ -96,45 +104,90 @@ def mean_effect(values: ArrayLike) -> Effect:
     table = np.asarray(values, dtype=np.float64)
     if table.ndim < 2 or not table.shape[1]:
         raise ValueError(f"expected values (patient, seed, ...) of one seed or more, got {table.shape}")
-    flat = table.reshape(*table.shape[:2], -1)
-    shape = table.shape[2:]
-    rows = [_mean_of(flat[:, :, column]) for column in range(flat.shape[2])]
-    estimate, variance, df, skewness, count = (
-        np.array([row[k] for row in rows], dtype=np.float64).reshape(shape) for k in range(5)
+    complete = np.asarray(np.isfinite(table).all(axis=1))  # (patient, ...)
+    known = np.where(complete[:, None], table, 0.0)
+    patients, seeds = complete.sum(axis=0), table.shape[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        of_seeds = known.sum(axis=0) / patients  # (seed, ...)
+        estimate = of_seeds.mean(axis=0)
+        contributions = np.where(complete, (known.mean(axis=1) - estimate) / patients, 0.0)  # (patient, ...)
+        over_patients = (contributions**2).sum(axis=0) * patients / (patients - 1)
+    over_patients = np.where(patients > 1, over_patients, np.nan)
+    over_seeds = of_seeds.var(axis=0, ddof=1) / seeds if seeds > 1 else np.zeros_like(estimate)
+    size = np.abs(known).max(axis=(0, 1), initial=0.0)
+    return effect_of(
+        estimate,
+        variances=[over_patients, over_seeds],
+        df=[patients - 1, np.full_like(patients, seeds - 1)],
+        third_moment=(contributions**3).sum(axis=0),
+        size=size,
+        n_patients=patients,
+        n_left_out=len(table) - patients,
+        n_seeds=seeds,
     )
-    n_patients = count.astype(np.int64)
-    return Effect(estimate, variance, df, skewness, n_patients, len(table) - n_patients, table.shape[1])
 
 
-def _mean_of(values: NDArray[np.float64]) -> tuple[float, float, float, float, int]:
-    """Estimate, variance, degrees of freedom, skewness and patients of (patient, seed) values."""
-    complete = values[np.isfinite(values).all(axis=1)]
-    patients, seeds = complete.shape
-    if patients < 2:
-        return float(complete.mean()) if patients else np.nan, np.nan, np.nan, np.nan, patients
-    means = complete.mean(axis=1)
-    of_patients = means.var(ddof=1) / patients
-    of_seeds = complete.mean(axis=0).var(ddof=1) / seeds if seeds > 1 else 0.0
-    variance = of_patients + of_seeds
-    third = ((means - means.mean()) ** 3).sum() / patients**3
-    skewness = third / variance**1.5 if variance > 0 else 0.0
-    df = satterthwaite((of_patients, of_seeds), (patients - 1, max(seeds - 1, 1)))
-    return float(means.mean()), float(variance), df, float(skewness), patients
-
-
-def satterthwaite(variances: ArrayLike, df: ArrayLike) -> float:
-    """Degrees of freedom of a sum of independent variance estimates (Satterthwaite, Biometrics Bull 1946;2:110-114).
+def effect_of(
+    estimate: ArrayLike,
+    *,
+    variances: ArrayLike,
+    df: ArrayLike,
+    third_moment: ArrayLike,
+    size: ArrayLike,
+    n_patients: ArrayLike,
+    n_left_out: ArrayLike,
+    n_seeds: int,
+) -> Effect:
+    """An effect from the parts of its variance.
 
     Args:
-        variances: (part,) estimates that are added up.
-        df: (part,) degrees of freedom of each.
+        estimate: (...).
+        variances: (part, ...) of the independent parts that add up to the estimate's variance.
+        df: (part, ...) their degrees of freedom; less than one counts as one.
+        third_moment: (...) of the estimate about its mean.
+        size: (...) of the largest value that the estimate is made of. A part of the variance that such values have by
+            their rounding alone is 0: a difference that is the same for all patients was not sampled.
+        n_patients: (...) that count.
+        n_left_out: (...) that do not.
+        n_seeds: Training seeds.
+    """
+    parts = np.asarray(variances, dtype=np.float64)
+    parts = np.where(parts <= (_ROUNDING * np.maximum(size, 1.0)) ** 2, 0.0, parts)  # NaN stays
+    variance = parts.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        skewness = np.where(variance == 0, 0.0, np.asarray(third_moment) / variance**1.5)
+    return Effect(
+        np.asarray(estimate, dtype=np.float64),
+        variance,
+        degrees_of_freedom(parts, np.maximum(df, 1)),
+        skewness,
+        np.asarray(n_patients, dtype=np.int64),
+        np.asarray(n_left_out, dtype=np.int64),
+        n_seeds,
+    )
+
+
+def degrees_of_freedom(variances: ArrayLike, df: ArrayLike) -> NDArray[np.float64]:
+    """Degrees of freedom of a sum of independent variance estimates.
+
+    Satterthwaite (Biometrics Bull 1946;2:110-114) weighs each part's 1/df by the square of its share of the sum. With
+    three seeds that make up most of the variance, one-sided tests of nominal .025 then have a level of up to .039:
+    where the seeds happen to lie close, their share is small and the degrees of freedom are many. Here the exponent
+    falls from 2 to 1 as a part's share rises: at most .033, and the same where one part is nearly all.
+
+    Args:
+        variances: (part, ...) estimates that are added up.
+        df: (part, ...) degrees of freedom of each.
 
     Returns:
-        Their degrees of freedom; the sum of ``df`` where all variances are 0.
+        (...) their degrees of freedom; the sum of ``df`` where all variances are 0, NaN where one is unknown.
     """
     parts, freedom = np.asarray(variances, dtype=np.float64), np.asarray(df, dtype=np.float64)
-    spread = (parts**2 / freedom).sum()
-    return float(parts.sum() ** 2 / spread) if spread > 0 else float(freedom.sum())
+    total = parts.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = parts / total
+        found = 1 / (share ** (2 - share) / freedom).sum(axis=0)
+    return np.asarray(np.where(total == 0, freedom.sum(axis=0), found), dtype=np.float64)
 
 
 def _larger_p(

@@ -19,17 +19,18 @@ PROGRAM: Final = "python -m ecg_lightning.cli"
 def compare(arguments: Sequence[str]) -> None:
     """``compare <study folder>``: similarity of the maps over seeds."""
     from ecg_lightning.study.compare import compare_maps
+    from ecg_lightning.study.consistency_tables import IntervalSettings
     from ecg_lightning.study.folder import StudyFolder
     from ecg_lightning.study.results import write_comparison
 
     parser = command_parser("compare", compare.__doc__)
     add_folder(parser)
     parser.add_argument("--processes", type=int, default=None, help="worker processes; default: one a core")
-    add_intervals(parser)
+    add_confidence(parser)
     given = parser.parse_args(arguments)
     study = StudyFolder.open(given.folder)
     found = compare_maps(study, given.processes)
-    print("\n".join(write_comparison(study, found, intervals_of(given))))
+    print("\n".join(write_comparison(study, found, IntervalSettings(confidence=given.confidence))))
 
 
 def study(arguments: Sequence[str]) -> None:
@@ -62,10 +63,15 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="runs/<study>")
 
 
+def add_confidence(parser: argparse.ArgumentParser) -> None:
+    """Of all intervals."""
+    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
+
+
 def add_intervals(parser: argparse.ArgumentParser) -> None:
     """How intervals are made."""
-    parser.add_argument("--n_resamples", type=int, default=1000, help="bootstrap resamples of patients and seeds")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
+    parser.add_argument("--n_resamples", type=int, default=1000, help="bootstrap resamples of patients")
+    add_confidence(parser)
     parser.add_argument("--bootstrap_seed", type=int, default=0, help="of the resamples")
 
 

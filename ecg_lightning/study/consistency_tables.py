@@ -1,4 +1,4 @@
-"""Tables of what was compared over seeds, with intervals (design, section 6: patients are resampled, never ECGs)."""
+"""Tables of what was compared over seeds: patients are the unit, never ECGs, and seeds are a second one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,22 +6,30 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
-from ecg_lightning.functional.correlation import pearson, spearman
-from ecg_lightning.functional.intervals import patient_bootstrap, percentile_interval, weighted_mean
-from ecg_lightning.functional.self_consistency import (
-    MIN_SEEDS_FOR_INTERVAL,
-    kendall_w,
-    mean_over_pairs,
-    pair_weights,
-)
+from ecg_lightning.functional.self_consistency import kendall_w
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
-from ecg_lightning.run import Run
+from ecg_lightning.store import RowStore
 from ecg_lightning.study.compare import ComparedTarget
+from ecg_lightning.study.consistency_intervals import (
+    corrected_effect,
+    interval_of,
+    noise_of_pairs,
+    raw_effect,
+    reliability_of,
+)
 
 ALL_TARGETS: Final = "all"
+SEVERAL_TARGETS: Final = "none: several classes"
+
+_LARGEST: Final = 0.999999
+"""Correlations are cut here before Fisher's transformation, which is infinite at 1."""
+
+_MEANS: Final = (
+    *("mean", "mean_over_ecgs", "mean_fisher_z", "mean_matched", "floor", "above_floor", "corrected_above_floor"),
+    "mean_disattenuated",
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,7 @@ class IntervalSettings:
     """How intervals are made.
 
     Attributes:
-        n_resamples: Of patients, and of seeds.
+        n_resamples: Of patients, where an interval is a bootstrap.
         confidence: Of the intervals.
         seed: Of the resamples.
     """
@@ -42,205 +50,132 @@ class IntervalSettings:
 def consistency_table(targets: Sequence[ComparedTarget], settings: IntervalSettings) -> pd.DataFrame:
     """Self-consistency of every method, in every target and over all targets.
 
-    A target's value is the mean over ECGs of the mean over pairs of seeds, and ``sd`` the standard deviation over all
-    ECGs and pairs. Over all targets it is the mean of the targets' values. ``low`` and ``high`` come from resampled
-    patients (the same ones in every target); ``seed_low`` and ``seed_high`` from resampled seeds where there are five
-    or more, else they are the least and the greatest pair's (``seed_interval`` says which).
+    ``mean`` averages each patient's ECGs first, ``mean_over_ecgs`` does not, ``mean_fisher_z`` averages Fisher's z of
+    the correlations instead; ``sd`` is the standard deviation over all ECGs and pairs, ``lowest_pair`` and
+    ``highest_pair`` are the extreme pairs of seeds. ``low`` and ``high`` are a t interval over patients and seeds
+    jointly, and ``interval`` says so, or why there is none. ``mean_matched`` is of the pairs that predict the same
+    class, ``floor`` that of two seeds' maps of different patients, ``above_floor`` the difference, pair by pair, and
+    ``corrected_above_floor`` what it would be without the maps' Monte-Carlo noise, with its interval. Over all targets
+    the means are those of the targets' means, ``sd`` their spread, and several targets have no interval.
 
     Args:
         targets: What was compared.
         settings: Of the intervals.
 
     Returns:
-        ``target, method, statistic, sign, mean, sd, low, high, seed_low, seed_high, seed_interval, kendall_w, n_ecgs,
-        n_patients, n_seeds, n_pairs, n_undefined, reliability, mean_disattenuated``. Kendall's W stands beside
-        Spearman's native correlation; reliability is the median of stochastic maps.
+        ``target, method, statistic, sign, mean, low, high, interval, mean_over_ecgs, mean_fisher_z, sd, lowest_pair,
+        highest_pair, mean_matched, floor, above_floor, corrected_above_floor, corrected_low, corrected_high,
+        mean_disattenuated, reliability, kendall_w, n_ecgs, n_patients, n_patients_with`` (the diagnosis)``, n_seeds,
+        n_pairs, n_undefined, n_disagreeing, n_without_partner, n_targets``. The counts behind ``n_pairs`` are of ECGs
+        and pairs. Kendall's W stands beside Spearman's native correlation; what is corrected beside Pearson's native
+        one, whose reliability is known.
     """
     rows: list[dict[str, object]] = []
-    replicates: dict[tuple[str, str, str], list[tuple[float, NDArray[np.float64]]]] = {}
     for target in targets:
-        for method, store in target.consistency.items():
-            values = np.asarray(store.read(np.arange(len(store))), dtype=np.float64)
-            reliability = _reliability(target, method)
+        for method in target.consistency:
+            values, floor = (_all_rows(stores[method]) for stores in (target.consistency, target.floor))
+            reliability = reliability_of(target.runs, target.rows, method)
             for s, statistic in enumerate(STATISTICS):
                 for k, sign in enumerate(SIGNS):
-                    row, draws = _one(target, values[:, s, k], settings)
-                    head: dict[str, object] = {"target": target.target, "method": method}
-                    extra = _corrected(values[:, s, k], reliability, statistic, sign, target)
-                    rows.append(head | {"statistic": statistic, "sign": sign} | row | extra)
-                    replicates.setdefault((method, statistic, sign), []).append((float(str(row["mean"])), draws))
-    rows += [_overall(*key, found, settings, len(targets)) for key, found in replicates.items()]
-    return pd.DataFrame(rows)
+                    head = {"target": target.target, "method": method, "statistic": statistic, "sign": sign}
+                    own, other = values[:, s, k], floor[:, s, k]
+                    row = head | _described(target, own, other, settings) | _counted(target, own)
+                    if sign == "native":
+                        row |= _native(target, own, other, reliability, statistic, settings)
+                    rows.append(row)
+    return pd.concat([pd.DataFrame(rows), _over_targets(pd.DataFrame(rows))], ignore_index=True)
 
 
-def network_table(targets: Sequence[ComparedTarget]) -> pd.DataFrame:
-    """How alike the networks' logits are, for every pair of seeds: maps of networks that disagree may disagree.
-
-    Returns:
-        ``target, seed, other_seed, pearson, spearman, n_ecgs``.
-    """
-    rows = []
-    for target in targets:
-        logits = np.stack([_logits(run, rows) for run, rows in zip(target.runs.values(), target.rows, strict=True)])
-        for a, b in zip(*np.triu_indices(len(logits), 1), strict=True):
-            known = np.isfinite(logits[[a, b]]).all(axis=0)
-            one, other = torch.from_numpy(logits[a][known]), torch.from_numpy(logits[b][known])
-            rows.append(
-                {
-                    "target": target.target,
-                    "seed": target.seeds[a],
-                    "other_seed": target.seeds[b],
-                    "pearson": float(pearson(one, other)),
-                    "spearman": float(spearman(one, other)),
-                    "n_ecgs": int(known.sum()),
-                }
-            )
-    return pd.DataFrame(rows)
+def _all_rows(store: RowStore) -> NDArray[np.float64]:
+    return np.asarray(store.read(np.arange(len(store))), dtype=np.float64)
 
 
-def rank_table(consistency: pd.DataFrame, statistic: str = "pearson", sign: str = "native") -> pd.DataFrame:
-    """Rank of the methods by self-consistency in each target, 1 for the most consistent, and how stable it is.
-
-    Args:
-        consistency: Of ``consistency_table``.
-        statistic: Which.
-        sign: Which.
-
-    Returns:
-        One row a method: rank in each target, ``mean_rank``, ``best_rank``, ``worst_rank``; ``attrs["kendall_w"]`` is
-        the concordance of the targets (NaN under two targets or methods).
-    """
-    chosen = consistency[(consistency["statistic"] == statistic) & (consistency["sign"] == sign)]
-    chosen = chosen[chosen["target"] != ALL_TARGETS]
-    means = chosen.pivot(index="method", columns="target", values="mean")
-    means = means.reindex(index=pd.unique(chosen["method"]), columns=pd.unique(chosen["target"]))
-    ranked = means.rank(ascending=False)
-    table = ranked.copy()
-    table["mean_rank"], table["best_rank"], table["worst_rank"] = (
-        ranked.mean(axis=1),
-        ranked.min(axis=1),
-        ranked.max(axis=1),
-    )
-    table.attrs["kendall_w"] = _concordance(ranked)
-    return table.sort_values("mean_rank").reset_index()
-
-
-def _one(
-    target: ComparedTarget, values: NDArray[np.float64], settings: IntervalSettings
-) -> tuple[dict[str, object], NDArray[np.float64]]:
-    """Mean and intervals of (ecg, pair) values, and the replicates over patients."""
-    with np.errstate(invalid="ignore"):
-        per_ecg = np.array([np.nan if np.isnan(row).all() else np.nanmean(row) for row in values])
+def _described(
+    target: ComparedTarget, values: NDArray[np.float64], floor: NDArray[np.float64], settings: IntervalSettings
+) -> dict[str, object]:
+    """Means, spread and interval of (ecg, pair) values."""
     patients = target.examples["patient_id"].to_numpy()
-    mean, low, high, draws = np.nan, np.nan, np.nan, np.full(settings.n_resamples, np.nan)
-    if np.isfinite(per_ecg).any():
-        mean = float(np.nanmean(per_ecg))
-        if len(np.unique(patients)) > 1:
-            found = patient_bootstrap(
-                lambda weights: weighted_mean(per_ecg, weights),
-                patients,
-                n_resamples=settings.n_resamples,
-                confidence=settings.confidence,
-                seed=settings.seed,
-            )
-            low, high, draws = float(found.interval.low), float(found.interval.high), found.replicates
-    seed_low, seed_high, kind = _over_seeds(values, len(target.seeds), settings)
-    row: dict[str, object] = {
-        "mean": mean,
-        "sd": float(np.nanstd(values)) if np.isfinite(values).any() else np.nan,
+
+    def mean(part: NDArray[np.float64]) -> float:
+        return float(raw_effect(part, patients, target.seeds).estimate)
+
+    effect = raw_effect(values, patients, target.seeds)
+    low, high, kind = interval_of(effect, settings.confidence)
+    pairs = _mean(values, 0)
+    return {
+        "mean": float(effect.estimate),
         "low": low,
         "high": high,
-        "seed_low": seed_low,
-        "seed_high": seed_high,
-        "seed_interval": kind,
-        "n_ecgs": int(np.isfinite(per_ecg).sum()),
-        "n_patients": len(np.unique(patients)),
+        "interval": kind,
+        "mean_over_ecgs": float(_mean(_mean(values, 1), 0)),
+        "mean_fisher_z": float(np.tanh(mean(np.arctanh(np.clip(values, -_LARGEST, _LARGEST))))),
+        "sd": float(np.nanstd(values)) if np.isfinite(values).any() else np.nan,
+        "lowest_pair": float(np.min(pairs)),
+        "highest_pair": float(np.max(pairs)),
+        "mean_matched": mean(np.where(target.partners.agreed >= 0, values, np.nan)),
+        "floor": mean(floor),
+        "above_floor": mean(values - floor),
+    }
+
+
+def _counted(target: ComparedTarget, values: NDArray[np.float64]) -> dict[str, object]:
+    """What the means are of, and what is left out of them."""
+    there = target.examples[np.isfinite(values).any(axis=1)]
+    agreed, partner = target.partners.agreed, target.partners.partner
+    return {
+        "n_ecgs": len(there),
+        "n_patients": there["patient_id"].nunique(),
+        "n_patients_with": there.loc[there["label"] == 1, "patient_id"].nunique(),
         "n_seeds": len(target.seeds),
         "n_pairs": values.shape[1],
         "n_undefined": int(np.isnan(values).sum()),
+        "n_disagreeing": int((agreed < 0).sum()),
+        "n_without_partner": int(((agreed >= 0) & (partner < 0)).sum()),
     }
-    return row, draws
 
 
-def _over_seeds(values: NDArray[np.float64], n_seeds: int, settings: IntervalSettings) -> tuple[float, float, str]:
-    """Interval over resampled seeds, or the range of the pairs where seeds are few."""
-    each = mean_over_pairs(values.T, np.ones((1, len(values))))[0]  # of every pair, over ECGs
-    if n_seeds < MIN_SEEDS_FOR_INTERVAL:
-        known = each[np.isfinite(each)]
-        return (float(known.min()), float(known.max()), "range") if len(known) else (np.nan, np.nan, "range")
-    draws = mean_over_pairs(each, pair_weights(n_seeds, settings.n_resamples, settings.seed))
-    interval = percentile_interval(draws, settings.confidence)
-    return float(interval.low), float(interval.high), "bootstrap"
-
-
-def _corrected(
+def _native(
+    target: ComparedTarget,
     values: NDArray[np.float64],
+    floor: NDArray[np.float64],
     reliability: NDArray[np.float64] | None,
     statistic: str,
-    sign: str,
-    target: ComparedTarget,
-) -> dict[str, object]:
-    """What is known beside the mean: concordance of the seeds, reliability, and the mean without Monte-Carlo noise."""
-    found: dict[str, object] = {"kendall_w": np.nan, "reliability": np.nan, "mean_disattenuated": np.nan}
-    if not np.isfinite(values).any() or sign != "native":
-        return found
-    if statistic == "spearman":
-        found["kendall_w"] = float(kendall_w(np.asarray(np.nanmean(values)), len(target.seeds)))
-    elif reliability is None:
-        found["mean_disattenuated"] = float(np.nanmean(values))  # a deterministic map has no noise
-    else:
-        first, second = np.triu_indices(len(target.seeds), 1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            clean = values / np.sqrt(reliability[first] * reliability[second]).T
-        clean = clean[np.isfinite(clean)]
-        found["reliability"] = float(np.nanmedian(reliability)) if np.isfinite(reliability).any() else np.nan
-        found["mean_disattenuated"] = float(clean.mean()) if clean.size else np.nan
-    return found
-
-
-def _overall(
-    method: str,
-    statistic: str,
-    sign: str,
-    found: list[tuple[float, NDArray[np.float64]]],
     settings: IntervalSettings,
-    n_targets: int,
 ) -> dict[str, object]:
-    means = np.array([mean for mean, _ in found])
-    draws = np.stack([draw for _, draw in found])
-    interval = percentile_interval(draws.mean(axis=0), settings.confidence)
+    """What is known of maps with their sign only: concordance, reliability, and means without Monte-Carlo noise."""
+    patients = target.examples["patient_id"].to_numpy()
+    if statistic == "spearman":
+        mean = float(raw_effect(values, patients, target.seeds).estimate)
+        return {"kendall_w": float(kendall_w(np.asarray(mean), len(target.seeds)))}
+    noise = noise_of_pairs(reliability, values.shape)
+    above = corrected_effect(values - floor, noise, patients, target.seeds)
+    low, high, _ = interval_of(above, settings.confidence)
+    known = np.nan if reliability is None or np.isnan(reliability).all() else float(np.nanmedian(reliability))
     return {
-        "target": ALL_TARGETS,
-        "method": method,
-        "statistic": statistic,
-        "sign": sign,
-        "mean": float(np.nanmean(means)) if np.isfinite(means).any() else np.nan,
-        "sd": float(np.nanstd(means)) if np.isfinite(means).any() else np.nan,
-        "low": float(interval.low),
-        "high": float(interval.high),
-        "n_targets": n_targets,
+        "corrected_above_floor": float(above.estimate),
+        "corrected_low": low,
+        "corrected_high": high,
+        "mean_disattenuated": float(corrected_effect(values, noise, patients, target.seeds).estimate),
+        "reliability": known,
     }
 
 
-def _reliability(target: ComparedTarget, method: str) -> NDArray[np.float64] | None:
-    """(seed, ecg) of a stochastic method's maps; None of a deterministic one."""
-    name = f"reliability/{method}"
-    if not all((run.path / name).is_dir() for run in target.runs.values()):
-        return None
-    stores = [run.row_store(name) for run in target.runs.values()]
-    read = [store.read(rows) for store, rows in zip(stores, target.rows, strict=True)]
-    return np.stack(read).astype(np.float64)
+def _over_targets(table: pd.DataFrame) -> pd.DataFrame:
+    """Means of the targets' means; a single target keeps its interval."""
+    groups = table.groupby(["method", "statistic", "sign"], sort=False)
+    found = groups[list(_MEANS)].mean()
+    found["sd"] = groups["mean"].std(ddof=0)
+    found["n_targets"] = groups["mean"].count()
+    single = groups["target"].transform("nunique") == 1
+    bounds = ["low", "high", "corrected_low", "corrected_high"]
+    found = found.join(table[single].set_index(["method", "statistic", "sign"])[[*bounds, "interval"]])
+    found["interval"] = found["interval"].fillna(SEVERAL_TARGETS)
+    return found.reset_index().assign(target=ALL_TARGETS)
 
 
-def _logits(run: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.asarray(run.row_store("logits").read(rows), dtype=np.float64)
-
-
-def _concordance(ranked: pd.DataFrame) -> float:
-    """Kendall's W of the targets' rankings of the methods that every target has; ties share their mean rank."""
-    complete = ranked.dropna()
-    methods, targets = complete.shape
-    if methods < 2 or targets < 2:
-        return float("nan")
-    deviation = complete.sum(axis=1) - complete.sum(axis=1).mean()
-    return float(12 * (deviation**2).sum() / (targets**2 * (methods**3 - methods)))
+def _mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Without NaN; NaN where there is nothing else."""
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        mean: NDArray[np.float64] = np.where(known, values, 0.0).sum(axis=axis) / known.sum(axis=axis)
+    return mean

@@ -1,14 +1,9 @@
 """What ``compare`` leaves beside its stores: tables, and that it has ended."""
 
 from ecg_lightning.atomic import write_json_atomic, write_parquet_atomic
+from ecg_lightning.study.agreement_tables import network_table, rank_table
 from ecg_lightning.study.compare import Comparison
-from ecg_lightning.study.consistency_tables import (
-    ALL_TARGETS,
-    IntervalSettings,
-    consistency_table,
-    network_table,
-    rank_table,
-)
+from ecg_lightning.study.consistency_tables import ALL_TARGETS, IntervalSettings, consistency_table
 from ecg_lightning.study.folder import StudyFolder
 
 
@@ -35,10 +30,11 @@ def write_comparison(study: StudyFolder, found: Comparison, settings: IntervalSe
     chosen = table[(table["target"] == ALL_TARGETS) & (table["statistic"] == "pearson") & (table["sign"] == "native")]
     lines = [
         f"{study.name}: self-consistency over {sum(len(one.seeds) for one in found.targets)} networks of "
-        f"{len(found.targets)} targets (Pearson, {settings.confidence:.0%} interval over patients): {study.tables}"
+        f"{len(found.targets)} targets (Pearson; above the floor of other patients' maps, without Monte-Carlo noise): "
+        f"{study.tables}"
     ]
     lines += [
-        f"  {row['method']:22} {row['mean']:5.2f} ({row['low']:.2f} to {row['high']:.2f})"
+        f"  {row['method']:22} {row['mean']:5.2f}, above the floor {row['corrected_above_floor']:5.2f}"
         for row in chosen.sort_values("mean", ascending=False).to_dict("records")
     ]
     return lines
@@ -51,10 +47,5 @@ def _record(found: Comparison, settings: IntervalSettings, kendall_w: float | No
         "unfinished": [{"target": one.target, "seed": one.seed, "reason": one.reason} for one in found.unfinished],
         "left_out": {one.target: one.left_out for one in found.targets if one.left_out},
         "kendall_w_of_method_ranks": kendall_w,
-        "intervals": {
-            "resamples": settings.n_resamples,
-            "confidence": settings.confidence,
-            "seed": settings.seed,
-            "kind": "percentile bootstrap over patients",
-        },
+        "intervals": {"confidence": settings.confidence, "kind": "Student's t over patients and seeds jointly"},
     }

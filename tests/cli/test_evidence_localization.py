@@ -17,8 +17,11 @@ from ecg_lightning.attribution.controls import CONTROLS
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.regions import read_regions
 from ecg_lightning.data.sources import Synthetic
+from ecg_lightning.data.splits import Split
 from ecg_lightning.functional.localization import localization_scores
 from ecg_lightning.models import EcgClassifier
+from ecg_lightning.verdicts.localization import comparisons, mean_map_effects
+from ecg_lightning.verdicts.target_runs import TargetRuns
 
 TARGET = "low_qrs_voltage"
 LEAD, SAMPLE = 5, 240
@@ -40,8 +43,10 @@ class ReadsOneSampleThroughRelu(nn.Module):
         return self.relu(ecg[:, LEAD, SAMPLE] + 10.0)
 
 
-def run(folder: Path, network: nn.Module, *callbacks: Callback) -> tuple[Path, EcgDataModule]:
-    module = EcgDataModule(
+def run(
+    folder: Path, network: nn.Module, *callbacks: Callback, module: EcgDataModule | None = None
+) -> tuple[Path, EcgDataModule]:
+    module = module or EcgDataModule(
         Synthetic(n_patients=40), TARGET, cache_dir=str(folder / "cache"), split="test_only", processes=1
     )
     path = folder / "runs/located" / TARGET / "seed0"
@@ -84,21 +89,90 @@ def test_stores_hold_the_scores_of_the_maps(located: tuple[Path, EcgDataModule])
     assert float(share[row]) == pytest.approx(masks[row].mean(), abs=1e-6)
 
 
-def test_tables_compare_with_chance_and_controls(located: tuple[Path, EcgDataModule]) -> None:
+def test_maps_of_others_are_scored_against_the_patient_s_own_evidence(located: tuple[Path, EcgDataModule]) -> None:
+    path, module = located
+    opened = open_run(path)
+    examples = module.examples("test")
+    masks, known = read_regions(module.cache, examples["cache_row"].to_numpy(dtype=np.intp), TARGET)["causal"]
+    partner = pd.read_parquet(path / "partners.parquet").set_index(["row", "place"])["partner_row"].unstack()
+    found = opened.store("localization/controls/auroc").sel({"region": "causal", "method": "gradient_x_input"})
+    maps = torch.from_numpy(np.array(opened.maps["gradient_x_input"]))
+    for row in np.flatnonzero(known)[:5]:
+        mask = torch.from_numpy(masks[row])[None, None]
+        rows = [k for k in partner.loc[row] if k >= 0]
+        scores = [float(localization_scores(maps[k][None, None], mask)["auroc"]) for k in rows]
+        assert float(found.sel({"control": "other_ecg"})[row]) == pytest.approx(np.mean(scores), abs=1e-6)
+        others = np.flatnonzero(examples["patient_id"] != examples["patient_id"][row])
+        scaled = pd.DataFrame(
+            (maps[others].double() / maps[others].double().abs().sum((1, 2), keepdim=True)).flatten(1)
+        )
+        mean = scaled.groupby(examples["patient_id"][others].to_numpy()).mean().mean()  # patients count once
+        score = localization_scores(torch.from_numpy(mean.to_numpy()).reshape(1, 1, 8, 600), mask)["auroc"]
+        assert float(found.sel({"control": "mean_map"})[row]) == pytest.approx(float(score), abs=1e-6)
+    assert examples["patient_id"].duplicated().any()  # else nothing was averaged
+
+
+def test_a_map_that_is_the_same_for_everybody_is_not_about_its_patient(located: tuple[Path, EcgDataModule]) -> None:
+    runs = TargetRuns.of(TARGET, {0: open_run(located[0])})
+    found = {(one.method, one.against): one for one in comparisons(runs)}
+    assert {against for method, against in found if method == "saliency"} == {*CONTROLS, "other_ecg"}
+    assert {against for method, against in found if method == "random"} == {*CONTROLS, "other_ecg"} - {"random"}
+    constant = found["saliency", "other_ecg"].effect  # the slope of a linear network
+    assert (constant.estimate, constant.variance) == (0.0, 0.0)
+    assert constant.p_above(0.0) == 1.0
+    assert mean_map_effects(runs)["saliency"].estimate == 0.0
+    label = runs.label == 1
+    patients = runs.patient_ids[label]
+    score = open_run(located[0]).store("localization/auroc").sel({"region": "causal"})
+    gap = (score.sel({"method": "gradient_x_input"}) - score.sel({"method": "random"})).to_numpy()[label]
+    means = pd.Series(gap.astype(float)).groupby(patients).mean()
+    one = found["gradient_x_input", "random"]
+    assert float(one.effect.estimate) == pytest.approx(means.mean(), abs=1e-12)
+    assert float(one.effect.variance) == pytest.approx(means.var() / len(means), rel=1e-9)
+    assert (one.n_positive, one.n_ecgs, one.control) == (len(means), label.sum(), False)
+
+
+def test_tables_show_chance_and_what_stands_in_for_a_map(located: tuple[Path, EcgDataModule]) -> None:
     table = pd.read_parquet(located[0] / "tables/localization.parquet")
     assert set(table["region"]) == {"causal", "core", "P", "PR", "QRS", "ST", "T"}
     assert set(table["method"]) == {"saliency", "gradient_x_input", *CONTROLS}
-    rows = table.set_index(["score", "region", "method"])
-    # the network looks at one sample inside the QRS complex
-    inside = rows.loc["pointing_game", "QRS", "saliency"]
-    assert inside["value"] > 0.95
-    assert inside["difference_to_best_control"] == pytest.approx(
-        inside["value"] - max(rows.loc["pointing_game", "QRS", name]["value"] for name in CONTROLS)
-    )
-    noise = rows.loc["auroc", "QRS", "random"]
+    assert set(table["map"]) == {"own", "other_ecg", "mean_map"}
+    rows = table.set_index(["score", "region", "method", "map"])
+    # the network looks at one sample inside the QRS complex, in everybody
+    for name in ("own", "other_ecg", "mean_map"):
+        assert rows.loc[("pointing_game", "QRS", "saliency", name), "value"] > 0.95
+    noise = rows.loc[("auroc", "QRS", "random", "own")]
     assert noise["low"] < 0.5 < noise["high"] or abs(noise["value"] - 0.5) < 0.02
+    examples = open_run(located[0]).examples
+    sick = examples["patient_id"][examples["label"] == 1].nunique()
+    causal = rows.loc[("auroc", "causal", "saliency", "own")]
+    assert (causal["n_patients"], causal["n_patients_without"]) == (sick, 0)
+    assert rows.loc[("auroc", "QRS", "saliency", "own"), "n_patients_without"] > 0
     for region in ("causal", "QRS"):
         assert (located[0] / f"figures/localization/{region}.png").stat().st_size > 10_000
+
+
+class OnePatient(EcgDataModule):
+    """One ECG with and one without the diagnosis, of one patient."""
+
+    def examples(self, split: Split) -> pd.DataFrame:
+        table = super().examples(split)
+        firsts = [int(np.flatnonzero(table["label"] == label)[0]) for label in (1, 0)]
+        return table.iloc[firsts].reset_index(drop=True).assign(row=[0, 1], patient_id="p")
+
+
+def test_without_other_patients_nothing_stands_in(tmp_path: Path) -> None:
+    module = OnePatient(Synthetic(40), TARGET, cache_dir=str(tmp_path / "cache"), split="test_only", processes=1)
+    audit = EvidenceLocalization(n_resamples=100)
+    with pytest.warns(UserWarning, match="2 of 2 test ECGs have no partner"):
+        path, _ = run(tmp_path, ReadsOneSample(), AttributionMaps(["saliency"]), TestRecord(), audit, module=module)
+    assert np.isnan(open_run(path).store("localization/controls/auroc")).all()
+    table = pd.read_parquet(path / "tables/localization.parquet").set_index(["score", "region", "method", "map"])
+    assert table.loc[("auroc", "QRS", "saliency", "other_ecg"), "n_undefined"] > 0
+    about = [one for one in comparisons(TargetRuns.of(TARGET, {0: open_run(path)})) if one.against == "other_ecg"]
+    assert len(about) == 5
+    assert {one.undefined for one in about} == {"no ECG has another patient with the same predicted class"}
+    assert all(np.isnan(one.effect.estimate) and one.n_positive == 0 for one in about)
 
 
 def test_an_archive_without_marks_has_nothing_to_localise(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ecg_lightning.data.prepare import prepare
-from ecg_lightning.data.regions import known_regions, pr_segment, read_regions, st_segment
+from ecg_lightning.data.regions import known_regions, pr_segment, read_regions, st_segment, wave_labels, windows
 from ecg_lightning.data.sources import Ludb, PtbXl, Synthetic
 
 
@@ -73,4 +73,19 @@ def test_an_archive_without_marks_knows_nothing(data_root: Path, tmp_path: Path)
     write_ptbxl(root, [(50.0, "{'SR': 0.0}")] * 3)
     cache = prepare(PtbXl(root), tmp_path / "cache", processes=1, progress=False)
     assert known_regions(cache, "sinus_rhythm") == ()
+    labels = wave_labels(cache, np.arange(2))
+    for number, inside in enumerate(windows().values()):
+        assert ((labels[1, 3] == 18 + number) == inside).all()
     assert read_regions(cache, np.arange(3), "sinus_rhythm") == {}
+
+
+def test_points_are_of_the_waves_that_are_known_and_else_of_fixed_windows(tmp_path: Path) -> None:
+    target = "first_degree_av_block"
+    cache = prepare(Synthetic(n_patients=6), tmp_path, processes=1, progress=False)
+    rows = np.arange(len(cache))
+    labels, found = wave_labels(cache, rows), read_regions(cache, rows, target)
+    assert (labels // 6 == np.arange(8)[:, None]).all()
+    place, waves = labels % 6, ("P", "PR", "QRS", "ST", "T")
+    for number, wave in enumerate(waves):
+        later = np.any([found[other][0] for other in waves[number + 1 :]] or [np.zeros_like(found[wave][0])], axis=0)
+        np.testing.assert_array_equal(place == number, found[wave][0] & ~later, err_msg=wave)

@@ -1,28 +1,9 @@
-"""Methods against controls: the difference, its interval and p-value, and Holm's adjustment."""
+"""Methods against controls: the difference, its interval and p-value."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ecg_lightning.functional.control_comparison import compare_with_best_control, holm, two_sided_p
-
-
-@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12))
-def test_holm_is_its_definition(p: list[float]) -> None:
-    order = np.argsort(p, kind="stable")
-    expected, greatest = np.empty(len(p)), 0.0
-    for rank, place in enumerate(order):
-        greatest = max(greatest, min(1.0, p[place] * (len(p) - rank)))
-        expected[place] = greatest
-    np.testing.assert_allclose(holm(p), expected)
-
-
-def test_tests_that_were_not_made_do_not_count() -> None:
-    np.testing.assert_allclose(holm([0.01, np.nan, 0.04]), [0.02, np.nan, 0.04])
-    assert np.isnan(holm([np.nan])).all()
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        holm([1.2])
+from ecg_lightning.functional.control_comparison import compare_with_best_control, two_sided_p
 
 
 def test_p_of_symmetric_and_of_one_sided_replicates() -> None:

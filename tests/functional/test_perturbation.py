@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ecg_lightning.functional.perturbation import (
     NoiseMode,
+    fill_with,
     interpolate,
     perturb,
     relevance_positions,
@@ -134,12 +135,34 @@ def test_the_sign_of_a_map_does_not_matter() -> None:
     assert torch.equal(relevance_positions(maps, ties), relevance_positions(-maps, ties))
 
 
+def test_a_signed_ranking_follows_the_map() -> None:
+    maps, ties = draws(0, 2, LEADS, SAMPLES), draws(1, 2, LEADS, SAMPLES)
+    positions = relevance_positions(maps, ties, "signed").flatten(1)
+    assert torch.equal(positions.argsort(), (-maps).flatten(1).argsort())
+
+
+def test_another_beat_takes_the_place_of_what_is_replaced() -> None:
+    ecg, other = draws(0, 2, LEADS, SAMPLES), draws(1, 2, LEADS, SAMPLES)
+    positions = relevance_positions(draws(2, 2, 3, LEADS, SAMPLES), draws(3, 2, 3, LEADS, SAMPLES))
+    counts = step_counts(POINTS, 2, 0.5)
+    found = perturb(ecg, positions, counts, ecg, "none", fill=fill_with(other))
+    replaced = positions < counts[1]
+    for method in range(3):
+        assert torch.equal(found[:, method, 0], ecg)
+        assert torch.equal(found[:, method, 1], torch.where(replaced[:, method], other, ecg))
+        assert torch.equal(found[:, method, 2], other)
+    noisy = perturb(ecg, positions, counts, ecg, "additive_mv", 0.5, fill_with(torch.zeros(1, LEADS, SAMPLES)))
+    assert torch.equal(noisy[:, 0, 2], 0.5 * ecg)
+
+
 def test_bad_input() -> None:
     maps = torch.ones(1, LEADS, SAMPLES)
     with pytest.raises(ValueError, match="not finite ranks nothing"):
         relevance_positions(maps * torch.nan, maps)
     with pytest.raises(ValueError, match="one shape"):
         relevance_positions(maps, maps[0])
+    with pytest.raises(ValueError, match="ranking is one of magnitude, signed"):
+        relevance_positions(maps, maps, "loud")  # type: ignore[arg-type]
     for steps, share in ((0, 0.01), (30, 0.04), (10, -0.1)):
         with pytest.raises(ValueError, match="at most 100 %"):
             step_counts(POINTS, steps, share)

@@ -128,6 +128,26 @@ def test_batchnorms_are_kept_reset_or_recalibrated() -> None:
     assert torch.equal(again.norm.weight, network.norm.weight)
     assert again.norm.momentum == network.norm.momentum
     assert not again.norm.training
+    # as a network that was never trained: new scales, and the statistics of its own hidden values
+    both = randomised(network, ("early",), seed_of, batchnorm="reset_recalibrated", ecgs=ECG)
+    assert torch.equal(both.norm.weight, torch.ones(8))
+    torch.testing.assert_close(both.norm.running_mean, again.norm.running_mean)
+    torch.testing.assert_close(both.norm.running_var, again.norm.running_var)
+    last = randomised(network, ("late",), seed_of, batchnorm="reset_recalibrated", ecgs=ECG)
+    assert torch.equal(last.norm.weight, network.norm.weight)  # its own layer is not random
+
+
+def test_with_every_layer_random_nothing_of_the_training_is_left() -> None:
+    networks = []
+    for scale in (1.0, 3.0):
+        network = ResNet1d(widths=(8, 16), strides=(1, 2))
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(scale).add_(0.1)
+        every = weight_layers(network, ECG[:1])
+        networks.append(randomised(network, every, seed_of, batchnorm="reset_recalibrated", ecgs=ECG))
+    for one, other in zip(*(network.state_dict().values() for network in networks), strict=True):
+        torch.testing.assert_close(one.double(), other.double())
 
 
 def test_a_norm_before_all_layers_belongs_to_the_first() -> None:

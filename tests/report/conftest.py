@@ -39,5 +39,5 @@ def _make(base: Path) -> None:
         main(["fit", *fit, *own, "--trainer.max_epochs", "2"])
         test = ["--config", str(CONFIGS / "test.yaml"), "--config", str(Path(__file__).with_name("micro.yaml"))]
         main(["test", *test, *own])
-    main(["compare", str(base / "micro_runs" / "micro"), "--processes", "1", "--n_resamples", "100"])
+    main(["compare", str(base / "micro_runs" / "micro"), "--processes", "1"])
     sys.argv = before

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy import stats
 from scipy.signal import savgol_filter
 
@@ -17,18 +16,21 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from random_study import write_random_study
 
 from ecg_lightning import open_run
-from ecg_lightning.functional.intervals import patient_resamples
-from ecg_lightning.functional.self_consistency import kendall_w, mean_over_pairs, pair_weights, seed_pairs
+from ecg_lightning.atomic import write_json_atomic
+from ecg_lightning.functional.self_consistency import kendall_w, seed_pairs
 from ecg_lightning.store import RowStore
+from ecg_lightning.study.agreement_tables import network_table, rank_table
 from ecg_lightning.study.compare import compare_maps
-from ecg_lightning.study.consistency_tables import IntervalSettings, consistency_table, network_table, rank_table
+from ecg_lightning.study.consistency_tables import IntervalSettings, consistency_table
+from ecg_lightning.study.floor_partners import predicted_class
 from ecg_lightning.study.folder import StudyFolder
 
 TARGETS = ("sinus_rhythm", "atrial_fibrillation")
 METHODS = ("saliency", "deeplift")
 SEEDS = (0, 3, 5)
 N_ECGS = 13
-QUICK = IntervalSettings(n_resamples=200)
+SETTINGS = IntervalSettings()
+PATIENTS = np.arange(N_ECGS) // 5
 
 
 @pytest.fixture(scope="module")
@@ -45,46 +47,122 @@ def study(random_study: Path, tmp_path: Path) -> Path:
 
 def slow(study: Path, target: str, method: str, correlate) -> np.ndarray:
     """(ecg, pair), as SciPy says."""
-    maps = [open_run(study / target / f"seed{seed}").maps[method].to_numpy().astype(float) for seed in SEEDS]
-    smooth = [savgol_filter(one, 31, 3, axis=-1).reshape(N_ECGS, -1) for one in maps]
+    smooth = smoothed(study, target, method)
     return np.array([[correlate(a[k], b[k])[0] for a, b in combinations(smooth, 2)] for k in range(N_ECGS)])
+
+
+def smoothed(study: Path, target: str, method: str) -> list[np.ndarray]:
+    """(ecg, point) of every seed."""
+    maps = [open_run(study / target / f"seed{seed}").maps[method].to_numpy().astype(float) for seed in SEEDS]
+    return [savgol_filter(one, 31, 3, axis=-1).reshape(N_ECGS, -1) for one in maps]
+
+
+def patients_first(values: np.ndarray) -> float:
+    """Mean over patients of the mean over their ECGs and pairs."""
+    return np.mean([values[patient == PATIENTS].mean() for patient in np.unique(PATIENTS)])
+
+
+def native(found, target: str = TARGETS[0]) -> pd.DataFrame:
+    table = consistency_table(found.targets, SETTINGS)
+    chosen = (table["statistic"] == "pearson") & (table["sign"] == "native") & (table["target"] == target)
+    return table[chosen].set_index("method")
 
 
 def test_stores_and_table_are_what_scipy_says(study: Path) -> None:
     found = compare_maps(StudyFolder.open(study), processes=1)
     assert [one.target for one in found.targets] == list(TARGETS)
-    table = consistency_table(found.targets, QUICK).set_index(["target", "method", "statistic", "sign"])
+    table = consistency_table(found.targets, SETTINGS).set_index(["target", "method", "statistic", "sign"])
     for target, method in ((TARGETS[0], METHODS[1]), (TARGETS[1], METHODS[0])):
         store = RowStore.open(study / "comparison" / target / "self_consistency" / method)
         for index, correlate in enumerate((stats.pearsonr, stats.spearmanr)):
             expected = slow(study, target, method, correlate)
             np.testing.assert_allclose(store.array[:, index, 0], expected, atol=1e-6)
             row = table.loc[target, method, ("pearson", "spearman")[index], "native"]
-            assert row["mean"] == pytest.approx(expected.mean(), abs=1e-6)
+            assert row["mean"] == pytest.approx(patients_first(expected), abs=1e-6)
+            assert row["mean_over_ecgs"] == pytest.approx(expected.mean(), abs=1e-6)
+            assert row["mean_fisher_z"] == pytest.approx(np.tanh(patients_first(np.arctanh(expected))), abs=1e-6)
             assert row["sd"] == pytest.approx(expected.std(), abs=1e-6)
-    assert table.loc["all", METHODS[0], "pearson", "native"]["mean"] == pytest.approx(
-        np.mean([slow(study, target, METHODS[0], stats.pearsonr).mean() for target in TARGETS]), abs=1e-6
-    )
+            assert row["lowest_pair"] == pytest.approx(expected.mean(axis=0).min(), abs=1e-6)
+    means = [patients_first(slow(study, target, METHODS[0], stats.pearsonr)) for target in TARGETS]
+    overall = table.loc["all", METHODS[0], "pearson", "native"]
+    assert overall["mean"] == pytest.approx(np.mean(means), abs=1e-6)
+    assert overall["sd"] == pytest.approx(np.std(means), abs=1e-6)
+    assert overall["interval"] == "none: several classes"
 
 
-def test_the_share_that_seeds_have_in_common_is_found(study: Path) -> None:
-    table = consistency_table(compare_maps(StudyFolder.open(study), processes=1).targets, QUICK)
-    native = table[(table["statistic"] == "pearson") & (table["sign"] == "native") & (table["target"] != "all")]
-    assert native["mean"].to_numpy() == pytest.approx(0.5, abs=0.05)
-    assert (native["low"] < native["mean"]).all()
-    assert (native["mean"] < native["high"]).all()
-    assert set(native["seed_interval"]) == {"range"}
-    assert (native["seed_low"] <= native["mean"]).all()
-
-
-def test_intervals_over_patients_are_scipy_s_on_the_same_resamples(study: Path) -> None:
+def test_the_floor_is_the_same_seeds_maps_of_other_patients_predicted_alike(study: Path) -> None:
     found = compare_maps(StudyFolder.open(study), processes=1)
-    row = consistency_table(found.targets, QUICK).iloc[0]
-    per_ecg = slow(study, TARGETS[0], METHODS[0], stats.pearsonr).mean(axis=1)
-    weights = patient_resamples(found.targets[0].examples["patient_id"], QUICK.n_resamples, QUICK.seed).astype(float)
-    means = np.array([np.average(per_ecg, weights=w) for w in weights])
-    bounds = stats.mstats.mquantiles(means, [0.025, 0.975], alphap=1, betap=1)
-    assert (row["low"], row["high"]) == pytest.approx(tuple(bounds), abs=1e-6)
+    partners = pd.read_parquet(study / "comparison" / TARGETS[0] / "partners.parquet")
+    smooth = smoothed(study, TARGETS[0], METHODS[0])
+    logits = [open_run(study / TARGETS[0] / f"seed{seed}").logits.to_numpy() for seed in SEEDS]
+    expected = np.full((N_ECGS, 3), np.nan)
+    for place, (a, b) in enumerate(combinations(range(3), 2)):
+        own = partners[partners["pair"] == f"{SEEDS[a]}-{SEEDS[b]}"].set_index("row")
+        for ecg, other in own["partner_row"].items():
+            classes = [int(logits[seed][one] >= 0) for seed in (a, b) for one in (ecg, max(other, 0))]
+            assert own.loc[ecg, "agreed"] == (classes[0] if classes[0] == classes[2] else -1)
+            if other >= 0:
+                assert len(set(classes)) == 1
+                assert PATIENTS[other] != PATIENTS[ecg]
+                across = [stats.pearsonr(smooth[x][ecg], smooth[y][other])[0] for x, y in ((a, b), (b, a))]
+                expected[ecg, place] = np.mean(across)
+    assert np.isfinite(expected).mean() > 0.5
+    np.testing.assert_allclose(found.targets[0].floor[METHODS[0]].array[:, 0, 0], expected, atol=1e-6)
+    row = native(found).loc[METHODS[0]]
+    assert row["n_disagreeing"] == (partners["agreed"] < 0).sum()
+    assert row["n_without_partner"] == ((partners["agreed"] >= 0) & (partners["partner_row"] < 0)).sum()
+    assert row["n_disagreeing"] + row["n_without_partner"] == np.isnan(expected).sum()
+
+
+def test_the_share_that_seeds_have_in_common_stands_above_a_floor_of_nothing(study: Path) -> None:
+    found = compare_maps(StudyFolder.open(study), processes=1)
+    for target in TARGETS:
+        rows = native(found, target)
+        assert rows["mean"].to_numpy() == pytest.approx(0.5, abs=0.05)
+        assert rows["floor"].to_numpy() == pytest.approx(0.0, abs=0.03)
+        assert rows["corrected_above_floor"].to_numpy() == pytest.approx(0.5, abs=0.05)
+        assert rows["n_patients"].tolist() == [3, 3]
+        assert set(rows["interval"]) == {"none: fewer than 20 patients"}
+        assert rows[["low", "high", "corrected_low", "corrected_high"]].isna().all(axis=None)
+
+
+def test_a_map_that_is_the_same_for_all_patients_is_not_above_its_floor(study: Path) -> None:
+    for seed in SEEDS:
+        path = study / TARGETS[0] / f"seed{seed}" / "maps" / METHODS[0] / "rows.npy"
+        rows = np.load(path)
+        rows[:] = rows[0]
+        np.save(path, rows)
+    row = native(compare_maps(StudyFolder.open(study), processes=1)).loc[METHODS[0]]
+    assert row["floor"] == pytest.approx(row["mean_matched"], abs=0.05)
+    assert row["mean"] == pytest.approx(0.5, abs=0.15)
+    assert row["corrected_above_floor"] == pytest.approx(0.0, abs=1e-7)
+
+
+def test_classes_are_those_of_each_run_s_threshold(study: Path) -> None:
+    run = open_run(study / TARGETS[0] / "seed0")
+    logits, rows = run.logits.to_numpy(), np.arange(N_ECGS)
+    np.testing.assert_array_equal(predicted_class(run, rows), logits >= 0)
+    write_json_atomic(run.path / "metrics.json", {"threshold": {"value": 0.9}})
+    np.testing.assert_array_equal(predicted_class(run, rows[::-1]), (logits >= np.log(9))[::-1])
+
+
+def test_a_comparison_without_floors_gets_them_and_keeps_the_rest(study: Path) -> None:
+    folder = study / "comparison" / TARGETS[0]
+    compare_maps(StudyFolder.open(study), processes=1)
+    floor = np.load(folder / "self_consistency_floor" / METHODS[0] / "rows.npy")
+    shutil.rmtree(folder / "self_consistency_floor")
+    before = (folder / "self_consistency" / METHODS[0] / "rows.npy").stat().st_mtime_ns
+    compare_maps(StudyFolder.open(study), processes=1)
+    assert (folder / "self_consistency" / METHODS[0] / "rows.npy").stat().st_mtime_ns == before
+    np.testing.assert_array_equal(np.load(folder / "self_consistency_floor" / METHODS[0] / "rows.npy"), floor)
+
+
+def test_partners_in_other_blocks_are_the_same(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = compare_maps(StudyFolder.open(study), processes=1).targets[0].floor[METHODS[0]].array.copy()
+    shutil.rmtree(study / "comparison")
+    monkeypatch.setattr("ecg_lightning.study.compare._BLOCK_MAPS", 6)
+    parts = compare_maps(StudyFolder.open(study), processes=1).targets[0].floor[METHODS[0]].array
+    np.testing.assert_allclose(parts, whole, atol=1e-7)
 
 
 def test_two_processes_give_the_same_and_nothing_is_measured_twice(study: Path, random_study: Path) -> None:
@@ -171,12 +249,12 @@ def test_constant_maps_have_no_consistency_and_are_counted(study: Path) -> None:
     np.save(path, rows)
     found = compare_maps(StudyFolder.open(study), processes=1)
     assert np.isnan(found.targets[0].consistency[METHODS[0]].array[2, 0, 0]).tolist() == [True, True, False]
-    assert consistency_table(found.targets, QUICK).iloc[0]["n_undefined"] == 2
+    assert consistency_table(found.targets, SETTINGS).iloc[0]["n_undefined"] == 2
 
 
 def test_ranks_agree_where_targets_do(study: Path) -> None:
     found = compare_maps(StudyFolder.open(study), processes=1)
-    table = rank_table(consistency_table(found.targets, QUICK))
+    table = rank_table(consistency_table(found.targets, SETTINGS))
     assert set(table["method"]) == set(METHODS)
     assert table[[*TARGETS]].sum().tolist() == [3.0, 3.0]
     assert 0 <= table.attrs["kendall_w"] <= 1
@@ -193,33 +271,10 @@ def test_kendall_s_w_is_the_definition_s(raters: int) -> None:
         kendall_w(np.array(0.5), 1)
 
 
-def test_pairs_of_seeds_and_their_weights() -> None:
+def test_pairs_of_seeds() -> None:
     assert seed_pairs([4, 2, 9]) == [(4, 2), (4, 9), (2, 9)]
     with pytest.raises(ValueError, match="two or more distinct"):
         seed_pairs([1, 1])
-    weights = pair_weights(6, 500, seed=1)
-    assert weights.shape == (500, 15)
-    assert (weights.sum(axis=1) > 0).all()
-    # of 6 draws two distinct seeds meet in 6 * 5 / 36 ordered pairs each
-    assert weights.mean() == pytest.approx(30 / 36, rel=0.1)
-
-
-def test_a_pair_that_is_unknown_is_left_out_of_the_mean() -> None:
-    values = np.array([[1.0, np.nan, 3.0], [np.nan, np.nan, np.nan]])
-    mean = mean_over_pairs(values, np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 3.0]]))
-    np.testing.assert_allclose(mean[:, 0], [2.0, 2.5])
-    assert np.isnan(mean[:, 1]).all()
-
-
-def test_ten_seeds_have_an_interval() -> None:
-    maps = torch.randn(4, 6, 8, 600)
-    from ecg_lightning.functional.self_consistency import self_consistency
-    from ecg_lightning.study.consistency_tables import _over_seeds
-
-    values = self_consistency(maps)["pearson"][:, 0].numpy()
-    low, high, kind = _over_seeds(values, 6, QUICK)
-    assert kind == "bootstrap"
-    assert low < values.mean() < high
 
 
 def test_a_folder_that_is_no_study(tmp_path: Path) -> None:

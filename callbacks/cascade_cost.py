@@ -1,0 +1,59 @@
+"""What a cascade will cost, said before it starts."""
+
+from collections.abc import Sequence
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_info
+
+from callbacks.cascade_plan import CascadePlan
+from callbacks.random_networks import forward_equivalents
+from ecg_lightning.attribution import AttributionMethod
+from ecg_lightning.attribution.cost import estimate, measure_passes
+from ecg_lightning.attribution.task import AttributionTask
+
+
+def tell_cascade_cost(
+    trainer: Trainer,
+    plan: CascadePlan,
+    methods: Sequence[AttributionMethod],
+    task: AttributionTask,
+    missing: int,
+    smooth_draws: int,
+) -> None:
+    """Print ECGs x random networks x methods, their passes and minutes, for each part of the experiment.
+
+    Args:
+        trainer: The trainer.
+        plan: Which random networks.
+        methods: Which methods.
+        task: The trained network, whose passes are timed.
+        missing: ECGs that are not in the stores.
+        smooth_draws: Noisy copies an ECG of the smooth test.
+    """
+    if not missing or not trainer.is_global_zero:
+        return
+    seconds = measure_passes(task)
+    share = -(-missing // trainer.world_size)
+    told = []
+    for part in (*plan.wholly_random, "progressive"):
+        networks = [plan.maps_of(method.name, smooth_draws)[part] for method in methods]
+        costs = estimate(methods, [share * count for count in networks], task, seconds)
+        passes = sum(
+            missing * count * forward_equivalents(method, task.backgrounds)
+            for method, count in zip(methods, networks, strict=True)
+        )
+        told.append(
+            f"{max(networks, default=0)} {_of(part, plan)} ({passes:,} forward-equivalent passes, about "
+            f"{sum(cost.seconds for cost in costs) / 60:.1f} min)"
+        )
+    fewer = f"; {plan.draws_of_expensive_methods} draws at most of {', '.join(plan.expensive)}"
+    rank_zero_info(
+        f"RandomizationCascade: {missing} ECGs x {len(methods)} methods x networks: {', '.join(told)}"
+        f"{fewer if plan.expensive else ''}"
+    )
+
+
+def _of(part: str, plan: CascadePlan) -> str:
+    if part == "progressive":
+        return "partly random ones of the progressive cascade" if plan.full_direction else "of the progressive cascade"
+    return f"wholly random ones with BatchNorms {part.replace('_', ' and ')}"

@@ -1,0 +1,66 @@
+"""Whose map stands in for a patient's own: another patient of the same predicted class.
+
+A map of somebody else is as noisy and as plausible as one's own; a method whose map of another patient does as well
+says nothing about this patient.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ecg_lightning.attribution.seeding import RandomKey
+
+
+def partners(
+    patient_ids: ArrayLike,
+    predicted: ArrayLike,
+    attribution_seed: int,
+    count: int = 5,
+    ecg_ids: ArrayLike | None = None,
+) -> NDArray[np.int64]:
+    """For every ECG those of other patients with the same predicted class, by keyed cyclic derangements.
+
+    Within a class the patients stand in a circle, in the order of a hash of seed and id; the k-th partner of a patient
+    is the one k + 1 places on. So nobody is their own partner, everybody is somebody's, and a patient's partners are
+    distinct. The ECGs of a patient take those of the partner in turn.
+
+    Args:
+        patient_ids: (n,).
+        predicted: (n,) class of each ECG, 0 or 1; NaN where it is unknown.
+        attribution_seed: Another seed gives other partners.
+        count: Partners an ECG.
+        ecg_ids: (n,) by which a patient's ECGs are ordered, so that partners don't depend on the order of the rows;
+            None: a patient's ECGs stand in the order of their rows.
+
+    Returns:
+        (n, count) rows; -1 where the class has no further patient.
+
+    Raises:
+        ValueError: Shapes that do not agree, or no partner asked for.
+    """
+    patients, classes = np.asarray(patient_ids).astype(str), np.asarray(predicted, dtype=np.float64)
+    names = np.arange(len(patients)) if ecg_ids is None else np.asarray(ecg_ids).astype(str)
+    if patients.ndim != 1 or classes.shape != patients.shape or names.shape != patients.shape or count < 1:
+        raise ValueError(
+            "expected patient ids, predicted classes and ECG ids of the same ECGs (n,) and a count of 1 or more; got "
+            f"{patients.shape}, {classes.shape}, {names.shape} and {count}"
+        )
+    found = np.full((len(patients), count), -1, dtype=np.int64)
+    for one in np.unique(classes[~np.isnan(classes)]):
+        rows = np.flatnonzero(classes == one)
+        rows = rows[np.lexsort((names[rows], patients[rows]))]
+        _pair(rows, patients[rows], attribution_seed, found)
+    return found
+
+
+def _pair(rows: NDArray[np.intp], patients: NDArray[np.str_], seed: int, found: NDArray[np.int64]) -> None:
+    """Fill in the partners of one class, whose rows stand patient by patient."""
+    ids, first, size = np.unique(patients, return_index=True, return_counts=True)
+    keys = [RandomKey(seed, ecg_id=str(patient), purpose="partner").seed for patient in ids]
+    circle = np.argsort(keys, kind="stable")  # ids are sorted: equal hashes fall back on them
+    position = np.empty(len(ids), dtype=np.int64)
+    position[circle] = np.arange(len(ids))
+    patient = np.repeat(np.arange(len(ids)), size)
+    turn = np.arange(len(rows)) - first[patient]  # which of the patient's ECGs
+    for place in range(min(found.shape[1], len(ids) - 1)):
+        partner = circle[(position[patient] + place + 1) % len(ids)]
+        found[rows, place] = rows[first[partner] + turn % size[partner]]

@@ -1,0 +1,169 @@
+"""Verdicts in words, made from the rows of the verdicts table so that they cannot contradict it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.statistics.effect import MIN_PATIENTS
+
+VerdictRow = Mapping[str, Any] | pd.Series
+"""A row of the verdicts table."""
+
+STATE_WORDS: Final[Mapping[str, str]] = {
+    "passes": "passes",
+    "fails": "fails",
+    "cannot_tell": "can't tell",
+    "not_measured": "not measured",
+}
+
+CLAIM_WORDS: Final[Mapping[str, str]] = {
+    "uses_the_network": "uses the network",
+    "is_about_this_patient": "is about this patient",
+    "needs_the_weights": "needs the trained weights",
+    "seeds_agree": "networks of other seeds agree",
+}
+
+_AGAINST: Final[Mapping[str, str]] = {
+    "other_ecg": "the method's own map of another patient",
+    "mean_map": "the mean of the other patients' maps",
+    "random": "a random map",
+    "smoothed_random": "a smoothed random map",
+}
+
+_COMPARED: Final[Mapping[str, tuple[str, str, str]]] = {
+    "localization": ("Its AUROC against the evidence is", "above that of", "below that of"),
+    "perturbation": ("The area between its perturbation curves is", "above that of", "below that of"),
+    "faithfulness": ("Its infidelity is", "better than that of", "worse than that of"),
+}
+"""Check -> what is compared, and how a positive and a negative effect are said."""
+
+_CORRELATED: Final[Mapping[tuple[str, str], str]] = {
+    ("randomization", "partial"): "With every layer random its maps keep a correlation, given |ECG| and |slope|, of",
+    ("randomization", "magnitude"): "With every layer random its maps keep a correlation of magnitudes of",
+    ("self_consistency", "corrected_above_floor"): "Two networks' maps of one ECG correlate, corrected for noise and "
+    "less what maps of different patients do, by",
+}
+"""Check and score -> what a correlation is of."""
+
+
+def state_word(state: str) -> str:
+    """Of a cell: passes, fails, can't tell, not measured."""
+    return STATE_WORDS[state]
+
+
+def claim_words(claim: str) -> str:
+    """Of a heading: "uses the network"."""
+    return CLAIM_WORDS.get(claim, claim.replace("_", " "))
+
+
+def against_words(against: str) -> str:
+    """What a map is compared with, such as "|ECG|" or "a random map"."""
+    return _AGAINST.get(against) or method_style(against).label
+
+
+def networks_words(row: VerdictRow) -> str:
+    """Which networks a verdict is about: "this network", "these 3 networks", "networks trained like these 5"."""
+    n_seeds = int(row["n_seeds"])
+    if row["networks"] == "networks_like_these":
+        return f"networks trained like these {n_seeds}"
+    return f"these {n_seeds} networks" if row["networks"] == "these_networks" else "this network"
+
+
+def patients_words(row: VerdictRow) -> str:
+    """How many patients: "24 patients with the diagnosis and 30 without it"."""
+    n, without = int(row["n_patients"]), int(row["n_patients_without"])
+    words = f"{n} patient{'' if n == 1 else 's'} with the diagnosis"
+    return f"{words} and {without} without it" if without else words
+
+
+def number_words(value: float) -> str:
+    """Two decimals, three where two would show 0."""
+    text = f"{value:.2f}"
+    if float(text) == 0 and value != 0:
+        text = f"{value:.3f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def interval_words(row: VerdictRow) -> str:
+    """As in "95 % interval 0.03 to 0.13"; empty where there is none."""
+    if not np.isfinite([row["low"], row["high"]]).all():
+        return ""
+    level = f"{100 * row['confidence']:g} %"
+    return f"{level} interval {number_words(row['low'])} to {number_words(row['high'])}"
+
+
+def why_words(row: VerdictRow) -> str:
+    """Why it can't be told, or what a failure means; empty for a pass and for what was not measured."""
+    if row["state"] == "cannot_tell":
+        return _why_not_told(row)
+    if row["state"] != "fails":
+        return ""
+    if row["why"] == "no_variance":
+        return "it is the same for every patient"
+    beyond = 1 if row["side"] == "above" else -1
+    if beyond * row["effect"] > beyond * row["margin_pass"]:
+        return f"more than nothing, and less than the {number_words(row['margin_fail'])} that would matter"
+    return f"a pass lies {row['side']} {number_words(row['margin_pass'])}"
+
+
+def sentence(row: VerdictRow) -> str:
+    """What was found, on how many patients and networks, and what follows from it.
+
+    Args:
+        row: Of the verdicts table.
+
+    Returns:
+        Such as "Its AUROC against the evidence is 0.08 above that of |ECG| (95 % interval 0.03 to 0.13; 24 patients
+        with the diagnosis; these 3 networks): passes."
+    """
+    state, why = state_word(row["state"]), why_words(row)
+    if row["state"] == "not_measured":
+        return "It was not measured."
+    facts = "; ".join(part for part in (interval_words(row), patients_words(row), networks_words(row)) if part)
+    return f"{_found(row)} ({facts}): {state}{f', {why}' if why else ''}."
+
+
+def counts_words(states: Iterable[str]) -> str:
+    """How many claims of each state: "passes 1 of 5 claims, fails 2, can't tell 2"."""
+    counts = pd.Series(list(states), dtype="str").value_counts()
+    decided = int(counts.sum() - counts.get("not_measured", 0))
+    if not decided:
+        return "nothing was measured"
+    parts = [f"passes {counts.get('passes', 0)} of {decided} claim{'' if decided == 1 else 's'}"]
+    parts += [f"{STATE_WORDS[state]} {counts[state]}" for state in ("fails", "cannot_tell") if counts.get(state, 0)]
+    return ", ".join(parts)
+
+
+def _found(row: VerdictRow) -> str:
+    """The effect in words."""
+    check, effect = row["check"], row["effect"]
+    if check in _COMPARED:
+        subject, more, less = _COMPARED[check]
+        against = against_words(row["against"])
+        if not np.isfinite(effect):
+            return f"{subject} not comparable with that of {against}"
+        size = number_words(abs(effect))
+        if float(size) == 0:
+            return f"{subject} the same as that of {against}, difference {size}"
+        return f"{subject} {size} {more if effect > 0 else less} {against}"
+    subject = _CORRELATED.get((check, row["score"]), f"The {row['score'].replace('_', ' ')} is")
+    return f"{subject} {number_words(effect) if np.isfinite(effect) else 'an unknown amount'}"
+
+
+def _why_not_told(row: VerdictRow) -> str:
+    if row["why"] == "few_patients":
+        return f"fewer than {MIN_PATIENTS} patients{'' if row['check'] == 'randomization' else ' with the diagnosis'}"
+    if row["why"] == "few_patients_without":
+        return f"fewer than {MIN_PATIENTS} patients without the diagnosis"
+    if row["why"] == "no_variance":
+        return "the difference is the same for every patient, so that there is nothing to test"
+    if row["why"] == "undefined":
+        if row["check"] == "self_consistency" and np.isfinite(row["effect"]) and int(row["n_seeds"]) < 3:
+            return "two networks make one pair, which tells nothing of other networks"
+        return str(row["reason"]) or "the effect or its interval is undefined"
+    tests = int(row["family"])
+    among = f" among {tests} tests" if tests > 1 else ""
+    return f"neither a pass nor a failure is certain enough{among}"
