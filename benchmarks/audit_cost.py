@@ -31,13 +31,15 @@ from torch import Tensor, nn
 
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.audit import AuditBatch
-from callbacks.cascade_maps import CascadeMaps
-from callbacks.cascade_tasks import CascadeTasks
+from callbacks.cascade_plan import RandomNetwork
 from callbacks.perturbation_curves import PerturbationCurves
+from callbacks.perturbation_data import PerturbationData
 from callbacks.randomization_cascade import RandomizationCascade
 from ecg_lightning.attribution.controls import control_maps
 from ecg_lightning.attribution.robust import suite_maps
-from ecg_lightning.functional.randomization import weight_layers
+from ecg_lightning.data.recalibration import RecalibrationBeats
+from ecg_lightning.functional.beat_model import BeatModel
+from ecg_lightning.functional.perturbation_kind import PAPER_KIND, PerturbationKind
 from ecg_lightning.functional.similarity import paired_similarity
 from ecg_lightning.models import ResNet1d
 
@@ -67,14 +69,10 @@ def batch_of(maps: AttributionMaps, ecg: Tensor) -> AuditBatch:
 
 
 def cascade_of(maps: AttributionMaps) -> RandomizationCascade:
-    """The cascade as a test prepares it."""
-    audit = RandomizationCascade()
+    """The progressive cascade as a test prepares it, one draw of the weights."""
+    audit = RandomizationCascade(draws=0, full_repeats=1)
     audit.maps = maps
-    audit._check_methods()
-    audit.layers = weight_layers(maps.source_network, maps.backgrounds[:1])
-    audit.depths = audit._depths()
-    audit.tasks = CascadeTasks(maps, audit.layers, audit.how, audit.batchnorm)
-    audit.random = CascadeMaps(maps, audit.methods, audit.controls, 0)
+    audit.prepare(RecalibrationBeats(maps.backgrounds, "backgrounds"))
     return audit
 
 
@@ -155,8 +153,8 @@ def our_cascade_of_saliency(audit: RandomizationCascade, batch: AuditBatch, stat
     """What MPRT does: saliency at every depth, one statistic, one sign."""
     own = batch.maps["saliency"]
     others = []
-    for depth in audit.depths[1:]:
-        task = audit.tasks.at("from_output", 0, depth)
+    for depth in audit.plan.depths[1:]:
+        task = audit.tasks.at(RandomNetwork("kept", "from_output", 0, depth))
         others.append(suite_maps(audit.methods, task, batch.ecg, lambda name, place: audit.maps.key(name, place))[0])
     stacked = torch.stack([found["saliency"] for found in others], dim=1)
     paired_similarity(own[:, None], stacked, statistic)  # type: ignore[arg-type]
@@ -166,21 +164,21 @@ def report_limits(clock: Clock, maps: AttributionMaps, batch: AuditBatch, audit:
     """Share of the limit of both audits."""
     forward, gradient = best(clock, "forward"), best(clock, "gradient")
     print(f"best pass: {forward:.3f} ms a forward, {gradient:.3f} ms a gradient, of one input")
-    networks, ecgs = len(audit.depths) - 1, len(batch.ecg)
+    networks, ecgs = len(audit.plan.depths) - 1, len(batch.ecg)
     # shared: two methods of one gradient each from one pass; IG its nodes; and the logit of every depth
     alone = [method for method in audit.methods if method.name not in maps.shared]
     gradients = 1 + sum(method.passes((8, 600), 8).gradient for method in alone)
     limit = ecgs * (networks * (gradients * gradient + forward) + forward)
     took = clock.median("cascade")
     print(f"cascade: {took / ecgs:.1f} ms an ECG, limit {limit / ecgs:.1f}: share {limit / took:.2f} (bar .85)")
-    curves = len(maps.names) * 30 * 2 + 1
+    curves = (len(maps.names) * 30 + 1) * 2
     took, limit = clock.median("perturbation"), ecgs * curves * forward
     print(f"perturbation: {took / ecgs:.1f} ms an ECG, limit {limit / ecgs:.1f}: share {limit / took:.2f} (bar .85)")
 
 
 def report_peer(clock: Clock, peer: Peer, audit: RandomizationCascade, ecgs: int, steps: int) -> None:
     """Ratios to Quantus."""
-    networks = len(audit.depths) - 1
+    networks = len(audit.plan.depths) - 1
     for statistic, bar in (("pearson", 1.3), ("spearman", 3.0)):
         ours = clock.median(f"ours {statistic}") / (ecgs * networks)
         # it also explains the trained network once more
@@ -191,13 +189,13 @@ def report_peer(clock: Clock, peer: Peer, audit: RandomizationCascade, ecgs: int
     print(f"flipping: ours {ours:.3f}, Quantus {theirs:.3f} ms an ECG and step: {theirs / ours:.2f} x (bar 1.2)")
 
 
-def grows(audit: Any, maps: AttributionMaps, ecg: Tensor, name: str) -> None:
+def grows(measure: Callable[[AuditBatch], object], maps: AttributionMaps, ecg: Tensor, name: str) -> None:
     """Peak of anonymous memory over batches of few ECGs, and over four times as many batches."""
     peaks = []
     for rounds in (1, 4):
         with watched(own_megabytes, 0.01) as readings:
             for _ in range(rounds):
-                audit._measure(batch_of(maps, ecg))
+                measure(batch_of(maps, ecg))
         peaks.append(max(readings))
     few, many = peaks
     print(f"{name}: peak of anonymous memory {few:.0f} MB over {len(ecg)} ECGs, {many:.0f} MB over 4 times as many")
@@ -221,22 +219,22 @@ def main() -> None:
     batch, single = batch_of(maps, ecg), batch_of(alone, ecg)
     audit, saliency = cascade_of(maps), cascade_of(alone)
     examples = pd.DataFrame({"ecg_id": maps.ecg_ids})
-    curves, flipping = PerturbationCurves(), PerturbationCurves(steps=8, fraction_per_step=0.125, orders=["morf"])
+    step = 600 // 8  # quantus' steps must divide the samples of a lead
+    points = PerturbationKind("point", steps=4800 // step, fraction_per_step=step / 4800, orders=["morf"])
+    curves, flipping = PerturbationCurves(), PerturbationCurves([points])
     for one, owner in ((curves, maps), (flipping, alone)):
         one.maps, one.examples = owner, examples
-    flipping.noise = "none"
+        one.data = PerturbationData(None, examples, "", BeatModel.fit(beats((), 64)))  # type: ignore[arg-type]
     peer = Peer(network, ecg, single.maps["saliency"])
-    steps, step = 100, 600 // 8  # quantus' steps must divide the samples of a lead
-    flipping.steps, flipping.fraction_per_step = 4800 // step, step / 4800
     audit.datamodule = SimpleNamespace(target="sinus_rhythm")
     works: dict[str, Callable[[], object]] = {
         "cascade": lambda: audit._measure(batch),
-        "perturbation": lambda: curves._measure(batch),
+        "perturbation": lambda: curves._perturbed_logits(PAPER_KIND, batch, distances=True),
         "ours pearson": lambda: our_cascade_of_saliency(saliency, single, "pearson"),
         "quantus pearson": lambda: peer.mprt("pearson"),
         "ours spearman": lambda: our_cascade_of_saliency(saliency, single, "spearman"),
         "quantus spearman": lambda: peer.mprt("spearman"),
-        "ours flipping": lambda: flipping._measure(single),
+        "ours flipping": lambda: flipping._perturbed_logits(points, single, distances=False),
         "quantus flipping": lambda: peer.flipping(step),
     }
     works["cascade"]()  # random networks are made once in a test
@@ -247,12 +245,11 @@ def main() -> None:
             for kind, one in passes(maps, ecg):
                 clock.time(kind, one)
             clock.time(name, work)
-    steps = flipping.steps
     print(f"{options.network} network, {options.ecgs} ECGs, {torch.get_num_threads()} threads")
     report_limits(clock, maps, batch, audit)
-    report_peer(clock, peer, saliency, options.ecgs, steps)
-    grows(audit, maps, ecg, "cascade")
-    grows(curves, maps, ecg, "perturbation")
+    report_peer(clock, peer, saliency, options.ecgs, points.steps)
+    grows(audit._measure, maps, ecg, "cascade")
+    grows(lambda batch: curves._perturbed_logits(PAPER_KIND, batch, distances=True), maps, ecg, "perturbation")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Experiment 1 of the paper: how alike the maps of different methods are."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import ClassVar
 
 import numpy as np
@@ -12,8 +13,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from callbacks.audit import Audit, AuditBatch, Place
 from callbacks.audit_results import AuditResults
-from callbacks.similarity_report import caption, matrix_of, select, similarity_table, warning_of
+from callbacks.patient_controls import PatientControl
+from callbacks.score_rows import score_rows
+from callbacks.similarity_report import (
+    BESIDE,
+    caption,
+    columns_of,
+    matrix_of,
+    select,
+    similarity_table,
+    warning_of,
+)
 from ecg_lightning.digest import JSON
+from ecg_lightning.functional.intervals import weightings
 from ecg_lightning.functional.similarity import (
     SCOPES,
     SIGNS,
@@ -21,6 +33,7 @@ from ecg_lightning.functional.similarity import (
     Sign,
     Statistic,
     check_choice,
+    paired_similarities,
     similarity_matrices,
 )
 from ecg_lightning.functional.smoothing import ORDER, WINDOW
@@ -34,8 +47,10 @@ class MethodSimilarity(Audit):
 
     Writes ``similarity/<statistic>/`` (n, scope, sign, method, other_method): maps are smoothed by Savitzky-Golay, then
     correlated over the whole ECG (``ecg``) or lead by lead (``lead``), with their sign (``native``) or by their
-    magnitude (``absolute``); see :mod:`ecg_lightning.functional.similarity`. At the end ``tables/similarity.parquet``
-    and a heat map of each statistic and sign, the paper's Figure 3A.
+    magnitude (``absolute``); see :mod:`ecg_lightning.functional.similarity`. Also
+    ``similarity/controls/<statistic>/`` (n, sign, method, control): each map with the same method's map of another
+    patient, and with the mean of all others', over the whole ECG. At the end ``tables/similarity.parquet``,
+    ``tables/similarity_controls.parquet`` and a heat map of each statistic and sign, the paper's Figure 3A.
 
     Args:
         window: Samples of the filter, odd; None: no smoothing.
@@ -50,6 +65,8 @@ class MethodSimilarity(Audit):
         ValueError: A window that is even or not above the order, an unknown statistic or one listed twice, or as for
             :class:`callbacks.audit.Audit`.
     """
+
+    averages_partners: ClassVar[bool] = False  # one other patient describes as well, at a fifth of the cost
 
     rows_at_once: ClassVar[int] = 8  # 16 maps of more ECGs than that leave the processor's cache
 
@@ -87,6 +104,11 @@ class MethodSimilarity(Audit):
         coords = {"scope": SCOPES, "sign": SIGNS, "method": names, "other_method": names}
         return {f"similarity/{statistic}": Place(dims, coords, "correlation") for statistic in self.statistics}
 
+    def _control_places(self) -> Mapping[str, Place]:
+        coords = {"sign": SIGNS, "method": self.maps.names, "control": self.maps.patient_controls}
+        place = Place(("sign", "method", "control"), coords, "correlation")
+        return {f"similarity/controls/{statistic}": place for statistic in self.statistics}
+
     def _settings(self) -> dict[str, JSON]:
         return {"window": self.window, "order": None if self.window is None else self.order}
 
@@ -94,6 +116,14 @@ class MethodSimilarity(Audit):
         maps = torch.stack(list(batch.maps.values()), dim=1)
         found = similarity_matrices(maps, self.statistics, self.window, self.order)
         return {f"similarity/{statistic}": values.cpu().numpy() for statistic, values in found.items()}
+
+    def _measure_controls(self, batch: AuditBatch, control: PatientControl) -> Mapping[str, ArrayLike]:
+        own, other = (
+            torch.stack([one.double() for one in maps.values()], dim=1)
+            for maps in (self.maps.of_others.own(batch.rows), batch.maps)
+        )
+        found = paired_similarities(own, other, window=self.window, order=self.order)  # statistic -> (k, method, sign)
+        return {f"similarity/controls/{one}": found[one].mT.cpu().numpy() for one in self.statistics}
 
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
         stores = {statistic: self.stores[f"similarity/{statistic}"] for statistic in self.statistics}
@@ -109,25 +139,57 @@ class MethodSimilarity(Audit):
         )
         results = AuditResults(trainer)
         results.table("similarity", table)
+        of_others = self._of_others()
+        if not of_others.empty:
+            results.table("similarity_controls", of_others)
         results.numbers({"similarity/undefined": float(table["n_undefined"].sum())})
         if warning := warning_of(stores, table, names):
             rank_zero_warn(f"MethodSimilarity: {warning}")
         for statistic in self.statistics:
             for sign in SIGNS:
-                self._draw(results, table, statistic, sign)
+                self._draw(results, table, of_others, statistic, sign)
 
-    def _draw(self, results: AuditResults, table: pd.DataFrame, statistic: Statistic, sign: Sign) -> None:
+    def _of_others(self) -> pd.DataFrame:
+        """One row a statistic, sign, method and map that stands in for its own; none where none was measured.
+
+        ``statistic, sign, method, control, map, n_undefined`` and what :func:`callbacks.score_rows.score_rows` gives:
+        ``value`` is the mean correlation.
+        """
+        weights = weightings(self.examples["patient_id"], self.n_resamples, self.bootstrap_seed)
+        parts = []
+        for folder in self.control_stores:
+            values = self.values(folder)  # (n, sign, method, control)
+            for (i, sign), (k, control) in product(enumerate(SIGNS), enumerate(self.maps.patient_controls)):
+                part = score_rows(values[:, i, :, k], self.maps.names, self.examples, weights, self.confidence)
+                part.insert(1, "map", control)
+                part.insert(1, "control", part["method"].isin(self.maps.controls))
+                part.insert(0, "sign", sign)
+                part.insert(0, "statistic", folder.rsplit("/", 1)[1])
+                parts.append(part.assign(n_undefined=len(values) - part["n_ecgs"]))
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+    def _draw(
+        self,
+        results: AuditResults,
+        table: pd.DataFrame,
+        of_others: pd.DataFrame,
+        statistic: Statistic,
+        sign: Sign,
+    ) -> None:
         """The heat map of one statistic and sign over whole ECGs."""
         names, chosen = self.maps.names, select(table, statistic, "ecg", sign)
         leads, samples = self.maps.task.backgrounds.shape[1:]
         smoothing = f"smoothed by Savitzky-Golay {self.window}/{self.order}" if self.window else "without smoothing"
-        done = self.stores[f"similarity/{statistic}"].done
+        measured = self.examples[self.stores[f"similarity/{statistic}"].done]
         text = caption(
             chosen,
             f"all {leads * samples:,} points ({leads} leads x {samples} samples) of an ECG",
             smoothing,
-            self.examples["patient_id"][done].nunique(),
+            measured["patient_id"].nunique(),
+            measured["patient_id"][measured["label"] == 1].nunique(),
         )
+        beside = columns_of(of_others, statistic, sign, names)
+        text += BESIDE if beside else ""
         figure = similarity_figure(
             matrix_of(chosen, "correlation_mean", names),
             names,
@@ -135,6 +197,7 @@ class MethodSimilarity(Audit):
             title=f"Similarity of maps: {CLASS_WORDS[self.datamodule.target].name}, seed {self.maps.training_seed}",
             caption=text,
             incomplete=matrix_of(chosen, "n_undefined", names, diagonal=0.0) > 0,
+            beside=beside,
         )
         results.figure(f"similarity/{statistic}_{sign}", figure, text)
 

@@ -21,7 +21,7 @@ from callbacks.random_networks import RandomNetworkSimilarity, draw_places, forw
 from callbacks.random_networks_report import report_random_networks
 from callbacks.ranks import datamodule_of
 from ecg_lightning.attribution.controls import ControlName, check_controls
-from ecg_lightning.data.recalibration import recalibration_beats
+from ecg_lightning.data.recalibration import RecalibrationBeats, recalibration_beats
 from ecg_lightning.digest import JSON, digest_state_dict
 from ecg_lightning.functional.randomization import (
     BatchNormPolicy,
@@ -71,7 +71,8 @@ class RandomizationCascade(Audit):
         how: ``reset_parameters``, or ``permutation`` of the trained weights.
         batchnorm: Of the progressive cascade: ``kept`` (the paper does not say), ``reset``, ``recalibrated`` or
             ``reset_recalibrated``, see :data:`ecg_lightning.functional.randomization.BatchNormPolicy`.
-        max_examples: ECGs at most, as many with as without the diagnosis where there are, by a hash of their ids.
+        max_examples: ECGs at most, as many with as without the diagnosis where there are, of as many patients as there
+            are, by a hash of their ids.
         smooth_draws: Noisy copies an ECG of the smooth test; 0: none.
         permuted_checkpoints: Networks of the same architecture that were trained on permuted labels, a second check:
             ``cascade/permuted_labels/<quantity>/`` (n, draw, method).
@@ -134,7 +135,19 @@ class RandomizationCascade(Audit):
         self.permuted_checkpoints = tuple(permuted_checkpoints)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find the layers, check what was asked for, open the stores and say what it will cost."""
+        """Check what was asked for, open the stores and say what it will cost."""
+        self.prepare(recalibration_beats(datamodule_of(trainer, type(self).__name__), self.maps.backgrounds))
+        super().on_test_start(trainer, pl_module)
+        rows = np.flatnonzero(self.chosen)
+        missing = max((len(store.missing(rows)) for store in self.stores.values()), default=0)
+        tell_cascade_cost(trainer, self.plan, self.methods, self.maps.task, missing, self.smooth_draws)
+
+    def prepare(self, recalibration: RecalibrationBeats) -> None:
+        """Find the layers and plan the random networks.
+
+        Args:
+            recalibration: What BatchNorm statistics are made of.
+        """
         self._check_methods()
         backgrounds = self.maps.task.backgrounds
         with torch.inference_mode(False):
@@ -153,14 +166,10 @@ class RandomizationCascade(Audit):
             draws=self.draws,
             draws_of_expensive_methods=self.draws_of_expensive_methods,
         )
-        self.recalibration = recalibration_beats(datamodule_of(trainer, type(self).__name__), self.maps.backgrounds)
-        self.tasks = CascadeTasks(self.maps, self.layers, self.how, self.recalibration.beats)
+        self.recalibration = recalibration
+        self.tasks = CascadeTasks(self.maps, self.layers, self.how, recalibration.beats)
         self.permuted = permuted_tasks(self.maps, self.permuted_checkpoints)
         self.random = CascadeMaps(self.maps, self.tasks, self.methods, self.controls)
-        super().on_test_start(trainer, pl_module)
-        rows = np.flatnonzero(self.chosen)
-        missing = max((len(store.missing(rows)) for store in self.stores.values()), default=0)
-        tell_cascade_cost(trainer, self.plan, self.methods, self.maps.task, missing, self.smooth_draws)
 
     def _check_methods(self) -> None:
         names = self.maps.names if self.asked_methods is None else self.asked_methods
@@ -178,7 +187,8 @@ class RandomizationCascade(Audit):
         return self.names
 
     def _chosen(self) -> NDArray[np.bool_]:
-        return balanced_choice(self.examples["ecg_id"].tolist(), self.examples["label"].to_numpy(), self.max_examples)
+        ids, patients = self.examples["ecg_id"].tolist(), self.examples["patient_id"].tolist()
+        return balanced_choice(ids, self.examples["label"].to_numpy(), self.max_examples, patients)
 
     def _places(self) -> Mapping[str, Place]:
         places = progressive_places(self.plan, bool(self.smooth_draws), self._settings_of(self.batchnorm))

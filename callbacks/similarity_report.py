@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,12 @@ from numpy.typing import NDArray
 from ecg_lightning.functional.ecg_means import EcgMeans, mean_over_ecgs
 from ecg_lightning.functional.similarity import SCOPES, SIGNS, Scope, Sign, Statistic, disattenuated
 from ecg_lightning.store import RowStore
+
+BESIDE: Final = (
+    "\nAt the right: each map with the same method's map of another patient of the same predicted class, and with the "
+    "mean of the maps of all other patients."
+)
+"""What captions say of the columns of :func:`columns_of`."""
 
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 
@@ -74,6 +81,17 @@ def matrix_of(pairs: pd.DataFrame, column: str, names: Sequence[str], diagonal: 
     return matrix
 
 
+def columns_of(
+    of_others: pd.DataFrame, statistic: Statistic, sign: Sign, names: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    """What stands in for a map -> (name,) mean similarity with the own one; nothing where none was measured."""
+    if of_others.empty:
+        return {}
+    chosen = of_others[(of_others["statistic"] == statistic) & (of_others["sign"] == sign)]
+    columns = chosen.pivot(index="method", columns="map", values="value").reindex(list(names))
+    return {str(name): columns[name].to_numpy(dtype=np.float64) for name in dict.fromkeys(chosen["map"])}
+
+
 def warning_of(stores: Mapping[Statistic, RowStore], table: pd.DataFrame, names: Sequence[str]) -> str | None:
     """What a person must know of similarities that are not defined; None where all are."""
     undefined = int(table["n_undefined"].sum())
@@ -91,7 +109,7 @@ def warning_of(stores: Mapping[Statistic, RowStore], table: pd.DataFrame, names:
     )
 
 
-def caption(pairs: pd.DataFrame, points: str, smoothing: str, patients: int) -> str:
+def caption(pairs: pd.DataFrame, points: str, smoothing: str, patients: int, with_diagnosis: int) -> str:
     """What stands under a heat map.
 
     Args:
@@ -99,13 +117,15 @@ def caption(pairs: pd.DataFrame, points: str, smoothing: str, patients: int) -> 
         points: What was correlated.
         smoothing: How maps were smoothed: "smoothed by ..." or "without smoothing".
         patients: Number of patients whose ECGs they are.
+        with_diagnosis: How many of them have the diagnosis.
     """
     one = pairs.iloc[0]
     compared = {"native": f"maps {smoothing}, with their sign", "absolute": f"magnitudes of maps {smoothing}"}
     half = float(((pairs["correlation_high"] - pairs["correlation_low"]) / 2).max())
     lines = [
         f"{one['statistic'].capitalize()} correlation over {points}, of {compared[one['sign']]}. Mean over "
-        f"{one['n_ecgs'] + one['n_undefined']:,} test ECGs of {patients:,} patients"
+        f"{one['n_ecgs'] + one['n_undefined']:,} test ECGs of {patients:,} patients, "
+        f"{with_diagnosis:,} of them with the diagnosis"
         + (
             f"; the widest {100 * one['confidence']:g} % interval (patients resampled) is ±{half:.2f}."
             if np.isfinite(half)

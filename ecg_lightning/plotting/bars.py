@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from ecg_lightning.plotting.method_style import method_style
@@ -67,7 +67,7 @@ def scores_figure(panels: Sequence[ScorePanel], title: str, caption: str) -> Fig
     for panel, one in zip(panels, axes, strict=True):
         _draw(one, panel)
     if len(maps) > 1:
-        _add_legend(axes[-1], maps)
+        _add_legend(top, maps)
     top.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=TEXT_COLOUR)
     bottom.text(0.01, 0.98, "\n".join(lines), fontsize=7.5, va="top", color=TEXT_COLOUR)
     return figure
@@ -118,8 +118,8 @@ def _maps(scores: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(scores["map"])) if "map" in scores else ["own"]
 
 
-def _add_legend(axes: Axes, maps: Sequence[str]) -> None:
-    """Above the last panel, to the right."""
+def _add_legend(figure: SubFigure, maps: Sequence[str]) -> None:
+    """In the upper right corner, beside the heading."""
     marks = []
     for name in maps:
         marker, size, _, filled = _OF_MAP[name]
@@ -127,9 +127,8 @@ def _add_legend(axes: Axes, maps: Sequence[str]) -> None:
         face = "#444444" if filled else "white"
         marks.append(Line2D([], [], marker=marker, markersize=size, color="#444444", markerfacecolor=face,
                             linestyle="none", label=label))  # fmt: skip
-    legend = axes.legend(handles=marks, loc="lower right", bbox_to_anchor=(1.0, 1.03), ncols=len(marks), frameon=False,
-                         fontsize=7, handletextpad=0.1, columnspacing=0.8, borderaxespad=0.0)  # fmt: skip
-    legend.set_in_layout(False)  # it is wider than its panel
+    figure.legend(handles=marks, loc="upper right", ncols=len(marks), frameon=False, fontsize=7, handletextpad=0.1,
+                  columnspacing=0.8)  # fmt: skip
 
 
 def _places(names: Sequence[str]) -> list[float]:

@@ -3,7 +3,7 @@
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -26,11 +26,15 @@ class BoxPanel:
         title: Above it.
         values: Method -> values; NaN is left out.
         means: Method -> (mean, low, high) of its interval.
+        floors: Method -> what would be there by chance, a grey diamond.
+        notes: Method -> a number beside its box.
     """
 
     title: str
     values: Mapping[str, ArrayLike]
     means: Mapping[str, tuple[float, float, float]]
+    floors: Mapping[str, float] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def boxes_figure(
@@ -41,6 +45,7 @@ def boxes_figure(
     caption: str,
     columns: int = 3,
     limits: tuple[float, float] | None = None,
+    notes_title: str = "",
 ) -> Figure:
     """Draw boxes: quartiles, whiskers at the 5th and 95th percentile, the mean as a diamond with its interval.
 
@@ -51,6 +56,7 @@ def boxes_figure(
         caption: What was measured, of how many ECGs.
         columns: Panels a row.
         limits: Of the axis; None: from the data.
+        notes_title: Above the numbers beside the boxes.
 
     Raises:
         ValueError: No panel.
@@ -69,6 +75,7 @@ def boxes_figure(
     for index, one in enumerate(axes.flat):
         if index < len(panels):
             _draw(one, panels[index], names, label, limits)
+            _write_notes(one, panels[index], names, notes_title)
         else:
             one.set_axis_off()
     top.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=TEXT_COLOUR)
@@ -85,6 +92,8 @@ def _draw(axes: Axes, panel: BoxPanel, names: Sequence[str], label: str, limits:
                       va="center")  # fmt: skip
             continue
         _draw_box(axes, place, np.quantile(known, QUANTILES), method_style(name).colour)
+        if np.isfinite(floor := panel.floors.get(name, np.nan)):
+            axes.plot(floor, place, marker="D", markersize=4.2, color="#777777", markeredgecolor="white", zorder=4.5)
         if name in panel.means:
             _draw_mean(axes, place, panel.means[name])
     axes.axvline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
@@ -96,6 +105,15 @@ def _draw(axes: Axes, panel: BoxPanel, names: Sequence[str], label: str, limits:
     axes.set_xlabel(label, fontsize=8)
     axes.tick_params(labelsize=7.5)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _write_notes(axes: Axes, panel: BoxPanel, names: Sequence[str], title: str) -> None:
+    across = axes.get_yaxis_transform()
+    for place, name in enumerate(names):
+        if note := panel.notes.get(name):
+            axes.text(1.03, place, note, transform=across, fontsize=6.5, va="center", color=TEXT_COLOUR)
+    if panel.notes:
+        axes.text(1.03, -0.75, title, transform=across, fontsize=6.5, va="bottom", color=TEXT_COLOUR)
 
 
 def _draw_box(axes: Axes, place: int, quantiles: NDArray[np.float64], colour: str) -> None:

@@ -48,6 +48,12 @@ def class_name(target: object) -> str:
     return next((words.name for known, words in CLASS_WORDS.items() if known == target), str(target))
 
 
+def class_in_text(target: object) -> str:
+    """Within a sentence: ``first-degree AV block``."""
+    name = class_name(target)
+    return name[:1].lower() + name[1:]
+
+
 def class_short(target: object) -> str:
     """For a label of a few millimetres; of something that is no target, its own name."""
     return next((words.short for known, words in CLASS_WORDS.items() if known == target), str(target))

@@ -29,6 +29,8 @@ from ecg_lightning.plotting.sheet import MARGIN_MM, MM_PER_POINT, TEXT_POINTS, S
 
 FIDUCIAL_SECONDS: Final = FIDUCIAL_SAMPLE / SAMPLING_RATE
 COLUMNS: Final = 4
+"""Panels beside each other, unless a narrow sheet asks for two."""
+
 GAP_MM: Final = 4.0
 """White between two columns of panels."""
 
@@ -54,9 +56,9 @@ class BeatSheet:
     footer_top: float
 
 
-def sheet_width(scale: PaperScale) -> float:
-    """Width in mm of a sheet with four panels beside each other."""
-    return first_panel_left(scale) + COLUMNS * panel_width(scale) + (COLUMNS - 1) * GAP_MM + MARGIN_MM
+def sheet_width(scale: PaperScale, columns: int = COLUMNS) -> float:
+    """Width in mm of a sheet with so many panels beside each other."""
+    return first_panel_left(scale) + columns * panel_width(scale) + (columns - 1) * GAP_MM + MARGIN_MM
 
 
 def first_panel_left(scale: PaperScale) -> float:
@@ -73,6 +75,7 @@ def beat_sheet(
     grid: tuple[str, str] = GRID_RED,
     footer: float = 0.0,
     headroom: float = HEADROOM_MILLIVOLT,
+    columns: int = COLUMNS,
 ) -> BeatSheet:
     """Lay out paper for a checked beat: two rows of four panels, I II V1 V2 and V3 V4 V5 V6, without traces.
 
@@ -84,11 +87,12 @@ def beat_sheet(
         grid: Colours of the thin and of the strong lines.
         footer: Height in mm kept free under the panels and their note.
         headroom: Least distance of a trace to the upper and lower edge of its row in mV.
+        columns: Panels beside each other, a divisor of the number of leads.
     """
-    rows = [LEADS[start : start + COLUMNS] for start in range(0, len(LEADS), COLUMNS)]
+    rows = [LEADS[start : start + columns] for start in range(0, len(LEADS), columns)]
     limits = [voltage_limits(part, headroom) for part in np.split(beat, len(rows))]
     heights = [(high - low) * scale.mm_per_millivolt for low, high in limits]
-    width = sheet_width(scale)
+    width = sheet_width(scale, columns)
     lines = heading(title, subtitle, width - 2 * MARGIN_MM)
     top = MARGIN_MM + sum(line.height for line in lines)
     footer_top = top + sum(heights) + len(rows) * ROW_HEADER_MM + NOTE_MM

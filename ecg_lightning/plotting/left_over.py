@@ -40,9 +40,9 @@ BASIS: Final = "basis"
 MARKS: Final[dict[str, MarkStyle]] = {
     BASIS: MarkStyle("given |ECG| and |slope|, with interval: decides", "o", 0.0, 6.0),
     "magnitude": MarkStyle("by magnitude", "s", -0.22, 4.2),
-    "signed": MarkStyle("with sign (the paper's reading)", "D", 0.22, 3.6),
+    "signed": MarkStyle("with sign", "D", 0.22, 3.6),
     "kept": MarkStyle("by magnitude, BatchNorms kept", "^", -0.22, 4.4),
-    "kept_signed": MarkStyle("with sign, BatchNorms kept", "v", 0.22, 4.4),
+    "kept_signed": MarkStyle("with sign, BatchNorms kept (the paper's)", "v", 0.22, 4.4),
     "between": MarkStyle("two random networks, by magnitude", "|", 0.0, 9.0),
     "other_ecg": MarkStyle("another ECG's map, by magnitude", "x", 0.0, 4.6),
 }

@@ -27,7 +27,7 @@ from ecg_lightning.plotting.colour_scale import (
     colour_scale,
     draw_colour_bar,
 )
-from ecg_lightning.plotting.ecg_paper import beat_sheet, first_panel_left, sheet_width
+from ecg_lightning.plotting.ecg_paper import COLUMNS, beat_sheet, first_panel_left, sheet_width
 from ecg_lightning.plotting.paper import GRID_GREY, STANDARD_SCALE, TRACE_COLOUR, PaperScale, draw_trace
 from ecg_lightning.plotting.sheet import MARGIN_MM, heading
 
@@ -124,6 +124,7 @@ def map_figure(
     evidence_name: str = "evidence",
     scale: PaperScale = STANDARD_SCALE,
     quantile: float = DEFAULT_QUANTILE,
+    columns: int = COLUMNS,
 ) -> Figure:
     """Draw a beat on ECG paper, coloured by one map.
 
@@ -139,6 +140,7 @@ def map_figure(
         evidence_name: What the legend calls it.
         scale: Paper speed and gain; ``PaperScale(50)`` shows a noisy map's details.
         quantile: Share of the points within the limits of the colours.
+        columns: Leads beside each other; 2 for the width of a phone.
 
     Returns:
         A figure of the size that is to scale when it is printed at 100 %; save it with ``save_figure``.
@@ -153,16 +155,25 @@ def map_figure(
     if mask.any():
         legend.append(f"dashes: {evidence_name}")
     bar_left = first_panel_left(scale)
-    legend_left = bar_left + BAR_MM[0] + LEGEND_GAP_MM
-    lines = heading(None, "\n".join(legend), sheet_width(scale) - legend_left - MARGIN_MM)
-    footer = max(BAR_WITH_TICKS_MM, sum(line.height for line in lines))
+    below = columns < COLUMNS  # the legend: beside the bar of a narrow sheet there is no room
+    legend_left = bar_left if below else bar_left + BAR_MM[0] + LEGEND_GAP_MM
+    lines = heading(None, "\n".join(legend), sheet_width(scale, columns) - legend_left - MARGIN_MM)
+    legend_height = sum(line.height for line in lines)
+    footer = BAR_WITH_TICKS_MM + legend_height if below else max(BAR_WITH_TICKS_MM, legend_height)
     headroom = HALO_MM / scale.mm_per_millivolt
     drawn = beat_sheet(
-        traces, title=title, subtitle=subtitle, scale=scale, grid=GRID_GREY, footer=footer, headroom=headroom
+        traces,
+        title=title,
+        subtitle=subtitle,
+        scale=scale,
+        grid=GRID_GREY,
+        footer=footer,
+        headroom=headroom,
+        columns=columns,
     )
     for index, axes in enumerate(drawn.panels.values()):
         draw_halo(axes, traces[index], values[index], colours, scale, mask[index])
         draw_trace(axes, traces[index], FINE_TRACE_POINTS)
     draw_colour_bar(drawn.sheet, bar_left, drawn.footer_top, colours)
-    drawn.sheet.add_lines(legend_left, drawn.footer_top, lines)
+    drawn.sheet.add_lines(legend_left, drawn.footer_top + (BAR_WITH_TICKS_MM if below else 0.0), lines)
     return drawn.sheet.figure

@@ -62,3 +62,9 @@ def method_style(name: str) -> MethodStyle:
 def method_labels(names: Sequence[str]) -> list[str]:
     """What stands on an axis for each name."""
     return [method_style(name).label for name in names]
+
+
+def method_place(name: str) -> tuple[bool, int, str]:
+    """Sort methods as the paper does, those of one's own behind them, then controls."""
+    order = list(METHOD_STYLES)
+    return method_style(name).control, order.index(name) if name in order else len(order), name

@@ -1,6 +1,6 @@
 """How alike the maps of each pair of methods are: a heat map with its numbers (paper, Figure 3A)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -43,6 +43,7 @@ def similarity_figure(
     title: str | None = None,
     caption: str = "",
     incomplete: ArrayLike | None = None,
+    beside: Mapping[str, ArrayLike] | None = None,
 ) -> Figure:
     """Draw the similarity of every pair of methods and controls, controls set apart behind the methods.
 
@@ -54,20 +55,25 @@ def similarity_figure(
         title: Bold heading.
         caption: What was compared, over how many ECGs, with which settings.
         incomplete: (name, name) boolean: pairs that are not defined for every ECG, marked with an asterisk.
+        beside: Control without the patient -> (name,) similarity of each map with what stands in for it: columns set
+            apart at the right.
 
     Returns:
         The figure; save it with ``save_figure``.
 
     Raises:
-        ValueError: A matrix that does not fit the names, or values beyond -1 and 1.
+        ValueError: A matrix or a column that does not fit the names, or values beyond -1 and 1.
     """
     values, marked = _checked(similarity, names), _marked(incomplete, names)
+    columns = {name: _checked_column(name, column, names) for name, column in (beside or {}).items()}
     order = sorted(range(len(names)), key=lambda index: method_style(names[index]).control)
     values, marked = values[np.ix_(order, order)], marked[np.ix_(order, order)]
     ordered = [names[index] for index in order]
-    places, label = _places(ordered), max(LABEL_MM, LETTER_MM * max(map(len, method_labels(ordered))))
+    places, label = _places(ordered), max(LABEL_MM, LETTER_MM * max(map(len, method_labels([*ordered, *columns]))))
     extent = places[-1] + CELL_MM
-    width = max(MINIMAL_WIDTH_MM, 2 * MARGIN_MM + label + extent)
+    right = [extent + 2 * GAP_MM + index * CELL_MM for index in range(len(columns))]
+    across = right[-1] + CELL_MM if right else extent
+    width = max(MINIMAL_WIDTH_MM, 2 * MARGIN_MM + label + across)
     head, foot = heading(title, None, width - 2 * MARGIN_MM), heading(None, caption, width - 2 * MARGIN_MM)
     top = MARGIN_MM + text_height(head) + label
     bar_top = top + extent + 4.0
@@ -75,9 +81,11 @@ def similarity_figure(
     sheet = Sheet.of_size(width, caption_top + text_height(foot) + MARGIN_MM)
     sheet.add_lines(MARGIN_MM, MARGIN_MM, head)
     sheet.add_lines(MARGIN_MM, caption_top, foot)
-    axes = _millimetre_axes(sheet, MARGIN_MM + label, top, extent)
+    axes = _millimetre_axes(sheet, MARGIN_MM + label, top, across, extent)
     _draw_cells(axes, values, marked, places)
     _draw_names(axes, ordered, places)
+    for x, (name, column) in zip(right, columns.items(), strict=True):
+        _draw_column(axes, x, name, column[order], places)
     _draw_bar(sheet, MARGIN_MM + label, bar_top, quantity)
     return sheet.figure
 
@@ -88,6 +96,13 @@ def _checked(similarity: ArrayLike, names: Sequence[str]) -> NDArray[np.float64]
         raise ValueError(f"expected one row and column for each of the {len(names)} names, got {values.shape}")
     if (np.abs(values) > 1).any():
         raise ValueError(f"expected correlations between -1 and 1, got {np.nanmin(values)} to {np.nanmax(values)}")
+    return values
+
+
+def _checked_column(name: str, column: ArrayLike, names: Sequence[str]) -> NDArray[np.float64]:
+    values = np.asarray(column, dtype=np.float64)
+    if values.shape != (len(names),) or (np.abs(values) > 1).any():
+        raise ValueError(f"{name}: expected a correlation for each of the {len(names)} names, got {values}")
     return values
 
 
@@ -105,11 +120,11 @@ def _places(names: Sequence[str]) -> list[float]:
     return [index * CELL_MM + (GAP_MM if index >= methods > 0 else 0.0) for index in range(len(names))]
 
 
-def _millimetre_axes(sheet: Sheet, left: float, top: float, extent: float) -> Axes:
-    """Square axes whose coordinates are mm from their upper left corner."""
-    axes = sheet.add_axes(left, top, extent, extent)
-    axes.set_xlim(0, extent)
-    axes.set_ylim(extent, 0)
+def _millimetre_axes(sheet: Sheet, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes whose coordinates are mm from their upper left corner."""
+    axes = sheet.add_axes(left, top, width, height)
+    axes.set_xlim(0, width)
+    axes.set_ylim(height, 0)
     return axes
 
 
@@ -124,11 +139,24 @@ def _draw_cells(
         for column, x in enumerate(places):
             value = values[row, column]
             colour = DIAGONAL_COLOUR if row == column else GREY if np.isnan(value) else colours(_NORM(value))
-            axes.add_patch(Rectangle((x, y), CELL_MM, CELL_MM, facecolor=colour, edgecolor="white", linewidth=0.6))
-            if row != column:
-                text = _number(float(value), bool(marked[row, column]))
-                middle = (x + CELL_MM / 2, y + CELL_MM / 2)
-                axes.text(*middle, text, fontsize=NUMBER_POINTS, color=TEXT_COLOUR, ha="center", va="center")
+            text = "" if row == column else _number(float(value), bool(marked[row, column]))
+            _draw_cell(axes, x, y, colour, text)
+
+
+def _draw_column(axes: Axes, x: float, name: str, values: NDArray[np.float64], places: Sequence[float]) -> None:
+    """What stands in for the maps of each row, under its name."""
+    for y, value in zip(places, values, strict=True):
+        colour = GREY if np.isnan(value) else diverging_colours()(_NORM(value))
+        _draw_cell(axes, x, y, colour, _number(float(value), marked=False))
+    axes.text(x + CELL_MM / 2, -1.2, method_style(name).label, ha="center", va="bottom", rotation=90,
+              fontsize=TEXT_POINTS, color=TEXT_COLOUR, fontstyle="italic")  # fmt: skip
+
+
+def _draw_cell(axes: Axes, x: float, y: float, colour: Any, text: str) -> None:
+    axes.add_patch(Rectangle((x, y), CELL_MM, CELL_MM, facecolor=colour, edgecolor="white", linewidth=0.6))
+    middle = (x + CELL_MM / 2, y + CELL_MM / 2)
+    if text:
+        axes.text(*middle, text, fontsize=NUMBER_POINTS, color=TEXT_COLOUR, ha="center", va="center")
 
 
 def _number(value: float, marked: bool) -> str:

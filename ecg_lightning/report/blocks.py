@@ -17,6 +17,9 @@ from ecg_lightning.study.folder import StudyFolder
 _PAGE_DPI: Final = 130
 _LARGE_BYTES: Final = 300_000
 
+NO_NUMBER: Final = "\N{EN DASH}"
+"""What stands where there is no number."""
+
 
 @dataclass(frozen=True)
 class Paragraph:
@@ -74,16 +77,18 @@ class Cell:
 
     Attributes:
         text: What stands there.
-        kind: Of the style: empty, ``good``, ``mixed``, ``bad`` or ``none``.
+        kind: Of the style: empty, ``good``, ``mixed``, ``bad``, ``open`` (undecided: neutral) or ``none``.
         title: More, for who points at it; also read aloud.
+        detail: Smaller, on a line of its own below the text.
     """
 
     text: str
     kind: str = ""
     title: str = ""
+    detail: str = ""
 
     def __str__(self) -> str:
-        return self.text
+        return f"{self.text} {self.detail}".strip()
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,8 @@ class TableBlock:
         label: Such as ``Table S2``.
         files: Where its numbers lie, relative to the study.
         prose: Whether cells hold sentences, which wrap.
+        groups: Headings above the columns, each with how many columns it spans; none by default.
+        stack: Whether a phone shows each row as a card, so that no column is cut; prose always is.
     """
 
     head: Sequence[str]
@@ -105,6 +112,15 @@ class TableBlock:
     label: str
     files: Sequence[str] = ()
     prose: bool = False
+    groups: Sequence[tuple[str, int]] = ()
+    stack: bool = False
+
+    @property
+    def labels(self) -> list[str]:
+        """What stands before each cell where a row is a card: the column's heading with its group's."""
+        above = [name for name, span in self.groups for _ in range(span)] or [""] * len(self.head)
+        return [f"{group}: {name}" if group and name else group or name
+                for group, name in zip(above, self.head, strict=True)]  # fmt: skip
 
     @property
     def marks(self) -> bool:
@@ -116,7 +132,22 @@ class TableBlock:
         return [[one if isinstance(one, Cell) else Cell(str(one)) for one in row] for row in self.rows]
 
 
-Block = Paragraph | Items | Picture | TableBlock
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures beside each other, below each other where there is no room.
+
+    Attributes:
+        pictures: Each with its own caption.
+        caption: What is common to them.
+        label: Such as ``Examples``.
+    """
+
+    pictures: Sequence[Picture]
+    caption: str
+    label: str
+
+
+Block = Paragraph | Items | Picture | TableBlock | Gallery
 """What a section holds."""
 
 
@@ -189,7 +220,7 @@ def _image(figure: Figure, kind: str) -> bytes:
 def number(value: Any, digits: int = 2) -> str:
     """A number with a real minus sign; a dash where there is none."""
     if pd.isna(value):
-        return "\N{EN DASH}"
+        return NO_NUMBER
     text = f"{value:.{digits}f}"
     return (f"{0:.{digits}f}" if float(text) == 0 else text).replace("-", "\N{MINUS SIGN}")
 

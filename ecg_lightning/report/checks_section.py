@@ -11,7 +11,9 @@ from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.report.blocks import Block, Cell, Paragraph, Picture, ReportFiles, Section, TableBlock, number
 from ecg_lightning.report.runs import StudyRuns, records
-from ecg_lightning.report.scorecard import RELIABLE
+
+RELIABLE: Final = 0.98
+"""Reliability of a map whose correlation with its converged self is .99."""
 
 GRADIENT_FORWARDS: Final = 2.2
 """Cost of a gradient pass in forward passes (measured on the study's network)."""
@@ -42,15 +44,16 @@ def localisation_section(runs: StudyRuns, files: ReportFiles) -> Section:
     saved = files.table("localization_all", tables)
     blocks: list[Block] = [
         Paragraph(
-            "Simulated ECGs carry a mask of the points that make the diagnosis (causal evidence: grafting them into "
-            "another heart's beat carries the diagnosis over); LUDB carries waves that a cardiologist has marked."
+            "Simulated ECGs carry a mask of the points that make the diagnosis (causal evidence: where the beat "
+            "differs from that of its twin, the same heart without the diagnosis; grafting these points into the "
+            "twin's beat carries the diagnosis over); LUDB carries waves that a cardiologist has marked."
         )
     ]
     regions = [region for region in ("causal", "core") if (known["region"] == region).any()]
-    blocks += [_picture(files, known, region, _REGIONS[region]) for region in regions[:1]]
+    blocks += [_picture(runs, files, known, region, _REGIONS[region]) for region in regions[:1]]
     details: dict[str, list[Block]] = {
         "Other regions": [
-            _picture(files, known, region, _REGIONS.get(region, f"the {region} region"))
+            _picture(runs, files, known, region, _REGIONS.get(region, f"the {region} region"))
             for region in dict.fromkeys(known["region"])
             if region not in regions[:1]
         ]
@@ -59,9 +62,9 @@ def localisation_section(runs: StudyRuns, files: ReportFiles) -> Section:
     return Section("localisation", title, blocks, {key: value for key, value in details.items() if value})
 
 
-def _picture(files: ReportFiles, known: pd.DataFrame, region: str, words: str) -> Picture:
+def _picture(runs: StudyRuns, files: ReportFiles, known: pd.DataFrame, region: str, words: str) -> Picture:
     own = known[known["region"] == region]
-    targets = ", ".join(class_name(target) for target in dict.fromkeys(own["target"]))
+    targets = "; ".join(_counted(runs, own, str(target)) for target in dict.fromkeys(own["target"]))
     panels = []
     for score, label in _SCORES.items():
         part = own[own["score"] == score]
@@ -80,6 +83,16 @@ def _picture(files: ReportFiles, known: pd.DataFrame, region: str, words: str) -
         return scores_figure(panels, f"Localisation of {words}", caption)
 
     return files.picture(f"localisation/{region}", draw, f"Localisation of {words}", caption)
+
+
+def _counted(runs: StudyRuns, own: pd.DataFrame, target: str) -> str:
+    """Such as ``First-degree AV block: 24 ECGs, 24 patients have the diagnosis``."""
+    examples = next(iter(runs.finished[target].values())).examples
+    patients = examples[examples["label"] == 1]["patient_id"].nunique()
+    return (
+        f"{class_name(target)}: up to {int(own[own['target'] == target]['n_ecgs'].max()):,} ECGs with known evidence, "
+        f"{patients:,} test patients with the diagnosis"
+    )
 
 
 def methods_section(runs: StudyRuns, files: ReportFiles) -> Section:

@@ -12,7 +12,9 @@ from ecg_lightning.report.blocks import TableBlock
 from ecg_lightning.report.page import REPORT
 from ecg_lightning.report.published import CITATION
 from ecg_lightning.report.runs import StudyRuns, records
-from ecg_lightning.report.scorecard import CHECKS, headline, overall_table
+from ecg_lightning.report.scorecard import LEGEND
+from ecg_lightning.report.scorecard_table import summary_table
+from ecg_lightning.report.scorecard_words import headline
 from ecg_lightning.report.summary_run import FIGURES, log_summary
 from ecg_lightning.study.consistency_tables import IntervalSettings
 
@@ -61,6 +63,11 @@ def publish(folder: str | Path, project: str | None = None, entity: str | None =
     if not (runs.study.path / REPORT).is_file():
         raise PublishError(
             f"{runs.study.path} has no {REPORT} yet: python -m ecg_lightning.cli report {runs.study.path}"
+        )
+    if runs.study_table("verdicts").empty:
+        raise PublishError(
+            f"{runs.study.path} has a report of an earlier version, without verdicts; write it again: python -m "
+            f"ecg_lightning.cli report {runs.study.path}"
         )
     project = project or _project(runs)
     place = log_summary(runs, project, entity)
@@ -147,13 +154,13 @@ def dashboard_report(runs: StudyRuns, project: str, entity: str, online: bool) -
     """The scorecard, the paper's numbers beside one's own, and, online, the curves of the runs."""
     import wandb_workspaces.reports.v2 as wr
 
-    scorecard = runs.study_table("scorecard")
+    verdicts = runs.study_table("verdicts")
     paper = runs.study_table("published_vs_this_study")
     blocks: list[Any] = [
         wr.H1("Can these heat maps be trusted?"),
-        wr.P(headline(scorecard)),
-        wr.MarkdownBlock(markdown_table(overall_table(scorecard, []))),
-        wr.P(f"Checks: {', '.join(CHECKS.values())}. Controls know nothing of the network."),
+        wr.P(headline(verdicts)),
+        wr.MarkdownBlock(markdown_table(summary_table(verdicts, "", []))),
+        wr.P(f"In how many diagnoses each check is decided, and how. {LEGEND}"),
         wr.H2("Published vs this study"),
         wr.MarkdownBlock(
             markdown_table(
@@ -187,7 +194,7 @@ def markdown_table(table: TableBlock) -> str:
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
-    rows = [[cell.text for cell in row] for row in table.cells()]
+    rows = [[str(cell) for cell in row] for row in table.cells()]
     return "\n".join([line(table.head), line(["---"] * len(table.head)), *(line(row) for row in rows)])
 
 
@@ -204,8 +211,8 @@ def _saved(runs: StudyRuns, name: str, made: Any, online: bool) -> str:
 
 def _names(runs: StudyRuns) -> list[str]:
     """Methods and controls that the audits measured."""
-    scorecard = runs.study_table("scorecard")
-    return list(dict.fromkeys(scorecard["method"])) if not scorecard.empty else runs.methods
+    verdicts = runs.study_table("verdicts")
+    return list(dict.fromkeys(verdicts["method"])) if not verdicts.empty else runs.methods
 
 
 def _project(runs: StudyRuns) -> str:

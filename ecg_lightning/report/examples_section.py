@@ -14,6 +14,7 @@ from ecg_lightning.plotting.class_words import class_short
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.report.blocks import Paragraph, ReportFiles, Section, number
 from ecg_lightning.report.examples_figure import LAYERS, STEPS, Example, examples_figure, ms_from_qrs
+from ecg_lightning.report.own_curves import perturbation_store
 from ecg_lightning.report.runs import StudyRuns
 from ecg_lightning.run import Run
 from ecg_lightning.run_layout import RunFolder
@@ -40,9 +41,10 @@ def examples_section(runs: StudyRuns, files: ReportFiles) -> Section:
     if not rows:
         return Section("examples", title, [Paragraph("No experiment has stored what an example needs.", "note")])
     caption = (
-        "Each row is an experiment: on the left the test ECG that agrees most (or whose probability falls most), on "
-        "the right the one that agrees least. Maps are smoothed by Savitzky-Golay 31/3, divided by their greatest "
-        "magnitude over all leads, and shown in the lead with the most relevance; grey: the ECG in that lead, if the "
+        "Each row is an experiment: on the left the highest score of any test ECG (maps that agree most, the map that "
+        "is most like the trained network's when every layer is random, the probability that falls most), on the right "
+        "the lowest. Maps are smoothed by Savitzky-Golay 31/3, divided by their greatest magnitude over all leads, and "
+        "shown in the lead with the most relevance; grey: the ECG in that lead, if the "
         "study keeps its beats. Correlations are over all leads."
     )
     return Section(
@@ -102,7 +104,7 @@ def _between_seeds(runs: StudyRuns, target: str, seeds: dict[int, Run]) -> list[
 
 
 def _along_cascade(runs: StudyRuns) -> list[Example]:
-    """Of one ECG each: the method that loses its maps fastest, and the one that keeps them."""
+    """Of one ECG each: the method that keeps its map when every layer is random, and the one that loses it."""
     having = runs.with_store("cascade/from_output/pearson")
     if not having:
         return []
@@ -117,7 +119,7 @@ def _along_cascade(runs: StudyRuns) -> list[Example]:
     if not np.isfinite(last).any():
         return []
     examples = []
-    for place in (np.nanargmin(np.abs(last)), np.nanargmax(last)):
+    for place in (np.nanargmax(last), np.nanargmin(np.abs(last))):  # the high score first, as in the paper's Figure 2
         row, index = np.unravel_index(int(place), last.shape)
         style = method_style(names[index])
         lines = [(style.label, style.colour, depths, curves[row, index])]
@@ -137,9 +139,10 @@ def _along_cascade(runs: StudyRuns) -> list[Example]:
 
 def _along_perturbation(run: Run) -> list[Example]:
     """Predicted probability of one ECG with the diagnosis: the steepest and the flattest fall."""
-    if not (run.path / "perturbation" / "morf").is_dir():
+    name = perturbation_store(run.path)
+    if name is None:
         return []
-    store = run.row_store("perturbation/morf")
+    store = run.row_store(name)
     names = [str(name) for name in store.spec.coords["method"]]
     probability = 1 / (1 + np.exp(-np.asarray(store.array, dtype=float)))  # (n, method, step)
     with_it = (run.examples["label"] == 1).to_numpy()

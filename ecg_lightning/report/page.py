@@ -11,11 +11,12 @@ from jinja2 import Environment, StrictUndefined
 from ecg_lightning.atomic import write_text_atomic
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.report.against_paper import paper_section
-from ecg_lightning.report.blocks import Items, Paragraph, Picture, ReportFiles, Section, TableBlock
+from ecg_lightning.report.blocks import Gallery, Items, Paragraph, Picture, ReportFiles, Section, TableBlock
 from ecg_lightning.report.cascade_section import cascade_section
 from ecg_lightning.report.checks_section import localisation_section, methods_section
 from ecg_lightning.report.consistency_section import consistency_section
 from ecg_lightning.report.examples_section import examples_section
+from ecg_lightning.report.first_screen import first_screen_section
 from ecg_lightning.report.networks import networks_section
 from ecg_lightning.report.perturbation_section import perturbation_section
 from ecg_lightning.report.population import population_section
@@ -31,6 +32,7 @@ REPORT: Final = "report.html"
 _TEMPLATE: Final = "report.html.j2"
 
 SECTIONS: Final[Sequence[Callable[[StudyRuns, ReportFiles], Section]]] = (
+    first_screen_section,
     scorecard_section,
     population_section,
     networks_section,
@@ -87,6 +89,7 @@ def render(runs: StudyRuns, sections: Sequence[Section]) -> str:
         "items": lambda block: isinstance(block, Items),
         "picture": lambda block: isinstance(block, Picture),
         "table": lambda block: isinstance(block, TableBlock),
+        "gallery": lambda block: isinstance(block, Gallery),
     }
     return environment.from_string(template.read_text(encoding="utf-8")).render(
         study=runs.study.name,

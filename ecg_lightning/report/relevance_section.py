@@ -135,10 +135,11 @@ def _picture(files: ReportFiles, target: str, run: Run, maps: dict[str, NDArray[
         return None
     name = class_name(target)
     signed = {method_style(method).label: bool((mean < 0).any()) for method, mean in maps.items()}
-    count = int((run.examples["label"] == 1).sum())
+    shown = run.examples[run.examples["label"] == 1].head(MAX_ECGS)
     beat = _mean_beat(run)
     caption = (
-        f"Mean map of the {min(count, MAX_ECGS)} test ECGs with {name} by the network of seed {run.seed}: each ECG's "
+        f"Mean map of the {len(shown)} test ECGs with {name}, of {shown['patient_id'].nunique()} patients, by the "
+        f"network of seed {run.seed}: each ECG's "
         "map divided by the sum of its magnitudes (no unit; 1 is an even spread). Each row has colour limits of its "
         "own. " + ("Trace: their mean beat." if beat.any() else "The study keeps no beats, so the trace is flat.")
     )

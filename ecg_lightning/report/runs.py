@@ -11,11 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.functional.intervals import interval_of_weightings, weighted_mean, weightings
-from ecg_lightning.plotting.method_style import METHOD_STYLES, method_style
+from ecg_lightning.plotting.method_style import method_place
+from ecg_lightning.report.verdict_tables import completed, completed_preconditions, joined_runs
 from ecg_lightning.run import Run
 from ecg_lightning.run_layout import RunFolder
 from ecg_lightning.study.consistency_tables import ALL_TARGETS, IntervalSettings
 from ecg_lightning.study.folder import StudyFolder, UnfinishedRun
+from ecg_lightning.verdicts.study import preconditions_of, verdicts_of
+from ecg_lightning.verdicts.target_runs import TargetRuns
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,22 @@ class StudyRuns:
         """Every ECG of the study, ``population.parquet``; empty where an earlier version did not write it."""
         path = RunFolder(next(iter(self)).path).population
         return pd.read_parquet(path) if path.is_file() else pd.DataFrame()
+
+    @cached_property
+    def joined(self) -> tuple[list[TargetRuns], dict[str, str]]:
+        """The runs of every diagnosis joined by ECG, and why those of the others can't be."""
+        return joined_runs(self.finished)
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """The verdicts table, over all seeds and diagnoses; with state ``not_measured`` for what no run has."""
+        decided = verdicts_of(self.joined[0], self.study.comparison, self.methods)
+        return completed(decided, self.targets, self.methods)
+
+    @cached_property
+    def preconditions(self) -> pd.DataFrame:
+        """The preconditions table, likewise."""
+        return completed_preconditions(preconditions_of(self.joined[0]), self.targets, self.methods)
 
     def tables(self, name: str) -> pd.DataFrame:
         """``tables/<name>.parquet`` of every run that has it, with its ``target`` and ``seed``; else empty."""
@@ -219,9 +238,3 @@ def _mean(stacked: NDArray[np.float64]) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):
         mean: NDArray[np.float64] = np.where(known, stacked, 0.0).sum(axis=0) / known.sum(axis=0)
     return mean
-
-
-def method_place(name: str) -> tuple[bool, int, str]:
-    """Sorts methods as the paper does, those of one's own behind them, then controls."""
-    order = list(METHOD_STYLES)
-    return method_style(name).control, order.index(name) if name in order else len(order), name

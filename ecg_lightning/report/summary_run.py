@@ -5,13 +5,17 @@ from typing import Any, Final
 
 import pandas as pd
 
+from ecg_lightning.report.claims import CANNOT_TELL, FAILS, PASSES, explaining
 from ecg_lightning.report.runs import StudyRuns, records
 from ecg_lightning.study.consistency_tables import ALL_TARGETS
 from ecg_lightning.wandb_logger import RunLogger
 
 TABLES: Final = (
+    "verdicts",
+    "preconditions",
     "scorecard",
     "published_vs_this_study",
+    "published_table_1",
     "performance",
     "population_by_split",
     "self_consistency",
@@ -26,6 +30,9 @@ TABLES: Final = (
 """Of the report, where the study has them."""
 
 FIGURES: Final = (
+    "first_screen/true_positive",
+    "first_screen/false_positive",
+    "first_screen/false_negative",
     "examples",
     "similarity/all_pearson_native",
     "self_consistency/all_pearson_native",
@@ -86,11 +93,14 @@ def main_numbers(runs: StudyRuns) -> Iterator[tuple[str, float]]:
         if metric in performance:
             for target, value in performance.groupby("target")[metric].mean().items():
                 yield f"study/{metric}/{target}", float(value)
-    scorecard = runs.study_table("scorecard")
-    if not scorecard.empty:
-        measured = scorecard[(scorecard["measured"] > 0) & ~scorecard["control"]]
-        for method, part in measured.groupby("method"):
-            yield f"study/checks_passed/{method}", float((part["state"] == "passed").mean())
+    verdicts = runs.study_table("verdicts")
+    if not verdicts.empty:
+        explained = explaining(verdicts)
+        for method, part in verdicts[~verdicts["control"]].groupby("method", sort=False):
+            for state in (PASSES, FAILS, CANNOT_TELL):
+                yield f"study/verdicts/{method}/{state}", float((part["state"] == state).sum())
+            diagnoses = explained[explained["method"] == method]["target"].nunique()
+            yield f"study/verdicts/{method}/diagnoses_explained", float(diagnoses)
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:

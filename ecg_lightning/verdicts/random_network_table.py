@@ -1,6 +1,6 @@
 """What is left of the maps in random networks, in numbers: the same table for one run and for a study."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from ecg_lightning.attribution.controls import CONTROLS
 from ecg_lightning.statistics.draws import effect_over_draws, known_mean, one_of
 from ecg_lightning.statistics.effect import patient_means
+from ecg_lightning.verdicts.random_draws import FOLDER, POLICY, read_draws, runs_with
 from ecg_lightning.verdicts.target_runs import TargetRuns
 
-FOLDER: Final = "cascade/random_networks"
 PERMUTED: Final = "permuted_labels"
 """Kind of the networks that were trained on permuted labels, beside BatchNorm policies of random ones."""
 
@@ -23,7 +23,7 @@ QUANTITIES: Final = ("partial", "magnitude", "signed", "between")
 
 _OTHER_MAP: Final = "similarity/controls/pearson"
 
-Values = Mapping[tuple[str, str], NDArray[np.float64]]
+Values = dict[tuple[str, str], NDArray[np.float64]]
 """(kind of network, quantity) -> (network, ecg, draw, method)."""
 
 
@@ -99,23 +99,31 @@ def _sd(of_draws: NDArray[np.float64]) -> float:
 
 def table_of_runs(runs: TargetRuns, confidence: float = 0.95) -> pd.DataFrame:
     """:func:`random_network_table` of the networks of one target; empty where none has the stores."""
-    kinds = {path.name for run in runs.runs.values() for path in (run.path / FOLDER).glob("*") if path.is_dir()}
-    folders = {kind: f"{FOLDER}/{kind}" for kind in sorted(kinds, key=lambda kind: kind == "kept")}
-    values: dict[tuple[str, str], NDArray[np.float64]] = {}
+    found: Values = {}
     methods: tuple[str, ...] = ()
-    for kind, folder in {**folders, PERMUTED: f"cascade/{PERMUTED}"}.items():
-        for quantity in QUANTITIES:
-            if runs.has(f"{folder}/{quantity}"):
-                values[kind, quantity] = runs.read(f"{folder}/{quantity}")
-                methods = runs.coordinate(f"{folder}/{quantity}", "method")
-    if not values:
+    having: TargetRuns | None = None
+    for kind, folder in _kinds(runs).items():
+        of_kind = runs_with(runs, f"{folder}/{QUANTITIES[0]}")
+        if of_kind is None or (having is not None and set(of_kind.runs) != set(having.runs)):
+            continue  # a policy of some of the networks only says nothing of the others
+        having = of_kind
+        methods = having.coordinate(f"{folder}/{QUANTITIES[0]}", "method")
+        found |= {(kind, quantity): read_draws(having, f"{folder}/{quantity}") for quantity in QUANTITIES}
+    if having is None:
         return pd.DataFrame()
-    measured = np.any([np.isfinite(table).any(axis=(0, 2, 3)) for table in values.values()], axis=0)
-    other = other_ecg_values(runs, methods)
+    measured = np.any([np.isfinite(table).any(axis=(0, 2, 3)) for table in found.values()], axis=0)
+    other = other_ecg_values(having, methods)
     if other is not None:
-        values["", OTHER_ECG] = other
-    chosen = {key: table[:, measured] for key, table in values.items()}
+        found["", OTHER_ECG] = other
+    chosen = {key: table[:, measured] for key, table in found.items()}
     return random_network_table(chosen, methods, runs.patient_ids[measured], confidence)
+
+
+def _kinds(runs: TargetRuns) -> dict[str, str]:
+    """Kind of network -> folder; the one that decides first."""
+    policies = {path.name for run in runs.runs.values() for path in (run.path / FOLDER).glob("*") if path.is_dir()}
+    ordered = sorted(policies, key=lambda policy: (policy != POLICY, policy))
+    return {policy: f"{FOLDER}/{policy}" for policy in ordered} | {PERMUTED: f"cascade/{PERMUTED}"}
 
 
 def other_ecg_values(runs: TargetRuns, methods: Sequence[str]) -> NDArray[np.float64] | None:

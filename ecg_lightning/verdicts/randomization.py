@@ -10,10 +10,8 @@ from ecg_lightning.statistics.draws import effect_over_draws, one_of
 from ecg_lightning.statistics.effect import Effect
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.margins import Margin, margins_of
+from ecg_lightning.verdicts.random_draws import BASIS, read_draws, runs_with
 from ecg_lightning.verdicts.target_runs import TargetRuns
-
-BASIS: Final = "cascade/random_networks/reset_recalibrated"
-"""Nothing that was trained is left in these networks, and they are sane."""
 
 AGAINST: Final = "random network"
 
@@ -28,16 +26,18 @@ def comparisons(runs: TargetRuns) -> list[Comparison]:
             of the networks in the interval.
 
     Returns:
-        Three comparisons a method; none where no run has the stores (an earlier version, or the audit was left out).
+        Three comparisons a method, of the runs that have the stores: a study may randomise some of its networks only.
+        None where no run has them (an earlier version, or the audit was left out).
     """
     found: list[Comparison] = []
+    having = runs_with(runs, f"{BASIS}/partial")
+    if having is None:
+        return []
     for margin in margins_of("randomization", "needs_the_weights"):
         store = f"{BASIS}/{margin.score}"
-        if not runs.has(store):
-            return []
-        values = runs.read(store)  # (seed, ecg, draw, method)
+        values = read_draws(having, store)
         effects = effect_over_draws(values, runs.patient_ids)
-        for place, method in enumerate(runs.coordinate(store, "method")):
+        for place, method in enumerate(having.coordinate(store, "method")):
             found.append(_comparison(runs, margin, method, values[..., place], one_of(effects, place)))
     return found
 

@@ -70,12 +70,12 @@ def _compared(runs: TargetRuns, method: str, values: NDArray[np.float64], floor:
         n_positive=len(with_diagnosis),
         n_negative=len(set(patients) - with_diagnosis),
         n_ecgs=int(counted.sum()),
-        undefined=_undefined(runs, counted),
+        undefined=_undefined(runs, bool(counted.any())),
     )
 
 
-def _undefined(runs: TargetRuns, counted: NDArray[np.bool_]) -> str:
+def _undefined(runs: TargetRuns, any_counted: bool) -> str:
     """Why there is no effect or no interval of it, in words."""
-    if not counted.any():
+    if not any_counted:
         return "no ECG has maps of two seeds and a partner of the class that both predict"
     return "two seeds are a single pair, which says nothing of other seeds" if len(runs.runs) < 3 else ""

@@ -106,6 +106,23 @@ def test_the_stores_are_what_scipy_gives_for_every_pair(audited: Run, maps: dict
         np.testing.assert_array_equal(found, found.transpose(*found.dims[:3], "other_method", "method"))
 
 
+def test_maps_are_compared_with_another_patient_s_and_with_the_mean(audited: Run, maps: dict[str, np.ndarray]) -> None:
+    partner = pd.read_parquet(audited.path / "partners.parquet").set_index(["row", "place"])["partner_row"].unstack()[0]
+    table = pd.read_parquet(audited.path / "tables/similarity_controls.parquet")
+    for statistic, sign in product(("pearson", "spearman"), SIGNS):
+        found = audited.store(f"similarity/controls/{statistic}").sel({"sign": sign})
+        for row, name in product((0, 8), NAMES):
+            scaled = [one / np.abs(one).sum() for one in np.delete(maps[name].astype(np.float64), row, axis=0)]
+            for control, other in (("other_ecg", maps[name][partner[row]]), ("mean_map", np.mean(scaled, axis=0))):
+                expected = scipys(maps[name][row], other, statistic, "ecg", sign)
+                measured = float(found.sel({"method": name, "control": control})[row])
+                assert measured == pytest.approx(expected, abs=1e-6), (row, name, control)
+        mean = found.sel({"method": "saliency", "control": "mean_map"}).to_numpy().astype(float).mean()
+        row = table.query("statistic == @statistic and sign == @sign and method == 'saliency' and map == 'mean_map'")
+        assert row["value"].item() == pytest.approx(mean)
+        assert row["n_patients"].item() + row["n_patients_without"].item() == 9
+
+
 def test_the_table_has_each_pair_once_with_mean_interval_and_deviation(audited: Run) -> None:
     table = pd.read_parquet(audited.path / "tables/similarity.parquet")
     assert len(table) == 2 * 2 * 2 * 28
@@ -231,9 +248,9 @@ def test_maps_that_vary_in_different_leads_are_told_too(tmp_path: Path) -> None:
     }
     told = warning_of({"pearson": store}, table, names)
     assert told is not None
-    lead = caption(select(table, "pearson", "lead", "native"), "points", "without smoothing", 6)
+    lead = caption(select(table, "pearson", "lead", "native"), "points", "without smoothing", 6, 2)
     assert "*: undefined for some ECGs, which are left out, so that 5 or more count. No similarity" in lead
-    assert "undefined" not in caption(select(table, "pearson", "ecg", "native"), "points", "without smoothing", 6)
+    assert "undefined" not in caption(select(table, "pearson", "ecg", "native"), "points", "without smoothing", 6, 2)
     assert told.startswith("2 of 24 similarities are undefined, because no lead varies in both maps")
 
 

@@ -76,6 +76,19 @@ def test_names_stand_beside_their_rows_and_columns_with_controls_apart() -> None
     assert middle("random") - middle("my_method") == pytest.approx(CELL_MM + GAP_MM)
 
 
+def test_what_stands_in_for_maps_has_columns_of_its_own() -> None:
+    beside = {"other_ecg": [0.11, np.nan, 0.33, 0.44], "mean_map": [0.5, 0.6, 0.7, 0.8]}
+    axes = similarity_figure(matrix(), NAMES, quantity="r", beside=beside).axes[0]
+    for place, (name, values) in enumerate(beside.items()):
+        x = middle("random") + (place + 1) * CELL_MM + 2 * GAP_MM
+        for row, value in zip(NAMES, values, strict=True):
+            assert number_at(axes, x, middle(row)) == ["\N{EN DASH}" if np.isnan(value) else f"{value:.2f}"]
+        (label,) = [text for text in axes.texts if text.get_text() == METHOD_STYLES[name].label]
+        assert label.get_position()[0] == pytest.approx(x)
+    with pytest.raises(ValueError, match="mean_map: expected a correlation for each of the 4 names"):
+        similarity_figure(matrix(), NAMES, quantity="r", beside={"mean_map": [0.5]})
+
+
 def test_title_caption_and_unit_are_written(tmp_path: Path) -> None:
     figure = similarity_figure(matrix(), NAMES, quantity="Pearson correlation", title="What", caption="of 9 ECGs")
     assert {"What", "of 9 ECGs"} <= set(texts(figure))

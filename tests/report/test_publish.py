@@ -49,11 +49,13 @@ def summary_of(run_folder: Path) -> dict[str, Any]:
 def test_the_summary_run_holds_tables_figures_and_numbers(published: Path) -> None:
     (folder,) = published.glob("wandb/offline-run-*")
     logged = summary_of(folder)
-    for key in ("study/scorecard", "study/self_consistency", "study/published_vs_this_study", "study/performance"):
+    tables = ("verdicts", "preconditions", "scorecard", "self_consistency", "published_vs_this_study", "performance")
+    for key in (f"study/{name}" for name in tables):
         assert any(name.startswith(key) for name in logged), key
     for key in ("study/similarity/all_pearson_native", "study/cascade/pearson_native", "study/perturbation/auroc"):
         assert any(name.startswith(key) for name in logged), key
     assert -1 <= logged["study/self_consistency/saliency"] <= 1
+    assert logged["study/verdicts/saliency/diagnoses_explained"] in (0, 1)
     assert list(folder.glob("files/media/images/**/*.png"))
     assert list(folder.glob("files/media/table/**/*.json"))
 

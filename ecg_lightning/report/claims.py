@@ -1,0 +1,81 @@
+"""Which checks and claims the report shows, in which order, and when a method counts as an explanation."""
+
+from typing import Final, NamedTuple
+
+import pandas as pd
+
+PASSES: Final = "passes"
+FAILS: Final = "fails"
+CANNOT_TELL: Final = "cannot_tell"
+NOT_MEASURED: Final = "not_measured"
+
+MARKS: Final = {
+    PASSES: ("\N{CHECK MARK}", "good"),
+    FAILS: ("\N{MULTIPLICATION SIGN}", "bad"),
+    CANNOT_TELL: ("?", "open"),
+    NOT_MEASURED: ("\N{EN DASH}", "none"),
+}
+"""State -> mark and style of a cell; undecided is neutral, for a lack of evidence is no failure."""
+
+CHECKS: Final = {
+    "localization": "Localisation",
+    "perturbation": "Perturbation",
+    "faithfulness": "Faithfulness",
+    "randomization": "Randomisation",
+    "self_consistency": "Self-consistency",
+}
+"""Check -> what a person reads."""
+
+EXPLAINING: Final = ("localization", "perturbation", "faithfulness")
+"""Checks of two claims, which make an explanation only together."""
+
+
+class Column(NamedTuple):
+    """One column of the scorecard.
+
+    Attributes:
+        check: Experiment.
+        claim: Of it.
+    """
+
+    check: str
+    claim: str
+
+
+COLUMNS: Final = (
+    *(Column(check, claim) for check in EXPLAINING for claim in ("uses_the_network", "is_about_this_patient")),
+    Column("randomization", "needs_the_weights"),
+    Column("self_consistency", "seeds_agree"),
+)
+
+
+def check_states(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The state of every check, from those of its claims.
+
+    A check passes where all its claims pass and fails where one of them fails; where neither holds and a claim was not
+    measured the check was not measured either, and otherwise it is open.
+
+    Args:
+        verdicts: One row a target, method, check and claim, with its ``state``; every claim of ``COLUMNS`` is there.
+
+    Returns:
+        ``target, method, control, check, state``.
+    """
+    keys = ["target", "method", "control", "check"]
+    if verdicts.empty:
+        return pd.DataFrame(columns=[*keys, "state"])
+    return verdicts.groupby(keys, sort=False)["state"].agg(_joined).reset_index()
+
+
+def _joined(states: "pd.Series[str]") -> str:
+    for state in (FAILS, NOT_MEASURED, CANNOT_TELL):
+        if (states == state).any():
+            return state
+    return PASSES
+
+
+def explaining(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Where a method counts as an explanation: ``target, method, check`` of both claims passed; controls never do."""
+    states = check_states(verdicts)
+    chosen = (states["state"] == PASSES) & states["check"].isin(EXPLAINING) & ~states["control"].astype(bool)
+    return states.loc[chosen, ["target", "method", "check"]].reset_index(drop=True)

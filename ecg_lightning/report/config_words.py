@@ -1,0 +1,28 @@
+"""A run's recorded configuration, in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ecg_lightning.run import Run
+
+
+def config_of(run: Run, stage: Any) -> dict[str, Any]:
+    """The configuration of ``fit`` or ``test``; empty where the stage was not run."""
+    return run.config(stage) if (run.path / f"{stage}.yaml").is_file() else {}
+
+
+def at(tree: Mapping[str, Any], *path: str) -> Any:
+    """What stands in a tree of mappings at a path; None for nothing."""
+    for name in path:
+        tree = (tree or {}).get(name)  # type: ignore[assignment]
+    return tree
+
+
+def short_name(class_path: str) -> str:
+    """A class without its module."""
+    return str(class_path).rsplit(".", 1)[-1]
+
+
+def listed(settings: Mapping[str, Any]) -> str:
+    """Such as ``n_samples 8, sigma 0.1``; what is None is left out."""
+    return ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None) or "default settings"

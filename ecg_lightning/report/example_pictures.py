@@ -1,0 +1,113 @@
+"""One true positive, one false positive and one false negative on ECG paper, with a map and the evidence."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
+from ecg_lightning.plotting.class_words import class_in_text, class_name
+from ecg_lightning.plotting.maps import map_figure
+from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.plotting.paper import PaperScale
+from ecg_lightning.report.blocks import Block, Gallery, Paragraph, Picture, ReportFiles
+from ecg_lightning.report.claims import explaining
+from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.report.typical_ecgs import (
+    OUTCOMES,
+    RULE,
+    TypicalEcg,
+    evidence_cache,
+    evidence_of,
+    test_beat,
+    typical_ecgs,
+)
+from ecg_lightning.run import Run
+
+_COLUMNS: Final = 2
+_SCALE: Final = PaperScale(mm_per_millivolt=5.0)
+"""Half of the usual gain, so that three ECGs beside each other stay on one screen; the sheet says so."""
+
+
+def shown_run(runs: StudyRuns) -> Run | None:
+    """The network of the pictures: the first seed of the diagnosis with most of the outcomes, the first of equals."""
+    firsts = [next(iter(seeds.values())) for seeds in runs.finished.values()]
+    able = [run for run in firsts if (run.path / "metrics.json").is_file() and run.maps]
+    return max(able, key=lambda run: sum(ecg is not None for ecg in typical_ecgs(run).values()), default=None)
+
+
+def shown_method(verdicts: pd.DataFrame, run: Run, methods: list[str]) -> tuple[str, str] | None:
+    """The method of the pictures, and why it is shown: the first that counts as an explanation, else the first."""
+    there = [name for name in methods if f"maps/{name}" in run.stores]
+    if not there:
+        return None
+    found = explaining(verdicts[verdicts["target"] == run.target])
+    sound = [name for name in there if name in set(found["method"])]
+    if sound:
+        return sound[0], "the first method, in the paper's order, whose maps count as an explanation here"
+    return there[0], "the first method in the paper's order; no method's maps count as an explanation here"
+
+
+def example_blocks(runs: StudyRuns, files: ReportFiles) -> list[Block]:
+    """The three pictures, or why there are none."""
+    run = shown_run(runs)
+    chosen = shown_method(runs.verdicts, run, runs.methods) if run is not None else None
+    if run is None or chosen is None:
+        return [Paragraph("No run has metrics and maps, so no ECG can be shown.", "note")]
+    if test_beat(run, 0) is None or run.row_store(f"maps/{chosen[0]}").spec.shape[1:] != (len(LEADS), BEAT_SAMPLES):
+        return [Paragraph("The study keeps no median beats (test_beats.npy), so no ECG can be shown.", "note")]
+    ecgs, cache = typical_ecgs(run), evidence_cache(run)
+    pictures = [
+        _picture(files, run, chosen[0], outcome, ecg, None if cache is None else evidence_of(cache, run, ecg.ecg_id))
+        for outcome, ecg in ecgs.items()
+        if ecg is not None
+    ]
+    absent = [outcome for outcome, ecg in ecgs.items() if ecg is None]
+    caption = (
+        f"{class_name(run.target)}, network of seed {run.seed}. Map: {method_style(chosen[0]).label}, {chosen[1]}. "
+        + RULE
+        + (f" This network has no {' and no '.join(absent)}." if absent else "")
+        + (
+            " Dashes: the evidence, where the beat differs from that of the same heart without the diagnosis."
+            if cache is not None
+            else " The cache of these ECGs is not at hand, so their evidence is not drawn."
+        )
+    )
+    return [Gallery(pictures, caption, "Right and wrong answers")] if pictures else [Paragraph(caption, "note")]
+
+
+def _beat(run: Run, row: int) -> NDArray[np.float64]:
+    beat = test_beat(run, row)
+    return beat if beat is not None else np.zeros((len(LEADS), BEAT_SAMPLES))
+
+
+def _picture(
+    files: ReportFiles, run: Run, method: str, outcome: str, ecg: TypicalEcg, evidence: NDArray[np.bool_] | None
+) -> Picture:
+    beat = _beat(run, ecg.row)
+    store = run.row_store(f"maps/{method}")
+    own = np.asarray(store.read(np.array([ecg.row]))[0], dtype=np.float64)
+    has = "has" if OUTCOMES[outcome][0] else "does not have"
+    caption = (
+        f"ECG {ecg.ecg_id} {has} {class_in_text(run.target)}; the network gives it a probability of "
+        f"{ecg.probability:.2f} (threshold {run.metrics['threshold']['value']:.2f}). It is the median of "
+        f"{ecg.n_like_it} ECGs with this outcome"
+        + (", and has no evidence to outline." if not OUTCOMES[outcome][0] else ".")
+    )
+
+    def draw(caption: str) -> Figure:
+        return map_figure(
+            beat,
+            own,
+            method=method_style(method).label,
+            signed=bool((own < 0).any()),
+            subtitle=caption or None,
+            unit=store.spec.unit,
+            evidence=evidence,
+            scale=_SCALE,
+            columns=_COLUMNS,
+        )
+
+    return files.picture(f"first_screen/{outcome.replace(' ', '_')}", draw, outcome.capitalize(), caption, wide=False)

@@ -1,0 +1,117 @@
+"""The first screen: what was studied, what can be said of each diagnosis, and three ECGs."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import pandas as pd
+
+from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.report.blocks import Block, Items, Paragraph, ReportFiles, Section, TableBlock, number
+from ecg_lightning.report.claims import CHECKS, EXPLAINING, NOT_MEASURED, Column
+from ecg_lightning.report.config_words import at, config_of, short_name
+from ecg_lightning.report.example_pictures import example_blocks, shown_run
+from ecg_lightning.report.networks import performance_table
+from ecg_lightning.report.runs import StudyRuns, records
+from ecg_lightning.report.scorecard_table import verdict_cell
+from ecg_lightning.report.scorecard_words import answer, networks_in_words, short_answer
+from ecg_lightning.verdicts.words import claim_words
+
+_SIMULATED: Final = "Synthetic"
+_TWO_CLAIMS: Final = ("uses_the_network", "is_about_this_patient")
+
+
+def first_screen_section(runs: StudyRuns, files: ReportFiles) -> Section:
+    """For who has one minute: what was studied, the answer, three ECGs with a map, and the effects behind them."""
+    blocks: list[Block] = [Paragraph(short_answer(runs.verdicts), "answer"), Items(list(_studied(runs)))]
+    blocks += [
+        TableBlock(
+            head=("Diagnosis", "Patients with it", "What can be said"),
+            rows=[_answer_row(runs, target) for target in runs.targets],
+            caption="A map counts as an explanation where it is better than every map that knows nothing of the "
+            "network, and better than the same method's map of another patient. \"Can't be told\" is neither good nor "
+            "bad news: these patients and networks do not decide it.",
+            label="The answer for each diagnosis",
+            prose=True,
+        ),
+        *example_blocks(runs, files),
+    ]
+    if (table := _effects(runs)) is not None:
+        blocks.append(table)
+    return Section("first", "What was studied, and the answer", blocks)
+
+
+def _studied(runs: StudyRuns) -> Iterator[str]:
+    run = next(iter(runs))
+    source = at(config_of(run, "fit"), "data", "source", "class_path")
+    if source is None:
+        yield "Where the ECGs come from is not on record."
+    elif short_name(source) == _SIMULATED:
+        yield "The ECGs are simulated: no patient stands behind them, and it is known where each diagnosis lies."
+    else:
+        yield f"The ECGs are real ones, read by {short_name(source)}."
+    yield (
+        f"Test: {len(run.examples):,} ECGs of {run.examples['patient_id'].nunique():,} patients, which no network has "
+        "seen in training."
+    )
+    counts = sorted({len(seeds) for seeds in runs.finished.values()})
+    many = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    plural = "" if counts == [1] else "s"
+    yield f"{many} network{plural} a diagnosis{_how_good(runs)}. {networks_in_words(runs.verdicts)}".strip()
+    yield from _coarse(runs.preconditions)
+
+
+def _how_good(runs: StudyRuns) -> str:
+    table = performance_table(runs)
+    if table.empty or not table["auroc"].notna().any():
+        return ""
+    means = table.groupby("target", sort=False)["auroc"].mean().dropna()
+    low, high = number(means.min()), number(means.max())
+    return f", AUROC {low}" if low == high else f", AUROC {low} to {high} by diagnosis"
+
+
+def _coarse(preconditions: pd.DataFrame) -> Iterator[str]:
+    """Whether the maps would change if they were computed again, with more passes or other backgrounds."""
+    known = preconditions[preconditions["state"] != NOT_MEASURED]
+    for name, holds, breaks in (
+        ("converged", "Every map has converged.", "Coarse maps, which more passes or other backgrounds would change"),
+        ("safe", "Every method is safe on these networks.", "Methods that are not safe on these networks"),
+    ):
+        own = known[known["precondition"] == name]
+        if own.empty:
+            continue
+        broken = own[own["state"] == "does_not_hold"]
+        methods = ", ".join(method_style(str(method)).label for method in dict.fromkeys(broken["method"]))
+        yield f"{breaks}: {methods}." if methods else holds
+
+
+def _answer_row(runs: StudyRuns, target: str) -> list[object]:
+    examples = next(iter(runs.finished[target].values())).examples
+    patients = examples[examples["label"] == 1]["patient_id"].nunique()
+    return [class_name(target), f"{patients:,}", answer(runs.verdicts, target)]
+
+
+def _effects(runs: StudyRuns) -> TableBlock | None:
+    """Both claims of one check for the diagnosis of the pictures: localisation if it was measured, else the next."""
+    run = shown_run(runs)
+    target = run.target if run is not None else runs.targets[0]
+    own = runs.verdicts[(runs.verdicts["target"] == target) & ~runs.verdicts["control"].astype(bool)]
+    measured = set(own[own["state"] != NOT_MEASURED]["check"])
+    check = next((name for name in EXPLAINING if name in measured), None)
+    if check is None:
+        return None
+    found = {(row["method"], Column(row["check"], row["claim"])): row for row in records(own)}
+    rows = [
+        [
+            method_style(str(method)).label,
+            *(verdict_cell(found[method, Column(check, one)]) for one in _TWO_CLAIMS),
+        ]
+        for method in dict.fromkeys(own["method"])
+    ]
+    return TableBlock(
+        head=("Method", *(claim_words(one) for one in _TWO_CLAIMS)),
+        rows=rows,
+        caption=f"{class_name(target)}, by {CHECKS[check].lower()}: effect with its 95 % interval, and what follows. "
+        "The other checks and diagnoses stand in the scorecard.",
+        label="Effects",
+    )

@@ -1,0 +1,219 @@
+"""What the verdicts say, in sentences that are made from states and numbers alone."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.report.blocks import number
+from ecg_lightning.report.claims import (
+    CANNOT_TELL,
+    CHECKS,
+    COLUMNS,
+    EXPLAINING,
+    FAILS,
+    NOT_MEASURED,
+    PASSES,
+    check_states,
+    explaining,
+)
+from ecg_lightning.report.runs import records
+from ecg_lightning.verdicts.words import claim_words, networks_words
+
+_ECG: Final = "absolute_input"
+_PATIENT: Final = "is_about_this_patient"
+_FEW_SEEDS, _MANY_PATIENTS, _FAMILY_ERROR = 5, 100, 0.10
+
+
+def headline(verdicts: pd.DataFrame) -> str:
+    """The answer over all diagnoses: where a method's maps count as an explanation, and how much is decided."""
+    own = _of_methods(verdicts)
+    if not _is_measured(own):
+        return short_answer(verdicts)
+    found = explaining(own)
+    named = "; ".join(
+        f"{class_name(target)}: {methods_in_words(found[found['target'] == target])}"
+        for target in dict.fromkeys(found["target"])
+    )
+    return " ".join([short_answer(verdicts), *([f"{named}."] if named else []), counts_in_words(own)])
+
+
+def short_answer(verdicts: pd.DataFrame) -> str:
+    """On how many diagnoses any method's maps count as an explanation."""
+    own = _of_methods(verdicts)
+    if not _is_measured(own):
+        return (
+            "No check was measured, so nothing is known of these maps: the audits were left out, or an earlier version "
+            "made them."
+        )
+    yes, total = explaining(own)["target"].nunique(), own["target"].nunique()
+    if total == 1:
+        return f"{'Some' if yes else 'No'} method's maps count as an explanation of the networks' answers."
+    if not yes:
+        return f"No method's maps count as an explanation of the networks' answers on any of {total} diagnoses."
+    return f"On {yes} of {total} diagnoses some method's maps count as an explanation of the networks' answers."
+
+
+def _of_methods(verdicts: pd.DataFrame) -> pd.DataFrame:
+    return verdicts[~verdicts["control"].astype(bool)] if len(verdicts) else verdicts
+
+
+def _is_measured(verdicts: pd.DataFrame) -> bool:
+    return len(verdicts) > 0 and bool((verdicts["state"] != NOT_MEASURED).any())
+
+
+def methods_in_words(found: pd.DataFrame) -> str:
+    """Such as ``Saliency (localisation, perturbation), IG (perturbation)``."""
+    parts = found.groupby("method", sort=False)["check"].agg(list).items()
+    return ", ".join(
+        f"{method_style(str(method)).label} ({', '.join(CHECKS[check].lower() for check in checks)})"
+        for method, checks in parts
+    )
+
+
+def counts_in_words(own: pd.DataFrame) -> str:
+    """How many verdicts pass, fail and are open."""
+    count = {state: int((own["state"] == state).sum()) for state in (PASSES, FAILS, CANNOT_TELL, NOT_MEASURED)}
+    total = sum(count[state] for state in (PASSES, FAILS, CANNOT_TELL))
+    verbs = [f"{count[state]} {one if count[state] == 1 else many}"
+             for state, one, many in ((PASSES, "passes", "pass"), (FAILS, "fails", "fail"))]  # fmt: skip
+    words = (
+        f"Of {total} verdicts (methods, diagnoses and claims) {', '.join(verbs)}, and {count[CANNOT_TELL]} can't be "
+        "told with these patients and networks"
+    )
+    return f"{words}; {count[NOT_MEASURED]} more were not measured." if count[NOT_MEASURED] else f"{words}."
+
+
+def answer(verdicts: pd.DataFrame, target: str) -> str:
+    """What can be said of one diagnosis, for a physician."""
+    own = verdicts[(verdicts["target"] == target) & ~verdicts["control"].astype(bool)]
+    states = check_states(own)
+    states = states[states["check"].isin(EXPLAINING) & (states["state"] != NOT_MEASURED)]
+    if states.empty:
+        return "Not measured: nothing can be said of these maps."
+    found = explaining(own)
+    first = (
+        f"These maps count as an explanation: {methods_in_words(found)}."
+        if len(found)
+        else "No method's maps count as an explanation."
+    )
+    rest = []
+    for check in EXPLAINING:
+        of_check = states[states["check"] == check]["state"]
+        if len(of_check):
+            rest.append(
+                f"{CHECKS[check]}: {_count(of_check, PASSES, 'passes')} both claims, "
+                f"{_count(of_check, FAILS, 'fails')} one, {(of_check == CANNOT_TELL).sum()} can't be told"
+            )
+    return " ".join([first, *(f"{words}." for words in rest)])
+
+
+def _count(states: "pd.Series[str]", state: str, verb: str) -> str:
+    """Such as ``1 of 12 methods passes`` of passes, and ``3 fail`` of the rest."""
+    count = int((states == state).sum())
+    word = verb if count == 1 else {"passes": "pass", "fails": "fail"}[verb]
+    return f"{count} of {len(states)} methods {word}" if state == PASSES else f"{count} {word}"
+
+
+def who_counts(verdicts: pd.DataFrame, target: str) -> str:
+    """Patients, ECGs and networks behind each check of a diagnosis, and for which networks it speaks."""
+    own = verdicts[(verdicts["target"] == target) & (verdicts["state"] != NOT_MEASURED)]
+    if own.empty:
+        return "Nothing was measured."
+    words: dict[str, list[str]] = {}
+    for check, part in own.groupby("check", sort=False):
+        words.setdefault(_patients_of(part), []).append(CHECKS[str(check)].lower())
+    if len(words) == 1:
+        text = next(iter(words))
+    else:
+        text = "; ".join(f"{', '.join(checks)}: {counted}" for counted, checks in words.items())
+    return f"{text[0].upper()}{text[1:]}. {networks_in_words(own)}"
+
+
+def networks_in_words(verdicts: pd.DataFrame) -> str:
+    """For which networks the verdicts hold; empty where there are none."""
+    own = verdicts[verdicts["state"] != NOT_MEASURED]
+    words = dict.fromkeys(networks_words(row) for row in records(own.drop_duplicates(["networks", "n_seeds"])))
+    return f"The verdicts hold for {' or '.join(words)}." if words else ""
+
+
+def _patients_of(part: pd.DataFrame) -> str:
+    def span(column: str) -> str:
+        low, high = int(part[column].min()), int(part[column].max())
+        return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+    words = f"{span('n_patients')} patients with the diagnosis and {span('n_patients_without')} without it, "
+    words += f"{span('n_ecgs')} ECGs"
+    left_out = int(part["n_left_out"].max())
+    return f"{words} (up to {left_out} patients left out, whose maps or scores are undefined)" if left_out else words
+
+
+def families(verdicts: pd.DataFrame) -> list[str]:
+    """The family of every claim: how many tests share its error rate, and what a pass is worth."""
+    own = verdicts[(verdicts["state"] != NOT_MEASURED) & ~verdicts["control"].astype(bool)]
+    return [
+        f"{CHECKS[column.check]}, {claim_words(column.claim)}: {family_words(part)}"
+        for column in COLUMNS
+        if len(part := own[(own["check"] == column.check) & (own["claim"] == column.claim)])
+    ]
+
+
+def family_words(part: pd.DataFrame) -> str:
+    """Of one family."""
+    methods, targets = part["method"].nunique(), part["target"].nunique()
+    few = (part["n_seeds"].between(2, _FEW_SEEDS - 1) & (part["n_patients"] > _MANY_PATIENTS)).any()
+    return (
+        f"{int(part['family'].max())} tests ({methods} {'method' if methods == 1 else 'methods'} x {targets} "
+        f"{'diagnosis' if targets == 1 else 'diagnoses'}), Holm's correction; without any true effect some method "
+        "passes in at most 2.5 % of studies (nominal)"
+        + (f", in {_FAMILY_ERROR:.0%} where seeds are under five and patients over a hundred" if few else "")
+        + "."
+    )
+
+
+def no_further_than_the_ecg(verdicts: pd.DataFrame, target: str) -> Iterator[str]:
+    """Methods whose distance to another patient's map is no greater than that of |ECG|, which knows no network."""
+    own = verdicts[(verdicts["target"] == target) & (verdicts["claim"] == _PATIENT) & verdicts["effect"].notna()]
+    for check in EXPLAINING:
+        part = own[own["check"] == check].set_index("method")
+        if _ECG not in part.index:
+            continue
+        limit = float(part["effect"][_ECG])
+        near = part[~part["control"].astype(bool) & (part["effect"] <= limit)]
+        if len(near):
+            named = ", ".join(
+                f"{method_style(str(method)).label} ({signed(effect)})" for method, effect in near["effect"].items()
+            )
+            yield (
+                f"{CHECKS[check]}: |ECG|, which knows no network, is {signed(limit)} better than another patient's "
+                f"|ECG|. No further from another patient's map: {named}."
+            )
+
+
+def controls_in_words(verdicts: pd.DataFrame, target: str) -> str:
+    """Which claims each control passes."""
+    own = verdicts[(verdicts["target"] == target) & verdicts["control"].astype(bool) & (verdicts["state"] == PASSES)]
+    if not verdicts["control"].astype(bool).any():
+        return "The study has no controls."
+    if own.empty:
+        return "No control passes any claim."
+    passed = [
+        f"{method_style(str(method)).label} passes {'; '.join(_claims(part))}"
+        for method, part in own.groupby("method", sort=False)
+    ]
+    return (
+        f"Controls know nothing of the network, so that a claim they pass is no merit by itself: {'. '.join(passed)}."
+    )
+
+
+def _claims(part: pd.DataFrame) -> Sequence[str]:
+    return [f"{CHECKS[row['check']].lower()}, {claim_words(row['claim'])}" for row in records(part)]
+
+
+def signed(value: float) -> str:
+    """A difference, with its sign."""
+    text = number(value)
+    return f"+{text}" if np.sign(round(value, 2)) > 0 else text

@@ -1,0 +1,107 @@
+"""Which test ECGs stand for a network's right and wrong answers, chosen by a rule and not by eye."""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_lightning.data.cache import MARKER, BeatCache
+from ecg_lightning.plotting.cached_beats import mask_of
+from ecg_lightning.report.config_words import at, config_of
+from ecg_lightning.run import Run
+from ecg_lightning.run_layout import RunFolder
+
+OUTCOMES: Final = {
+    "true positive": (1.0, True),
+    "false positive": (0.0, True),
+    "false negative": (1.0, False),
+}
+"""Outcome -> label, and whether the network says yes."""
+
+RULE: Final = (
+    "Of each outcome the ECG with the median logit (the lower of two) is shown, so that nobody picks favourites."
+)
+
+_SAME_BEAT: Final = 2e-3
+"""Millivolts: two copies of one beat agree within the cache's steps of 1 microvolt."""
+
+
+class TypicalEcg(NamedTuple):
+    """An ECG that stands for an outcome.
+
+    Attributes:
+        row: Of the test set.
+        ecg_id: Its id.
+        probability: The network's.
+        n_like_it: ECGs with this outcome.
+    """
+
+    row: int
+    ecg_id: str
+    probability: float
+    n_like_it: int
+
+
+def typical_ecgs(run: Run) -> dict[str, TypicalEcg | None]:
+    """The ECG of the median logit of each outcome; None for an outcome that no ECG has."""
+    logit = np.asarray(run.row_store("logits").array, dtype=np.float64)
+    label = run.examples["label"].to_numpy(dtype=np.float64)
+    probability = 1 / (1 + np.exp(-logit))
+    says_yes = probability >= run.metrics["threshold"]["value"]
+    found: dict[str, TypicalEcg | None] = {}
+    for outcome, (truth, answer) in OUTCOMES.items():
+        rows = np.flatnonzero((label == truth) & (says_yes == answer) & np.isfinite(logit))
+        if not len(rows):
+            found[outcome] = None
+            continue
+        row = int(rows[np.argsort(logit[rows], kind="stable")[(len(rows) - 1) // 2]])
+        found[outcome] = TypicalEcg(row, str(run.examples["ecg_id"].iloc[row]), float(probability[row]), len(rows))
+    return found
+
+
+def test_beat(run: Run, row: int) -> NDArray[np.float64] | None:
+    """(lead, sample) mV of a test ECG; None where the study keeps no beats, or those of other ECGs."""
+    path = RunFolder(run.path).test_beats
+    if not path.is_file():
+        return None
+    beats = np.load(path, mmap_mode="r")
+    return np.asarray(beats[row], dtype=np.float64) if len(beats) == len(run.examples) else None
+
+
+def evidence_cache(run: Run) -> BeatCache | None:
+    """The cache that a run's ECGs came from, if it still lies where the run's settings say.
+
+    A cache is the run's own if it holds its ECGs with the same beats; one of another simulation is not.
+    """
+    folder = at(config_of(run, "test"), "data", "cache_dir")
+    if not folder:
+        return None
+    for marker in sorted(Path(str(folder)).glob(f"*/{MARKER}")):
+        try:
+            cache = BeatCache.open(marker.parent)
+        except (FileNotFoundError, ValueError) as error:
+            print(f"report: {marker.parent} is not read: {error}")
+            continue
+        if _holds(cache, run):
+            return cache
+    return None
+
+
+def _holds(cache: BeatCache, run: Run) -> bool:
+    first, beat = str(run.examples["ecg_id"].iloc[0]), test_beat(run, 0)
+    rows = np.flatnonzero((cache.examples["ecg_id"] == first).to_numpy())
+    return (
+        len(rows) == 1
+        and beat is not None
+        and bool((np.abs(cache.read_beats(rows)[0] - beat) <= _SAME_BEAT).all())
+        and set(run.examples["ecg_id"]) <= set(cache.examples["ecg_id"])
+    )
+
+
+def evidence_of(cache: BeatCache | None, run: Run, ecg_id: str) -> NDArray[np.bool_] | None:
+    """(lead, sample) where the diagnosis of an ECG lies; None where it is not known."""
+    if cache is None:
+        return None
+    row = int(np.flatnonzero((cache.examples["ecg_id"] == ecg_id).to_numpy())[0])
+    return mask_of(cache, row, f"causal/{run.target}")

@@ -1,0 +1,39 @@
+"""Which beats the statistics of a random network's BatchNorms are made of."""
+
+from pathlib import Path
+
+import torch
+
+from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.data.recalibration import recalibration_beats
+from ecg_lightning.data.sources import Synthetic
+
+
+def opened(folder: Path, **settings: object) -> EcgDataModule:
+    module = EcgDataModule(Synthetic(40), "sinus_tachycardia", cache_dir=str(folder), processes=1, **settings)
+    module.prepare_cache(progress=False)
+    module.setup("test")
+    return module
+
+
+def test_training_ecgs_by_a_hash_of_their_ids(tmp_path: Path) -> None:
+    module = opened(tmp_path, held_out_patients=8)
+    train = module.dataset("train")
+    every = {tuple(train[k]["ecg"].flatten()[:50].tolist()) for k in range(len(train))}
+    chosen = recalibration_beats(module, torch.zeros(2, 8, 600), 12)
+    assert chosen.origin == "12 training ECGs"
+    keys = [tuple(beat.flatten()[:50].tolist()) for beat in chosen.beats]
+    assert len(set(keys)) == 12
+    assert set(keys) <= every
+    more = recalibration_beats(module, torch.zeros(2, 8, 600), 20)
+    torch.testing.assert_close(more.beats[:12], chosen.beats)
+    assert recalibration_beats(module, torch.zeros(2, 8, 600)).origin == f"{len(train)} training ECGs"  # under 256
+
+
+def test_data_that_only_test_a_network_take_its_backgrounds_and_say_so(tmp_path: Path) -> None:
+    module = opened(tmp_path, split="test_only")
+    backgrounds = torch.ones(3, 8, 600)
+    chosen = recalibration_beats(module, backgrounds, 10)
+    torch.testing.assert_close(chosen.beats[:3], backgrounds)
+    assert chosen.beats.shape == (10, 8, 600)
+    assert chosen.origin == "3 backgrounds and 7 test ECGs, as these data have no training split"
