@@ -33,10 +33,13 @@ from callbacks.attribution_maps import AttributionMaps
 from callbacks.audit import AuditBatch
 from callbacks.cascade_plan import RandomNetwork
 from callbacks.perturbation_curves import PerturbationCurves
+from callbacks.perturbation_data import PerturbationData
 from callbacks.randomization_cascade import RandomizationCascade
 from ecg_lightning.attribution.controls import control_maps
 from ecg_lightning.attribution.robust import suite_maps
 from ecg_lightning.data.recalibration import RecalibrationBeats
+from ecg_lightning.functional.beat_model import BeatModel
+from ecg_lightning.functional.perturbation_kind import PAPER_KIND, PerturbationKind
 from ecg_lightning.functional.similarity import paired_similarity
 from ecg_lightning.models import ResNet1d
 
@@ -168,7 +171,7 @@ def report_limits(clock: Clock, maps: AttributionMaps, batch: AuditBatch, audit:
     limit = ecgs * (networks * (gradients * gradient + forward) + forward)
     took = clock.median("cascade")
     print(f"cascade: {took / ecgs:.1f} ms an ECG, limit {limit / ecgs:.1f}: share {limit / took:.2f} (bar .85)")
-    curves = len(maps.names) * 30 * 2 + 1
+    curves = (len(maps.names) * 30 + 1) * 2
     took, limit = clock.median("perturbation"), ecgs * curves * forward
     print(f"perturbation: {took / ecgs:.1f} ms an ECG, limit {limit / ecgs:.1f}: share {limit / took:.2f} (bar .85)")
 
@@ -186,13 +189,13 @@ def report_peer(clock: Clock, peer: Peer, audit: RandomizationCascade, ecgs: int
     print(f"flipping: ours {ours:.3f}, Quantus {theirs:.3f} ms an ECG and step: {theirs / ours:.2f} x (bar 1.2)")
 
 
-def grows(audit: Any, maps: AttributionMaps, ecg: Tensor, name: str) -> None:
+def grows(measure: Callable[[AuditBatch], object], maps: AttributionMaps, ecg: Tensor, name: str) -> None:
     """Peak of anonymous memory over batches of few ECGs, and over four times as many batches."""
     peaks = []
     for rounds in (1, 4):
         with watched(own_megabytes, 0.01) as readings:
             for _ in range(rounds):
-                audit._measure(batch_of(maps, ecg))
+                measure(batch_of(maps, ecg))
         peaks.append(max(readings))
     few, many = peaks
     print(f"{name}: peak of anonymous memory {few:.0f} MB over {len(ecg)} ECGs, {many:.0f} MB over 4 times as many")
@@ -216,22 +219,22 @@ def main() -> None:
     batch, single = batch_of(maps, ecg), batch_of(alone, ecg)
     audit, saliency = cascade_of(maps), cascade_of(alone)
     examples = pd.DataFrame({"ecg_id": maps.ecg_ids})
-    curves, flipping = PerturbationCurves(), PerturbationCurves(steps=8, fraction_per_step=0.125, orders=["morf"])
+    step = 600 // 8  # quantus' steps must divide the samples of a lead
+    points = PerturbationKind("point", steps=4800 // step, fraction_per_step=step / 4800, orders=["morf"])
+    curves, flipping = PerturbationCurves(), PerturbationCurves([points])
     for one, owner in ((curves, maps), (flipping, alone)):
         one.maps, one.examples = owner, examples
-    flipping.noise = "none"
+        one.data = PerturbationData(None, examples, "", BeatModel.fit(beats((), 64)))  # type: ignore[arg-type]
     peer = Peer(network, ecg, single.maps["saliency"])
-    steps, step = 100, 600 // 8  # quantus' steps must divide the samples of a lead
-    flipping.steps, flipping.fraction_per_step = 4800 // step, step / 4800
     audit.datamodule = SimpleNamespace(target="sinus_rhythm")
     works: dict[str, Callable[[], object]] = {
         "cascade": lambda: audit._measure(batch),
-        "perturbation": lambda: curves._measure(batch),
+        "perturbation": lambda: curves._perturbed_logits(PAPER_KIND, batch, distances=True),
         "ours pearson": lambda: our_cascade_of_saliency(saliency, single, "pearson"),
         "quantus pearson": lambda: peer.mprt("pearson"),
         "ours spearman": lambda: our_cascade_of_saliency(saliency, single, "spearman"),
         "quantus spearman": lambda: peer.mprt("spearman"),
-        "ours flipping": lambda: flipping._measure(single),
+        "ours flipping": lambda: flipping._perturbed_logits(points, single, distances=False),
         "quantus flipping": lambda: peer.flipping(step),
     }
     works["cascade"]()  # random networks are made once in a test
@@ -242,12 +245,11 @@ def main() -> None:
             for kind, one in passes(maps, ecg):
                 clock.time(kind, one)
             clock.time(name, work)
-    steps = flipping.steps
     print(f"{options.network} network, {options.ecgs} ECGs, {torch.get_num_threads()} threads")
     report_limits(clock, maps, batch, audit)
-    report_peer(clock, peer, saliency, options.ecgs, steps)
-    grows(audit, maps, ecg, "cascade")
-    grows(curves, maps, ecg, "perturbation")
+    report_peer(clock, peer, saliency, options.ecgs, points.steps)
+    grows(audit._measure, maps, ecg, "cascade")
+    grows(lambda batch: curves._perturbed_logits(PAPER_KIND, batch, distances=True), maps, ecg, "perturbation")
 
 
 if __name__ == "__main__":

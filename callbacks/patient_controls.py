@@ -100,8 +100,8 @@ class PatientControls:
         self.dataset = datamodule.dataset("test")
         self.examples = datamodule.examples("test")
         self.patients, self.codes = np.unique(self.examples["patient_id"].astype(str), return_inverse=True)
-        by_patient = np.argsort(self.codes, kind="stable")
-        self.rows_of = np.split(by_patient, np.cumsum(np.bincount(self.codes))[:-1])
+        self.by_patient = np.argsort(self.codes, kind="stable")
+        self.first = np.concatenate([[0], np.cumsum(np.bincount(self.codes))])  # of each patient's rows in by_patient
         self.predicted = self._predicted()
         patients, ecgs = self.examples["patient_id"], self.examples["ecg_id"]
         self.partners = partners(patients, self.predicted, attribution_seed, count, ecgs)
@@ -192,8 +192,9 @@ class PatientControls:
 
     def _rows_of(self, patients: NDArray[np.int64]) -> Iterator[tuple[Rows, Tensor]]:
         """Rows of some patients and which patient each is of, some rows at a time."""
-        rows = np.concatenate([self.rows_of[patient] for patient in patients])
-        place = np.repeat(np.arange(len(patients)), [len(self.rows_of[patient]) for patient in patients])
+        ends = self.first[patients + 1]
+        own = [self.by_patient[start:end] for start, end in zip(self.first[patients], ends, strict=True)]
+        rows, place = np.concatenate(own), np.repeat(np.arange(len(patients)), ends - self.first[patients])
         for start in range(0, len(rows), _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
             yield rows[some], torch.from_numpy(place[some])

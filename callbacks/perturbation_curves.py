@@ -105,7 +105,7 @@ class PerturbationCurves(Audit):
         of_data: dict[str, JSON] = {}
         if unit == "1" or kind.replacement in ("class_mean", "conditional"):
             of_data["real_beats"] = self.data.identity
-        return Place(dims, {dim: coords[dim] for dim in dims}, unit, settings={"kind": kind.settings} | of_data)
+        return Place(dims, {dim: coords[dim] for dim in dims}, unit, settings=kind.settings | of_data)
 
     def _settings(self) -> dict[str, JSON]:
         return {"attribution_seed": self.maps.attribution_seed}
@@ -147,11 +147,17 @@ class PerturbationCurves(Audit):
         positions = self._positions(kind, batch.rows, torch.where(ranked[..., None, None], maps, 0.0), ecg)
         known = ranked.cpu()[..., None].repeat(1, 1, kind.steps + 1)
         known[:, :, 1:] &= self.data.has_fill(kind, batch.rows)[:, None, None]
+        untouched = self._logits(ecg), self.data.distance(ecg) if distances else torch.full((len(ecg),), torch.nan)
         found: dict[Order, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
         for order in kind.orders:
             places = positions if order == "morf" else ecg.shape[1] * ecg.shape[2] - 1 - positions
-            logits, far = self._curves(kind, batch.rows, ecg, places, distances=distances)
-            found[order] = (torch.where(known, logits, torch.nan).numpy(), torch.where(known, far, torch.nan).numpy())
+            curves = self._curves(kind, batch.rows, ecg, places, distances=distances)
+            both = [
+                torch.cat([start[:, None, None].expand(*curve.shape[:2], 1), curve], dim=2)
+                for start, curve in zip(untouched, curves, strict=True)
+            ]
+            logits, far = (torch.where(known, one, torch.nan).numpy() for one in both)
+            found[order] = (logits, far)
         return found
 
     def _positions(self, kind: PerturbationKind, rows: Rows, maps: Tensor, ecg: Tensor) -> Tensor:
@@ -164,23 +170,19 @@ class PerturbationCurves(Audit):
     def _curves(
         self, kind: PerturbationKind, rows: Rows, ecg: Tensor, positions: Tensor, *, distances: bool
     ) -> tuple[Tensor, Tensor]:
-        """(ecg, method, step) logits and distances; what is perturbed at a time does not grow with the ECGs."""
-        shape = (*positions.shape[:2], kind.steps)
+        """(ecg, method, step) after each step but 0; what is perturbed at a time does not grow with the ECGs."""
         logits, far = [], []
         for part in self._perturbed(kind, rows, ecg, positions):
             beats = part.flatten(0, 2)
             logits.append(self._logits(beats))
             far.append(self.data.distance(beats) if distances else torch.full((len(beats),), torch.nan))
-
-        def from_untouched(start: Tensor, parts: list[Tensor]) -> Tensor:
-            return torch.cat([start[:, None, None].expand(*shape[:2], 1), torch.cat(parts).reshape(shape)], dim=2)
-
-        return from_untouched(self._logits(ecg), logits), from_untouched(self.data.distance(ecg), far)
+        shape = (*positions.shape[:2], kind.steps)
+        return torch.cat(logits).reshape(shape), torch.cat(far).reshape(shape)
 
     def _perturbed(self, kind: PerturbationKind, rows: Rows, ecg: Tensor, positions: Tensor) -> Iterator[Tensor]:
         """Perturbed beats of all ECGs, methods and steps but step 0, in this order, some at a time."""
         counts = step_counts(ecg.shape[1] * ecg.shape[2], kind.steps, kind.fraction_per_step)[1:]
-        noise = self._draws(rows, "perturbation noise", ecg)
+        noise = torch.zeros_like(ecg) if kind.noise == "none" else self._draws(rows, "perturbation noise", ecg)
         each = len(counts) * ecg.shape[1] * ecg.shape[2]
         methods = max(1, min(positions.shape[1], _FLOATS_AT_ONCE // each))
         ecgs = max(1, _FLOATS_AT_ONCE // (each * positions.shape[1])) if methods == positions.shape[1] else 1

@@ -1,6 +1,6 @@
 """Compares a written table with a recomputed one, cell by cell, and says what it left out and why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 
@@ -12,6 +12,28 @@ TOLERANCE = 1e-6
 
 BOOTSTRAP = "percentiles of resampled patients or seeds"
 SETTING = "a setting, not a result"
+BOOTSTRAPPED = {
+    **dict.fromkeys(("low", "high", "*_low", "*_high", "n_resamples_undefined"), BOOTSTRAP),
+    "confidence": SETTING,
+}
+"""Columns of tables that describe."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a table is made again.
+
+    Attributes:
+        make: Of a run's files: its rows; None: the table is not recomputed.
+        keys: Columns that tell rows apart.
+        left_out: See :func:`compare`.
+        why: Why there is no ``make``.
+    """
+
+    make: Callable[..., Iterable[dict]] | None
+    keys: tuple[str, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    why: str = ""
 
 
 @dataclass

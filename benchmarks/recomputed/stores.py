@@ -19,12 +19,14 @@ class Store:
     Attributes:
         values: (row, ...) float64, NaN in rows that are not done.
         done: (row,).
+        dims: Names of the dimensions.
         coords: Dimension -> what stands along it.
         settings: What determined the rows.
     """
 
     values: Array
     done: NDArray[np.bool_]
+    dims: list[str]
     coords: dict[str, list]
     settings: dict
 
@@ -38,7 +40,7 @@ class Store:
             done |= np.load(mask).astype(bool)
         values = np.asarray(rows, dtype=np.float64).copy()
         values[~done] = np.nan
-        return cls(values, done, manifest["coords"], manifest["settings"])
+        return cls(values, done, manifest["dims"], manifest["coords"], manifest["settings"])
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,6 @@ class RunFiles:
     def names(self, folder: str) -> list[str]:
         """Stores in a folder."""
         return sorted(one.parent.name for one in (self.path / folder).glob("*/manifest.json"))
-
-    def table(self, name: str) -> pd.DataFrame:
-        """``tables/<name>.parquet``."""
-        return pd.read_parquet(self.path / "tables" / f"{name}.parquet")
 
     @cached_property
     def examples(self) -> pd.DataFrame:
@@ -100,6 +98,16 @@ class RunFiles:
     def methods(self) -> list[str]:
         """Methods with stored maps."""
         return self.names("maps")
+
+    @property
+    def asked(self) -> list[str]:
+        """Methods that were asked for, those among them that give wrong maps on this network."""
+        lint = self.path / "tables" / "lint.parquet"
+        return sorted({*self.methods, *(pd.read_parquet(lint)["method"] if lint.is_file() else ())})
+
+    def unit(self, store: str) -> str:
+        """Of a store's values."""
+        return json.loads((self.path / store / "manifest.json").read_text())["unit"]
 
 
 def finished_runs(study: Path) -> dict[str, list[RunFiles]]:

@@ -73,15 +73,28 @@ def region_share(masks: Tensor) -> Tensor:
 
 
 def _rank_accuracy(size: Tensor, inside: Tensor, count: Tensor) -> Tensor:
-    ordered = size.sort(dim=-1, descending=True).values  # (batch, method, point)
-    place = (count - 1).clamp(min=0)[:, None].expand(-1, size.shape[1], -1)
-    last = ordered.gather(-1, place).mT[..., None]  # (batch, region, method, 1): the n-th greatest
-    within, all_points = inside[:, :, None], size[:, None]
-    greater, equal = all_points > last, all_points == last
-    room = (count[..., None] - greater.sum(-1)).double()
-    hits = (greater & within).sum(-1) + room * (equal & within).sum(-1) / equal.sum(-1).clamp(min=1)
-    result: Tensor = hits.double() / count.clamp(min=1)[..., None]
-    return result
+    ordered = size.sort(dim=-1).values  # (batch, method, point), smallest first
+    points = size.shape[-1]
+    place = (points - count).clamp(max=points - 1)[:, None].expand(-1, size.shape[1], -1)
+    last = ordered.gather(-1, place)  # (batch, method, region): the n-th greatest
+    greater, from_last = (points - torch.searchsorted(ordered, last, right=right) for right in (True, False))
+    within = inside.float()  # sums of up to 2^24 points are exact
+    hits = _inside_from(size, last, within, strictly=False)
+    if (from_last - greater > 1).any():  # points that tie at the n-th value count by their share
+        certain = _inside_from(size, last, within, strictly=True)
+        room = (count[:, None] - greater).double() / (from_last - greater)
+        hits = certain + room * (hits - certain)
+    return hits.mT / count.clamp(min=1)[..., None]
+
+
+def _inside_from(size: Tensor, last: Tensor, within: Tensor, strictly: bool) -> Tensor:
+    """(batch, method, region) how many points of a region are greater than its n-th value, or as great."""
+    hits = []
+    for region in range(within.shape[1]):
+        bound = last[..., region, None]
+        there = size > bound if strictly else size >= bound  # (batch, method, point)
+        hits.append(there.float() @ within[:, region, :, None])
+    return torch.cat(hits, dim=-1).double()
 
 
 def _pointing(size: Tensor, within: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Experiment 1: how alike the maps of different methods are (paper, Figure 3A, S1 and S2)."""
 
 from functools import partial
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,9 @@ from ecg_lightning.run import Run
 from ecg_lightning.study.consistency_tables import ALL_TARGETS
 
 _SCOPE: Final = 0  # the ECG
+_OTHERS: Final = ("other_ecg", "mean_map")
+"""What stands in for a patient's own maps."""
+
 _LABELS: Final[dict[tuple[Statistic, Sign], str]] = {
     ("pearson", "native"): "Figure 3A",
     ("spearman", "native"): "Figure S2, all classes",
@@ -35,19 +39,18 @@ def similarity_section(runs: StudyRuns, files: ReportFiles) -> Section:
             "similarity", title, [Paragraph("No run has measured it (MethodSimilarity was left out).", "note")]
         )
     names = _names(having)
-    table = _means(runs, having, names)
+    table, of_others = _means(runs, having, names), _of_others(runs, names)
     files_of_table = files.table("similarity_by_class", table)
-    whole = [_picture(runs, files, table, names, ALL_TARGETS, statistic, sign) for statistic, sign in _LABELS]
+    if not of_others.empty:
+        files_of_table = [*files_of_table, *files.table("similarity_controls_by_class", of_others)]
+    draw = partial(_picture, runs, files, table, of_others, names)
+    whole = [draw(ALL_TARGETS, statistic, sign) for statistic, sign in _LABELS]
     extremes = _extremes(table)
     blocks: list[Block] = [whole[0], Paragraph(extremes), Paragraph(f"Numbers: {', '.join(files_of_table)}.", "note")]
     details: dict[str, list[Block]] = {
         "By magnitude, and by Spearman's correlation (Figure S2)": list(whole[1:]),
-        "Each class (Figure S1)": [
-            _picture(runs, files, table, names, target, "pearson", "native") for target in having
-        ],
-        "Each class by Spearman's correlation (Figure S2)": [
-            _picture(runs, files, table, names, target, "spearman", "native") for target in having
-        ],
+        "Each class (Figure S1)": [draw(target, "pearson", "native") for target in having],
+        "Each class by Spearman's correlation (Figure S2)": [draw(target, "spearman", "native") for target in having],
     }
     return Section("similarity", title, blocks, details)
 
@@ -108,10 +111,54 @@ def _means(runs: StudyRuns, having: dict[str, dict[int, Run]], names: list[str])
     return pd.concat(parts, ignore_index=True)
 
 
+def _of_others(runs: StudyRuns, names: list[str]) -> pd.DataFrame:
+    """One row a method and map that stands in for its own, in every target and over all; empty in older studies."""
+    having = runs.with_store("similarity/controls/pearson")
+    parts = []
+    for statistic, (place, sign) in product(STATISTICS, enumerate(SIGNS)) if having else ():
+        store = f"similarity/controls/{statistic}"
+
+        def values(run: Run, store: str = store, place: int = place) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
+            found = run.store(store).sel({"sign": SIGNS[place]}).reindex({"method": names, "control": _OTHERS})
+            known = found.where(found["done"]).transpose("row", "method", "control").to_numpy()
+            return known.astype(np.float64).reshape(len(known), -1), run.examples["patient_id"].to_numpy()
+
+        for target, means in means_over_runs(having, values, runs.intervals).items():
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "target": target,
+                        "statistic": statistic,
+                        "sign": sign,
+                        "method": np.repeat(names, len(_OTHERS)),
+                        "map": np.tile(_OTHERS, len(names)),
+                        "mean": means.mean,
+                        "low": means.low,
+                        "high": means.high,
+                        "sd": means.sd,
+                        "n_values": means.n_values,
+                    }
+                )
+            )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _columns(
+    of_others: pd.DataFrame, names: list[str], target: str, statistic: Statistic, sign: Sign
+) -> dict[str, NDArray[np.float64]]:
+    """What stands in for a map -> (name,) mean similarity with the own one."""
+    if of_others.empty:
+        return {}
+    own = of_others[of_others[["target", "statistic", "sign"]].eq((target, statistic, sign)).all(axis=1)]
+    columns = own.pivot(index="method", columns="map", values="mean").reindex(names)
+    return {name: np.clip(columns[name].to_numpy(), -1, 1) for name in _OTHERS if columns[name].notna().any()}
+
+
 def _picture(
     runs: StudyRuns,
     files: ReportFiles,
     table: pd.DataFrame,
+    of_others: pd.DataFrame,
     names: list[str],
     target: str,
     statistic: Statistic,
@@ -136,6 +183,12 @@ def _picture(
         )
         + "Italics: controls, which know nothing of the network."
     )
+    beside = _columns(of_others, names, target, statistic, sign)
+    if beside:
+        caption += (
+            " At the right: each map with the same method's map of another patient of the same predicted class, and "
+            "with the mean of the maps of all other patients."
+        )
 
     def draw(caption: str) -> Figure:
         return similarity_figure(
@@ -144,6 +197,7 @@ def _picture(
             quantity=f"{statistic.capitalize()} correlation",
             title=f"Similarity between methods: {what}",
             caption=caption,
+            beside=beside,
         )
 
     label = (

@@ -95,9 +95,10 @@ class PairedScores:
 def scores_of_others(runs: TargetRuns, store: str) -> dict[str, NDArray[np.float64]]:
     """Control without the patient -> (seed, ecg, ...) of a store whose last dimension is ``control``.
 
-    Empty where a run lacks the store: an older run, or controls that were not asked for.
+    Empty where a run lacks the store or its rows: an older run, controls that were not asked for, or a test that was
+    cut short.
     """
-    if not runs.has(store):
+    if not runs.has(store) or not all(run.row_store(store).done.any() for run in runs.runs.values()):
         return {}
     values = runs.read(store)
     return {name: values[..., place] for place, name in enumerate(runs.coordinate(store, "control"))}

@@ -70,7 +70,15 @@ def test_two_ranks_give_the_rows_and_metrics_of_one(tested: Workplace) -> None:
 def test_two_ranks_audit_as_one_does(tested: Workplace) -> None:
     """After the test above: an odd number of ECGs, so that the ranks have other shares."""
     runs = [open_run(tested.run(study)) for study in ("tiny", "two_ranks")]
-    for name in ("similarity/pearson", "cascade/from_output/spearman", "perturbation/lerf", "scores/infidelity"):
+    for name in (
+        "similarity/pearson",
+        "similarity/controls/pearson",
+        "cascade/from_output/spearman",
+        "perturbation/point_interpolation_multiplicative/lerf",
+        "perturbation/block50_interpolation_none/controls/morf",
+        "scores/infidelity",
+        "scores/controls/infidelity",
+    ):
         one, both = (run.store(name).to_numpy() for run in runs)
         np.testing.assert_allclose(one, both, atol=1e-5, rtol=1e-4, err_msg=name)
     for name, column in (

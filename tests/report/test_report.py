@@ -27,7 +27,7 @@ from ecg_lightning.report.commands import run
 from ecg_lightning.report.deviations import deviations
 from ecg_lightning.report.networks import architecture_table
 from ecg_lightning.report.page import write_report
-from ecg_lightning.report.perturbation_section import perturbation_means
+from ecg_lightning.report.perturbation_numbers import perturbation_means
 from ecg_lightning.report.population import population_table
 from ecg_lightning.report.relevance_section import class_relevance
 from ecg_lightning.report.runs import StudyRuns, means_over_runs
@@ -333,7 +333,8 @@ def test_seeds_are_averaged_before_targets() -> None:
 
 
 def test_perturbation_bands_are_of_seeds() -> None:
-    head = {"order": "morf", "method": "saliency", "control": False, "metric": "auroc", "step": 0, "fraction": 0.0}
+    head = {"kind": "blocks", "map": "own", "order": "morf", "method": "saliency", "control": False}
+    head |= {"metric": "auroc", "step": 0, "fraction": 0.0}
     rows = [("a", 0, 0.9), ("a", 1, 0.7), ("b", 0, 0.5), ("b", 1, 0.5)]
     tables = pd.DataFrame([head | {"target": t, "seed": s, "value": v, "low": 0, "high": 1} for t, s, v in rows])
     found = perturbation_means(tables).iloc[0]

@@ -8,6 +8,7 @@ from scipy import stats
 
 from ecg_lightning.functional.classification import auroc
 from ecg_lightning.statistics.auroc_area import auroc_effect
+from ecg_lightning.statistics.effect import degrees_of_freedom
 
 WEIGHTS = np.array([0.5, 0.25, -0.5, -0.25])
 
@@ -58,7 +59,7 @@ def test_one_auroc_of_two_groups_has_the_placements_variance_and_df() -> None:
     below = (logits[label == 1][:, None] > logits[label == 0]).astype(float)
     a, b = below.mean(axis=1).var(ddof=1) / 12, below.mean(axis=0).var(ddof=1) / 30  # DeLong
     assert float(found.variance) == pytest.approx(a + b)
-    assert float(found.df) == pytest.approx((a + b) ** 2 / (a**2 / 11 + b**2 / 29))  # Welch
+    assert float(found.df) == pytest.approx(float(degrees_of_freedom([a, b], [11, 29])))
     assert float(found.estimate) == pytest.approx(
         stats.mannwhitneyu(logits[label == 1], logits[label == 0]).statistic / 360
     )

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ecg_lightning.statistics.effect import Effect, mean_effect, patient_means, satterthwaite
+from ecg_lightning.statistics.effect import Effect, degrees_of_freedom, mean_effect, patient_means
 
 STUDIES = 4000
 BOUND = 4 * np.sqrt(0.025 * 0.975 / STUDIES)  # of a share of false alarms of .025
@@ -22,7 +22,8 @@ def slow_effect(values: np.ndarray) -> tuple[float, float, float, float]:
     a = sum((x - mean) ** 2 for x in of_patients) / (n - 1) / n
     b = sum((x - mean) ** 2 for x in of_seeds) / (seeds - 1) / seeds if seeds > 1 else 0.0
     v = a + b
-    df = v**2 / (a**2 / (n - 1) + (b**2 / (seeds - 1) if seeds > 1 else 0.0))
+    inverse = [(part / v) ** (2 - part / v) / k for part, k in ((a, n - 1), (b, seeds - 1)) if k]
+    df = 1 / sum(inverse)
     return mean, v, df, sum((x - mean) ** 3 for x in of_patients) / n**3 / v**1.5
 
 
@@ -90,14 +91,21 @@ def test_p_falls_as_the_effect_rises(estimate: float, variance: float, skewness:
     np.testing.assert_allclose(mirrored.p_below(0.0), one.p_above(0.0))
 
 
-def test_satterthwaite_lies_between_its_parts_and_their_sum() -> None:
-    assert satterthwaite([1.0, 0.0], [7, 3]) == pytest.approx(7)
-    assert satterthwaite([7.0, 3.0], [7, 3]) == pytest.approx(10)
-    assert satterthwaite([0.0, 0.0], [7, 3]) == 10
-    assert satterthwaite([1e-200, 0.0], [7, 3]) == pytest.approx(7)  # no underflow
+@given(st.floats(0, 1), st.integers(1, 200), st.integers(1, 200))
+def test_degrees_of_freedom_lie_between_the_least_and_satterthwaites(share: float, one: int, other: int) -> None:
+    found = float(degrees_of_freedom([share, 1 - share], [one, other]))
+    assert found <= 1 / (share**2 / one + (1 - share) ** 2 / other) + 1e-9
+    assert found >= min(one, other) - 1e-9
 
 
-@pytest.mark.parametrize(("patients", "seeds", "of_seeds"), [(20, 1, 0.0), (24, 3, 0.3), (50, 5, 1.0), (50, 10, 0.1)])
+def test_degrees_of_freedom_of_one_part_and_of_none() -> None:
+    assert degrees_of_freedom([1.0, 0.0], [7, 3]) == pytest.approx(7)
+    assert degrees_of_freedom([0.0, 0.0], [7, 3]) == 10
+    assert degrees_of_freedom([1e-200, 0.0], [7, 3]) == pytest.approx(7)  # no underflow
+    assert np.isnan(degrees_of_freedom([np.nan, 1.0], [7, 3]))
+
+
+@pytest.mark.parametrize(("patients", "seeds", "of_seeds"), [(20, 1, 0.0), (24, 3, 0.3), (250, 3, 0.25), (50, 5, 1.0)])
 def test_the_level_of_symmetric_data_is_kept(patients: int, seeds: int, of_seeds: float) -> None:
     generator = np.random.default_rng(patients)
     values = generator.normal(size=(patients, seeds, STUDIES)) + generator.normal(size=(patients, 1, STUDIES))

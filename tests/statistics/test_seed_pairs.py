@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from ecg_lightning.statistics.effect import degrees_of_freedom
 from ecg_lightning.statistics.seed_pairs import corrected_pair_effect, pair_effect
 
 
@@ -37,8 +38,7 @@ def test_against_loops(seeds: int) -> None:
     found = corrected_pair_effect(above, below, pairs)
     theta, over_patients, over_seeds = slow_effect(above, below, pairs)
     np.testing.assert_allclose([found.estimate, found.variance], [theta, over_patients + over_seeds])
-    expected = found.variance**2 / (over_patients**2 / 28 + over_seeds**2 / (seeds - 1))
-    np.testing.assert_allclose(found.df, expected)
+    np.testing.assert_allclose(found.df, degrees_of_freedom([over_patients, over_seeds], [28, seeds - 1]))
     assert (int(found.n_patients), int(found.n_left_out), found.n_seeds) == (29, 1, seeds)
     raw = pair_effect(above, pairs)
     np.testing.assert_allclose(raw.estimate, slow_effect(above, np.where(np.isnan(above), np.nan, 1.0), pairs)[0])

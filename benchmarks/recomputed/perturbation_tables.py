@@ -1,0 +1,89 @@
+"""The tables of perturbed logits."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from recomputed.compare import BOOTSTRAP, Recipe
+from recomputed.stores import Array, RunFiles, Store
+from recomputed.tables import CONTROLS, mean, own_and_others
+
+METRICS = ("auroc", "auroc_positives", "auroc_negatives", "auprc", "probability", "probability_negatives")
+
+
+def areas(logit: Array, label: Array) -> tuple[float, float]:
+    """AUROC and average precision of the ECGs with logit and label."""
+    known = np.isfinite(logit) & np.isfinite(label)
+    if len(np.unique(label[known])) < 2:
+        return np.nan, np.nan
+    return float(roc_auc_score(label[known], logit[known])), float(average_precision_score(label[known], logit[known]))
+
+
+def kinds(run: RunFiles) -> dict[str, list[str]]:
+    """Kind -> its orders."""
+    found: dict[str, list[str]] = {}
+    for path in sorted((run.path / "perturbation").glob("*/*/manifest.json")):
+        if path.parent.name in ("morf", "lerf"):
+            found.setdefault(path.parents[1].name, []).append(path.parent.name)
+    return found
+
+
+def _curves(run: RunFiles) -> Iterator[dict]:
+    for kind, orders in kinds(run).items():
+        for order in orders:
+            for which, store, values in own_and_others(run, f"perturbation/{kind}", order):
+                yield from _of_map(run, kind, which, order, store, values)
+
+
+def _of_map(run: RunFiles, kind: str, which: str, order: str, store: Store, values: Array) -> Iterator[dict]:
+    far = run.store(f"perturbation/{kind}/{order}_distance").values if which == "own" else None
+    share = store.settings["kind"]["fraction_per_step"]
+    for (m, method), step in product(enumerate(store.coords["method"]), store.coords["step"]):
+        measured = _metrics(values[:, m, step], values[:, m, 0], run.label)
+        if far is not None:
+            measured["distance"] = float(mean(far[:, m, step]))
+        counted = run.examples[np.isfinite(values[:, m]).all(axis=1) & np.isfinite(run.label)]
+        row = {"kind": kind, "map": which, "order": order, "method": method, "control": method in CONTROLS}
+        row |= {"step": step, "fraction": step * share, "n_ecgs": len(counted)}
+        row["n_patients"] = counted["patient_id"].nunique()
+        row["n_patients_with"] = counted["patient_id"][counted["label"] == 1].nunique()
+        for metric, value in measured.items():
+            yield row | {"metric": metric, "value": value}
+
+
+def _metrics(perturbed: Array, untouched: Array, label: Array) -> dict[str, float]:
+    """Of one step: both classes perturbed, or one of them against the other as it was."""
+    positives, negatives = (np.where(label == kind, perturbed, untouched) for kind in (1, 0))
+    probability = 1 / (1 + np.exp(-perturbed))
+    auroc, auprc = areas(perturbed, label)
+    found = (
+        *(auroc, areas(positives, label)[0], areas(negatives, label)[0], auprc),
+        *(float(mean(probability[label == kind])) for kind in (1, 0)),
+    )
+    return dict(zip(METRICS, found, strict=True))
+
+
+def _summary(run: RunFiles) -> Iterator[dict]:
+    table = pd.DataFrame(list(_curves(run))).sort_values("step")
+    table = table[table["metric"] != "distance"]
+    for (kind, which, method, metric), own in table.groupby(["kind", "map", "method", "metric"]):
+        row = {"kind": kind, "map": which, "method": method, "metric": metric, "control": method in CONTROLS}
+        height = {}
+        for order, one in own.groupby("order"):
+            height[order] = float(np.trapezoid(one["value"], one["fraction"]) / np.ptp(one["fraction"]))
+            if order == "morf":
+                row["area_over_curve"] = float(one["value"].iloc[0]) - height[order]
+        if len(height) == 2:
+            row["abpc"] = height["lerf"] - height["morf"]
+        first = own[own["order"] == own["order"].iloc[0]].iloc[0]
+        yield row | {name: first[name] for name in ("n_ecgs", "n_patients", "n_patients_with")}
+
+
+_UNDEFINED = {"undefined": BOOTSTRAP, "*_undefined": BOOTSTRAP}
+RECIPES = {
+    "perturbation": Recipe(_curves, ("kind", "map", "order", "method", "step", "metric"), _UNDEFINED),
+    "perturbation_summary": Recipe(_summary, ("kind", "map", "method", "metric"), _UNDEFINED),
+}
