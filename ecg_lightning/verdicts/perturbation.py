@@ -32,7 +32,8 @@ def comparisons(runs: TargetRuns) -> list[Comparison]:
 
     Returns:
         For each method, and each control without a network as if it were one: against every control without a
-        network, itself included (so that it never passes), and against its own map of another patient. Empty where the blocks were not measured.
+        network, itself included (so that it never passes), and against its own map of another patient. Empty where the
+        blocks were not measured.
     """
     curves = _curves_of(runs)
     if curves is None:
