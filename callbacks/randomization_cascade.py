@@ -71,7 +71,8 @@ class RandomizationCascade(Audit):
         how: ``reset_parameters``, or ``permutation`` of the trained weights.
         batchnorm: Of the progressive cascade: ``kept`` (the paper does not say), ``reset``, ``recalibrated`` or
             ``reset_recalibrated``, see :data:`ecg_lightning.functional.randomization.BatchNormPolicy`.
-        max_examples: ECGs at most, as many with as without the diagnosis where there are, by a hash of their ids.
+        max_examples: ECGs at most, as many with as without the diagnosis where there are, of as many patients as there
+            are, by a hash of their ids.
         smooth_draws: Noisy copies an ECG of the smooth test; 0: none.
         permuted_checkpoints: Networks of the same architecture that were trained on permuted labels, a second check:
             ``cascade/permuted_labels/<quantity>/`` (n, draw, method).
@@ -186,7 +187,8 @@ class RandomizationCascade(Audit):
         return self.names
 
     def _chosen(self) -> NDArray[np.bool_]:
-        return balanced_choice(self.examples["ecg_id"].tolist(), self.examples["label"].to_numpy(), self.max_examples)
+        ids, patients = self.examples["ecg_id"].tolist(), self.examples["patient_id"].tolist()
+        return balanced_choice(ids, self.examples["label"].to_numpy(), self.max_examples, patients)
 
     def _places(self) -> Mapping[str, Place]:
         places = progressive_places(self.plan, bool(self.smooth_draws), self._settings_of(self.batchnorm))

@@ -109,6 +109,10 @@ class RunFiles:
         """Of a store's values."""
         return json.loads((self.path / store / "manifest.json").read_text())["unit"]
 
+    def settings(self, store: str) -> dict:
+        """What determined a store's rows."""
+        return json.loads((self.path / store / "manifest.json").read_text())["settings"]
+
 
 def finished_runs(study: Path) -> dict[str, list[RunFiles]]:
     """Target -> its tested runs by seed."""

@@ -25,7 +25,8 @@ from ecg_lightning.report.performance_figure import performance_blocks
 from ecg_lightning.report.runs import StudyRuns
 from ecg_lightning.store import RowStore
 from ecg_lightning.study.compare import CONSISTENCY
-from ecg_lightning.study.consistency_tables import ALL_TARGETS, spread_of_means
+from ecg_lightning.study.consistency_tables import ALL_TARGETS
+from ecg_lightning.verdicts.table import networks_of
 
 _NOTES: Final = "above\nthe floor"
 
@@ -101,7 +102,7 @@ def _whole(
     }
     caption = _caption(runs, table, values, statistic, sign)
     if len(values) > 1:
-        caption += " The mean over several classes has no interval: each class has its own (Table S3)."
+        caption += " The mean over several classes has no interval; see each class (Table S3)."
     else:
         caption += f" {_bar_words(runs, table)}"
     panel = _panel("all classes", joined, rows)
@@ -190,8 +191,8 @@ def _in_words(table: pd.DataFrame) -> list[tuple[str, str]]:
     classes = own.groupby("target")["mean"].mean()
     raw = (
         f"As the paper reads it, seeds agree by {number(rows['mean'].mean())} over all methods and classes (standard "
-        f"deviation of these means {number(spread_of_means(table))}): {_extremes(rows['mean'])}; class means run from "
-        f"{number(classes.min())} ({class_name(classes.idxmin())}) to {number(classes.max())} "
+        f"deviation of these means {number(own['mean'].std())}): {_extremes(rows['mean'])}; class means run "
+        f"from {number(classes.min())} ({class_name(classes.idxmin())}) to {number(classes.max())} "
         f"({class_name(classes.idxmax())})."
     )
     if not has_floor(table):
@@ -207,11 +208,16 @@ def _in_words(table: pd.DataFrame) -> list[tuple[str, str]]:
     common = (
         f"The same seeds' maps of different patients, of whom both predict the same class, agree by "
         f"{number(rows['floor'].mean())}, for median beats are aligned. What stands above that, without the maps' own "
-        f"Monte-Carlo noise, is {number(above.mean())}: {_extremes(above)}. The verdict is on this number."
+        f"Monte-Carlo noise, is {number(above.mean())}: {_extremes(above)}. The verdict is on this number, in each "
+        f"class, and speaks of {_networks(int(own['n_seeds'].min()))}."
         if len(above)
         else "No two patients have the same predicted class, so that agreement has no floor to be compared with."
     )
     return [(raw, "text"), (common, "text")]
+
+
+def _networks(n_seeds: int) -> str:
+    return "networks trained like these" if networks_of(n_seeds) == "networks_like_these" else "these networks"
 
 
 def _extremes(values: "pd.Series[float]") -> str:

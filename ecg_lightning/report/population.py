@@ -16,8 +16,7 @@ from ecg_lightning.run_layout import RunFolder
 SPLITS: Final = {"train": "Train", "validation": "Validation", "test": "Test"}
 """Split -> heading, in the paper's order."""
 
-_COLUMNS: Final = {**SPLITS, UNUSED: "In no split"}
-
+_ALL_SPLITS: Final = {**SPLITS, UNUSED: "In no split"}
 _SHOWN_REASONS = 8
 
 
@@ -35,7 +34,7 @@ def population_section(runs: StudyRuns, files: ReportFiles) -> Section:
     table = population_table(population)
     blocks: list[Block] = [
         TableBlock(
-            head=("", *(_COLUMNS.get(split, split) for split in table.columns[1:])),
+            head=("", *(_ALL_SPLITS.get(split, split) for split in table.columns[1:])),
             rows=[[str(cell) for cell in row] for row in table.to_numpy().tolist()],
             caption="Patients are split, never ECGs: no patient is in two of train, validation and test. Labels count "
             "ECGs; one ECG may have several, and ECGs whose label is missing are left out of that label's share.",
@@ -79,7 +78,7 @@ def population_table(population: pd.DataFrame) -> pd.DataFrame:
     Returns:
         ``characteristic``, and a column for each split that has ECGs.
     """
-    splits = [split for split in _COLUMNS if (population["split"] == split).any()]
+    splits = [split for split in _ALL_SPLITS if (population["split"] == split).any()]
     parts = {split: population[population["split"] == split] for split in splits}
     rows = [{"characteristic": name, **{s: value(parts[s]) for s in splits}} for name, value in _characteristics()]
     return pd.DataFrame(rows, columns=["characteristic", *splits])

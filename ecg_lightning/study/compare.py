@@ -35,8 +35,8 @@ FLOOR: Final = "self_consistency_floor"
 
 _Measured = tuple[NDArray[np.float32], NDArray[np.float32]]
 
-_BLOCK_MAPS: Final = 256
-"""Maps in a worker's memory at a time (10 MB as float64, and a few copies), besides those of partners elsewhere."""
+_BLOCK_MAPS: Final = 128
+"""Maps in a worker's memory at a time (5 MB as float64, and a few copies), besides those of partners elsewhere."""
 
 
 @dataclass(frozen=True)

@@ -86,18 +86,6 @@ def consistency_table(targets: Sequence[ComparedTarget], settings: IntervalSetti
     return pd.concat([pd.DataFrame(rows), _over_targets(pd.DataFrame(rows))], ignore_index=True)
 
 
-def spread_of_means(table: pd.DataFrame, target: str | None = None) -> float:
-    """Standard deviation of the methods' means, as the paper's "0.52 +- 0.14" seems to be: not that over ECGs.
-
-    Args:
-        table: Of ``consistency_table``.
-        target: Over the methods of one target; None: over the methods of every target.
-    """
-    own = table[(table["statistic"] == "pearson") & (table["sign"] == "native")]
-    own = own[own["target"] != ALL_TARGETS] if target is None else own[own["target"] == target]
-    return float(own["mean"].std())
-
-
 def _all_rows(store: RowStore) -> NDArray[np.float64]:
     return np.asarray(store.read(np.arange(len(store))), dtype=np.float64)
 

@@ -3,6 +3,7 @@
 import copy
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from test_callbacks import datamodule
 from workplace import Workplace
 
 from callbacks import AttributionMaps, TestRecord
+from callbacks.cascade_tasks import permuted_tasks
 from callbacks.example_choice import balanced_choice
 from callbacks.randomization_cascade import RandomizationCascade
 from ecg_lightning import open_run
@@ -242,6 +244,23 @@ def test_the_global_random_state_is_not_moved(trained: Workplace, tmp_path: Path
         run(trained, tmp_path / str(len(extra)), AttributionMaps(["saliency"]), TestRecord(), *extra)
         states.append(torch.get_rng_state())
     assert torch.equal(plain[0], with_cascade[0])
+
+
+def test_a_network_trained_on_permuted_labels_is_a_second_check(trained: Workplace, tmp_path: Path) -> None:
+    """The trained network itself in its place: every deterministic map is the same."""
+    checkpoint = str(trained.run() / "checkpoints/best.ckpt")
+    audit = cascade(directions=["from_output"], depths=[1], max_examples=3, permuted_checkpoints=[checkpoint])
+    path = run(trained, tmp_path, maps(), TestRecord(), audit)
+    opened = open_run(path)
+    for quantity in ("partial", "magnitude", "signed"):
+        found = opened.store(f"cascade/permuted_labels/{quantity}")
+        done = found[found.done.to_numpy()]
+        np.testing.assert_allclose(done.sel({"method": "saliency"}), 1.0, atol=1e-4)
+        assert (done.sel({"method": "smoothgrad"}) < 0.999).all()  # its noise is drawn anew
+    table = pd.read_parquet(path / "tables/random_networks.parquet")
+    assert set(table["batchnorm"]) == {"reset_recalibrated", "kept", "permuted_labels"}
+    with pytest.raises(ValueError, match="holds another architecture than the tested network"):
+        permuted_tasks(SimpleNamespace(task=audit.maps.task, source_network=torch.nn.ReLU()), [checkpoint])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from ecg_lightning.functional.self_consistency import kendall_w, seed_pairs
 from ecg_lightning.store import RowStore
 from ecg_lightning.study.agreement_tables import network_table, rank_table
 from ecg_lightning.study.compare import compare_maps
-from ecg_lightning.study.consistency_tables import IntervalSettings, consistency_table, spread_of_means
+from ecg_lightning.study.consistency_tables import IntervalSettings, consistency_table
 from ecg_lightning.study.floor_partners import predicted_class
 from ecg_lightning.study.folder import StudyFolder
 
@@ -275,13 +275,6 @@ def test_pairs_of_seeds() -> None:
     assert seed_pairs([4, 2, 9]) == [(4, 2), (4, 9), (2, 9)]
     with pytest.raises(ValueError, match="two or more distinct"):
         seed_pairs([1, 1])
-
-
-def test_the_spread_of_means_is_over_methods_and_classes_not_over_ecgs(study: Path) -> None:
-    table = consistency_table(compare_maps(StudyFolder.open(study), processes=1).targets, SETTINGS)
-    means = [patients_first(slow(study, t, m, stats.pearsonr)) for t in TARGETS for m in METHODS]
-    assert spread_of_means(table) == pytest.approx(np.std(means, ddof=1), abs=1e-6)
-    assert spread_of_means(table, TARGETS[1]) == pytest.approx(np.std(means[2:], ddof=1), abs=1e-6)
 
 
 def test_a_folder_that_is_no_study(tmp_path: Path) -> None:
