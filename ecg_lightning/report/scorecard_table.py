@@ -79,12 +79,16 @@ def _short_why(row: Mapping[str, Any]) -> str:
     with_it, without = int(row["n_patients"]), int(row["n_patients_without"])
     if row["why"] == "few_patients":
         any_label = row["check"] == "randomization"
-        return f"only {with_it + without} patients" if any_label else f"only {with_it} patients with it"
+        return f"only {_patients(with_it + without)}" if any_label else f"only {_patients(with_it)} with it"
     return {
-        "few_patients_without": f"only {without} patients without it",
+        "few_patients_without": f"only {_patients(without)} without it",
         "undefined": "undefined",
         "no_variance": "the same for all patients",
     }.get(str(row["why"]), "")
+
+
+def _patients(count: int) -> str:
+    return f"{count} patient{'' if count == 1 else 's'}"
 
 
 def diagnosis_table(verdicts: pd.DataFrame, target: str, caption: str, files: Sequence[str]) -> TableBlock:
