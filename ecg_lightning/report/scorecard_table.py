@@ -78,7 +78,7 @@ def verdict_cell(row: Mapping[str, Any]) -> Cell:
 
 def _short_why(row: Mapping[str, Any]) -> str:
     """A few words for a cell; the whole sentence is its title."""
-    if row["against"] == row["method"]:
+    if row["state"] == "fails" and row["against"] == row["method"]:
         return "it knows nothing of the network"
     with_it, without = int(row["n_patients"]), int(row["n_patients_without"])
     if row["why"] == "few_patients":
