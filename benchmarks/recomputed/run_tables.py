@@ -8,6 +8,7 @@ import pandas as pd
 
 from recomputed import cascade_tables, perturbation_tables
 from recomputed.compare import BOOTSTRAPPED, SETTING, Finding, Recipe, compare
+from recomputed.preconditions import RECIPE as PRECONDITIONS
 from recomputed.stores import Array, RunFiles
 from recomputed.tables import CONTROLS, described, mean, median, own_and_others, sd
 from recomputed.verdicts import RECIPE as VERDICTS
@@ -118,6 +119,7 @@ _RECIPES = {
     "maps": Recipe(_maps, ("method",), _PASSES),
     "lint": Recipe(None, (), why="of the network's layers, not of a store"),
     "verdicts": VERDICTS,
+    "preconditions": PRECONDITIONS,
     **cascade_tables.RECIPES,
     **perturbation_tables.RECIPES,
 }

@@ -109,6 +109,10 @@ class RunFiles:
         """Of a store's values."""
         return json.loads((self.path / store / "manifest.json").read_text())["unit"]
 
+    def settings(self, store: str) -> dict:
+        """What determined a store's rows."""
+        return json.loads((self.path / store / "manifest.json").read_text())["settings"]
+
 
 def finished_runs(study: Path) -> dict[str, list[RunFiles]]:
     """Target -> its tested runs by seed."""
@@ -117,3 +121,15 @@ def finished_runs(study: Path) -> dict[str, list[RunFiles]]:
         run = RunFiles(done.parent)
         found.setdefault(run.target, []).append(run)
     return {target: sorted(runs, key=lambda run: run.seed) for target, runs in found.items()}
+
+
+def joined(runs: list[RunFiles]) -> list[np.ndarray]:
+    """Rows of each run in the order of the first one's ECGs."""
+    ids = runs[0].examples["ecg_id"]
+    return [run.examples.set_index("ecg_id").loc[ids, "row"].to_numpy() for run in runs]
+
+
+def read_runs(runs: list[RunFiles], name: str) -> tuple[Array, Store]:
+    """(seed, ecg, ...) in the order of the first run's ECGs, and one of the stores."""
+    stores = [run.store(name) for run in runs]
+    return np.stack([one.values[rows] for one, rows in zip(stores, joined(runs), strict=True)]), stores[0]

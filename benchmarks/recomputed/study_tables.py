@@ -11,9 +11,11 @@ from scipy.stats import pearsonr, spearmanr
 from recomputed import maps as measures
 from recomputed.cascade_tables import RANDOM, random_networks
 from recomputed.compare import Finding, Recipe, compare
-from recomputed.comparisons import joined, noise_of, raw_ratio
 from recomputed.effects import Effect, pair_ratio
-from recomputed.stores import Array, RunFiles, Store
+from recomputed.preconditions import RECIPE as PRECONDITIONS
+from recomputed.preconditions import preconditions
+from recomputed.seeds import noise_of, raw_ratio
+from recomputed.stores import Array, RunFiles, Store, joined
 from recomputed.tables import mean, median
 from recomputed.verdicts import RECIPE, verdicts
 
@@ -174,6 +176,11 @@ _RECIPES = {
     "network_agreement": Recipe(_agreement, ("target", "seed", "other_seed")),
     "method_ranks": Recipe(_ranks, ("method",)),
     "random_networks": Recipe(_random, ("target", "batchnorm", "quantity", "method")),
+    "preconditions": Recipe(
+        lambda _, runs: [row for own in runs.values() for row in preconditions(own)],
+        ("target", "method", "precondition"),
+        PRECONDITIONS.left_out,
+    ),
     "verdicts": Recipe(lambda study, runs: verdicts(runs, study), RECIPE.keys, RECIPE.left_out),
 }
 

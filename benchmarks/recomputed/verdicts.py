@@ -9,6 +9,7 @@ import yaml
 
 from recomputed.compare import Recipe
 from recomputed.comparisons import Comparison, comparisons
+from recomputed.seeds import seed_comparisons
 from recomputed.stores import RunFiles
 
 FEWEST = 20
@@ -54,7 +55,8 @@ def verdicts(targets: dict[str, list[RunFiles]], study: Path | None = None) -> I
     """
     claims: dict[tuple, list[Test]] = {}
     for target, runs in targets.items():
-        for one in comparisons(runs, study):
+        of_seeds = [] if study is None or len(runs) < 2 else seed_comparisons(runs, study)
+        for one in (*comparisons(runs), *of_seeds):
             for margin in (m for m in margins() if (m["check"], m["claim"], m["score"]) == one.of):
                 key = (target, margin["check"], margin["claim"], one.method, one.control)
                 claims.setdefault(key, []).append(_test(one, margin))

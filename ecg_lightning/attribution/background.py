@@ -1,6 +1,5 @@
 """SHAP methods: contributions against background ECGs instead of a zero baseline."""
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import ClassVar, Final, Literal
@@ -14,7 +13,15 @@ from ecg_lightning.attribution.adaptive import FIRST_STAGE, AdaptiveDraws, relat
 from ecg_lightning.attribution.base import AttributionMethod, Passes, differentiable
 from ecg_lightning.attribution.noise import ROUND, by_rounds, noise_like
 from ecg_lightning.attribution.rescale import RescaleError, rescale_maps
-from ecg_lightning.attribution.sampling import Draws, SampledMethod, check_sampling, golden_fractions, gradients
+from ecg_lightning.attribution.sampling import (
+    GROUPS,
+    Draws,
+    SampledMethod,
+    check_sampling,
+    golden_fractions,
+    gradients,
+    grouped,
+)
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
 
@@ -24,10 +31,6 @@ would see a part of the way only, and have one group."""
 
 _WORTH: Final = 0.75
 """Share of the draws below which uneven places are worth their price: backgrounds no longer count exactly alike."""
-
-_CYCLE_STEP: Final = math.sqrt(2.0) - 1.0
-"""Step from cycle to cycle. Not the golden ratio: eight of its steps, as far as the cycles of a group lie apart, come
-back to nearly the same place."""
 
 
 class _BackgroundMethod(AttributionMethod):
@@ -83,7 +86,7 @@ class GradientShap(_BackgroundMethod, SampledMethod):
         backgrounds = len(task.backgrounds)
 
         def contributions(places: Tensor, first: int) -> tuple[Tensor, Tensor]:
-            chosen = self._backgrounds(backgrounds, key, first, len(places))
+            chosen = self._backgrounds(task, key, first, len(places))
             found, ways = self._contributions(task, ecg, key, chosen, places, first)
             return found, relative_sizes(found, ways)
 
@@ -92,7 +95,7 @@ class GradientShap(_BackgroundMethod, SampledMethod):
         return AdaptiveDraws(contributions, partial(self._places, task, key), first_stage, _WORTH)
 
     def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
-        chosen = self._backgrounds(len(task.backgrounds), key, first, count)
+        chosen = self._backgrounds(task, key, first, count)
         return self._contributions(task, ecg, key, chosen, self._places(task, key, first, count), first)[0]
 
     def _contributions(
@@ -108,29 +111,39 @@ class GradientShap(_BackgroundMethod, SampledMethod):
         cycle = len(task.backgrounds)
         return super().stretch(task) if self.estimator == "random" or cycle > _LONGEST_CYCLE else cycle
 
-    def _backgrounds(self, backgrounds: int, key: RandomKey, first: int, count: int) -> Tensor:
-        """Background of each draw, (count,)."""
+    def _backgrounds(self, task: AttributionTask, key: RandomKey, first: int, count: int) -> Tensor:
+        """Background of each draw, (count,); each group has an order of its own, unless there are very many."""
+        backgrounds = len(task.backgrounds)
         if self.estimator == "random":
             return by_rounds(
                 lambda number: key.for_purpose(f"background/{number}").integers(backgrounds, ROUND), first, count
             )
-        order = torch.tensor(key.for_purpose("background").permutations(backgrounds, 1)[0])
-        return order[torch.arange(first, first + count) % backgrounds]
+        if backgrounds > _LONGEST_CYCLE:
+            order = torch.tensor(key.for_purpose("background").permutations(backgrounds, 1)[0])
+            return order[torch.arange(first, first + count) % backgrounds]
+        orders = torch.tensor(key.for_purpose("background").permutations(backgrounds, GROUPS))
+        group, number = grouped(first, count, backgrounds)
+        return orders[group, number % backgrounds]
 
     def _places(self, task: AttributionTask, key: RandomKey, first: int, count: int) -> Tensor:
         """Place of each draw between background (0) and ECG (1), (count,), of the estimators that fix them."""
         if self.estimator == "random":
             return by_rounds(lambda number: key.for_purpose(f"alpha/{number}").uniform(ROUND), first, count)
-        return _even_places(len(task.backgrounds), float(key.for_purpose("alpha").uniform(1)), first, count)
+        group, number = grouped(first, count, self.stretch(task))
+        return _even_places(len(task.backgrounds), key.for_purpose("alpha").uniform(GROUPS).double()[group], number)
 
 
-def _even_places(backgrounds: int, shift: float, first: int, count: int) -> Tensor:
-    """Places of a cycle evenly spread over its backgrounds, those of one background over the cycles; (count,)."""
+def _even_places(backgrounds: int, shift: Tensor, number: Tensor) -> Tensor:
+    """Places of a cycle evenly spread over its backgrounds, those of one background over its group's cycles; (count,).
+
+    Args:
+        backgrounds: In a cycle; where there are very many, places are spread over neighbouring draws.
+        shift: Of each draw's group, (count,) in [0, 1).
+        number: Of each draw in its group, (count,).
+    """
     if backgrounds > _LONGEST_CYCLE:
-        return golden_fractions(shift, first, count)
-    index = torch.arange(first, first + count)
-    place, cycle = (index % backgrounds).double(), (index // backgrounds).double()
-    return torch.remainder(shift + place / backgrounds + cycle * _CYCLE_STEP, 1.0)
+        return golden_fractions(shift, number)
+    return golden_fractions(shift + (number % backgrounds).double() / backgrounds, number // backgrounds)
 
 
 @dataclass(frozen=True)

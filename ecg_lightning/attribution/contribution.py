@@ -17,7 +17,15 @@ from ecg_lightning.attribution.base import (
     differentiable,
 )
 from ecg_lightning.attribution.noise import noise_like
-from ecg_lightning.attribution.sampling import Draws, SampledMethod, check_sampling, golden_fractions, gradients
+from ecg_lightning.attribution.sampling import (
+    GROUPS,
+    Draws,
+    SampledMethod,
+    check_sampling,
+    golden_fractions,
+    gradients,
+    grouped,
+)
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
 
@@ -112,19 +120,19 @@ class IgSmoothGrad(SampledMethod):
             found, noisy = self._contributions(task, ecg, key, places, first)
             return found, relative_sizes(found, noisy)
 
-        return AdaptiveDraws(contributions, partial(self._places, key))
+        return AdaptiveDraws(contributions, partial(self._places, task, key))
 
     def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
         if self.estimator == "nested":
             noisy = ecg + noise_like(ecg, count, self.noise, key, first=first)
             copies = max(1, task.chunk // self.n_steps)  # that share one pass
             return torch.cat([integrated_gradients(task, part, self.n_steps) for part in torch.split(noisy, copies)])
-        return self._contributions(task, ecg, key, self._places(key, first, count), first)[0]
+        return self._contributions(task, ecg, key, self._places(task, key, first, count), first)[0]
 
-    @staticmethod
-    def _places(key: RandomKey, first: int, count: int) -> Tensor:
-        """Even places of draws on the way, (count,)."""
-        return golden_fractions(float(key.for_purpose("alpha").uniform(1)), first, count)
+    def _places(self, task: AttributionTask, key: RandomKey, first: int, count: int) -> Tensor:
+        """Even places of draws on the way, (count,), those of each group by themselves."""
+        group, number = grouped(first, count, self.stretch(task))
+        return golden_fractions(key.for_purpose("alpha").uniform(GROUPS).double()[group], number)
 
     def _contributions(
         self, task: AttributionTask, ecg: Tensor, key: RandomKey, places: Tensor, first: int

@@ -1,4 +1,4 @@
-"""Monte-Carlo maps: draws in rounds, kept in eight groups, so that a map comes with its reliability.
+"""Monte-Carlo maps: draws in rounds, kept in independent groups, so that a map comes with its reliability.
 
 Draw ``i`` of an ECG is the same however many are made: a map of more draws continues one of fewer, and when a map is
 called finished does not change what was drawn.
@@ -20,16 +20,20 @@ from ecg_lightning.attribution.base import (
     differentiable,
     recording_gradients,
 )
-from ecg_lightning.attribution.noise import ROUND
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, even_chunk, in_chunks
 from ecg_lightning.functional.reliability import split_reliability, stopping_reliability
 
-GROUPS: Final = 8
+GROUPS: Final = 4
 """Groups of draws whose agreement gives the reliability; each gets a stretch of every round, so that antithetic pairs
-stay together."""
+stay together. Whatever balances draws, such as an even spread of places, balances those of one group: draws that
+balanced each other across groups would make these agree less than independent maps do."""
 
-GOLDEN: Final = (math.sqrt(5.0) - 1.0) / 2.0
+_STRETCH: Final = 4
+"""Neighbouring draws that go to one group: every group has as many in each stage of :mod:`adaptive draws
+<ecg_lightning.attribution.adaptive>`."""
+
+_GOLDEN: Final = (math.sqrt(5.0) - 1.0) / 2.0
 """Step of the golden-ratio sequence: every stretch of it covers [0, 1) evenly."""
 
 Draws = Callable[[int, int], tuple[Tensor, Tensor]]
@@ -44,8 +48,8 @@ class SampledMethod(AttributionMethod):
 
     Subclasses are frozen dataclasses with the fields ``n_samples``, ``target_correlation`` and ``max_samples`` and
     implement ``_draw``. Without ``target_correlation`` every map takes ``n_samples`` draws. With it, a map takes
-    as many as its own reliability asks for (see ``stopping_reliability``), in rounds of eight stretches (see
-    ``stretch``: 32 draws; GradientSHAP eight cycles of its backgrounds) and at most ``max_samples``.
+    as many as its own reliability asks for (see ``stopping_reliability``), in rounds of four stretches (see
+    ``stretch``: 16 draws; GradientSHAP four cycles of its backgrounds) and at most ``max_samples``.
     """
 
     stochastic: ClassVar[bool] = True
@@ -117,7 +121,7 @@ class SampledMethod(AttributionMethod):
 
     def stretch(self, task: AttributionTask) -> int:  # noqa: ARG002
         """Neighbouring draws that go to one group, before the next group gets as many."""
-        return ROUND // GROUPS
+        return _STRETCH
 
     def _explain(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> OneMap:
         sums, draws = GroupSums(ecg, self.stretch(task)), self._begin(task, ecg, key)
@@ -159,9 +163,7 @@ def check_sampling(method: SampledMethod) -> None:
 
 
 class GroupSums:
-    """Running sums of the draws of one map in eight groups, in float64.
-
-    Where draws count unequally so do groups, which the reliability takes for alike.
+    """Running sums of the draws of one map in groups, in float64.
 
     Args:
         ecg: (1, lead, sample), for shape and device.
@@ -176,7 +178,7 @@ class GroupSums:
 
     def add(self, draws: Tensor, counts: Tensor) -> None:
         """Add the next draws, (draw, lead, sample), which count as ``counts`` (draw,) says."""
-        group = torch.arange(self.count, self.count + len(draws)) // self.stretch % GROUPS
+        group, _ = grouped(self.count, len(draws), self.stretch)
         counted = draws.detach().double() * counts.to(draws.device)[:, None, None]
         self._sums.index_add_(0, group.to(draws.device), counted)
         self._counts.index_add_(0, group, counts)
@@ -192,7 +194,7 @@ class GroupSums:
         if int(filled.sum()) < 2:
             return math.nan
         counts = self._counts[filled].to(self._sums.device)
-        return float(split_reliability(self._sums[filled] / counts[:, None, None]))
+        return float(split_reliability(self._sums[filled] / counts[:, None, None], counts))
 
 
 def gradients(task: AttributionTask, points: Tensor, *, absolute: bool = False) -> Tensor:
@@ -220,16 +222,26 @@ def gradients(task: AttributionTask, points: Tensor, *, absolute: bool = False) 
     return torch.cat([gradient(part) for part in parts])
 
 
-def golden_fractions(shift: float, first: int, count: int) -> Tensor:
-    """A stretch of the golden-ratio sequence.
+def grouped(first: int, count: int, stretch: int) -> tuple[Tensor, Tensor]:
+    """Group of each of some draws, and its number among the draws of that group, (count,) each.
 
     Args:
-        shift: Where the sequence starts, in [0, 1).
-        first: Number of its first element.
+        first: Number of the first draw.
         count: How many.
+        stretch: Neighbouring draws that go to one group.
+    """
+    index = torch.arange(first, first + count)
+    return index // stretch % GROUPS, index // (stretch * GROUPS) * stretch + index % stretch
+
+
+def golden_fractions(shift: Tensor | float, number: Tensor) -> Tensor:
+    """Elements of golden-ratio sequences.
+
+    Args:
+        shift: Where each sequence starts, in [0, 1).
+        number: Of each element in its sequence, (count,).
 
     Returns:
         (count,) in [0, 1), float64 on the CPU.
     """
-    index = torch.arange(first, first + count, dtype=torch.float64)
-    return torch.remainder(shift + index * GOLDEN, 1.0)
+    return torch.remainder(shift + number.double() * _GOLDEN, 1.0)

@@ -121,7 +121,7 @@ class ShapleySampling(AttributionMethod):
     def _attribute_with_reliability(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> tuple[Tensor, float]:
         """The map of one ECG (1, lead, sample), and its reliability, whose root predicts rho to the true map.
 
-        For permutations Spearman-Brown over 8 groups of them. For the surrogates from the covariance of the error:
+        For permutations from the agreement of 8 groups of them. For the surrogates from the covariance of the error:
         the process's posterior, which knows the shrinkage that its prior expects, but not a prior that is wrong (an
         ECG whose values are far from integrated gradients is worse than it looks); least squares' own, robust one.
         """
@@ -195,8 +195,9 @@ class ShapleySampling(AttributionMethod):
         draws = marginals.reshape(-1, each, marginals.shape[1]).mean(1)  # (draw, group)
         if len(draws) < 2:
             return float("nan")
-        means = [part.mean(0) for part in draws.tensor_split(min(_RELIABILITY_GROUPS, len(draws)))]
-        return float(split_reliability(_spread(torch.stack(means), groups.cpu())))
+        parts = draws.tensor_split(min(_RELIABILITY_GROUPS, len(draws)))
+        means = _spread(torch.stack([part.mean(0) for part in parts]), groups.cpu())
+        return float(split_reliability(means, torch.tensor([len(part) for part in parts])))
 
 
 def sample_groups(leads: int, samples: int, size: int) -> Tensor:

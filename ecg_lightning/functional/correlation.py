@@ -2,7 +2,7 @@
 
 A vector that is constant or not finite has no correlation: NaN, never 0. It counts as constant where its standard
 deviation is below 1e-12 of its largest magnitude, which is what rounding in a filter leaves of a constant map, as in
-:func:`ecg_lightning.functional.reliability.mean_correlation`.
+:func:`ecg_lightning.functional.reliability.split_reliability`.
 """
 
 import math

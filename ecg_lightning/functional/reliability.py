@@ -1,6 +1,7 @@
 """How far a Monte-Carlo map can be trusted to be its own limit: reliability from the run itself."""
 
 import math
+from itertools import combinations
 
 import torch
 from torch import Tensor
@@ -8,50 +9,51 @@ from torch import Tensor
 from ecg_lightning.functional.smoothing import savitzky_golay
 
 
-def mean_correlation(group_means: Tensor) -> Tensor:
-    """Mean Pearson correlation of all pairs of independent estimates of one map, after smoothing.
+def split_reliability(group_means: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Reliability of the weighted mean of groups: the correlation that two such means of fresh draws would have.
+
+    The groups are split into halves in every way. From the correlation r of two halves that make the shares p and
+    q = 1 - p of the mean, with noise in proportion to 1 / p and 1 / q, the mean's reliability is
+    2 r / (r + sqrt(r^2 + 4 p q (1 - r^2))) (Horst, Educ Psychol Meas 1951;11:368-371); for equal halves that is
+    Spearman-Brown's formula. Halves are nearer to the whole than single groups: a few large draws, which make single
+    groups of one map unlike, do so less in them. Groups need to be independent and of one expectation; of draws that
+    balance each other across groups the mean is better than this tells. The root predicts the correlation with the
+    converged map (:func:`correlation_with_limit`). Smoothed by Savitzky-Golay 31/3 as maps are when they are compared.
 
     Args:
-        group_means: (..., group, lead, sample), at least two groups.
+        group_means: (..., group, lead, sample): means over disjoint groups of draws, at least two.
+        weights: (group,) how much each counts in the mean, above 0; None: all alike.
 
     Returns:
-        (...) float64; NaN where a group is constant or not finite: a constant map has no correlation.
+        (...) float64 in [0, 1]; 0 where halves do not agree at all, NaN where one is constant or not finite.
 
     Raises:
         ValueError: Fewer than two groups.
     """
     groups = group_means.shape[-3]
     if groups < 2:
-        raise ValueError(f"a correlation needs two groups or more, got {groups}")
-    flat = savitzky_golay(group_means).flatten(-2)
-    centred = flat - flat.mean(-1, keepdim=True)
-    norm = centred.norm(dim=-1, keepdim=True)
+        raise ValueError(f"a reliability needs two groups or more, got {groups}")
+    share = torch.ones(groups) if weights is None else weights
+    share = (share / share.sum()).to(group_means.device, torch.float64)
+    flat = savitzky_golay(group_means).flatten(-2)  # (..., group, point)
+    parts = (flat - flat.mean(-1, keepdim=True)) * share[:, None]
+    first = _halves(groups).to(parts)  # (split, group)
+    p, sums = first @ share, (first @ parts, (1.0 - first) @ parts)  # (split,), 2 x (..., split, point)
+    norms = [half.norm(dim=-1) for half in sums]
     # Smoothing leaves a constant map with rounding errors, whose correlation would be a number that means nothing.
-    least = torch.finfo(torch.float64).tiny + 1e-12 * math.sqrt(flat.shape[-1]) * flat.abs().amax(-1)
-    constant = norm.squeeze(-1) <= least
-    unit = centred / norm
-    total = unit.sum(-2).square().sum(-1)
-    result = (total - groups) / (groups * (groups - 1))
-    return torch.where(constant.any(-1), torch.nan, result)
+    least = torch.finfo(torch.float64).tiny + 1e-12 * math.sqrt(flat.shape[-1]) * flat.abs().amax((-2, -1))[..., None]
+    r = ((sums[0] * sums[1]).sum(-1) / (norms[0] * norms[1])).clamp(0.0, 1.0)
+    whole = 2.0 * r / (r + (r.square() + 4.0 * p * (1.0 - p) * (1.0 - r.square())).sqrt())
+    constant = (norms[0] <= least * p) | (norms[1] <= least * (1.0 - p))
+    return torch.where(constant, torch.nan, whole).mean(-1)
 
 
-def split_reliability(group_means: Tensor) -> Tensor:
-    """Reliability of the mean of the groups: the correlation that two such means of fresh draws would have.
-
-    Spearman-Brown's formula on the mean correlation r of G groups: G r / (1 + (G - 1) r) (Br J Psychol 1910;3:271-322).
-    Its square root predicts the correlation with the converged map (:func:`correlation_with_limit`). It is exact for
-    independent draws; of draws that balance each other the mean of all is better than its groups tell, so that the
-    prediction is on the safe side. Smoothed by Savitzky-Golay 31/3 as maps are when they are compared.
-
-    Args:
-        group_means: (..., group, lead, sample): means over disjoint groups of equally many draws.
-
-    Returns:
-        (...) float64 in [0, 1]; 0 where the groups do not agree at all, NaN where a group is constant.
-    """
-    groups = group_means.shape[-3]
-    r = mean_correlation(group_means).clamp(min=0.0)
-    return groups * r / (1.0 + (groups - 1) * r)
+def _halves(groups: int) -> Tensor:
+    """Every split of groups into two halves, (split, group): 1 for those of the first half."""
+    chosen = list(combinations(range(groups), groups // 2))
+    if groups % 2 == 0:
+        chosen = chosen[: len(chosen) // 2]  # the others are these, with the halves exchanged
+    return torch.zeros(len(chosen), groups).scatter_(1, torch.tensor(chosen), 1.0)
 
 
 def correlation_with_limit(reliability: Tensor) -> Tensor:

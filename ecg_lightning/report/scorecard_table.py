@@ -21,7 +21,7 @@ from ecg_lightning.report.claims import (
     check_states,
 )
 from ecg_lightning.report.runs import records
-from ecg_lightning.verdicts.words import against_words, claim_words, sentence, state_word
+from ecg_lightning.verdicts.words import claim_words, sentence, state_word
 
 _PLAIN: Final = "needs_the_weights"
 """The claim whose effect is a correlation; those of the others are differences, and get a plus sign."""
@@ -65,8 +65,8 @@ def verdict_cell(row: Mapping[str, Any]) -> Cell:
         return Cell(word, kind)
     lines = [word]
     against = str(row.get("against") or "")
-    if row["claim"] == "uses_the_network" and against:
-        lines.append(f"over {against_words(against)}")
+    if row["claim"] == "uses_the_network" and against and row["why"] not in _NO_INTERVAL:
+        lines.append(f"over {method_style(against).label}")
     if why := _short_why(row):
         lines.append(why)
     text = effect_text(row)
@@ -76,6 +76,8 @@ def verdict_cell(row: Mapping[str, Any]) -> Cell:
 
 def _short_why(row: Mapping[str, Any]) -> str:
     """A few words for a cell; the whole sentence is its title."""
+    if row["against"] == row["method"]:
+        return "it knows nothing of the network"
     with_it, without = int(row["n_patients"]), int(row["n_patients_without"])
     if row["why"] == "few_patients":
         any_label = row["check"] == "randomization"

@@ -188,8 +188,8 @@ def no_further_than_the_ecg(verdicts: pd.DataFrame, target: str) -> Iterator[str
                 f"{method_style(str(method)).label} ({signed(effect)})" for method, effect in near["effect"].items()
             )
             yield (
-                f"{CHECKS[check]}: |ECG|, which knows no network, is {signed(limit)} better than another patient's "
-                f"|ECG|. No further from another patient's map: {named}."
+                f"{CHECKS[check]}: |ECG|, which knows no network, has {signed(limit)} over another patient's |ECG|. No "
+                f"more over another patient's map: {named}."
             )
 
 

@@ -121,9 +121,9 @@ def ladder_of(
 
 
 def grid(unit: int, bound: int) -> tuple[int, ...]:
-    """Multiples of a unit up to a bound: 4, 8, 16, 24, 32, 48, 64, 96 ... of them, and the bound's own.
+    """Multiples of a unit up to a bound: 2, 4, 8, 12, 16, 24, 32, 48 ... of them, and the bound's own.
 
-    Beyond 8 they are multiples of 8, so that each of 8 groups gets as many; 4 fill half of the groups evenly.
+    Beyond 4 they are multiples of 4, so that each of 4 groups gets as many; 2 fill half of the groups evenly.
 
     Args:
         unit: Draws that belong together.

@@ -112,6 +112,8 @@ def table_of_runs(runs: TargetRuns, confidence: float = 0.95) -> pd.DataFrame:
     if having is None:
         return pd.DataFrame()
     measured = np.any([np.isfinite(table).any(axis=(0, 2, 3)) for table in found.values()], axis=0)
+    if not measured.any():
+        return pd.DataFrame()
     other = other_ecg_values(having, methods)
     if other is not None:
         found["", OTHER_ECG] = other

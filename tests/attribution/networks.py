@@ -38,16 +38,21 @@ def trained_like_resnet(dtype: torch.dtype = torch.float64) -> ResNet1d:
 
 
 class DecidesNearZero(nn.Module):
-    """A network whose gradients are large close to a zero ECG and vanish beyond: even points would mostly be wasted."""
+    """A network whose gradients are large close to a zero ECG and vanish beyond: even points would mostly be wasted.
 
-    def __init__(self) -> None:
+    Args:
+        steepness: How close.
+    """
+
+    def __init__(self, steepness: float = 400.0) -> None:
         super().__init__()
+        self.steepness = steepness
         self.network = trained_like_resnet()
         with torch.no_grad():
             self.register_buffer("at_zero", self.network(torch.zeros(1, 8, LENGTH, dtype=torch.float64)))
 
     def forward(self, ecg: Tensor) -> Tensor:
-        return torch.tanh(400.0 * (self.network(ecg) - self.at_zero))
+        return torch.tanh(self.steepness * (self.network(ecg) - self.at_zero))
 
 
 class LinearReadout(nn.Module):

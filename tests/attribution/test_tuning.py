@@ -95,10 +95,10 @@ class Rungs(Ladder):
 @pytest.mark.parametrize(
     ("unit", "bound", "expected"),
     [
-        (4, 128, (16, 32, 64, 96, 128)),
-        (4, 200, (16, 32, 64, 96, 128, 192)),
-        (20, 1000, (80, 160, 320, 480, 640, 960)),
-        (5, 80, (20, 40, 80)),
+        (4, 128, (8, 16, 32, 48, 64, 96, 128)),
+        (4, 200, (8, 16, 32, 48, 64, 96, 128, 192)),
+        (20, 1000, (40, 80, 160, 240, 320, 480, 640, 960)),
+        (5, 80, (10, 20, 40, 60, 80)),
         (20, 30, (30,)),
     ],
 )
@@ -149,7 +149,7 @@ def test_constant_maps_keep_the_setting_and_a_failing_ecg_costs_no_other(task: A
 
 def test_the_curve_is_the_reliability_of_maps_with_that_setting(task: AttributionTask) -> None:
     found = tune(SmoothGrad(target_correlation=0.5), task, replace(QUICK, target_correlation=0.999))
-    assert [point.value for point in found.curve] == [16, 32, 64]
+    assert [point.value for point in found.curve] == [8, 16, 32, 48, 64]
     assert found.changes == {"n_samples": 64, "target_correlation": None}
     assert found.method == SmoothGrad(64)
     alone = SmoothGrad(32).explain(task, waves(3, seed=8), [key("smoothgrad", number) for number in range(3)])

@@ -1,5 +1,7 @@
 """Reliability of Monte-Carlo maps."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,6 @@ from scipy.signal import savgol_filter
 
 from ecg_lightning.functional.reliability import (
     correlation_with_limit,
-    mean_correlation,
     split_reliability,
     stopping_reliability,
 )
@@ -41,17 +42,43 @@ def test_smoothing_is_scipys_filter_at_any_length(samples: int, filter_: tuple[i
     np.testing.assert_allclose(savitzky_golay(torch.from_numpy(signal), *filter_), expected, atol=1e-11)
 
 
-def test_mean_correlation_is_the_mean_over_all_pairs() -> None:
-    groups = maps(5, 3.0)
-    flat = savgol_filter(groups.numpy(), 31, 3).reshape(5, -1)
-    pairs = np.corrcoef(flat)[np.triu_indices(5, 1)]
-    assert float(mean_correlation(groups)) == pytest.approx(pairs.mean(), abs=1e-12)
+def halves(means: np.ndarray, weights: np.ndarray) -> float:
+    """The same by a loop: Horst's formula for every split, from the correlation of the halves' weighted means."""
+    smooth = savgol_filter(means, 31, 3).reshape(len(means), -1)
+    found = []
+    for chosen in combinations(range(len(means)), len(means) // 2):
+        first = np.isin(np.arange(len(means)), chosen)
+        r = np.corrcoef(*(np.average(smooth[half], axis=0, weights=weights[half]) for half in (first, ~first)))[0, 1]
+        p = weights[first].sum() / weights.sum()
+        between = 4 * p * (1 - p) * (1 - r**2)
+        found.append(2 * r * (np.sqrt(r**2 + between) - r) / between)
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("groups", [2, 3, 4, 7])
+def test_it_is_horsts_formula_over_all_halves(groups: int) -> None:
+    means, weights = maps(groups, 3.0), np.linspace(0.5, 3.0, groups)
+    expected = halves(means.numpy(), weights)
+    assert float(split_reliability(means, torch.from_numpy(weights))) == pytest.approx(expected, abs=1e-12)
 
 
 def test_two_groups_are_the_split_half_formula() -> None:
     groups = maps(2, 3.0)
-    r = float(mean_correlation(groups))
+    r = np.corrcoef(savgol_filter(groups.numpy(), 31, 3).reshape(2, -1))[0, 1]
     assert float(split_reliability(groups)) == pytest.approx(2 * r / (1 + r))
+
+
+def test_groups_of_unequal_weight_predict_what_fresh_means_correlate() -> None:
+    """Noise in proportion to 1 / weight: five groups of which one makes half of the mean, two unequal ones, four."""
+    rng, truth = np.random.default_rng(0), maps(1, 0.0)[0].numpy()
+    for weights in (np.array([8.0, 1, 1, 3, 3]), np.array([1.0, 4.0]), np.ones(4)):
+        noise = rng.normal(size=(24, len(weights), 8, 600)) / np.sqrt(weights / weights.sum())[:, None, None]
+        replicates = truth + noise  # that of each mean has a variance of 1
+        means = np.einsum("rgls,g->rls", replicates, weights / weights.sum())
+        actual = np.corrcoef(savgol_filter(means, 31, 3).reshape(24, -1))[np.triu_indices(24, 1)].mean()
+        predicted = split_reliability(torch.from_numpy(replicates), torch.from_numpy(weights))
+        assert 0.5 < actual < 0.98
+        assert float(predicted.mean()) == pytest.approx(actual, abs=0.005)
 
 
 @pytest.mark.parametrize("noise", [0.5, 2.0, 6.0])
@@ -75,11 +102,11 @@ def test_batches_are_their_single_maps() -> None:
 
 def test_constant_groups_have_none_and_disagreement_has_zero() -> None:
     groups = maps(8, 1.0)
-    groups[3] = 0.25
-    assert split_reliability(groups).isnan()
     groups[3] = torch.nan
     assert split_reliability(groups).isnan()
+    assert split_reliability(torch.full((8, 8, 600), 0.25)).isnan()
     one = maps(1, 0.0)[0]
+    assert split_reliability(torch.stack([one, torch.full_like(one, 0.25)])).isnan()
     assert float(split_reliability(torch.stack([one, -one]))) == 0.0
     with pytest.raises(ValueError, match="two groups or more, got 1"):
         split_reliability(one[None])

@@ -183,7 +183,7 @@ def test_a_map_no_further_from_another_patient_s_than_the_ecg_is_told_so() -> No
     rows = [("saliency", False, 0.25), ("smoothgrad", False, 0.03), ("absolute_input", True, 0.09)]
     table = pd.DataFrame([keys | {"method": m, "control": c, "effect": e} for m, c, e in rows])
     (words,) = no_further_than_the_ecg(table, "t")
-    assert words.startswith("Perturbation: |ECG|, which knows no network, is +0.09")
+    assert words.startswith("Perturbation: |ECG|, which knows no network, has +0.09")
     assert words.endswith("SmoothGrad (+0.03).")
 
 

@@ -78,7 +78,7 @@ def test_one_network_s_interval_is_over_draws_and_patients(tmp_path: Path) -> No
     own = runs.read(f"{BASIS}/partial")[0, :, :, METHODS.index("forgets")]
     variances = np.array([own.mean(1).var(ddof=1) / N, own.mean(0).var(ddof=1) / 10])
     share = variances / variances.sum()
-    df = 1 / (share ** (2 - share) / (N - 1, 9)).sum()
+    df = 1 / sum(part ** (2 - part) / own_df for part, own_df in zip(share, (N - 1, 9), strict=True))
     half = stats.t.ppf(0.975, df) * np.sqrt(variances.sum())
     np.testing.assert_allclose(found.effect.interval(), (own.mean() - half, own.mean() + half))
     assert (found.effect.n_seeds, found.n_ecgs, found.any_label) == (1, N, True)
