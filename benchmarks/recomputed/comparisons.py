@@ -108,7 +108,6 @@ def _paired(
     patients = runs[0].examples["patient_id"].to_numpy()[counts]
     for m, method in enumerate(names):
         pairs = [("uses_the_network", name, own[:, :, k]) for k, name in enumerate(names) if name in CONTROLS]
-        pairs = [pair for pair in pairs if pair[1] != method]
         if "other_ecg" in others:
             pairs.append(("is_about_this_patient", "other_ecg", others["other_ecg"][:, :, m]))
         for claim, against, other in pairs:
@@ -143,7 +142,7 @@ def _perturbation(runs: list[RunFiles]) -> Iterator[Comparison]:
     of_others = [_others(runs, f"{BLOCKS}/controls/{order}") for order in ("morf", "lerf")]
     own = {name: np.concatenate([morf[:, :, m, 1:], lerf[:, :, m, 1:]], axis=2) for m, name in enumerate(names)}
     for m, method in enumerate(names):
-        pairs = [("uses_the_network", name, own[name]) for name in names if name in CONTROLS and name != method]
+        pairs = [("uses_the_network", name, own[name]) for name in names if name in CONTROLS]
         if "other_ecg" in of_others[0]:
             one, other = (values["other_ecg"][:, :, m, 1:] for values in of_others)
             pairs.append(("is_about_this_patient", "other_ecg", np.concatenate([one, other], axis=2)))

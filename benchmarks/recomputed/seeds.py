@@ -9,7 +9,7 @@ import numpy as np
 from recomputed import effects
 from recomputed.comparisons import Comparison
 from recomputed.effects import Effect
-from recomputed.stores import Array, RunFiles, Store, read_runs
+from recomputed.stores import Array, RunFiles, Store, read_runs, store_names
 
 
 def noise_of(runs: list[RunFiles], method: str, pairs: int) -> Array:
@@ -25,8 +25,7 @@ def seed_comparisons(runs: list[RunFiles], study: Path) -> Iterator[Comparison]:
     """Of self-consistency, from the stores of ``compare``."""
     folder = study / "comparison" / runs[0].target
     patients, label = runs[0].examples["patient_id"].to_numpy(), runs[0].label
-    for path in sorted((folder / "self_consistency_floor").glob("*/manifest.json")):
-        method = path.parent.name
+    for method in store_names(folder / "self_consistency_floor"):
         own, floor = (Store.open(folder / kind / method) for kind in ("self_consistency", "self_consistency_floor"))
         place = own.coords["statistic"].index("pearson"), own.coords["sign"].index("native")
         values, below = own.values[:, place[0], place[1]], floor.values[:, place[0], place[1]]

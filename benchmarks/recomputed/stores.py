@@ -67,7 +67,7 @@ class RunFiles:
 
     def names(self, folder: str) -> list[str]:
         """Stores in a folder."""
-        return sorted(one.parent.name for one in (self.path / folder).glob("*/manifest.json"))
+        return store_names(self.path / folder)
 
     @cached_property
     def examples(self) -> pd.DataFrame:
@@ -112,6 +112,12 @@ class RunFiles:
     def settings(self, store: str) -> dict:
         """What determined a store's rows."""
         return json.loads((self.path / store / "manifest.json").read_text())["settings"]
+
+
+def store_names(folder: Path) -> list[str]:
+    """Stores in a folder, without those that were moved aside."""
+    found = (one.parent.name for one in folder.glob("*/manifest.json"))
+    return sorted(name for name in found if ".replaced-" not in name)
 
 
 def finished_runs(study: Path) -> dict[str, list[RunFiles]]:

@@ -11,6 +11,7 @@ from recomputed.compare import Recipe
 from recomputed.comparisons import Comparison, comparisons
 from recomputed.seeds import seed_comparisons
 from recomputed.stores import RunFiles
+from recomputed.tables import CONTROLS
 
 FEWEST = 20
 """Patients with the diagnosis, and for AUROCs without it, below which nothing is told."""
@@ -63,8 +64,8 @@ def verdicts(targets: dict[str, list[RunFiles]], study: Path | None = None) -> I
     for target, runs in targets.items():
         asked = {name for run in runs for name in run.asked}
         for check, claim in {(margin["check"], margin["claim"]) for margin in margins()}:
-            for method in asked:
-                key = (target, check, claim, method, False)
+            for method in (*asked, *CONTROLS):
+                key = (target, check, claim, method, method in CONTROLS)
                 if key not in claims:
                     yield dict(zip(_KEYS, key, strict=True)) | _NOTHING
     families: dict[tuple, list[tuple]] = {}
