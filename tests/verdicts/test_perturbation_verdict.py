@@ -16,7 +16,7 @@ from ecg_lightning.verdicts.perturbation import comparisons, mean_map_effects
 from ecg_lightning.verdicts.target_runs import TargetRuns
 
 NAMES = ("explains", "same_for_all", "random", "absolute_input")
-FALLS = {"own": (2.5, 2.5, 0.2, 0.8), "other_ecg": (1.0, 2.5, 0.2, 0.2), "mean_map": (2.5, 2.5, 0.2, 0.8)}
+FALLS = {"own": (2.5, 2.5, 0.2, 1.2), "other_ecg": (1.0, 2.5, 0.2, 0.2), "mean_map": (2.5, 2.5, 0.2, 1.2)}
 """By how much the logit of an ECG with the diagnosis falls until the last step, most relevant first."""
 STEPS = 4
 
