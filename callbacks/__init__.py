@@ -2,6 +2,7 @@
 
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.audit_summary import AuditSummary
+from callbacks.background_dependence import BackgroundDependence
 from callbacks.beat_pictures import BeatPictures
 from callbacks.completeness import Completeness
 from callbacks.evidence_localization import EvidenceLocalization
@@ -19,6 +20,7 @@ from callbacks.test_record import TestRecord
 __all__ = [
     "AttributionMaps",
     "AuditSummary",
+    "BackgroundDependence",
     "BeatPictures",
     "Completeness",
     "EvidenceLocalization",

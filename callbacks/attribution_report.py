@@ -27,8 +27,8 @@ def maps_table(
         n_backgrounds: Of the SHAP methods.
 
     Returns:
-        ``method, unit, signed, done, constant, not_finite``; ``forwards`` and ``gradients``, passes a map (at most,
-        where a target_correlation was asked for; methods that share passes count them each);
+        ``method, unit, signed, uses_backgrounds, done, constant, not_finite``; ``forwards`` and ``gradients``, passes a
+        map (at most, where a target_correlation was asked for; methods that share passes count them each);
         ``reliability_median`` and ``reliability_lowest_decile``
         (NaN for deterministic methods), ``target_correlation`` (NaN where none was asked for), and ``unreliable``: maps
         whose predicted correlation with their limit stays below the target, or that have no reliability.
@@ -36,7 +36,8 @@ def maps_table(
     rows = []
     for method in methods:
         counts = count_unusable(maps[method.name].array, maps[method.name].done)
-        row = {"method": method.name, "unit": method.unit, "signed": method.signed, **counts._asdict()}
+        row = {"method": method.name, "unit": method.unit, "signed": method.signed}
+        row |= {"uses_backgrounds": method.uses_backgrounds, **counts._asdict()}
         leads, samples = maps[method.name].spec.shape[1:]
         passes = method.passes((leads, samples), n_backgrounds)
         row |= {"forwards": passes.forward, "gradients": passes.gradient}

@@ -3,15 +3,18 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
 from callbacks.attribution_maps import AttributionMaps
+from callbacks.audit_results import AuditResults
 from callbacks.ranks import callback_before, close_store, on_rank_zero, open_derived_store, run_folder
 from ecg_lightning.attribution.task import in_chunks
 from ecg_lightning.models.precision import full_float32
 from ecg_lightning.store import RowStore, StoreSpec
+from ecg_lightning.verdicts.preconditions import COMPLETENESS_TOLERANCE
 
 QUANTITIES = ("delta", "expected")
 
@@ -20,15 +23,16 @@ class Completeness(Callback):
     """Checks the completeness of IG, DeepLIFT, DeepLIFT-SHAP and Shapley values on every ECG.
 
     Writes ``scores/completeness_delta/`` (n, method), the map's sum minus what it should be, and
-    ``scores/completeness_expected/`` (n, method), f(ecg) - f(baseline), both in logits. Logs median and maximum of
-    |delta| over the median |expected|, and warns where the median is over the tolerance: DeepLIFT breaks silently
-    on functional or reused activations (Sundararajan et al. 2017 for the axiom).
+    ``scores/completeness_expected/`` (n, method), f(ecg) - f(baseline), both in logits. Median and maximum of
+    |delta| over the median |expected| are logged and kept in ``tables/completeness.parquet``, with a warning where the
+    median is over the tolerance: DeepLIFT breaks silently on functional or reused activations (Sundararajan et al. 2017
+    for the axiom), and integrated gradients may need more steps.
 
     Args:
         tolerance: Of median |delta| / median |expected|.
     """
 
-    def __init__(self, tolerance: float = 0.05) -> None:
+    def __init__(self, tolerance: float = COMPLETENESS_TOLERANCE) -> None:
         super().__init__()
         if not tolerance > 0:
             raise ValueError(f"tolerance must be positive, got {tolerance}")
@@ -82,28 +86,35 @@ class Completeness(Callback):
         self.stores["expected"].write(rows, expected.numpy())
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log how well the promise is kept."""
+        """Tell how well the promise is kept."""
         for store in self.stores.values():
             close_store(trainer, store)
         if self.stores:
-            on_rank_zero(trainer, lambda: self._tell(pl_module))
+            on_rank_zero(trainer, lambda: self._tell(trainer, pl_module))
 
-    def _tell(self, module: LightningModule) -> None:
-        delta, expected = (
-            np.abs(np.asarray(self.stores[name].array)[self.stores["expected"].done]) for name in QUANTITIES
-        )
-        for index, method in enumerate(self.methods):
-            scale = float(np.median(expected[:, index])) if len(expected) else 0.0
-            # a network whose logit never moves keeps any promise, and none
-            shares = delta[:, index] / scale if scale > 0 else np.array([np.nan])
-            typical, worst = float(np.median(shares)), float(np.max(shares))
-            module.log_dict(
-                {f"completeness/{method.name}/median": typical, f"completeness/{method.name}/max": worst},
-                rank_zero_only=True,
-            )
-            if not typical <= self.tolerance:
+    def _tell(self, trainer: Trainer, module: LightningModule) -> None:
+        table = self._table()
+        AuditResults(trainer).table("completeness", table)
+        for row in table.to_dict("records"):
+            shares = {f"completeness/{row['method']}/{name}": float(row[name]) for name in ("median", "max")}
+            module.log_dict(shares, rank_zero_only=True)
+            if not row["holds"]:
                 rank_zero_warn(
-                    f"{method.name}: the maps' sums miss f(ecg) - f(baseline) by {typical:.1%} in the median ECG "
-                    f"(at most {self.tolerance:.1%} was expected): more steps, or look for functional, reused or "
-                    "per-call activations and max pooling in the network"
+                    f"{row['method']}: the maps' sums miss f(ecg) - f(baseline) by {row['median']:.1%} in the median "
+                    f"of {row['n_ecgs']} ECGs (at most {self.tolerance:.1%} was expected): more steps, or look for "
+                    "functional, reused or per-call activations and max pooling in the network"
                 )
+
+    def _table(self) -> pd.DataFrame:
+        """``method, median, max, tolerance, n_ecgs, holds``: |delta| as a share of the median |expected|."""
+        done = self.stores["delta"].done & self.stores["expected"].done
+        delta, expected = (np.abs(np.asarray(self.stores[name].array)[done]) for name in QUANTITIES)
+        rows = []
+        for index, method in enumerate(self.methods):
+            known = np.isfinite(delta[:, index]) & np.isfinite(expected[:, index])
+            scale = float(np.median(expected[known, index])) if known.any() else 0.0
+            # a network whose logit never moves keeps any promise, and none
+            shares = delta[known, index] / scale if scale > 0 else np.array([np.nan])
+            typical, worst = float(np.median(shares)), float(np.max(shares))
+            rows.append((method.name, typical, worst, self.tolerance, int(known.sum()), typical <= self.tolerance))
+        return pd.DataFrame(rows, columns=["method", "median", "max", "tolerance", "n_ecgs", "holds"])

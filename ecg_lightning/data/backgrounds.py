@@ -63,6 +63,25 @@ def choose_backgrounds(cache: BeatCache, train: pd.DataFrame, n: int, seed: int,
     return Backgrounds(torch.from_numpy(beats), chosen["ecg_id"].tolist(), source)
 
 
+def other_backgrounds(cache: BeatCache, train: pd.DataFrame, first: Backgrounds, seed: int) -> Backgrounds:
+    """A second set, of patients that have no ECG in the first.
+
+    Args:
+        cache: The beats.
+        train: The training ECGs, as for ``choose_backgrounds``.
+        first: The first set.
+        seed: Of the choice.
+
+    Returns:
+        As many as in the first, or fewer where there are fewer patients; none where the training ECGs are of another
+        source than the first set.
+    """
+    used = train["patient_id"][train["ecg_id"].isin(first.ecg_ids)]
+    if len(used) < len(first):
+        train = train.head(0)
+    return choose_backgrounds(cache, train[~train["patient_id"].isin(used)], len(first), seed, first.source)
+
+
 def enough_backgrounds(
     kept: Backgrounds | None, own_source: str | None, choose: Callable[[], Backgrounds], n: int, target: str
 ) -> Backgrounds:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from ecg_lightning.data.augmentation import Augmentation
 from ecg_lightning.data.augmented_training import AugmentedTraining
-from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds, enough_backgrounds
+from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds, enough_backgrounds, other_backgrounds
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.dataset import Batch, BeatDataset, as_is
 from ecg_lightning.data.definition import DataDefinition
@@ -259,6 +259,12 @@ class EcgDataModule(AugmentedTraining):
         """
         own = None if self.split_rule == "test_only" else self.source.name
         return enough_backgrounds(kept, own, self.training_backgrounds, self.n_backgrounds, self.target)
+
+    def other_backgrounds(self, first: Backgrounds) -> Backgrounds:
+        """As many training ECGs of other patients as ``first`` has; fewer, or none, where there are not as many."""
+        if self.split_rule == "test_only" or first.source != self.source.name:
+            return first.first(0)
+        return other_backgrounds(self.cache, self.examples("train"), first, self.split_seed)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled by seed and epoch; every rank reads its share of each batch."""

@@ -11,9 +11,7 @@ from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.report.blocks import Block, Cell, Paragraph, Picture, ReportFiles, Section, TableBlock, number
 from ecg_lightning.report.runs import StudyRuns, records
-
-RELIABLE: Final = 0.98
-"""Reliability of a map whose correlation with its converged self is .99."""
+from ecg_lightning.verdicts.preconditions import LEAST_RELIABILITY
 
 GRADIENT_FORWARDS: Final = 2.2
 """Cost of a gradient pass in forward passes (measured on the study's network)."""
@@ -98,7 +96,7 @@ def _counted(runs: StudyRuns, own: pd.DataFrame, target: str) -> str:
 def methods_section(runs: StudyRuns, files: ReportFiles) -> Section:
     """Passes, reliability, unusable maps, and what the linter says of each method."""
     maps, lint = runs.tables("maps"), runs.tables("lint")
-    table = methods_table(maps, lint, runs.methods)
+    table = methods_table(maps, lint, runs.tables("background_dependence"), runs.methods)
     rows = [
         [
             method_style(row["method"]).label,
@@ -106,6 +104,7 @@ def methods_section(runs: StudyRuns, files: ReportFiles) -> Section:
             number(row["gradients"], 0),
             number(row["forward_equivalents"], 0),
             _reliability(row),
+            _over_backgrounds(row),
             _unusable(row),
             _lint(row),
         ]
@@ -119,6 +118,7 @@ def methods_section(runs: StudyRuns, files: ReportFiles) -> Section:
                 "Gradient passes",
                 "Cost in forwards",
                 "Reliability",
+                "Over backgrounds",
                 "Unusable maps",
                 "Linter",
             ),
@@ -126,8 +126,9 @@ def methods_section(runs: StudyRuns, files: ReportFiles) -> Section:
             caption=f"Passes a map; a gradient pass counts as {GRADIENT_FORWARDS} forwards; the gradient family shares "
             "passes, which is not deducted. Reliability: of a stochastic map with these passes, median over ECGs and "
             "networks (lowest decile in brackets; 1 is a map without Monte-Carlo noise; its root is the correlation "
-            "with the converged map). Unusable: constant or not finite. Linter: whether the method is safe on this "
-            "network.",
+            "with the converged map). Over backgrounds: median correlation with the map over as many other background "
+            "ECGs (lowest decile in brackets). Unusable: constant or not finite. Linter: whether the method is safe on "
+            "this network.",
             label="Cost and reliability",
             files=files.table("methods", table),
         )
@@ -141,8 +142,17 @@ def methods_section(runs: StudyRuns, files: ReportFiles) -> Section:
     return Section("methods", "Cost, reliability and safety of the methods", blocks)
 
 
-def methods_table(maps: pd.DataFrame, lint: pd.DataFrame, methods: list[str]) -> pd.DataFrame:
-    """One row a method: passes, cost, reliability, unusable maps, the linter's verdicts."""
+def methods_table(
+    maps: pd.DataFrame, lint: pd.DataFrame, backgrounds: pd.DataFrame, methods: list[str]
+) -> pd.DataFrame:
+    """One row a method: passes, cost, both reliabilities, unusable maps, the linter's verdicts.
+
+    Args:
+        maps: ``tables/maps.parquet`` of the runs.
+        lint: ``tables/lint.parquet``.
+        backgrounds: ``tables/background_dependence.parquet``; may be empty.
+        methods: In the order of the table.
+    """
     rows = []
     for method in methods:
         own = maps[maps["method"] == method] if not maps.empty else maps
@@ -153,6 +163,11 @@ def methods_table(maps: pd.DataFrame, lint: pd.DataFrame, methods: list[str]) ->
         row["forward_equivalents"] = row["forwards"] + GRADIENT_FORWARDS * row["gradients"]
         for name in ("reliability_median", "reliability_lowest_decile"):
             row[name] = own[name].median() if name in own else np.nan
+        over = backgrounds[backgrounds["method"] == method] if not backgrounds.empty else backgrounds
+        for name in ("median", "lowest_decile"):
+            row[f"over_backgrounds_{name}"] = over[name].median() if name in over else np.nan
+        known = own["uses_backgrounds"].dropna() if "uses_backgrounds" in own else ()  # older runs do not say
+        row["uses_backgrounds"] = bool(any(known)) if len(known) else None
         for name in ("done", "constant", "not_finite"):
             row[name] = int(own[name].sum()) if name in own else 0
         row["lint"] = next((v for v in ("refused", "doubtful", "safe") if (verdicts == v).any()), "")
@@ -162,9 +177,17 @@ def methods_table(maps: pd.DataFrame, lint: pd.DataFrame, methods: list[str]) ->
 
 def _reliability(row: dict[str, Any]) -> Cell:
     if not np.isfinite(row["reliability_median"]):
-        return Cell("exact", "none", "no draws: the same map every time")
+        exact = row["uses_backgrounds"] is False
+        return Cell("exact" if exact else "no draws", "none", "the same map every time" if exact else "")
     text = f"{number(row['reliability_median'], 3)} [{number(row['reliability_lowest_decile'], 3)}]"
-    return Cell(text, "good" if row["reliability_median"] >= RELIABLE else "mixed")
+    return Cell(text, "good" if row["reliability_median"] >= LEAST_RELIABILITY else "mixed")
+
+
+def _over_backgrounds(row: dict[str, Any]) -> Cell:
+    if not np.isfinite(row["over_backgrounds_median"]):
+        return Cell("not measured", "none") if row["uses_backgrounds"] else Cell("\N{EN DASH}")
+    text = f"{number(row['over_backgrounds_median'], 3)} [{number(row['over_backgrounds_lowest_decile'], 3)}]"
+    return Cell(text, "good" if row["over_backgrounds_median"] >= LEAST_RELIABILITY else "mixed")
 
 
 def _unusable(row: dict[str, Any]) -> Cell:

@@ -43,7 +43,7 @@ class PairedScores:
             check: Whose margins.
         """
         found = []
-        for place, name in enumerate(self.names):
+        for place in range(len(self.names)):
             for against in self.names:
                 if against in CONTROLS:
                     other = self.own[:, :, self.names.index(against)]

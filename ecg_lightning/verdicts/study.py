@@ -11,6 +11,7 @@ from ecg_lightning.verdicts import faithfulness, localization, perturbation, ran
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.decide import Claim, decide
 from ecg_lightning.verdicts.margins import margins
+from ecg_lightning.verdicts.preconditions import COLUMNS, preconditions
 from ecg_lightning.verdicts.target_runs import TargetRuns
 
 CHECKS: Final[tuple[Callable[[TargetRuns], list[Comparison]], ...]] = (
@@ -25,9 +26,6 @@ STUDY_CHECKS: Final[dict[str, Callable[[TargetRuns, Path], list[Comparison]]]] =
     "self_consistency": self_consistency.comparisons
 }
 """Checks that need several seeds and what ``compare`` has written of them, by their names in the margins."""
-
-PRECONDITIONS: Final[tuple[Callable[[TargetRuns], pd.DataFrame], ...]] = ()
-"""What must hold before a verdict means anything: safe, converged."""
 
 
 def verdicts_of(
@@ -60,9 +58,8 @@ def verdicts_of(
 
 def preconditions_of(targets: Sequence[TargetRuns]) -> pd.DataFrame:
     """``target, method, precondition, state, value, reason`` of every target and method."""
-    tables = [part(runs) for runs in targets for part in PRECONDITIONS]
-    columns = ["target", "method", "precondition", "state", "value", "reason"]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+    tables = [preconditions(runs) for runs in targets]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
 
 
 def _methods_of(runs: TargetRuns) -> list[str]:

@@ -160,7 +160,12 @@ def test_functional_relu_shows_in_the_completeness(trained: Workplace, tmp_path:
         maps = AttributionMaps(["deeplift"], lint="off")
         run = run_test(trained, tmp_path / name, OneLayer(activation), maps, Completeness())
         delta, expected = (open_run(run).store(f"scores/completeness_{name}") for name in ("delta", "expected"))
-        return float(np.abs(delta).median() / np.abs(expected).median())
+        error = float(np.abs(delta).median() / np.abs(expected).median())
+        table = pd.read_parquet(run / "tables/completeness.parquet").loc[0]
+        assert table["median"] == pytest.approx(error)
+        assert table["n_ecgs"] == len(delta)
+        assert table["holds"] == (error <= table["tolerance"])
+        return error
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)

@@ -117,6 +117,7 @@ def test_the_effect_is_the_difference_of_the_areas(tmp_path: Path) -> None:
     means = mean_map_effects(runs)
     expected = areas[0] - np.mean([slow_abpc(seed[:, :, 0, 1], runs.label) for seed in others])
     assert float(means["explains"].estimate) == pytest.approx(expected)
+    assert {one.method for one in found if one.method == one.against} == {"random", "absolute_input"}
     itself = one_of(found, "absolute_input", "absolute_input").effect  # so that a control never passes
     assert float(itself.variance) == 0.0
     assert abs(float(itself.estimate)) < 1e-12

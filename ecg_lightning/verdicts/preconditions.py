@@ -1,0 +1,162 @@
+"""What must hold before a verdict on a method means anything: it is safe on the network, and its maps have converged.
+
+*Safe*: the linter finds no structure of the network that makes the method's maps wrong; of a method whose maps promise
+a sum, all test ECGs decide whether they keep it, not the few that the linter tries. *Converged*: another run would give
+nearly the same map, with other random draws and, of a method that compares with background ECGs, with others of those.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecg_lightning.run import Run
+from ecg_lightning.study.seed_maps import in_paper_order
+from ecg_lightning.verdicts.target_runs import TargetRuns
+
+State = Literal["holds", "does_not_hold", "not_measured"]
+
+COLUMNS: Final = ("target", "method", "precondition", "state", "value", "reason")
+
+LEAST_RELIABILITY: Final = 0.98
+"""Of the median ECG: correlation of two maps of fresh draws, and of two maps over fresh backgrounds."""
+
+COMPLETENESS_TOLERANCE: Final = 0.05
+"""Of median |sum of the map - what it should be| over the median |what it should be|."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether something holds.
+
+    Attributes:
+        state: ``holds``, ``does_not_hold`` or ``not_measured``.
+        value: What decided; NaN where it is no number.
+        reason: In words.
+        reserve: By how much the value is on the right side of its bound; NaN where it is no number.
+    """
+
+    state: State
+    value: float
+    reason: str
+    reserve: float = np.nan
+
+
+def preconditions(runs: TargetRuns) -> pd.DataFrame:
+    """One row a method and precondition.
+
+    Args:
+        runs: Of one target. A precondition holds if it holds in each of the networks, and its value is that of the
+            network in which it holds least.
+
+    Returns:
+        ``target, method, precondition, state, value, reason`` with the preconditions ``safe`` and ``converged``.
+    """
+    opened = list(runs.runs.values())
+    names = in_paper_order({name for run in opened for name in (*run.maps, *_lint(run).index)})
+    rows = [
+        (runs.target, name, precondition, *_over_networks([judge(run, name) for run in opened]))
+        for name in names
+        for precondition, judge in (("safe", safe), ("converged", converged))
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def safe(run: Run, method: str) -> Finding:
+    """Whether the maps of a method are what they should be on one network."""
+    lint = _lint(run)
+    verdict = str(lint["verdict"].get(method, "")) if len(lint) else ""
+    told = str(lint["reasons"].get(method, "")) if verdict else ""
+    if verdict == "refused":
+        return Finding("does_not_hold", np.nan, f"the linter refuses it: {told}")
+    error = completeness_error(run, method)
+    if error is not None:
+        words = f"the maps' sums miss f(ECG) - f(baseline) by {error:.1%} in the median test ECG"
+        reserve = COMPLETENESS_TOLERANCE - error
+        if reserve < 0:
+            too_much = f"{words}, at most {COMPLETENESS_TOLERANCE:.0%} is allowed"
+            return Finding("does_not_hold", error, too_much, reserve)
+        if verdict:
+            return Finding("holds", error, words, reserve)
+    if not verdict:
+        return Finding("not_measured", np.nan, "the linter did not run")
+    if verdict == "doubtful":
+        return Finding("does_not_hold", np.nan, f"the linter doubts it: {told}")
+    return Finding("holds", np.nan, "the linter finds nothing that would make it wrong")
+
+
+def completeness_error(run: Run, method: str) -> float | None:
+    """Median |delta| over median |expected| of all test ECGs; None where a method promises no sum, or none is kept."""
+    stores = [f"scores/completeness_{name}" for name in ("delta", "expected")]
+    if not _has(run, *stores) or method not in run.row_store(stores[0]).spec.coords["method"]:
+        return None
+    delta, expected = (np.abs(_column(run, store, method)) for store in stores)
+    delta, expected = delta[np.isfinite(delta)], expected[np.isfinite(expected)]
+    scale = float(np.median(expected)) if len(expected) else 0.0
+    return float(np.median(delta)) / scale if len(delta) and scale > 0 else None
+
+
+def converged(run: Run, method: str) -> Finding:
+    """Whether a method's maps depend on its random draws, and on the choice of its backgrounds, on one network."""
+    if not _has(run, f"maps/{method}"):
+        return Finding("not_measured", np.nan, "there are no maps")
+    settings = run.row_store(f"maps/{method}").spec.settings
+    asked = []
+    if _has(run, f"reliability/{method}") or "attribution_seed" in settings:
+        asked.append((f"reliability/{method}", "other draws"))
+    if "backgrounds" in settings:
+        asked.append((f"reliability_over_backgrounds/{method}", "other backgrounds"))
+    if not asked:
+        return Finding("holds", np.nan, "deterministic: no draws")
+    return _least([_reliability(run, *one) for one in asked])
+
+
+def _reliability(run: Run, store: str, of: str) -> Finding:
+    known = np.empty(0)
+    if _has(run, store):
+        values = _rows(run, store)
+        known = values[np.isfinite(values)]
+    if not len(known):
+        return Finding("not_measured", np.nan, f"not measured with {of}")
+    median = float(np.median(known))
+    state: State = "holds" if median >= LEAST_RELIABILITY else "does_not_hold"
+    words = f"the median correlation with a map of {of} is {median:.3f}"
+    return Finding(state, median, words, median - LEAST_RELIABILITY)
+
+
+def _over_networks(found: Sequence[Finding]) -> tuple[State, float, str]:
+    """One finding of several networks: the worst state, the least favourable value, and how many share the state."""
+    worst = _least(found)
+    alike = sum(one.state == worst.state for one in found)
+    words = f"{worst.reason} (in {alike} of {len(found)} networks)" if len(found) > 1 else worst.reason
+    return worst.state, worst.value, words
+
+
+def _least(found: Sequence[Finding]) -> Finding:
+    """What decides of findings that must all hold: a break, then what is unknown, then what holds by the least."""
+    order: tuple[State, ...] = ("does_not_hold", "not_measured", "holds")
+    return min(found, key=lambda one: (order.index(one.state), np.nan_to_num(one.reserve, nan=np.inf)))
+
+
+def _lint(run: Run) -> pd.DataFrame:
+    """``verdict, reasons`` by method; empty where the linter did not run."""
+    path = run.path / "tables" / "lint.parquet"
+    return pd.read_parquet(path).set_index("method") if path.is_file() else pd.DataFrame()
+
+
+def _has(run: Run, *stores: str) -> bool:
+    return all((run.path / store / "manifest.json").is_file() for store in stores)
+
+
+def _rows(run: Run, store: str) -> NDArray[np.float64]:
+    """(n, ...) of a store; NaN for rows that were not measured."""
+    opened = run.row_store(store)
+    return np.asarray(opened.read(np.arange(len(opened))), dtype=np.float64)
+
+
+def _column(run: Run, store: str, method: str) -> NDArray[np.float64]:
+    """(n,) of one method in a store (n, method)."""
+    return _rows(run, store)[:, list(run.row_store(store).spec.coords["method"]).index(method)]
