@@ -162,7 +162,7 @@ def preconditions_table(preconditions: pd.DataFrame, names: Mapping[str, str], f
         rows=rows,
         caption="What must hold before a verdict means anything. Safe: no structure of the network makes the method "
         "wrong, and attributions add up where they must. Converged: the map hardly depends on its own random draws "
-        "and backgrounds. Counts are diagnoses; the least favourable reason is given.",
+        "and backgrounds. Counts are diagnoses; the reason is that of the first of them.",
         label="Preconditions",
         files=files,
         stack=True,
