@@ -6,19 +6,19 @@ from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
-import torch
 from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from ecg_lightning.data.augmentation import Augmentation
 from ecg_lightning.data.augmented_training import AugmentedTraining
 from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds, enough_backgrounds, other_backgrounds
 from ecg_lightning.data.cache import BeatCache
-from ecg_lightning.data.dataset import Batch, BeatDataset, as_is
+from ecg_lightning.data.dataset import Batch, BeatDataset
 from ecg_lightning.data.definition import DataDefinition
 from ecg_lightning.data.enrichment import Enrichment, enrich_test, enrichment_lines
 from ecg_lightning.data.examples import digest_examples, examples_table
+from ecg_lightning.data.loaders import loader, rank_of
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.samplers import RankRows, ShuffledRows, check_samplers_stay, equal_batch_size
 from ecg_lightning.data.sources import Source
@@ -269,41 +269,23 @@ class EcgDataModule(AugmentedTraining):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled by seed and epoch; every rank reads its share of each batch."""
         dataset = self.dataset("train")
-        rank, ranks = self._rank()
+        rank, ranks = rank_of(self.trainer)
         rows = ShuffledRows(len(dataset), self.batch_size, self.shuffle_seed, rank, ranks)
-        return self._loader(dataset, rows, self.batch_size // ranks)
+        return loader(dataset, rows, self.batch_size // ranks, self.num_workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Every row once over all ranks, as many batches on each."""
         dataset = self.dataset("validation")
-        rank, ranks = self._rank()
+        rank, ranks = rank_of(self.trainer)
         size = equal_batch_size(len(dataset), self.eval_batch_size, ranks)
-        return self._loader(dataset, RankRows(len(dataset), rank, ranks), size)
+        return loader(dataset, RankRows(len(dataset), rank, ranks), size, self.num_workers)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Every row once over all ranks; nothing is padded."""
         dataset = self.dataset("test")
-        rows = RankRows(len(dataset), *self._rank())
-        return self._loader(dataset, rows, self.eval_batch_size)
+        rows = RankRows(len(dataset), *rank_of(self.trainer))
+        return loader(dataset, rows, self.eval_batch_size, self.num_workers)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """The test set."""
         return self.test_dataloader()
-
-    def _rank(self) -> tuple[int, int]:
-        if not self.trainer:
-            return 0, 1
-        check_samplers_stay(self.trainer)
-        return self.trainer.global_rank, self.trainer.world_size
-
-    def _loader(self, dataset: BeatDataset, rows: Sampler[int], batch_size: int) -> DataLoader[Batch]:
-        # `sampler` and not `batch_sampler`: from the latter alone Lightning's `predict` would build batches of all rows
-        return DataLoader(
-            dataset,
-            batch_size=batch_size,
-            sampler=rows,
-            collate_fn=as_is,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
