@@ -17,7 +17,7 @@ from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.dataset import Batch, BeatDataset
 from ecg_lightning.data.definition import DataDefinition
 from ecg_lightning.data.enrichment import Enrichment, enrich_test, enrichment_lines
-from ecg_lightning.data.examples import digest_examples, examples_table
+from ecg_lightning.data.examples import digest_examples, examples_table, permute_labels
 from ecg_lightning.data.loaders import loader, rank_of
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.samplers import RankRows, ShuffledRows, check_samplers_stay, equal_batch_size
@@ -65,6 +65,8 @@ class EcgDataModule(AugmentedTraining):
         augmentation: Random changes of the training ECGs (not in validation or test); None: none.
         test_enrichment: What the test split must hold at least, for studies of rare diagnoses; the same for every
             target of a study. None: whoever the split by patient or fold gives.
+        permuted_labels: Whether training and validation labels are permuted: such a network is a control of the
+            randomisation experiment (Adebayo, NeurIPS 2018).
 
     Raises:
         ValueError: An argument out of its range.
@@ -88,6 +90,7 @@ class EcgDataModule(AugmentedTraining):
         processes: int | None = None,
         augmentation: Augmentation | None = None,
         test_enrichment: Enrichment | None = None,
+        permuted_labels: bool = False,
     ) -> None:
         super().__init__(augmentation, shuffle_seed)
         if target not in TARGETS:
@@ -108,6 +111,7 @@ class EcgDataModule(AugmentedTraining):
         self.split_seed = split_seed
         self.held_out_patients = held_out_patients
         self.test_enrichment = test_enrichment
+        self.permuted_labels = permuted_labels
         self.n_backgrounds = n_backgrounds
         self.neighbours: Literal["keep", "blank"] = neighbours
         self.min_age = min_age
@@ -202,9 +206,10 @@ class EcgDataModule(AugmentedTraining):
         """
         if split not in get_args(Split):
             raise ValueError(f"split must be one of {', '.join(get_args(Split))}; got {split!r}")
-        return examples_table(
-            self.cache.examples, np.asarray(self._split) == split, self.target, labelled=split == "train"
-        )
+        chosen = np.asarray(self._split) == split
+        table = examples_table(self.cache.examples, chosen, self.target, labelled=split == "train")
+        permuted = self.permuted_labels and split != "test"
+        return permute_labels(table, self.split_seed) if permuted else table
 
     def dataset(self, split: Split) -> BeatDataset:
         """The ECGs of a split."""
