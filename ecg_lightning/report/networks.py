@@ -49,6 +49,7 @@ def networks_section(runs: StudyRuns, files: ReportFiles) -> Section:
             "patients of every network stand in its metrics.json.",
             label="Table S2",
             files=files.table("performance", performance),
+            stack=True,
         )
     ]
     return Section("networks", "Networks and their performance", blocks, details)

@@ -98,7 +98,7 @@ def test_cells_show_state_by_mark_and_word_and_the_effect_it_follows_from(verdic
     for row in verdicts.to_dict("records"):
         cell = verdict_cell(row)
         mark, kind = MARKS[row["state"]]
-        shown = f"{cell.text} {cell.detail}"
+        shown = f"{cell.text} {cell.detail}".replace("\N{NO-BREAK SPACE}", " ")
         assert f"{mark} {state_word(row['state'])}" in shown
         assert cell.kind == kind
         assert (cell.kind == "bad") == (row["state"] == "fails")  # a lack of evidence is never red
