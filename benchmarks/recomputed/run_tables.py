@@ -9,6 +9,7 @@ import pandas as pd
 from recomputed import cascade_tables, perturbation_tables
 from recomputed.compare import BOOTSTRAPPED, SETTING, Finding, Recipe, compare
 from recomputed.preconditions import RECIPE as PRECONDITIONS
+from recomputed.preconditions import completeness
 from recomputed.stores import Array, RunFiles
 from recomputed.tables import CONTROLS, described, mean, median, own_and_others, sd
 from recomputed.verdicts import RECIPE as VERDICTS
@@ -128,6 +129,7 @@ _RECIPES = {
     "scores": Recipe(_scores, ("score", "method", "map")),
     "maps": Recipe(_maps, ("method",), _PASSES),
     "background_dependence": Recipe(_background_dependence, ("method",), {"n_backgrounds": SETTING}),
+    "completeness": Recipe(completeness, ("method",)),
     "lint": Recipe(None, (), why="of the network's layers, not of a store"),
     "verdicts": VERDICTS,
     "preconditions": PRECONDITIONS,
