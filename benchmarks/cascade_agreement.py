@@ -107,18 +107,20 @@ def main() -> None:
             with TemporaryDirectory() as folder:
                 parts = (slice(0, options.draws), slice(options.draws, 2 * options.draws))
                 first, second = (states_of(half_of(run, part, Path(folder) / str(k))) for k, part in enumerate(parts))
-            both = first[["control", "state", "effect"]].join(second[["state", "effect"]], rsuffix="_again")
+            again = second[["state", "effect"]].add_suffix("_again")
+            both = first[["control", "state", "effect"]].join(again)
             pairs.append(both.assign(seed=seed).reset_index())
             print(f"{target}, seed {seed}: AUROC {run.metrics['auroc']['value']:.2f}", flush=True)
             print(both.droplevel("target").round(2).to_string(), flush=True)
     table = pd.concat(pairs, ignore_index=True)
     for kind, part in table.groupby("control"):
-        decided = part[(part["state"] != "cannot_tell") & (part["state_again"] != "cannot_tell")]
-        same = (decided["state"] == decided["state_again"]).mean()
+        first, again = part["state"] != "cannot_tell", part["state_again"] != "cannot_tell"
+        same = part["state"] == part["state_again"]
         away = (part["effect"] - part["effect_again"]).abs().median()
         print(
-            f"{'controls' if kind else 'methods'}: {len(part)} pairs, {len(decided)} decided by both halves of "
-            f"{options.draws} draws, of which {same:.0%} agree (bar 95 %); median difference of the effect {away:.3f}"
+            f"{'controls' if kind else 'methods'}: of {len(part)} pairs both halves of {options.draws} draws decide "
+            f"{(first & again).sum()}, of which {(same & first & again).sum()} agree (bar 95 %); only one half decides "
+            f"{(first ^ again).sum()}; median difference of the effect {away:.3f}"
         )
 
 

@@ -44,3 +44,34 @@ def balanced_choice(
     chosen[:] = False
     chosen[table.index[:at_most]] = True
     return chosen
+
+
+def patients_choice(
+    ecg_ids: Sequence[str], label: NDArray[np.float64], at_most: int | None, patient_ids: Sequence[str]
+) -> NDArray[np.bool_]:
+    """Choose as :func:`balanced_choice`, but no patient twice before every patient stands once.
+
+    For audits in which patients of any label count: where few patients have the diagnosis, a balanced choice would take
+    several ECGs of each of them and leave others out.
+
+    Args:
+        ecg_ids: (n,).
+        label: (n,) 1, 0 or NaN.
+        at_most: How many; None: all.
+        patient_ids: (n,) whose ECG it is; of a patient one with the diagnosis comes first.
+
+    Returns:
+        (n,) which are chosen; the same ECGs whatever their order.
+    """
+    ids = np.asarray(ecg_ids)
+    if at_most is None or at_most >= len(ids):
+        return np.ones(len(ids), dtype=np.bool_)
+    keys = [RandomKey(ecg_id=str(one), purpose="choice").seed for one in ids]
+    table = pd.DataFrame({"patient": list(patient_ids), "without": -label, "key": keys})
+    ordered = table.sort_values(["without", "key"], kind="stable", na_position="last")
+    first = ~ordered["patient"].duplicated().sort_index().to_numpy()
+    chosen = np.zeros(len(ids), dtype=np.bool_)
+    chosen[first] = balanced_choice(ids[first].tolist(), label[first], at_most)
+    if at_most > first.sum():
+        chosen[~first] = balanced_choice(ids[~first].tolist(), label[~first], at_most - int(first.sum()))
+    return chosen

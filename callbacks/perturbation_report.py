@@ -47,7 +47,7 @@ class PerturbationReport:
             prefix = "perturbation" if one.kind.name == PAPER_KIND.name else f"perturbation_{one.kind.name}"
             results.curves(prefix, "fraction", _wide(one))
         kind = next((one.kind for one in own if one.kind.name == VERDICT_KIND.name), own[0].kind)
-        metric = "auroc" if self._both_classes else "probability"
+        metric = self._metric
         chosen = summary[(summary["metric"] == metric) & (summary["kind"] == kind.name) & (summary["map"] == "own")]
         for column in ("abpc", "area_over_curve"):
             known = chosen.set_index("method")[column].dropna() if column in chosen else pd.Series(dtype=float)
@@ -63,8 +63,14 @@ class PerturbationReport:
     def _both_classes(self) -> bool:
         return self.maps[0].population.both_classes
 
+    @property
+    def _metric(self) -> str:
+        """AUROC, or where all ECGs are of one class the mean probability of that class."""
+        has_it = bool((self.maps[0].population.label == 1).any())
+        return "auroc" if self._both_classes else "probability" if has_it else "probability_negatives"
+
     def _pictures(self, results: AuditResults, own: MapLogits) -> None:
-        metric = "auroc" if self._both_classes else "probability"
+        metric = self._metric
         of_kind = [one for one in self.maps if one.kind.name == own.kind.name]
         panels = [panel for one in of_kind for panel in _panels(one, metric, names_map=len(of_kind) > 1)]
         paper = own.kind.name == PAPER_KIND.name
@@ -111,8 +117,8 @@ class PerturbationReport:
             )
         if not self._both_classes:
             rank_zero_warn(
-                "PerturbationCurves: the test ECGs are all of one class, so there is no AUROC; the mean probability "
-                "of the ECGs with the diagnosis is given"
+                "PerturbationCurves: the test ECGs are all of one class, so there is no AUROC; their mean probability "
+                "is given"
             )
 
 

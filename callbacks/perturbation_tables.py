@@ -92,9 +92,14 @@ class MapLogits:
             "auroc_positives": auroc_of_columns(a, old_b, of_a, of_b),
             "auroc_negatives": auroc_of_columns(old_a, b, of_a, of_b),
             "auprc": average_precision_of_columns(a, b, of_a, of_b),
-            "probability": weighted_mean(_sigmoid(a), of_a),
-            "probability_negatives": weighted_mean(_sigmoid(b), of_b),
+            "probability": self._probability(perturbed, 1),
+            "probability_negatives": self._probability(perturbed, 0),
         }
+
+    def _probability(self, logits: Floats, label: int) -> Floats:
+        """(1 + r, column) mean predicted probability of the ECGs with this label; NaN where there is none."""
+        chosen = np.where((self.population.label == label)[:, None], logits, np.nan)
+        return weighted_mean(1 / (1 + np.exp(-chosen)), self.population.weights)
 
     @cached_property
     def curve_table(self) -> pd.DataFrame:
@@ -168,7 +173,3 @@ class MapLogits:
             table[name], table[f"{name}_low"], table[f"{name}_high"] = values[0], interval.low, interval.high
             table[f"{name}_undefined"] = interval.undefined
         return table
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float64)

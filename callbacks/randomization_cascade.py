@@ -15,7 +15,7 @@ from callbacks.cascade_maps import CascadeMaps
 from callbacks.cascade_plan import CascadePlan, checked_depths
 from callbacks.cascade_report import CascadeReport
 from callbacks.cascade_tasks import CascadeTasks, permuted_tasks
-from callbacks.example_choice import balanced_choice
+from callbacks.example_choice import patients_choice
 from callbacks.progressive_cascade import ProgressiveCascade, progressive_places
 from callbacks.random_networks import RandomNetworkSimilarity, draw_places, forward_equivalents
 from callbacks.random_networks_report import report_random_networks
@@ -71,8 +71,8 @@ class RandomizationCascade(Audit):
         how: ``reset_parameters``, or ``permutation`` of the trained weights.
         batchnorm: Of the progressive cascade: ``kept`` (the paper does not say), ``reset``, ``recalibrated`` or
             ``reset_recalibrated``, see :data:`ecg_lightning.functional.randomization.BatchNormPolicy`.
-        max_examples: ECGs at most, as many with as without the diagnosis where there are, of as many patients as there
-            are, by a hash of their ids.
+        max_examples: ECGs at most, of as many patients as there are, and then as many with as without the diagnosis, by
+            a hash of their ids.
         smooth_draws: Noisy copies an ECG of the smooth test; 0: none.
         permuted_checkpoints: Networks of the same architecture that were trained on permuted labels, a second check:
             ``cascade/permuted_labels/<quantity>/`` (n, draw, method).
@@ -188,7 +188,7 @@ class RandomizationCascade(Audit):
 
     def _chosen(self) -> NDArray[np.bool_]:
         ids, patients = self.examples["ecg_id"].tolist(), self.examples["patient_id"].tolist()
-        return balanced_choice(ids, self.examples["label"].to_numpy(), self.max_examples, patients)
+        return patients_choice(ids, self.examples["label"].to_numpy(), self.max_examples, patients)
 
     def _places(self) -> Mapping[str, Place]:
         places = progressive_places(self.plan, bool(self.smooth_draws), self._settings_of(self.batchnorm))

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 
 from recomputed import effects
 from recomputed.effects import Effect
-from recomputed.stores import Array, RunFiles, Store
+from recomputed.stores import Array, RunFiles, joined, read_runs
 from recomputed.tables import CONTROLS
 
 BASIS = "cascade/random_networks/reset_recalibrated"
@@ -54,33 +52,19 @@ class Comparison:
         return self.method in CONTROLS
 
 
-def joined(runs: list[RunFiles]) -> list[np.ndarray]:
-    """Rows of each run in the order of the first one's ECGs."""
-    ids = runs[0].examples["ecg_id"]
-    return [run.examples.set_index("ecg_id").loc[ids, "row"].to_numpy() for run in runs]
-
-
-def comparisons(runs: list[RunFiles], study: Path | None) -> Iterator[Comparison]:
+def comparisons(runs: list[RunFiles]) -> Iterator[Comparison]:
     """Of every check that the runs have the stores of."""
     yield from _localization(runs)
     yield from _perturbation(runs)
     yield from _faithfulness(runs)
     yield from _randomization(runs)
-    if study is not None and len(runs) > 1:
-        yield from _self_consistency(runs, study)
-
-
-def _read(runs: list[RunFiles], name: str) -> tuple[Array, Store]:
-    """(seed, ecg, ...) in the order of the first run's ECGs, and one of the stores."""
-    stores = [run.store(name) for run in runs]
-    return np.stack([one.values[rows] for one, rows in zip(stores, joined(runs), strict=True)]), stores[0]
 
 
 def _others(runs: list[RunFiles], name: str) -> dict[str, Array]:
     """Control without the patient -> (seed, ecg, ...)."""
     if not all(run.has(name) for run in runs):
         return {}
-    values, store = _read(runs, name)
+    values, store = read_runs(runs, name)
     axis = 1 + store.dims.index("control")
     return {control: np.take(values, k, axis=axis) for k, control in enumerate(store.coords["control"])}
 
@@ -91,12 +75,12 @@ def _others(runs: list[RunFiles], name: str) -> dict[str, Array]:
 def _localization(runs: list[RunFiles]) -> Iterator[Comparison]:
     if not all(run.has("localization/auroc") for run in runs):
         return
-    own, store = _read(runs, "localization/auroc")
+    own, store = read_runs(runs, "localization/auroc")
     regions = store.coords["region"]
     region = next((regions.index(name) for name in ("causal", "core") if name in regions), None)
     if region is None:
         return
-    evident = np.isfinite(_read(runs, "localization/share")[0][:, :, region]).all(axis=0)
+    evident = np.isfinite(read_runs(runs, "localization/share")[0][:, :, region]).all(axis=0)
     others = {name: v[:, :, region] for name, v in _others(runs, "localization/controls/auroc").items()}
     counts = evident & (runs[0].label == 1)
     yield from _paired(runs, ("localization", "auroc"), store.coords["method"], own[:, :, region], others, counts)
@@ -106,7 +90,7 @@ def _faithfulness(runs: list[RunFiles]) -> Iterator[Comparison]:
     name = "scores/infidelity"
     if not all(run.has(name) and run.unit(name) == "1" for run in runs):
         return
-    own, store = _read(runs, name)
+    own, store = read_runs(runs, name)
     others = {control: -values for control, values in _others(runs, "scores/controls/infidelity").items()}
     counts = np.isfinite(own).any(axis=2).all(axis=0) & (runs[0].label == 1)
     yield from _paired(runs, ("faithfulness", "infidelity"), store.coords["method"], -own, others, counts)
@@ -124,7 +108,6 @@ def _paired(
     patients = runs[0].examples["patient_id"].to_numpy()[counts]
     for m, method in enumerate(names):
         pairs = [("uses_the_network", name, own[:, :, k]) for k, name in enumerate(names) if name in CONTROLS]
-        pairs = [pair for pair in pairs if pair[1] != method]
         if "other_ecg" in others:
             pairs.append(("is_about_this_patient", "other_ecg", others["other_ecg"][:, :, m]))
         for claim, against, other in pairs:
@@ -151,7 +134,7 @@ def _paired(
 def _perturbation(runs: list[RunFiles]) -> Iterator[Comparison]:
     if not all(run.has(f"{BLOCKS}/{order}") for run in runs for order in ("morf", "lerf")):
         return
-    (morf, store), (lerf, _) = (_read(runs, f"{BLOCKS}/{order}") for order in ("morf", "lerf"))
+    (morf, store), (lerf, _) = (read_runs(runs, f"{BLOCKS}/{order}") for order in ("morf", "lerf"))
     names, steps = store.coords["method"], len(store.coords["step"])
     # by the trapezoid rule; the untouched ECG stands in both orders and goes out
     weights = np.array([np.trapezoid(np.eye(steps)[k]) for k in range(1, steps)]) / (steps - 1)
@@ -159,7 +142,7 @@ def _perturbation(runs: list[RunFiles]) -> Iterator[Comparison]:
     of_others = [_others(runs, f"{BLOCKS}/controls/{order}") for order in ("morf", "lerf")]
     own = {name: np.concatenate([morf[:, :, m, 1:], lerf[:, :, m, 1:]], axis=2) for m, name in enumerate(names)}
     for m, method in enumerate(names):
-        pairs = [("uses_the_network", name, own[name]) for name in names if name in CONTROLS and name != method]
+        pairs = [("uses_the_network", name, own[name]) for name in names if name in CONTROLS]
         if "other_ecg" in of_others[0]:
             one, other = (values["other_ecg"][:, :, m, 1:] for values in of_others)
             pairs.append(("is_about_this_patient", "other_ecg", np.concatenate([one, other], axis=2)))
@@ -221,46 +204,3 @@ def _randomization(runs: list[RunFiles]) -> Iterator[Comparison]:
                 undefined=not counted.any() or one_draw,
                 any_label=True,
             )
-
-
-# --- seeds -------------------------------------------------------------------------------------------------------
-
-
-def noise_of(runs: list[RunFiles], method: str, pairs: int) -> Array:
-    """(ecg, pair) root of the product of both maps' reliabilities; 1 of deterministic methods."""
-    if not all(run.has(f"reliability/{method}") for run in runs):
-        return np.ones((len(runs[0].examples), pairs))
-    reliability, _ = _read(runs, f"reliability/{method}")
-    both = [reliability[a] * reliability[b] for a, b in combinations(range(len(runs)), 2)]
-    return np.sqrt([np.where(one > 0, one, np.nan) for one in both]).T
-
-
-def _self_consistency(runs: list[RunFiles], study: Path) -> Iterator[Comparison]:
-    folder = study / "comparison" / runs[0].target
-    patients, label = runs[0].examples["patient_id"].to_numpy(), runs[0].label
-    for path in sorted((folder / "self_consistency_floor").glob("*/manifest.json")):
-        method = path.parent.name
-        own, floor = (Store.open(folder / kind / method) for kind in ("self_consistency", "self_consistency_floor"))
-        place = own.coords["statistic"].index("pearson"), own.coords["sign"].index("native")
-        values, below = own.values[:, place[0], place[1]], floor.values[:, place[0], place[1]]
-        noise = noise_of(runs, method, values.shape[1])
-        counted = np.isfinite((values - below) * noise).any(axis=1)
-        with_it = set(patients[counted & (label == 1)])
-        yield Comparison(
-            of=("self_consistency", "seeds_agree", "corrected_above_floor"),
-            method=method,
-            against="maps of different patients",
-            effect=effects.pair_ratio(values - below, noise, patients, len(runs)),
-            value=effects.pair_ratio(values, noise, patients, len(runs)).estimate,
-            n_with=len(with_it),
-            n_without=len(set(patients[counted]) - with_it),
-            n_ecgs=int(counted.sum()),
-            n_seeds=len(runs),
-            undefined=not counted.any() or len(runs) < 3,
-        )
-
-
-def raw_ratio(values: Array, runs: list[RunFiles]) -> Effect:
-    """Of (ecg, pair) values without correction."""
-    patients = runs[0].examples["patient_id"].to_numpy()
-    return effects.pair_ratio(values, np.where(np.isfinite(values), 1.0, np.nan), patients, len(runs))

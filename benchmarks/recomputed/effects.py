@@ -21,7 +21,7 @@ class Effect:
     Attributes:
         estimate: Of the effect.
         variance: Of the estimate; NaN where it is unknown.
-        df: Satterthwaite's.
+        df: Degrees of freedom of the variance.
         skewness: Of the estimate.
         n_patients: That count.
         n_left_out: That do not.
@@ -55,7 +55,9 @@ def made_of(
     """From (variance, degrees of freedom) of the independent parts and the third moment of the estimate."""
     kept = [(0.0 if v <= (NOTHING * max(size, 1.0)) ** 2 else v, max(f, 1)) for v, f in parts]
     variance = sum(v for v, _ in kept)
-    df = sum(f for _, f in kept) if variance == 0 else 1 / sum((v / variance) ** 2 / f for v, f in kept)
+    df = sum(f for _, f in kept)
+    if variance != 0:  # Satterthwaite's exponent 2 falls to 1 as a part's share rises
+        df = 1 / sum((v / variance) ** (2 - v / variance) / f for v, f in kept)
     skewness = 0.0 if variance == 0 else third / variance**1.5
     return Effect(float(estimate), float(variance), float(df), float(skewness), n_patients, n_left_out)
 

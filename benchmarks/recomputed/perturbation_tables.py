@@ -24,11 +24,9 @@ def areas(logit: Array, label: Array) -> tuple[float, float]:
 
 def kinds(run: RunFiles) -> dict[str, list[str]]:
     """Kind -> its orders."""
-    found: dict[str, list[str]] = {}
-    for path in sorted((run.path / "perturbation").glob("*/*/manifest.json")):
-        if path.parent.name in ("morf", "lerf"):
-            found.setdefault(path.parents[1].name, []).append(path.parent.name)
-    return found
+    folders = sorted(path.name for path in (run.path / "perturbation").glob("*") if path.is_dir())
+    found = {one: [name for name in run.names(f"perturbation/{one}") if name in ("morf", "lerf")] for one in folders}
+    return {kind: orders for kind, orders in found.items() if orders}
 
 
 def _curves(run: RunFiles) -> Iterator[dict]:
@@ -40,7 +38,7 @@ def _curves(run: RunFiles) -> Iterator[dict]:
 
 def _of_map(run: RunFiles, kind: str, which: str, order: str, store: Store, values: Array) -> Iterator[dict]:
     far = run.store(f"perturbation/{kind}/{order}_distance").values if which == "own" else None
-    share = store.settings["kind"]["fraction_per_step"]
+    share = store.settings["fraction_per_step"]
     for (m, method), step in product(enumerate(store.coords["method"]), store.coords["step"]):
         measured = _metrics(values[:, m, step], values[:, m, 0], run.label)
         if far is not None:

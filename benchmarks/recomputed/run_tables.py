@@ -8,6 +8,7 @@ import pandas as pd
 
 from recomputed import cascade_tables, perturbation_tables
 from recomputed.compare import BOOTSTRAPPED, SETTING, Finding, Recipe, compare
+from recomputed.preconditions import RECIPE as PRECONDITIONS
 from recomputed.stores import Array, RunFiles
 from recomputed.tables import CONTROLS, described, mean, median, own_and_others, sd
 from recomputed.verdicts import RECIPE as VERDICTS
@@ -54,7 +55,8 @@ def _similarity_of_others(run: RunFiles) -> Iterator[dict]:
         ):
             own = store.values[:, s, m, c]
             row = {"statistic": statistic, "sign": sign, "method": method, "map": control}
-            yield row | {"control": method in CONTROLS, "scope": "ecg"} | described(own, run.examples)
+            row |= {"control": method in CONTROLS} | described(own, run.examples)
+            yield row | {"n_undefined": len(own) - row["n_ecgs"]}
 
 
 def _localization(run: RunFiles) -> Iterator[dict]:
@@ -109,15 +111,25 @@ def _maps(run: RunFiles) -> Iterator[dict]:
         yield row
 
 
-_PASSES = dict.fromkeys(("unit", "signed", "forwards", "gradients"), SETTING)
+def _background_dependence(run: RunFiles) -> Iterator[dict]:
+    for method in run.names("reliability_over_backgrounds"):
+        values = run.store(f"reliability_over_backgrounds/{method}").values
+        known = values[np.isfinite(values)]
+        decile = float(np.percentile(known, 10)) if len(known) else np.nan
+        yield {"method": method, "median": median(values), "lowest_decile": decile, "n_ecgs": len(known)}
+
+
+_PASSES = dict.fromkeys(("unit", "signed", "uses_backgrounds", "forwards", "gradients"), SETTING)
 _RECIPES = {
     "similarity": Recipe(_similarity, ("statistic", "scope", "sign", "method", "other_method")),
-    "similarity_of_others": Recipe(_similarity_of_others, ("statistic", "sign", "method", "map")),
+    "similarity_controls": Recipe(_similarity_of_others, ("statistic", "sign", "method", "map")),
     "localization": Recipe(_localization, ("score", "region", "method", "map")),
     "scores": Recipe(_scores, ("score", "method", "map")),
     "maps": Recipe(_maps, ("method",), _PASSES),
+    "background_dependence": Recipe(_background_dependence, ("method",), {"n_backgrounds": SETTING}),
     "lint": Recipe(None, (), why="of the network's layers, not of a store"),
     "verdicts": VERDICTS,
+    "preconditions": PRECONDITIONS,
     **cascade_tables.RECIPES,
     **perturbation_tables.RECIPES,
 }

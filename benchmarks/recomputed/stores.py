@@ -67,7 +67,7 @@ class RunFiles:
 
     def names(self, folder: str) -> list[str]:
         """Stores in a folder."""
-        return sorted(one.parent.name for one in (self.path / folder).glob("*/manifest.json"))
+        return store_names(self.path / folder)
 
     @cached_property
     def examples(self) -> pd.DataFrame:
@@ -109,6 +109,16 @@ class RunFiles:
         """Of a store's values."""
         return json.loads((self.path / store / "manifest.json").read_text())["unit"]
 
+    def settings(self, store: str) -> dict:
+        """What determined a store's rows."""
+        return json.loads((self.path / store / "manifest.json").read_text())["settings"]
+
+
+def store_names(folder: Path) -> list[str]:
+    """Stores in a folder, without those that were moved aside."""
+    found = (one.parent.name for one in folder.glob("*/manifest.json"))
+    return sorted(name for name in found if ".replaced-" not in name)
+
 
 def finished_runs(study: Path) -> dict[str, list[RunFiles]]:
     """Target -> its tested runs by seed."""
@@ -117,3 +127,15 @@ def finished_runs(study: Path) -> dict[str, list[RunFiles]]:
         run = RunFiles(done.parent)
         found.setdefault(run.target, []).append(run)
     return {target: sorted(runs, key=lambda run: run.seed) for target, runs in found.items()}
+
+
+def joined(runs: list[RunFiles]) -> list[np.ndarray]:
+    """Rows of each run in the order of the first one's ECGs."""
+    ids = runs[0].examples["ecg_id"]
+    return [run.examples.set_index("ecg_id").loc[ids, "row"].to_numpy() for run in runs]
+
+
+def read_runs(runs: list[RunFiles], name: str) -> tuple[Array, Store]:
+    """(seed, ecg, ...) in the order of the first run's ECGs, and one of the stores."""
+    stores = [run.store(name) for run in runs]
+    return np.stack([one.values[rows] for one, rows in zip(stores, joined(runs), strict=True)]), stores[0]

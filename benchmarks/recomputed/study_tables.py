@@ -11,9 +11,11 @@ from scipy.stats import pearsonr, spearmanr
 from recomputed import maps as measures
 from recomputed.cascade_tables import RANDOM, random_networks
 from recomputed.compare import Finding, Recipe, compare
-from recomputed.comparisons import joined, noise_of, raw_ratio
 from recomputed.effects import Effect, pair_ratio
-from recomputed.stores import Array, RunFiles, Store
+from recomputed.preconditions import RECIPE as PRECONDITIONS
+from recomputed.preconditions import preconditions
+from recomputed.seeds import noise_of, raw_ratio
+from recomputed.stores import Array, RunFiles, Store, joined, store_names
 from recomputed.tables import mean, median
 from recomputed.verdicts import RECIPE, verdicts
 
@@ -46,7 +48,7 @@ def _several(runs: Runs) -> Runs:
 
 def _stores(study: Path, target: str, kind: str = "self_consistency") -> dict[str, Store]:
     folder = study / "comparison" / target / kind
-    return {one.parent.name: Store.open(one.parent) for one in sorted(folder.glob("*/manifest.json"))}
+    return {name: Store.open(folder / name) for name in store_names(folder)}
 
 
 def _consistency(study: Path, runs: Runs) -> Iterator[dict]:
@@ -174,6 +176,11 @@ _RECIPES = {
     "network_agreement": Recipe(_agreement, ("target", "seed", "other_seed")),
     "method_ranks": Recipe(_ranks, ("method",)),
     "random_networks": Recipe(_random, ("target", "batchnorm", "quantity", "method")),
+    "preconditions": Recipe(
+        lambda _, runs: [row for own in runs.values() for row in preconditions(own)],
+        ("target", "method", "precondition"),
+        PRECONDITIONS.left_out,
+    ),
     "verdicts": Recipe(lambda study, runs: verdicts(runs, study), RECIPE.keys, RECIPE.left_out),
 }
 

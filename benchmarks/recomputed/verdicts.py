@@ -9,7 +9,9 @@ import yaml
 
 from recomputed.compare import Recipe
 from recomputed.comparisons import Comparison, comparisons
+from recomputed.seeds import seed_comparisons
 from recomputed.stores import RunFiles
+from recomputed.tables import CONTROLS
 
 FEWEST = 20
 """Patients with the diagnosis, and for AUROCs without it, below which nothing is told."""
@@ -54,15 +56,16 @@ def verdicts(targets: dict[str, list[RunFiles]], study: Path | None = None) -> I
     """
     claims: dict[tuple, list[Test]] = {}
     for target, runs in targets.items():
-        for one in comparisons(runs, study):
+        of_seeds = [] if study is None or len(runs) < 2 else seed_comparisons(runs, study)
+        for one in (*comparisons(runs), *of_seeds):
             for margin in (m for m in margins() if (m["check"], m["claim"], m["score"]) == one.of):
                 key = (target, margin["check"], margin["claim"], one.method, one.control)
                 claims.setdefault(key, []).append(_test(one, margin))
     for target, runs in targets.items():
         asked = {name for run in runs for name in run.asked}
         for check, claim in {(margin["check"], margin["claim"]) for margin in margins()}:
-            for method in asked:
-                key = (target, check, claim, method, False)
+            for method in (*asked, *CONTROLS):
+                key = (target, check, claim, method, method in CONTROLS)
                 if key not in claims:
                     yield dict(zip(_KEYS, key, strict=True)) | _NOTHING
     families: dict[tuple, list[tuple]] = {}

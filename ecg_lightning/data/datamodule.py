@@ -6,19 +6,19 @@ from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
-import torch
 from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from ecg_lightning.data.augmentation import Augmentation
 from ecg_lightning.data.augmented_training import AugmentedTraining
 from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds, enough_backgrounds, other_backgrounds
 from ecg_lightning.data.cache import BeatCache
-from ecg_lightning.data.dataset import Batch, BeatDataset, as_is
+from ecg_lightning.data.dataset import Batch, BeatDataset
 from ecg_lightning.data.definition import DataDefinition
 from ecg_lightning.data.enrichment import Enrichment, enrich_test, enrichment_lines
-from ecg_lightning.data.examples import digest_examples, examples_table
+from ecg_lightning.data.examples import digest_examples, examples_table, permute_labels
+from ecg_lightning.data.loaders import loader, rank_of
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.samplers import RankRows, ShuffledRows, check_samplers_stay, equal_batch_size
 from ecg_lightning.data.sources import Source
@@ -65,6 +65,8 @@ class EcgDataModule(AugmentedTraining):
         augmentation: Random changes of the training ECGs (not in validation or test); None: none.
         test_enrichment: What the test split must hold at least, for studies of rare diagnoses; the same for every
             target of a study. None: whoever the split by patient or fold gives.
+        permuted_labels: Whether training and validation labels are permuted: such a network is a control of the
+            randomisation experiment (Adebayo, NeurIPS 2018).
 
     Raises:
         ValueError: An argument out of its range.
@@ -88,6 +90,7 @@ class EcgDataModule(AugmentedTraining):
         processes: int | None = None,
         augmentation: Augmentation | None = None,
         test_enrichment: Enrichment | None = None,
+        permuted_labels: bool = False,
     ) -> None:
         super().__init__(augmentation, shuffle_seed)
         if target not in TARGETS:
@@ -108,6 +111,7 @@ class EcgDataModule(AugmentedTraining):
         self.split_seed = split_seed
         self.held_out_patients = held_out_patients
         self.test_enrichment = test_enrichment
+        self.permuted_labels = permuted_labels
         self.n_backgrounds = n_backgrounds
         self.neighbours: Literal["keep", "blank"] = neighbours
         self.min_age = min_age
@@ -202,9 +206,10 @@ class EcgDataModule(AugmentedTraining):
         """
         if split not in get_args(Split):
             raise ValueError(f"split must be one of {', '.join(get_args(Split))}; got {split!r}")
-        return examples_table(
-            self.cache.examples, np.asarray(self._split) == split, self.target, labelled=split == "train"
-        )
+        chosen = np.asarray(self._split) == split
+        table = examples_table(self.cache.examples, chosen, self.target, labelled=split == "train")
+        permuted = self.permuted_labels and split != "test"
+        return permute_labels(table, self.split_seed) if permuted else table
 
     def dataset(self, split: Split) -> BeatDataset:
         """The ECGs of a split."""
@@ -269,41 +274,23 @@ class EcgDataModule(AugmentedTraining):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled by seed and epoch; every rank reads its share of each batch."""
         dataset = self.dataset("train")
-        rank, ranks = self._rank()
+        rank, ranks = rank_of(self.trainer)
         rows = ShuffledRows(len(dataset), self.batch_size, self.shuffle_seed, rank, ranks)
-        return self._loader(dataset, rows, self.batch_size // ranks)
+        return loader(dataset, rows, self.batch_size // ranks, self.num_workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Every row once over all ranks, as many batches on each."""
         dataset = self.dataset("validation")
-        rank, ranks = self._rank()
+        rank, ranks = rank_of(self.trainer)
         size = equal_batch_size(len(dataset), self.eval_batch_size, ranks)
-        return self._loader(dataset, RankRows(len(dataset), rank, ranks), size)
+        return loader(dataset, RankRows(len(dataset), rank, ranks), size, self.num_workers)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Every row once over all ranks; nothing is padded."""
         dataset = self.dataset("test")
-        rows = RankRows(len(dataset), *self._rank())
-        return self._loader(dataset, rows, self.eval_batch_size)
+        rows = RankRows(len(dataset), *rank_of(self.trainer))
+        return loader(dataset, rows, self.eval_batch_size, self.num_workers)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """The test set."""
         return self.test_dataloader()
-
-    def _rank(self) -> tuple[int, int]:
-        if not self.trainer:
-            return 0, 1
-        check_samplers_stay(self.trainer)
-        return self.trainer.global_rank, self.trainer.world_size
-
-    def _loader(self, dataset: BeatDataset, rows: Sampler[int], batch_size: int) -> DataLoader[Batch]:
-        # `sampler` and not `batch_sampler`: from the latter alone Lightning's `predict` would build batches of all rows
-        return DataLoader(
-            dataset,
-            batch_size=batch_size,
-            sampler=rows,
-            collate_fn=as_is,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import BeatCache
-from ecg_lightning.data.splits import labels_of
+from ecg_lightning.data.splits import keyed_rank, labels_of
 from ecg_lightning.digest import digest_array_rows, digest_settings
 from ecg_lightning.ecg import Target
 
@@ -37,6 +37,22 @@ def examples_table(
     table = described.assign(label=label[cache_row], cache_row=cache_row).reset_index(drop=True)
     table.insert(0, "row", np.arange(len(table)))
     return table
+
+
+def permute_labels(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Hand the known labels of a table out to its ECGs anew: as many are positive, and none is told by its ECG.
+
+    Args:
+        table: Of ``examples_table``.
+        seed: Another one gives another permutation; it depends on the ECGs' ids and not on their order.
+    """
+    known = np.flatnonzero(table["label"].notna())
+    ids = table["ecg_id"].iloc[known]
+    taken = known[np.argsort(ids.to_numpy(), kind="stable")]
+    given = known[np.argsort(keyed_rank(seed, "permuted labels " + ids), kind="stable")]
+    labels = table["label"].to_numpy(copy=True)
+    labels[given] = table["label"].to_numpy()[taken]
+    return table.assign(label=labels)
 
 
 def digest_examples(cache: BeatCache, table: pd.DataFrame) -> str:

@@ -37,7 +37,7 @@ def paper_section(runs: StudyRuns, files: ReportFiles) -> Section:
         Items(INCONSISTENCIES),
     ]
     return Section(
-        "paper", "Published vs this study", blocks, {"Its Table 1 beside this study's": [_table_1(runs, files)]}
+        "paper", "Published vs this study", blocks, {"The paper's Table 1 beside this study's": [_table_1(runs, files)]}
     )
 
 

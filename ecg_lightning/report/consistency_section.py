@@ -191,7 +191,7 @@ def _in_words(table: pd.DataFrame) -> list[tuple[str, str]]:
     classes = own.groupby("target")["mean"].mean()
     raw = (
         f"As the paper reads it, seeds agree by {number(rows['mean'].mean())} over all methods and classes (standard "
-        f"deviation over the methods' means {number(rows['mean'].std())}): {_extremes(rows['mean'])}; class means run "
+        f"deviation of these means {number(own['mean'].std())}): {_extremes(rows['mean'])}; class means run "
         f"from {number(classes.min())} ({class_name(classes.idxmin())}) to {number(classes.max())} "
         f"({class_name(classes.idxmax())})."
     )

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from ecg_lightning.ecg import TARGETS
+from ecg_lightning.functional.perturbation_kind import VERDICT_KIND
 from ecg_lightning.models.resnet1d import default_strides
 from ecg_lightning.plotting.class_words import class_name, class_short
 from ecg_lightning.plotting.method_style import METHOD_STYLES, method_style
 from ecg_lightning.report.config_words import at, config_of, listed, short_name
-from ecg_lightning.report.own_curves import VERDICT_KIND, noise_words, perturbation_settings
+from ecg_lightning.report.own_curves import noise_words, perturbation_settings
 from ecg_lightning.report.runs import StudyRuns
 
 _PAPER_SEEDS: Final = 10
@@ -99,7 +100,7 @@ def _of_the_experiments(runs: StudyRuns) -> Iterator[str]:
             f"Noise of the perturbed points: {noise_words(settings)}; the paper's is Gaussian with sigma 0.25 without "
             "a unit, multiplied according to Figure 4."
         )
-    if any((run.path / "perturbation" / VERDICT_KIND).is_dir() for run in runs):
+    if any((run.path / "perturbation" / VERDICT_KIND.name).is_dir() for run in runs):
         yield "Verdicts on perturbation rest on blocks of 50 ms without noise, the same for all; the paper has points."
     cascades = {(one.target, one.seed) for one in runs if (one.path / "cascade").is_dir()}
     if cascades != {("atrial_fibrillation", 0)}:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.plotting.class_words import class_name
-from ecg_lightning.report.blocks import Block, Paragraph, ReportFiles, Section, TableBlock, number
+from ecg_lightning.report.blocks import Block, Cell, Paragraph, ReportFiles, Section, TableBlock, number
 from ecg_lightning.report.runs import StudyRuns
 from ecg_lightning.run import Run
 
@@ -44,11 +44,12 @@ def networks_section(runs: StudyRuns, files: ReportFiles) -> Section:
         TableBlock(
             head=("Diagnosis", "Patients with it", "Their ECGs", *METRICS.values()),
             rows=rows,
-            caption=f"Of the test ECGs: mean over {_seed_words(runs)}; in square brackets the lowest and the highest "
-            "seed, which is a range and no interval. Thresholds by Youden's J on the validation set. Intervals over "
+            caption=f"Of the test ECGs: mean over {_seed_words(runs)}, and below it the lowest and the highest seed, "
+            "which is a range and no interval. Thresholds by Youden's J on the validation set. Intervals over "
             "patients of every network stand in its metrics.json.",
             label="Table S2",
             files=files.table("performance", performance),
+            stack=True,
         )
     ]
     return Section("networks", "Networks and their performance", blocks, details)
@@ -70,11 +71,11 @@ def _performance(run: Run) -> dict[str, Any]:
     return row | {name: metrics[name] for name in ("n_ecgs", "n_patients", "n_positive", "n_label_missing")}
 
 
-def _over_seeds(values: "pd.Series[float]") -> str:
+def _over_seeds(values: "pd.Series[float]") -> Cell:
     known = values.dropna()
     if len(known) < 2:
-        return number(float(values.iloc[0]))
-    return f"{number(known.mean())} [seeds {number(known.min())} to {number(known.max())}]"
+        return Cell(number(float(values.iloc[0])))
+    return Cell(number(known.mean()), detail=f"seeds {number(known.min())}\N{EN DASH}{number(known.max())}")
 
 
 def _with_it(runs: StudyRuns, target: str) -> tuple[str, str]:

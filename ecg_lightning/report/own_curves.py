@@ -7,15 +7,10 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from ecg_lightning.functional.perturbation_kind import PAPER_KIND
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.report.blocks import NO_NUMBER, number
 from ecg_lightning.report.runs import StudyRuns, records
-
-PAPER_KIND: Final = "point_interpolation_multiplicative"
-"""The perturbation that the paper describes."""
-
-VERDICT_KIND: Final = "block50_interpolation_none"
-"""The perturbation that the verdicts rest on."""
 
 _NAMED_IN_4B: Final = ("smoothgrad", "deeplift_shap", "gradient_x_input", "saliency", "gradcam")
 _NEAR_ZERO: Final = 0.2
@@ -77,7 +72,7 @@ def perturbation_store(path: Path, order: str = "morf") -> str | None:
         path: Of the run.
         order: ``morf`` or ``lerf``.
     """
-    names = (f"perturbation/{PAPER_KIND}/{order}", f"perturbation/{order}")
+    names = (f"perturbation/{PAPER_KIND.name}/{order}", f"perturbation/{order}")
     return next((name for name in names if (path / name / "manifest.json").is_file()), None)
 
 
@@ -100,7 +95,7 @@ def after_perturbation(runs: StudyRuns, what: str) -> str:
     if table.empty:
         return NO_NUMBER
     chosen = (table["metric"] == "auroc") & (table["order"] == "morf") & ~table["control"]
-    for column, basis in (("map", "own"), ("kind", PAPER_KIND)):
+    for column, basis in (("map", "own"), ("kind", PAPER_KIND.name)):
         chosen &= (table[column] == basis) if column in table else True
     own = table[chosen]
     last = own[own["step"] == own["step"].max()].set_index("method").dropna(subset=["value"])

@@ -39,7 +39,7 @@ def own_number(runs: StudyRuns, key: str) -> str:
     readers: Mapping[str, Callable[[StudyRuns, list[str]], str]] = {
         "total": _total,
         "prevalence": _prevalence,
-        "networks": lambda runs, _: f"{len(runs)} ({len(runs.targets)} x {len(runs.seeds)})",
+        "networks": _networks,
         "auroc": lambda runs, _: _lowest(runs, "auroc"),
         "auprc": lambda runs, _: _lowest(runs, "auprc"),
         "similarity": _similarity,
@@ -53,6 +53,11 @@ def own_number(runs: StudyRuns, key: str) -> str:
         "maps": _maps,
     }
     return readers[kind](runs, rest)
+
+
+def _networks(runs: StudyRuns, _: list[str]) -> str:
+    grid = f"{len(runs.targets)} x {len(runs.seeds)}"
+    return f"{len(runs)} ({grid})" if len(runs) == len(runs.targets) * len(runs.seeds) else f"{len(runs)} (of {grid})"
 
 
 def _total(runs: StudyRuns, rest: list[str]) -> str:

@@ -172,7 +172,7 @@ READINGS: Final = (
     "networks come on top.",
     "0.52 ± 0.14 and 0.57 ± 0.13 are read as the spread of the methods' means: single methods have standard deviations "
     "over ECGs and pairs of up to 0.39, which a spread of 0.14 over everything could not hold.",
-    "sigma 0.25 is read as a factor 1 + 0.25 e with e from a standard normal distribution: Figure 4 says that the "
-    "replacements are multiplied with the noise, and the text gives no unit.",
+    "The noise's sigma of 0.25 is read as a factor 1 + 0.25 e with e from a standard normal distribution: Figure 4 "
+    "says that the replacements are multiplied with the noise, and the text gives no unit.",
 )
 """What the paper leaves to its reader, and how it is read here."""

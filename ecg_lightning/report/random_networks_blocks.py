@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 from ecg_lightning.plotting.class_words import class_name, class_short
 from ecg_lightning.plotting.left_over import LeftOverPanel, left_over_figure, left_over_rows
 from ecg_lightning.plotting.method_style import method_place, method_style
-from ecg_lightning.report.blocks import Block, Cell, Paragraph, Picture, ReportFiles, TableBlock, number, with_interval
+from ecg_lightning.report.blocks import (
+    Block,
+    Cell,
+    Items,
+    Paragraph,
+    Picture,
+    ReportFiles,
+    TableBlock,
+    number,
+    with_interval,
+)
 from ecg_lightning.report.runs import StudyRuns, records
 from ecg_lightning.verdicts.decide import decide
 from ecg_lightning.verdicts.margins import margins_of
@@ -54,6 +64,7 @@ def random_networks_blocks(runs: StudyRuns, files: ReportFiles) -> tuple[list[Bl
     saved = files.table("random_networks", table)
     blocks: list[Block] = [
         Paragraph(_question(table, verdicts)),
+        Items(_counts(verdicts)),
         _verdict_table(verdicts, saved),
         _picture(runs, files, table),
     ]
@@ -80,6 +91,24 @@ def _question(table: pd.DataFrame, verdicts: pd.DataFrame) -> str:
         f"the correlation without that correction is under {raw:g}, and fails where one of the two is surely missed. "
         f"Noise passes as well, so that a pass alone is no praise. {_patients(verdicts)}."
     )
+
+
+def _counts(verdicts: pd.DataFrame) -> list[str]:
+    """Of each diagnosis, which methods pass, which fail, and of which it can't be told."""
+    own = verdicts[~verdicts["control"]]
+    sentences = []
+    for target, part in own.groupby("target", sort=False):
+        said = []
+        for state, one, more in (
+            ("passes", "passes", "pass"),
+            ("fails", "fails", "fail"),
+            ("cannot_tell", "can't be told", "can't be told"),
+        ):
+            names = [method_style(str(name)).label for name in part.loc[part["state"] == state, "method"]]
+            verb = one if len(names) == 1 else more
+            said.append(f"{len(names)} {verb}" + (f" ({', '.join(names)})" if names else ""))
+        sentences.append(f"{class_name(str(target))}, of {len(part)} methods: {'; '.join(said)}.")
+    return sentences
 
 
 def _patients(verdicts: pd.DataFrame) -> str:

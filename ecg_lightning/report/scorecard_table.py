@@ -21,7 +21,7 @@ from ecg_lightning.report.claims import (
     check_states,
 )
 from ecg_lightning.report.runs import records
-from ecg_lightning.verdicts.words import against_words, claim_words, sentence, state_word
+from ecg_lightning.verdicts.words import claim_words, sentence, state_word
 
 _PLAIN: Final = "needs_the_weights"
 """The claim whose effect is a correlation; those of the others are differences, and get a plus sign."""
@@ -29,7 +29,7 @@ _PLAIN: Final = "needs_the_weights"
 _NO_INTERVAL: Final = ("few_patients", "few_patients_without")
 _MOST_DIGITS: Final = 4
 _STAYS: Final = "\N{NO-BREAK SPACE}"
-"""So that a narrow column breaks before an interval and not inside it."""
+"""So that a narrow column breaks before an interval or a mark, and not inside or behind it."""
 
 
 def effect_text(row: Mapping[str, Any]) -> str:
@@ -60,31 +60,39 @@ def verdict_cell(row: Mapping[str, Any]) -> Cell:
     """One verdict: mark and word of its state, and the effect with its interval."""
     state = str(row["state"])
     mark, kind = MARKS[state]
-    word = f"{mark} {state_word(state)}"
+    word = f"{mark}{_STAYS}{state_word(state)}"
     if state == NOT_MEASURED:
         return Cell(word, kind)
     lines = [word]
     against = str(row.get("against") or "")
-    if row["claim"] == "uses_the_network" and against:
-        lines.append(f"over {against_words(against)}")
+    if row["claim"] == "uses_the_network" and against and row["why"] not in _NO_INTERVAL:
+        lines.insert(0, f"over {method_style(against).label}")
     if why := _short_why(row):
         lines.append(why)
     text = effect_text(row)
     title = sentence(row)
-    return Cell(text, kind, title, "; ".join(lines)) if text else Cell(word, kind, title, "; ".join(lines[1:]))
+    if text:
+        return Cell(text, kind, title, "; ".join(lines))
+    return Cell(word, kind, title, "; ".join(line for line in lines if line != word))
 
 
 def _short_why(row: Mapping[str, Any]) -> str:
     """A few words for a cell; the whole sentence is its title."""
+    if row["state"] == "fails" and row["against"] == row["method"]:
+        return "it knows nothing of the network"
     with_it, without = int(row["n_patients"]), int(row["n_patients_without"])
     if row["why"] == "few_patients":
         any_label = row["check"] == "randomization"
-        return f"only {with_it + without} patients" if any_label else f"only {with_it} patients with it"
+        return f"only {_patients(with_it + without)}" if any_label else f"only {_patients(with_it)} with it"
     return {
-        "few_patients_without": f"only {without} patients without it",
+        "few_patients_without": f"only {_patients(without)} without it",
         "undefined": "undefined",
         "no_variance": "the same for all patients",
     }.get(str(row["why"]), "")
+
+
+def _patients(count: int) -> str:
+    return f"{count} patient{'' if count == 1 else 's'}"
 
 
 def diagnosis_table(verdicts: pd.DataFrame, target: str, caption: str, files: Sequence[str]) -> TableBlock:
@@ -154,7 +162,7 @@ def preconditions_table(preconditions: pd.DataFrame, names: Mapping[str, str], f
         rows=rows,
         caption="What must hold before a verdict means anything. Safe: no structure of the network makes the method "
         "wrong, and attributions add up where they must. Converged: the map hardly depends on its own random draws "
-        "and backgrounds. Counts are diagnoses; the least favourable reason is given.",
+        "and backgrounds. Counts are diagnoses; the reason is that of the first of them.",
         label="Preconditions",
         files=files,
         stack=True,

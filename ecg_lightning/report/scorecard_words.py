@@ -31,7 +31,7 @@ _FEW_SEEDS, _MANY_PATIENTS, _FAMILY_ERROR = 5, 100, 0.10
 def headline(verdicts: pd.DataFrame) -> str:
     """The answer over all diagnoses: where a method's maps count as an explanation, and how much is decided."""
     own = _of_methods(verdicts)
-    if not _is_measured(own):
+    if not len(own) or (own["state"] == NOT_MEASURED).all():
         return short_answer(verdicts)
     found = explaining(own)
     named = "; ".join(
@@ -46,8 +46,8 @@ def short_answer(verdicts: pd.DataFrame) -> str:
     own = _of_methods(verdicts)
     if not _is_measured(own):
         return (
-            "No check was measured, so nothing is known of these maps: the audits were left out, or an earlier version "
-            "made them."
+            "No check was measured with both of its claims, so nothing is known of these maps: the audits were left "
+            "out, or an earlier version made them."
         )
     yes, total = explaining(own)["target"].nunique(), own["target"].nunique()
     if total == 1:
@@ -62,7 +62,9 @@ def _of_methods(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_measured(verdicts: pd.DataFrame) -> bool:
-    return len(verdicts) > 0 and bool((verdicts["state"] != NOT_MEASURED).any())
+    """Whether any check that can make an explanation was measured."""
+    states = check_states(verdicts)
+    return bool((states["check"].isin(EXPLAINING) & (states["state"] != NOT_MEASURED)).any())
 
 
 def methods_in_words(found: pd.DataFrame) -> str:
@@ -93,7 +95,7 @@ def answer(verdicts: pd.DataFrame, target: str) -> str:
     states = check_states(own)
     states = states[states["check"].isin(EXPLAINING) & (states["state"] != NOT_MEASURED)]
     if states.empty:
-        return "Not measured: nothing can be said of these maps."
+        return "No check was measured with both of its claims: nothing can be said of these maps."
     found = explaining(own)
     first = (
         f"These maps count as an explanation: {methods_in_words(found)}."
@@ -145,10 +147,12 @@ def _patients_of(part: pd.DataFrame) -> str:
         low, high = int(part[column].min()), int(part[column].max())
         return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
-    words = f"{span('n_patients')} patients with the diagnosis and {span('n_patients_without')} without it, "
-    words += f"{span('n_ecgs')} ECGs"
+    words = f"{span('n_patients')} {'patient' if span('n_patients') == '1' else 'patients'} with the diagnosis"
+    if part["n_patients_without"].any():
+        words += f" and {span('n_patients_without')} without it"
+    words += f", {span('n_ecgs')} ECGs"
     left_out = int(part["n_left_out"].max())
-    return f"{words} (up to {left_out} patients left out, whose maps or scores are undefined)" if left_out else words
+    return f"{words} (up to {left_out} left out, whose maps or scores are undefined)" if left_out else words
 
 
 def families(verdicts: pd.DataFrame) -> list[str]:
@@ -188,8 +192,8 @@ def no_further_than_the_ecg(verdicts: pd.DataFrame, target: str) -> Iterator[str
                 f"{method_style(str(method)).label} ({signed(effect)})" for method, effect in near["effect"].items()
             )
             yield (
-                f"{CHECKS[check]}: |ECG|, which knows no network, is {signed(limit)} better than another patient's "
-                f"|ECG|. No further from another patient's map: {named}."
+                f"{CHECKS[check]}: |ECG|, which knows no network, has {signed(limit)} over another patient's |ECG|. No "
+                f"more over another patient's map: {named}."
             )
 
 

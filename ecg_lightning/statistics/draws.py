@@ -44,12 +44,6 @@ def known_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     return mean
 
 
-def one_of(effect: Effect, place: int) -> Effect:
-    """One of several effects (effect,), as a scalar."""
-    parts = {f.name: np.asarray(getattr(effect, f.name))[place] for f in fields(effect) if f.name != "n_seeds"}
-    return replace(effect, **parts)
-
-
 def _over_draws(means: NDArray[np.float64]) -> Effect:
     """Each effect from the draws that it was measured in: expensive methods have fewer."""
     flat = means.reshape(*means.shape[:2], -1)

@@ -31,15 +31,16 @@ def comparisons(runs: TargetRuns) -> list[Comparison]:
         runs: Of one target.
 
     Returns:
-        For each method, and each control without a network as if it were one: against every (other) control without a
-        network, and against its own map of another patient. Empty where the blocks were not measured.
+        For each method, and each control without a network as if it were one: against every control without a
+        network, itself included (so that it never passes), and against its own map of another patient. Empty where the
+        blocks were not measured.
     """
     curves = _curves_of(runs)
     if curves is None:
         return []
     found = []
     for name, own in curves.own.items():
-        others = {against: curves.own[against] for against in curves.own if against in CONTROLS and against != name}
+        others = {against: curves.own[against] for against in curves.own if against in CONTROLS}
         found += [curves.comparison("uses_the_network", name, own, *pair) for pair in others.items()]
         if "other_ecg" in curves.of_others:
             other = curves.of_others["other_ecg"][name]

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_lightning.attribution.controls import CONTROLS
-from ecg_lightning.statistics.draws import effect_over_draws, known_mean, one_of
+from ecg_lightning.statistics.draws import effect_over_draws, known_mean
 from ecg_lightning.statistics.effect import patient_means
 from ecg_lightning.verdicts.random_draws import FOLDER, POLICY, read_draws, runs_with
 from ecg_lightning.verdicts.target_runs import TargetRuns
@@ -60,7 +60,7 @@ def _rows(
     kind, quantity = key
     effects = effect_over_draws(table, patients)
     for place, method in enumerate(methods):
-        own, effect = table[..., place], one_of(effects, place)
+        own, effect = table[..., place], effects.at(place)
         low, high = effect.interval(confidence)
         draws = _draws(values.get((kind, "magnitude"), table)[..., place]) - (quantity == "between")
         known = np.isfinite(own)
@@ -112,6 +112,8 @@ def table_of_runs(runs: TargetRuns, confidence: float = 0.95) -> pd.DataFrame:
     if having is None:
         return pd.DataFrame()
     measured = np.any([np.isfinite(table).any(axis=(0, 2, 3)) for table in found.values()], axis=0)
+    if not measured.any():
+        return pd.DataFrame()
     other = other_ecg_values(having, methods)
     if other is not None:
         found["", OTHER_ECG] = other

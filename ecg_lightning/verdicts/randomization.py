@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.attribution.controls import CONTROLS
-from ecg_lightning.statistics.draws import effect_over_draws, one_of
+from ecg_lightning.statistics.draws import effect_over_draws
 from ecg_lightning.statistics.effect import Effect
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.margins import Margin, margins_of
@@ -38,7 +38,7 @@ def comparisons(runs: TargetRuns) -> list[Comparison]:
         values = read_draws(having, store)
         effects = effect_over_draws(values, runs.patient_ids)
         for place, method in enumerate(having.coordinate(store, "method")):
-            found.append(_comparison(runs, margin, method, values[..., place], one_of(effects, place)))
+            found.append(_comparison(runs, margin, method, values[..., place], effects.at(place)))
     return found
 
 

@@ -101,6 +101,8 @@ def why_words(row: VerdictRow) -> str:
         return _why_not_told(row)
     if row["state"] != "fails":
         return ""
+    if row["against"] == row["method"]:
+        return "it is this control, which knows nothing of the network"
     if row["why"] == "no_variance":
         return "it is the same for every patient"
     beyond = 1 if row["side"] == "above" else -1

@@ -18,7 +18,9 @@ from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.regions import read_regions
 from ecg_lightning.data.sources import Synthetic
 from ecg_lightning.data.splits import Split
+from ecg_lightning.data.twins import TwinShifts
 from ecg_lightning.functional.localization import localization_scores
+from ecg_lightning.functional.perturbation_kind import PerturbationKind
 from ecg_lightning.models import EcgClassifier
 from ecg_lightning.verdicts.localization import comparisons, mean_map_effects
 from ecg_lightning.verdicts.target_runs import TargetRuns
@@ -212,11 +214,49 @@ def test_a_network_that_looks_at_one_sample_is_localised(name: str) -> None:
 
 
 def test_its_morf_curve_falls_at_the_first_step(tmp_path: Path) -> None:
-    curves = PerturbationCurves(steps=3, noise="additive_mv", n_resamples=100)
+    kind = PerturbationKind("point", noise="additive_mv", steps=3, fraction_per_step=0.01)
+    curves = PerturbationCurves([kind], n_resamples=100)
     path, _ = run(tmp_path, ReadsOneSample(), AttributionMaps(["saliency"]), TestRecord(), curves)
     opened = open_run(path)
-    change = np.abs(opened.store("perturbation/morf").sel({"method": "saliency"}).to_numpy())
+    change = np.abs(opened.store(f"perturbation/{kind.name}/morf").sel({"method": "saliency"}).to_numpy())
     start, first = change[:, 0], change[:, 1]
     assert (np.abs(start - first) > 0).all()  # the one sample is replaced, and noise makes it another
-    lerf = opened.store("perturbation/lerf").sel({"method": "saliency"}).to_numpy()
+    lerf = opened.store(f"perturbation/{kind.name}/lerf").sel({"method": "saliency"}).to_numpy()
     np.testing.assert_allclose(lerf, lerf[:, :1].repeat(4, axis=1), atol=1e-6)
+
+
+def test_a_twin_takes_the_diagnosis_away_and_nothing_else(tmp_path: Path) -> None:
+    whole = PerturbationKind("block100", "twin", steps=1, fraction_per_step=1.0)
+    curves = PerturbationCurves([whole, PerturbationKind("wave", steps=2)], n_resamples=100)
+    with pytest.warns(UserWarning, match="test ECGs have a twin without the diagnosis"):
+        path, module = run(tmp_path, ReadsOneSample(), AttributionMaps(["saliency"]), TestRecord(), curves)
+    opened = open_run(path)
+    logits = opened.store(f"perturbation/{whole.name}/morf").sel({"method": "random"}).to_numpy()
+    label = opened.examples["label"].to_numpy() == 1
+    assert np.isnan(logits[~label, 1]).all()
+    assert np.isfinite(logits[:, 0]).all()
+    twins = TwinShifts(module.source, TARGET, module.neighbours)
+    known = np.flatnonzero(label & np.isfinite(logits[:, 1]))
+    assert len(known) > 0.8 * label.sum()
+    for row in known[:5]:
+        shift = twins.of(opened.examples["ecg_id"][row])
+        assert shift is not None
+        assert logits[row, 1] - logits[row, 0] == pytest.approx(3 * shift[LEAD, SAMPLE], abs=1e-5)
+    assert np.median(np.abs(logits[known, 1])) > 1.2 * np.median(np.abs(logits[known, 0]))  # no low voltage any more
+    assert twins.of(opened.examples["ecg_id"][np.flatnonzero(~label)[0]]) is None
+    table = pd.read_parquet(path / "tables/perturbation.parquet").set_index(
+        ["kind", "metric", "step", "method", "order"]
+    )
+    assert np.isfinite(table.loc[(whole.name, "auroc_positives", 1, "random", "morf"), "value"])
+    assert np.isnan(table.loc[(whole.name, "auroc", 1, "random", "morf"), "value"])
+
+
+def test_without_training_ecgs_distances_are_unknown_and_their_means_refused(tmp_path: Path) -> None:
+    kind = PerturbationKind(steps=1)
+    with pytest.warns(UserWarning, match="0 training ECGs are at hand, too few to tell how far"):
+        path, _ = run(tmp_path, ReadsOneSample(), AttributionMaps(["saliency"]), PerturbationCurves([kind]))
+    assert np.isnan(open_run(path).store(f"perturbation/{kind.name}/morf_distance")).all()
+    for replacement in ("conditional", "class_mean"):
+        curves = PerturbationCurves([PerturbationKind(replacement=replacement)])  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=f"{replacement} need 50 training ECGs or more, and 0 are at hand"):
+            run(tmp_path, ReadsOneSample(), AttributionMaps(["saliency"]), curves)

@@ -12,10 +12,12 @@ from workplace import Workplace
 
 from callbacks import AttributionMaps, TestRecord
 from callbacks.perturbation_curves import PerturbationCurves
+from callbacks.perturbation_tables import MapLogits, Population
 from ecg_lightning import open_run
 from ecg_lightning.attribution.controls import CONTROLS
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.functional.intervals import weightings
 from ecg_lightning.functional.perturbation_kind import PerturbationKind
 from ecg_lightning.models import EcgClassifier
 
@@ -230,6 +232,20 @@ def test_constant_maps_have_no_curve(trained: Workplace, tmp_path: Path) -> None
     found = open_run(path).store(f"perturbation/{BLOCKS.name}/morf")
     assert np.isnan(found.sel({"method": "saliency"})).all()
     assert np.isfinite(found.sel({"method": "random"})).all()
+
+
+@pytest.mark.parametrize("kind", [0.0, 1.0, np.nan])
+def test_ecgs_of_one_class_have_a_probability_and_no_auroc(kind: float) -> None:
+    label, patients = np.full(6, kind), np.array(list("aabbcd"), dtype=object)
+    population = Population(label, patients, weightings(patients, 100, 0), 0.95)
+    logits = {order: np.random.default_rng(len(order)).normal(size=(6, 2, STEPS + 1)) for order in BLOCKS.orders}
+    one = MapLogits(BLOCKS, "own", ["saliency", "random"], ["random"], logits, {}, population)
+    rows = one.curve_table.set_index(["metric", "order", "method", "step"]).sort_index()
+    assert rows.loc[("auroc", "morf", "saliency", 2), "undefined"] == 100
+    for name, of_class in (("probability", 1.0), ("probability_negatives", 0.0)):
+        expected = (1 / (1 + np.exp(-logits["morf"][:, 0, 2]))).mean() if kind == of_class else np.nan
+        assert rows.loc[(name, "morf", "saliency", 2), "value"] == pytest.approx(expected, nan_ok=True)
+    assert one.summary().loc[lambda table: table["metric"] == "auroc", "abpc"].isna().all()
 
 
 def test_impossible_settings() -> None:

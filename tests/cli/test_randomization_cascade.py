@@ -17,7 +17,7 @@ from workplace import Workplace
 
 from callbacks import AttributionMaps, TestRecord
 from callbacks.cascade_tasks import permuted_tasks
-from callbacks.example_choice import balanced_choice
+from callbacks.example_choice import balanced_choice, patients_choice
 from callbacks.randomization_cascade import RandomizationCascade
 from ecg_lightning import open_run
 from ecg_lightning.attribution.methods import SmoothGrad
@@ -302,6 +302,22 @@ def test_chosen_ecgs_are_balanced_and_do_not_depend_on_their_order() -> None:
     assert balanced_choice(ids, label, 20)[label == 1].all()  # few with the diagnosis: all of them, the rest without
     assert balanced_choice(ids, label, None).all()
     assert not balanced_choice(ids, label, 39)[5]
+
+
+def test_no_patient_is_chosen_twice_before_every_patient_is_once() -> None:
+    """Few patients with the diagnosis, several ECGs each: the cascade counts patients of any label."""
+    patients = [f"p{k // 4}" for k in range(20)] + [f"q{k // 2}" for k in range(60)]
+    ids, label = [f"e{k}" for k in range(80)], np.arange(80) < 20
+    chosen = patients_choice(ids, label.astype(float), 24, patients)
+    taken = [patients[k] for k in np.flatnonzero(chosen)]
+    assert len(set(taken)) == len(taken) == 24
+    assert label[chosen].sum() == 5  # one of each
+    order = np.random.default_rng(0).permutation(80)
+    again = patients_choice([ids[k] for k in order], label[order].astype(float), 24, [patients[k] for k in order])
+    assert {ids[k] for k in np.flatnonzero(chosen)} == {ids[k] for k in order[again]}
+    more = patients_choice(ids, label.astype(float), 50, patients)  # more than there are patients
+    assert more.sum() == 50
+    assert {patients[k] for k in np.flatnonzero(more)} == set(patients)
 
 
 def test_keys_of_the_cascade_differ_from_the_trained_map_s() -> None:

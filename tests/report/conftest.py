@@ -1,5 +1,6 @@
 """A study that was really trained, tested and compared, made once for all test processes."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -28,7 +29,9 @@ def micro_study(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
 def _make(base: Path) -> None:
     before, sys.argv = sys.argv, ["ecg_lightning"]  # LightningCLI warns where the process has arguments of its own
     shared = [
-        *("--config", str(CONFIGS / "data/synthetic.yaml"), "--data.source.init_args.n_patients", "120"),
+        *("--config", str(CONFIGS / "data/synthetic.yaml"), "--data.source.init_args.n_patients", "300"),
+        # patients enough for verdicts to be made
+        *("--data.test_enrichment", json.dumps({"targets": [TARGET], "patients": 21, "without": 20})),
         *("--data.split_seed", "1", "--data.n_backgrounds", "4", "--data.cache_dir", str(base / "micro_cache")),
         *("--data.processes", "1", "--runs", str(base / "micro_runs"), "--study", "micro", "--target", TARGET),
         *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"),

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg_lightning.report.blocks import Paragraph, Picture, ReportFiles, TableBlock
+from ecg_lightning.report.blocks import Items, Paragraph, Picture, ReportFiles, TableBlock
 from ecg_lightning.report.cascade_section import cascade_section
 from ecg_lightning.report.random_networks_blocks import NOT_MEASURED
 from ecg_lightning.report.runs import StudyRuns
@@ -93,6 +93,10 @@ def test_verdicts_by_diagnosis_and_what_stands_beside_them(study: Path) -> None:
             state = cell.text.split(" 0.")[0].split(" 1.")[0].split(" \N{MINUS SIGN}")[0]
             assert f"): {state}" in cell.title, (cell.text, cell.title)
             assert "these 3 networks" in cell.title
+    counts = next(block for block in section.blocks if isinstance(block, Items)).items
+    assert counts[0] == (
+        "First-degree AV block, of 3 methods: 1 passes (IG); 1 fails (Saliency); 1 can't be told (Grad-CAM)."
+    )
     numbers = section.details["Every comparison, First-degree AV block"][0]
     assert isinstance(numbers, TableBlock)
     assert "another ECG's map" not in numbers.head  # which no run has measured

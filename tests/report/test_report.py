@@ -126,7 +126,7 @@ def test_words_that_a_physician_could_misread_are_named(reported: Path) -> None:
     text = text_of(page_of(reported))
     assert "the same heart without the diagnosis" in text  # a twin
     assert "another heart" not in text
-    assert re.search(r"0\.\d\d \[seeds 0\.\d\d to [01]\.\d\d\]", text)  # a range of seeds is no interval
+    assert re.search(r"0\.\d\d seeds 0\.\d\d\N{EN DASH}[01]\.\d\d", text)  # a range of seeds is no interval
     examples = open_run(reported / "first_degree_av_block" / "seed0").examples
     patients = examples[examples["label"] == 1]["patient_id"].nunique()
     assert f"{patients} test patients with the diagnosis" in text

@@ -98,7 +98,7 @@ def test_cells_show_state_by_mark_and_word_and_the_effect_it_follows_from(verdic
     for row in verdicts.to_dict("records"):
         cell = verdict_cell(row)
         mark, kind = MARKS[row["state"]]
-        shown = f"{cell.text} {cell.detail}"
+        shown = f"{cell.text} {cell.detail}".replace("\N{NO-BREAK SPACE}", " ")
         assert f"{mark} {state_word(row['state'])}" in shown
         assert cell.kind == kind
         assert (cell.kind == "bad") == (row["state"] == "fails")  # a lack of evidence is never red
@@ -183,7 +183,7 @@ def test_a_map_no_further_from_another_patient_s_than_the_ecg_is_told_so() -> No
     rows = [("saliency", False, 0.25), ("smoothgrad", False, 0.03), ("absolute_input", True, 0.09)]
     table = pd.DataFrame([keys | {"method": m, "control": c, "effect": e} for m, c, e in rows])
     (words,) = no_further_than_the_ecg(table, "t")
-    assert words.startswith("Perturbation: |ECG|, which knows no network, is +0.09")
+    assert words.startswith("Perturbation: |ECG|, which knows no network, has +0.09")
     assert words.endswith("SmoothGrad (+0.03).")
 
 

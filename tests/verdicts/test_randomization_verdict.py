@@ -77,7 +77,8 @@ def test_one_network_s_interval_is_over_draws_and_patients(tmp_path: Path) -> No
     found = next(one for one in comparisons(runs) if one.method == "forgets" and one.margin.score == "partial")
     own = runs.read(f"{BASIS}/partial")[0, :, :, METHODS.index("forgets")]
     variances = np.array([own.mean(1).var(ddof=1) / N, own.mean(0).var(ddof=1) / 10])
-    df = variances.sum() ** 2 / (variances**2 / (N - 1, 9)).sum()
+    share = variances / variances.sum()
+    df = 1 / sum(part ** (2 - part) / own_df for part, own_df in zip(share, (N - 1, 9), strict=True))
     half = stats.t.ppf(0.975, df) * np.sqrt(variances.sum())
     np.testing.assert_allclose(found.effect.interval(), (own.mean() - half, own.mean() + half))
     assert (found.effect.n_seeds, found.n_ecgs, found.any_label) == (1, N, True)
