@@ -77,9 +77,10 @@ def _localization(run: RunFiles) -> Iterator[dict]:
 
 def _scores(run: RunFiles) -> Iterator[dict]:
     for name in run.names("scores"):
-        own = run.store(f"scores/{name}").values
-        if own.ndim != 2:
-            continue  # the logit's changes, not a score of a map
+        store = run.store(f"scores/{name}")
+        if store.dims != ["row", "method"]:
+            continue  # the logit's changes, no score of a map
+        own = store.values
         for kind, store, values in own_and_others(run, "scores", name):
             measured = np.isfinite(own).any(axis=1)
             counted = np.where(np.isfinite(own), values, np.nan)[measured]
