@@ -55,8 +55,8 @@ def scorecard_section(runs: StudyRuns, files: ReportFiles) -> Section:
                 head=("Claim", "Family", "One test passes falsely", "Any of 36 tests does"),
                 rows=worth,
                 caption="Share of simulated studies, of 20 to 250 patients with the diagnosis and 1 to 10 networks, in "
-                "which a method without merit passes; nominal is 2.5 %. Last column: after Holm's adjustment, 12 methods "
-                "x 3 diagnoses (docs/verdicts.md has every size, and the power).",
+                "which a method without merit passes; nominal is 2.5 %. Last column: after Holm's adjustment, 12 "
+                "methods x 3 diagnoses (docs/verdicts.md has every size, and the power).",
                 label="What a pass is worth",
                 prose=True,
             )
