@@ -98,7 +98,7 @@ class FineTuning:
     def _batches(self, kind: PerturbationKind) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch of perturbed training ECGs and their labels, in random order."""
         generator = self._key("perturbation").generator()
-        label = torch.from_numpy(self.data.examples["label"].to_numpy(dtype=np.float32))
+        label = torch.tensor(self.data.examples["label"].to_numpy(dtype=np.float32))
         for rows in even_batches(torch.randperm(len(label), generator=generator)):
             yield self._perturbed(kind, rows.numpy(), generator), label[rows]
 
