@@ -66,7 +66,7 @@ class FaithfulnessScores(Audit):
 
     def __init__(
         self,
-        draws: int = 64,
+        draws: int = 256,
         noise: float = 0.05,
         sensitivity_draws: int = 10,
         radius: float = 0.02,
