@@ -14,11 +14,12 @@ from callbacks.audit_results import AuditResults
 from callbacks.map_stores import Rows
 from callbacks.patient_controls import PatientControl, check_patient_controls
 from callbacks.perturbation_data import PerturbationData
+from callbacks.perturbation_fine_tuning import FineTuning
 from callbacks.perturbation_report import PerturbationReport
 from callbacks.perturbation_tables import MapLogits, Population
 from callbacks.ranks import classifier_of, datamodule_of
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import in_chunks
+from ecg_lightning.attribution.task import AttributionTask, in_chunks
 from ecg_lightning.digest import JSON
 from ecg_lightning.functional.intervals import weightings
 from ecg_lightning.functional.perturbation import Order, perturb, relevance_positions, step_counts
@@ -72,22 +73,25 @@ class PerturbationCurves(Audit):
         super().__init__(n_resamples, confidence, bootstrap_seed, on_mismatch)
         self.kinds = check_kinds(kinds)
         self.patient_controls = check_patient_controls(patient_controls, 1)
+        self.tasks: dict[str, AttributionTask] = {}  # of kinds whose logits are a fine-tuned network's
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Read what the replacements need, and open the stores."""
-        datamodule = datamodule_of(trainer, "PerturbationCurves")
+        """Read what the replacements need, open the stores, and fine-tune copies of the network for what they lack."""
         module = classifier_of(pl_module, "PerturbationCurves")
-        self.data = PerturbationData.of(datamodule, module.backgrounds, self.kinds)
+        self.data = PerturbationData.of(datamodule_of(trainer, "PerturbationCurves"), module.backgrounds, self.kinds)
+        tuned = [kind for kind in self.kinds if kind.fine_tuned]
+        self.fine_tuning = FineTuning.of(module, self.maps, self.data) if tuned else None
         super().on_test_start(trainer, pl_module)
+        if self.fine_tuning is not None:
+            rows = np.arange(len(self.examples))
+            self.tasks = {kind.name: self.fine_tuning.task(kind) for kind in tuned if self._lacks(kind, rows)}
 
     def _places(self) -> Mapping[str, Place]:
-        places = {}
-        for kind in self.kinds:
-            for order in kind.orders:
-                folder, place = f"perturbation/{kind.name}/{order}", self._place(kind, ("method", "step"), "logit")
-                places[folder] = place
-                places[f"{folder}_distance"] = self._place(kind, ("method", "step"), "1")
-        return places
+        return {
+            folder: self._place(kind, ("method", "step"), "1" if folder.endswith("_distance") else "logit")
+            for kind in self.kinds
+            for folder in self._folders(kind)
+        }
 
     def _control_places(self) -> Mapping[str, Place]:
         return {
@@ -105,6 +109,8 @@ class PerturbationCurves(Audit):
         of_data: dict[str, JSON] = {}
         if unit == "1" or kind.replacement in ("class_mean", "conditional"):
             of_data["real_beats"] = self.data.identity
+        if kind.fine_tuned and self.fine_tuning is not None:
+            of_data["fine_tuning"] = self.fine_tuning.settings
         return Place(dims, {dim: coords[dim] for dim in dims}, unit, settings=kind.settings | of_data)
 
     def _settings(self) -> dict[str, JSON]:
@@ -119,14 +125,20 @@ class PerturbationCurves(Audit):
     def _measure(self, batch: AuditBatch) -> Mapping[str, ArrayLike]:
         measured: dict[str, ArrayLike] = {}
         for kind in self.kinds:
-            folders = [f"perturbation/{kind.name}/{order}{what}" for order in kind.orders for what in ("", "_distance")]
-            if any(len(self.stores[folder].missing(batch.rows)) for folder in folders):
+            if self._lacks(kind, batch.rows):
                 for order, (logits, distance) in self._perturbed_logits(kind, batch, distances=True).items():
                     measured[f"perturbation/{kind.name}/{order}"] = logits
                     measured[f"perturbation/{kind.name}/{order}_distance"] = distance
             else:  # another kind was added to a finished run
-                measured |= {folder: self.stores[folder].read(batch.rows) for folder in folders}
+                measured |= {folder: self.stores[folder].read(batch.rows) for folder in self._folders(kind)}
         return measured
+
+    def _folders(self, kind: PerturbationKind) -> list[str]:
+        return [f"perturbation/{kind.name}/{order}{what}" for order in kind.orders for what in ("", "_distance")]
+
+    def _lacks(self, kind: PerturbationKind, rows: Rows) -> bool:
+        """Whether some rows are not in a kind's stores."""
+        return any(len(self.stores[folder].missing(rows)) for folder in self._folders(kind))
 
     def _measure_controls(self, batch: AuditBatch, control: PatientControl) -> Mapping[str, ArrayLike]:
         return {
@@ -147,7 +159,7 @@ class PerturbationCurves(Audit):
         positions = self._positions(kind, batch.rows, torch.where(ranked[..., None, None], maps, 0.0), ecg)
         known = ranked.cpu()[..., None].repeat(1, 1, kind.steps + 1)
         known[:, :, 1:] &= self.data.has_fill(kind, batch.rows)[:, None, None]
-        untouched = self._logits(ecg), self.data.distance(ecg) if distances else torch.full((len(ecg),), torch.nan)
+        untouched = self._asked(kind, ecg, distances=distances)
         found: dict[Order, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
         for order in kind.orders:
             places = positions if order == "morf" else ecg.shape[1] * ecg.shape[2] - 1 - positions
@@ -171,13 +183,11 @@ class PerturbationCurves(Audit):
         self, kind: PerturbationKind, rows: Rows, ecg: Tensor, positions: Tensor, *, distances: bool
     ) -> tuple[Tensor, Tensor]:
         """(ecg, method, step) after each step but 0; what is perturbed at a time does not grow with the ECGs."""
-        logits, far = [], []
-        for part in self._perturbed(kind, rows, ecg, positions):
-            beats = part.flatten(0, 2)
-            logits.append(self._logits(beats))
-            far.append(self.data.distance(beats) if distances else torch.full((len(beats),), torch.nan))
+        perturbed = self._perturbed(kind, rows, ecg, positions)
+        asked = [self._asked(kind, part.flatten(0, 2), distances=distances) for part in perturbed]
         shape = (*positions.shape[:2], kind.steps)
-        return torch.cat(logits).reshape(shape), torch.cat(far).reshape(shape)
+        logits, far = (torch.cat(values).reshape(shape) for values in zip(*asked, strict=True))
+        return logits, far
 
     def _perturbed(self, kind: PerturbationKind, rows: Rows, ecg: Tensor, positions: Tensor) -> Iterator[Tensor]:
         """Perturbed beats of all ECGs, methods and steps but step 0, in this order, some at a time."""
@@ -193,9 +203,12 @@ class PerturbationCurves(Audit):
                 these = positions[some, start : start + methods]
                 yield perturb(ecg[some], these, counts, noise[some], kind.noise, kind.sigma, fill)
 
-    def _logits(self, ecg: Tensor) -> Tensor:
+    def _asked(self, kind: PerturbationKind, ecg: Tensor, *, distances: bool) -> tuple[Tensor, Tensor]:
+        """(k,) logits, and distances to real beats."""
+        task = self.tasks[kind.name] if kind.fine_tuned else self.maps.task
         with torch.no_grad(), full_float32():
-            return in_chunks(self.maps.task.network, ecg, self.maps.task.chunk).float().cpu()
+            logits = in_chunks(task.network, ecg, task.chunk).float().cpu()
+        return logits, self.data.distance(ecg) if distances else torch.full((len(ecg),), torch.nan)
 
     def _draws(self, rows: Rows, purpose: str, ecg: Tensor) -> Tensor:
         """(k, lead, sample) normal draws of each ECG: the same for all methods, steps, orders and kinds.

@@ -36,7 +36,7 @@ class PerturbationData:
 
     Attributes:
         datamodule: The ECGs, for their waves.
-        examples: The test ECGs in row order.
+        examples: The ECGs that rows are of: the test ECGs, in row order.
         identity: Of the training ECGs that real beats are described by.
         model: Of real beats; None where there are too few.
         real_distance: Median distance of untouched test ECGs to the model.
@@ -97,7 +97,9 @@ class PerturbationData:
         )
 
     def labels(self, unit: Unit, rows: Rows, shape: torch.Size) -> Tensor:
-        """(k or 1, lead, sample) which unit each point is of; not for single points."""
+        """(k or 1, lead, sample) which unit each point is of."""
+        if unit == "point":
+            return torch.arange(shape.numel()).reshape(1, *shape)
         if unit == "wave":
             cache_rows = self.examples["cache_row"].to_numpy(dtype=np.intp)[rows]
             return torch.from_numpy(wave_labels(self.datamodule.cache, cache_rows))

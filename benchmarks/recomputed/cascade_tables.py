@@ -7,7 +7,7 @@ import numpy as np
 
 from recomputed.compare import SETTING, Recipe
 from recomputed.effects import Effect, over_draws
-from recomputed.perturbation_tables import areas
+from recomputed.perturbation_tables import auroc
 from recomputed.stores import Array, RunFiles
 from recomputed.tables import CONTROLS, mean, median, patient_means
 
@@ -53,7 +53,7 @@ def _network(run: RunFiles) -> Iterator[dict]:
         for d, depth in enumerate(store.coords["depth"]):
             logits = store.values[chosen, :, d]
             logits = logits[:, np.isfinite(logits).any(axis=0)]  # repeats that randomised so many layers
-            each = [areas(one, run.label[chosen])[0] for one in logits.T]
+            each = [auroc(one, run.label[chosen]) for one in logits.T]
             layer = _layer(store.settings["layers"], direction, depth)
             yield {"direction": direction, "depth": depth, "layer": layer, "auroc": float(np.mean(each))}
 

@@ -1,10 +1,12 @@
 """The tables of perturbed logits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import product
 
 import numpy as np
 import pandas as pd
+from sklearn import config_context
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from recomputed.compare import BOOTSTRAP, Recipe
@@ -14,12 +16,17 @@ from recomputed.tables import CONTROLS, mean, own_and_others
 METRICS = ("auroc", "auroc_positives", "auroc_negatives", "auprc", "probability", "probability_negatives")
 
 
-def areas(logit: Array, label: Array) -> tuple[float, float]:
-    """AUROC and average precision of the ECGs with logit and label."""
+def auroc(logit: Array, label: Array) -> float:
+    """Of the ECGs with logit and label; NaN of one class."""
+    return _ranked(roc_auc_score, logit, label)
+
+
+def _ranked(score: Callable[[Array, Array], float], logit: Array, label: Array) -> float:
     known = np.isfinite(logit) & np.isfinite(label)
     if len(np.unique(label[known])) < 2:
-        return np.nan, np.nan
-    return float(roc_auc_score(label[known], logit[known])), float(average_precision_score(label[known], logit[known]))
+        return np.nan
+    with config_context(assume_finite=True, skip_parameter_validation=True):  # thousands of calls
+        return float(score(label[known], logit[known]))
 
 
 def kinds(run: RunFiles) -> dict[str, list[str]]:
@@ -29,11 +36,15 @@ def kinds(run: RunFiles) -> dict[str, list[str]]:
     return {kind: orders for kind, orders in found.items() if orders}
 
 
-def _curves(run: RunFiles) -> Iterator[dict]:
-    for kind, orders in kinds(run).items():
-        for order in orders:
-            for which, store, values in own_and_others(run, f"perturbation/{kind}", order):
-                yield from _of_map(run, kind, which, order, store, values)
+@cache
+def _curves(run: RunFiles) -> list[dict]:
+    return [
+        row
+        for kind, orders in kinds(run).items()
+        for order in orders
+        for which, store, values in own_and_others(run, f"perturbation/{kind}", order)
+        for row in _of_map(run, kind, which, order, store, values)
+    ]
 
 
 def _of_map(run: RunFiles, kind: str, which: str, order: str, store: Store, values: Array) -> Iterator[dict]:
@@ -56,16 +67,16 @@ def _metrics(perturbed: Array, untouched: Array, label: Array) -> dict[str, floa
     """Of one step: both classes perturbed, or one of them against the other as it was."""
     positives, negatives = (np.where(label == kind, perturbed, untouched) for kind in (1, 0))
     probability = 1 / (1 + np.exp(-perturbed))
-    auroc, auprc = areas(perturbed, label)
     found = (
-        *(auroc, areas(positives, label)[0], areas(negatives, label)[0], auprc),
+        *(auroc(one, label) for one in (perturbed, positives, negatives)),
+        _ranked(average_precision_score, perturbed, label),
         *(float(mean(probability[label == kind])) for kind in (1, 0)),
     )
     return dict(zip(METRICS, found, strict=True))
 
 
 def _summary(run: RunFiles) -> Iterator[dict]:
-    table = pd.DataFrame(list(_curves(run))).sort_values("step")
+    table = pd.DataFrame(_curves(run)).sort_values("step")
     table = table[table["metric"] != "distance"]
     for (kind, which, method, metric), own in table.groupby(["kind", "map", "method", "metric"]):
         row = {"kind": kind, "map": which, "method": method, "metric": metric, "control": method in CONTROLS}

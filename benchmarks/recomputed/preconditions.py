@@ -55,6 +55,18 @@ def _incompleteness(run: RunFiles, method: str) -> float:
     return float(miss / size) if size > 0 else np.nan
 
 
+def completeness(run: RunFiles) -> Iterator[dict]:
+    """How far each method that promises a sum misses it, as a share of the median sum."""
+    delta, expected = (run.store(f"scores/completeness_{name}") for name in ("delta", "expected"))
+    for place, method in enumerate(delta.coords["method"]):
+        miss = np.abs(delta.values[:, place])
+        miss = miss[np.isfinite(miss)]
+        middle = _incompleteness(run, method)
+        size = float(np.nanmedian(np.abs(expected.values[:, place])))
+        row = {"method": method, "median": middle, "max": float(miss.max() / size) if size > 0 else np.nan}
+        yield row | {"n_ecgs": len(miss), "tolerance": INCOMPLETE, "holds": bool(middle <= INCOMPLETE)}
+
+
 def _converged(run: RunFiles, method: str) -> State:
     if not run.has(f"maps/{method}"):
         return "not_measured", np.nan, np.nan

@@ -9,6 +9,7 @@ import pandas as pd
 from recomputed import cascade_tables, perturbation_tables
 from recomputed.compare import BOOTSTRAPPED, SETTING, Finding, Recipe, compare
 from recomputed.preconditions import RECIPE as PRECONDITIONS
+from recomputed.preconditions import completeness
 from recomputed.stores import Array, RunFiles
 from recomputed.tables import CONTROLS, described, mean, median, own_and_others, sd
 from recomputed.verdicts import RECIPE as VERDICTS
@@ -77,9 +78,10 @@ def _localization(run: RunFiles) -> Iterator[dict]:
 
 def _scores(run: RunFiles) -> Iterator[dict]:
     for name in run.names("scores"):
-        own = run.store(f"scores/{name}").values
-        if own.ndim != 2:
-            continue  # the logit's changes, not a score of a map
+        store = run.store(f"scores/{name}")
+        if store.dims != ["row", "method"]:
+            continue  # the logit's changes, no score of a map
+        own = store.values
         for kind, store, values in own_and_others(run, "scores", name):
             measured = np.isfinite(own).any(axis=1)
             counted = np.where(np.isfinite(own), values, np.nan)[measured]
@@ -127,6 +129,7 @@ _RECIPES = {
     "scores": Recipe(_scores, ("score", "method", "map")),
     "maps": Recipe(_maps, ("method",), _PASSES),
     "background_dependence": Recipe(_background_dependence, ("method",), {"n_backgrounds": SETTING}),
+    "completeness": Recipe(completeness, ("method",)),
     "lint": Recipe(None, (), why="of the network's layers, not of a store"),
     "verdicts": VERDICTS,
     "preconditions": PRECONDITIONS,

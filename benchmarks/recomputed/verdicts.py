@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ _TOLD_FIRST = ("few_patients", "few_patients_without", "undefined", "no_variance
 _WORDS = {"reason": "words"}
 
 
+@cache
 def margins() -> list[dict]:
     """What was stated beforehand; data, not code."""
     return yaml.safe_load((Path(__file__).parents[2] / "configs" / "margins.yaml").read_text())

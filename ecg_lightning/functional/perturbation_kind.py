@@ -30,10 +30,12 @@ class PerturbationKind:
         fraction_per_step: Share of the points that each step adds.
         ranking: By ``magnitude``, or ``signed``: what speaks most for the diagnosis first.
         orders: ``morf``, ``lerf``, or both; ABPC needs both.
+        fine_tuned: Whether the logits are those of a copy of the network that was fine-tuned on randomly perturbed
+            training ECGs (F-Fidelity), to which perturbed beats are nothing new.
 
     Raises:
-        ValueError: More than all points, a value that is not among those above, an order listed twice, or a negative
-            sigma.
+        ValueError: More than all points, a value that is not among those above, an order listed twice, a negative
+            sigma, or fine-tuning on twins.
     """
 
     unit: Unit = "block50"
@@ -44,6 +46,7 @@ class PerturbationKind:
     fraction_per_step: float = 0.03
     ranking: Ranking = "magnitude"
     orders: Sequence[Order] = ORDERS
+    fine_tuned: bool = False
 
     def __post_init__(self) -> None:
         step_counts(1, self.steps, self.fraction_per_step)  # refuses what is impossible
@@ -54,18 +57,26 @@ class PerturbationKind:
             raise ValueError(f"PerturbationKind: orders: expected some of {', '.join(ORDERS)}, got {list(self.orders)}")
         if not self.sigma >= 0:
             raise ValueError(f"PerturbationKind: sigma must not be negative, got {self.sigma}")
+        if self.fine_tuned and self.replacement == "twin":
+            raise ValueError(
+                "PerturbationKind: expected fine_tuned with another replacement than twin: only ECGs with the "
+                "diagnosis have a twin, so that a network would learn to tell them by what is replaced; twins are "
+                "beats like all others, which need no fine-tuning"
+            )
 
     @property
     def name(self) -> str:
-        """``<unit>_<replacement>_<noise>``, with ``_signed`` where that is the ranking."""
-        parts = [self.unit, self.replacement, self.noise]
-        return "_".join(parts if self.ranking == "magnitude" else [*parts, self.ranking])
+        """``<unit>_<replacement>_<noise>``, with ``_signed`` and ``_fine_tuned`` where these were chosen."""
+        chosen = [("signed", self.ranking == "signed"), ("fine_tuned", self.fine_tuned)]
+        return "_".join([self.unit, self.replacement, self.noise, *(word for word, holds in chosen if holds)])
 
     @property
     def settings(self) -> dict[str, JSON]:
         """What determines the rows of one order."""
         fields = asdict(self)
         del fields["orders"]
+        if not self.fine_tuned:
+            del fields["fine_tuned"]  # as in the stores of earlier versions
         return fields
 
 
@@ -86,7 +97,7 @@ def check_kinds(kinds: Sequence[PerturbationKind] | None) -> tuple[PerturbationK
     names = [kind.name for kind in chosen]
     if not chosen or len(set(names)) < len(names):
         raise ValueError(
-            "PerturbationCurves: kinds: expected one kind or more, of different unit, replacement, noise or ranking, "
-            f"got {', '.join(names) or 'none'}"
+            "PerturbationCurves: kinds: expected one kind or more, of different unit, replacement, noise, "
+            f"ranking or fine-tuning, got {', '.join(names) or 'none'}"
         )
     return chosen

@@ -80,6 +80,21 @@ def unit_positions(maps: Tensor, ties: Tensor, labels: Tensor, ranking: Ranking 
     return places.gather(2, flat[:, None].expand(relevance.shape)).float().reshape(maps.shape)
 
 
+def random_positions(units: Tensor, labels: Tensor, ties: Tensor) -> Tensor:
+    """Place of every point where whole units follow in random order, all orders alike whatever the units' sizes.
+
+    Args:
+        units: (batch, unit) distinct random numbers, the greatest first.
+        labels: (batch or 1, lead, sample) int64: number of each point's unit.
+        ties: (batch, lead, sample) distinct random numbers.
+
+    Returns:
+        (batch, lead, sample) float32, as of :func:`unit_positions`.
+    """
+    drawn = units.gather(1, labels.flatten(1).expand(len(units), -1)).reshape(ties.shape)
+    return unit_positions(drawn[:, None], ties, labels, "signed")[:, 0]
+
+
 def _sums(values: Tensor, labels: Tensor, units: int) -> Tensor:
     """(batch, point) values and their units -> (batch, unit) sums."""
     return torch.zeros(len(values), units, dtype=values.dtype, device=values.device).scatter_add_(1, labels, values)

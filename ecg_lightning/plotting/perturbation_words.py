@@ -45,7 +45,8 @@ def kind_title(kind: PerturbationKind) -> str:
     unit = {"point": "single points", "wave": "waves"}.get(kind.unit, f"{kind.unit.removeprefix('block')}-ms blocks")
     noise = "no noise" if kind.noise == "none" else f"{kind.noise.replace('_', ' ')} noise of {kind.sigma:g}"
     signed = ", signed ranking" if kind.ranking == "signed" else ""
-    return f"{unit}, {kind.replacement.replace('_', ' ')}, {noise}{signed}"
+    network = ", network fine-tuned on perturbed ECGs" if kind.fine_tuned else ""
+    return f"{unit}, {kind.replacement.replace('_', ' ')}, {noise}{signed}{network}"
 
 
 def kind_sentence(kind: PerturbationKind) -> str:
@@ -53,7 +54,9 @@ def kind_sentence(kind: PerturbationKind) -> str:
     by = "mean |map|" if kind.ranking == "magnitude" else "mean map, what speaks for the diagnosis first"
     ranked = by if kind.unit != "point" else by.removeprefix("mean ")
     noise = _NOISE[kind.noise].format(sigma=kind.sigma)
+    network = " The network is a copy, fine-tuned on randomly perturbed training ECGs." if kind.fine_tuned else ""
     return (
         f"Every step replaces another {kind.fraction_per_step:.0%} of the points by "
-        f"{_REPLACEMENTS[kind.replacement]}, {noise}; {_UNITS[kind.unit]}, ranked by their {ranked} (unsmoothed)."
+        f"{_REPLACEMENTS[kind.replacement]}, {noise}; {_UNITS[kind.unit]}, ranked by their {ranked} "
+        f"(unsmoothed).{network}"
     )

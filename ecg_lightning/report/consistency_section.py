@@ -21,6 +21,7 @@ from ecg_lightning.report.consistency_blocks import (
     patients_words,
     rows_of,
 )
+from ecg_lightning.report.other_target_blocks import other_target_blocks
 from ecg_lightning.report.performance_figure import performance_blocks
 from ecg_lightning.report.runs import StudyRuns
 from ecg_lightning.store import RowStore
@@ -48,10 +49,11 @@ def consistency_section(runs: StudyRuns, files: ReportFiles) -> Section:
             if all(len(seeds) < 2 for seeds in runs.finished.values())
             else "The seeds have not been compared yet: run `compare` on this folder first."
         )
-        return Section("consistency", title, [Paragraph(why, "note")])
+        return Section("consistency", title, [Paragraph(why, "note"), *other_target_blocks(runs, files, table)])
     distributions = {key: _distributions(runs, *key) for key in _LABELS}
     whole = [_whole(runs, files, table, distributions[key], *key) for key in _LABELS]
     blocks: list[Block] = [whole[0], *(Paragraph(text, kind) for text, kind in _in_words(table)), *_single(runs)]
+    blocks += other_target_blocks(runs, files, table)
     blocks += performance_blocks(runs, files, table)
     details: dict[str, list[Block]] = {
         "All numbers (Table S3)": consistency_table_blocks(runs, files, table),

@@ -21,11 +21,12 @@ from ecg_lightning.report.claims import (
     explaining,
 )
 from ecg_lightning.report.runs import records
+from ecg_lightning.verdicts.levels import FALSE_PASSES, SOME_FALSE_PASS, SOME_FALSE_PASS_OF_MANY
 from ecg_lightning.verdicts.words import claim_words, networks_words
 
 _ECG: Final = "absolute_input"
 _PATIENT: Final = "is_about_this_patient"
-_FEW_SEEDS, _MANY_PATIENTS, _FAMILY_ERROR = 5, 100, 0.10
+_FEW_SEEDS, _MANY_PATIENTS = 5, 100
 
 
 def headline(verdicts: pd.DataFrame) -> str:
@@ -155,27 +156,40 @@ def _patients_of(part: pd.DataFrame) -> str:
     return f"{words} (up to {left_out} left out, whose maps or scores are undefined)" if left_out else words
 
 
-def families(verdicts: pd.DataFrame) -> list[str]:
-    """The family of every claim: how many tests share its error rate, and what a pass is worth."""
+def families(verdicts: pd.DataFrame) -> list[list[str]]:
+    """What a pass is worth: a row for every claim that was measured.
+
+    Returns:
+        Check and claim; how many tests share an error rate; how often one test passes falsely; how often any of them.
+    """
     own = verdicts[(verdicts["state"] != NOT_MEASURED) & ~verdicts["control"].astype(bool)]
-    return [
-        f"{CHECKS[column.check]}, {claim_words(column.claim)}: {family_words(part)}"
-        for column in COLUMNS
-        if len(part := own[(own["check"] == column.check) & (own["claim"] == column.claim)])
-    ]
+    rows = []
+    for column in COLUMNS:
+        part = own[(own["check"] == column.check) & (own["claim"] == column.claim)]
+        if len(part):
+            one = FALSE_PASSES[column.check]
+            rows.append(
+                [
+                    f"{CHECKS[column.check]}: {claim_words(column.claim)}",
+                    _family_words(part),
+                    f"up to {one.symmetric:.1%}, with long tails {one.long_tail:.1%}",
+                    f"up to {SOME_FALSE_PASS_OF_MANY if _has_few_seeds(part) else SOME_FALSE_PASS:.1%}",
+                ]
+            )
+    return rows
 
 
-def family_words(part: pd.DataFrame) -> str:
-    """Of one family."""
+def _family_words(part: pd.DataFrame) -> str:
     methods, targets = part["method"].nunique(), part["target"].nunique()
-    few = (part["n_seeds"].between(2, _FEW_SEEDS - 1) & (part["n_patients"] > _MANY_PATIENTS)).any()
     return (
         f"{int(part['family'].max())} tests ({methods} {'method' if methods == 1 else 'methods'} x {targets} "
-        f"{'diagnosis' if targets == 1 else 'diagnoses'}), Holm's correction; without any true effect some method "
-        "passes in at most 2.5 % of studies (nominal)"
-        + (f", in {_FAMILY_ERROR:.0%} where seeds are under five and patients over a hundred" if few else "")
-        + "."
+        f"{'diagnosis' if targets == 1 else 'diagnoses'})"
     )
+
+
+def _has_few_seeds(part: pd.DataFrame) -> bool:
+    """Whether there are so few networks for so many patients that the adjustment does not hold its level."""
+    return bool((part["n_seeds"].between(2, _FEW_SEEDS - 1) & (part["n_patients"] > _MANY_PATIENTS)).any())
 
 
 def no_further_than_the_ecg(verdicts: pd.DataFrame, target: str) -> Iterator[str]:

@@ -19,6 +19,7 @@ TABLES: Final = (
     "performance",
     "population_by_split",
     "self_consistency",
+    "other_target",
     "network_agreement",
     "method_ranks",
     "similarity_by_class",

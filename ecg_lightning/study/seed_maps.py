@@ -1,5 +1,6 @@
 """Maps of the same ECGs by networks of several seeds, joined by ECG id and read from the runs' memory maps."""
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +17,7 @@ from ecg_lightning.method_names import METHOD_NAMES
 from ecg_lightning.run import Run
 from ecg_lightning.store import RowStore
 
-_OF_THE_SEED: Final = ("training_seed",)
+OF_THE_SEED: Final = ("training_seed",)
 """Settings of a map that differ between seeds as they should."""
 
 _SHOWN: Final = 5
@@ -46,6 +47,40 @@ class SeedMaps:
         """Maps of some ECGs, (ecg, seed, lead, sample); NaN where one was not computed."""
         maps = [store.read(rows[ecgs]) for store, rows in zip(stores, self.rows, strict=True)]
         return torch.from_numpy(np.stack(maps, axis=1))
+
+
+@dataclass(frozen=True)
+class TargetMaps:
+    """The maps of one target that can be compared.
+
+    Attributes:
+        target: The diagnosis.
+        seeds: Training repetitions.
+        examples: The ECGs in the row order of the first seed.
+        rows: (seed, ecg) in which row of each run an ECG stands.
+        maps: Method -> its maps.
+        left_out: Method -> why it can't be compared.
+    """
+
+    target: str
+    seeds: tuple[int, ...]
+    examples: pd.DataFrame
+    rows: NDArray[np.int64]
+    maps: dict[str, SeedMaps]
+    left_out: dict[str, str]
+
+    @classmethod
+    def of(cls, target: str, runs: Mapping[int, Run]) -> "TargetMaps":
+        """Join the runs of a target; methods that are left out are warned of.
+
+        Raises:
+            ValueError: Runs of other ECGs, or maps of one method that were made with other settings.
+        """
+        examples, rows = same_ecgs(target, runs)
+        found, left_out = comparable_maps(target, runs, rows)
+        for method, why in left_out.items():
+            warnings.warn(f"{target}: {method} is not compared: {why}", stacklevel=2)
+        return cls(target, tuple(runs), examples, rows, {maps.method: maps for maps in found}, left_out)
 
 
 def same_ecgs(target: str, runs: Mapping[int, Run]) -> tuple[pd.DataFrame, NDArray[np.int64]]:
@@ -118,17 +153,28 @@ def in_paper_order(methods: Collection[str]) -> list[str]:
     return [*known, *sorted(set(methods) - set(known))]
 
 
+def other_settings(first: str, second: str, apart_from: Collection[str]) -> list[str]:
+    """In what the settings of two stores of maps differ, a line each, as said of the second.
+
+    Args:
+        first: Folder of a store.
+        second: Of another one.
+        apart_from: Settings that may differ, as the weights and the ECGs may.
+    """
+    specs = (_without(RowStore.open(folder).spec, apart_from) for folder in (first, second))
+    return [line.replace(" now", " in the second") for line in differences(*specs)]
+
+
 def _check_same_settings(target: str, method: str, folders: Sequence[str]) -> None:
-    first, *others = (_without_the_seed(RowStore.open(folder).spec) for folder in folders)
-    for folder, other in zip(folders[1:], others, strict=True):
-        if lines := differences(first, other):
+    for folder in folders[1:]:
+        if lines := other_settings(folders[0], folder, OF_THE_SEED):
             raise ValueError(
                 f"{target}: the maps of {method} in {folders[0]} and {folder} were made with other settings and can't "
-                "be compared:\n  " + "\n  ".join(line.replace(" now", " in the second") for line in lines[:_SHOWN])
+                "be compared:\n  " + "\n  ".join(lines[:_SHOWN])
             )
 
 
-def _without_the_seed(spec: StoreSpec) -> StoreSpec:
-    """What must be equal over seeds: all but the weights, the seed, and the order of the ECGs."""
-    settings: dict[str, JSON] = {key: value for key, value in spec.settings.items() if key not in _OF_THE_SEED}
-    return StoreSpec(spec.dims, spec.shape, spec.coords, spec.dtype, spec.unit, settings)
+def _without(spec: StoreSpec, apart_from: Collection[str]) -> StoreSpec:
+    """What must be equal: all but the weights, the ECGs and some settings."""
+    settings: dict[str, JSON] = {key: value for key, value in spec.settings.items() if key not in apart_from}
+    return StoreSpec(spec.dims, (1, *spec.shape[1:]), spec.coords, spec.dtype, spec.unit, settings)

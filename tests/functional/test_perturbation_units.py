@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ecg_lightning.functional.perturbation import relevance_positions, step_counts
 from ecg_lightning.functional.perturbation_kind import PAPER_KIND, VERDICT_KIND, PerturbationKind, check_kinds
-from ecg_lightning.functional.perturbation_units import Unit, block_labels, unit_positions
+from ecg_lightning.functional.perturbation_units import Unit, block_labels, random_positions, unit_positions
 
 LEADS, SAMPLES = 8, 600
 POINTS = LEADS * SAMPLES
@@ -103,6 +103,11 @@ def test_kinds() -> None:
     assert PAPER_KIND.name == "point_interpolation_multiplicative"
     assert VERDICT_KIND.name == "block50_interpolation_none"
     assert PerturbationKind(ranking="signed").name == "block50_interpolation_none_signed"
+    tuned = PerturbationKind(ranking="signed", fine_tuned=True)
+    assert tuned.name == "block50_interpolation_none_signed_fine_tuned"
+    assert tuned.settings["fine_tuned"] is True
+    assert "fine_tuned" not in VERDICT_KIND.settings  # stores of earlier versions are still those of the kind
+    assert check_kinds([VERDICT_KIND, PerturbationKind(fine_tuned=True)])
     assert check_kinds(None) == (PAPER_KIND, VERDICT_KIND)
     for wrong, message in (
         ({"steps": 40}, "at most 100 %"),
@@ -110,8 +115,22 @@ def test_kinds() -> None:
         ({"noise": "pink"}, "noise is one of"),
         ({"orders": ["random"]}, "orders: expected some of morf, lerf"),
         ({"sigma": -1.0}, "sigma must not be negative"),
+        ({"fine_tuned": True, "replacement": "twin"}, "another replacement than twin"),
     ):
         with pytest.raises(ValueError, match=message):
             PerturbationKind(**wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="of different unit"):
         check_kinds([VERDICT_KIND, PerturbationKind(steps=4)])
+
+
+def test_random_units_are_whole_and_of_equal_chance_whatever_their_size() -> None:
+    labels = torch.tensor([[0, 0, 0, 0, 0, 1, 2, 2]])[None]  # one lead with units of 5, 1 and 2 points
+    generator = torch.Generator().manual_seed(0)
+    units, ties = torch.randn(6000, 3, generator=generator), torch.randn(6000, 1, 8, generator=generator)
+    places = random_positions(units, labels, ties)
+    first = places.flatten(1).argmin(1)
+    for unit in range(3):
+        of_unit = places[:, labels[0] == unit]
+        assert (of_unit == of_unit[:, :1]).all()
+        share = float((labels[0, 0][first] == unit).float().mean())
+        assert share == pytest.approx(1 / 3, abs=4 * (2 / 9 / 6000) ** 0.5)

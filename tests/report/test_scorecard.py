@@ -115,7 +115,7 @@ def test_cells_show_state_by_mark_and_word_and_the_effect_it_follows_from(verdic
 @settings(max_examples=12, deadline=None)
 @given(TABLES)
 def test_tables_and_notes_hold_no_missing_number(verdicts: pd.DataFrame) -> None:
-    texts = families(verdicts)
+    texts = [text for row in families(verdicts) for text in row]
     for target in verdicts["target"].unique():
         table = diagnosis_table(verdicts, target, who_counts(verdicts, target), [])
         assert all(len(row) == len(table.head) == len(table.labels) for row in table.rows)

@@ -160,7 +160,7 @@ def test_a_comparison_without_floors_gets_them_and_keeps_the_rest(study: Path) -
 def test_partners_in_other_blocks_are_the_same(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = compare_maps(StudyFolder.open(study), processes=1).targets[0].floor[METHODS[0]].array.copy()
     shutil.rmtree(study / "comparison")
-    monkeypatch.setattr("ecg_lightning.study.compare._BLOCK_MAPS", 6)
+    monkeypatch.setattr("ecg_lightning.study.map_blocks.BLOCK_MAPS", 6)
     parts = compare_maps(StudyFolder.open(study), processes=1).targets[0].floor[METHODS[0]].array
     np.testing.assert_allclose(parts, whole, atol=1e-7)
 

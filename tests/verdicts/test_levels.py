@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from verdict_levels import BARS, CHECKS, Size, family_wise, rates, simulated
 
+from ecg_lightning.verdicts.levels import FALSE_PASSES, SOME_FALSE_PASS, SOME_FALSE_PASS_OF_MANY
 from ecg_lightning.verdicts.margins import margins
 from ecg_lightning.verdicts.table import COLUMNS
 
@@ -45,6 +46,17 @@ def test_a_family_keeps_its_level() -> None:
     some_pass, some_fail, power = family_wise(Size(24, 5), STUDIES)
     assert max(some_pass, some_fail) <= 0.05 + 3 * np.sqrt(0.05 / STUDIES)
     assert power[0] < power[1]
+
+
+def test_the_rates_that_a_report_tells_are_those_of_the_page(page: str) -> None:
+    checks = re.findall(r"^\| (\w+) \| \d+ \| \d+ \| ([\d.]+) / [\d.]+ \| ([\d.]+) /", page, re.MULTILINE)
+    for check, told in FALSE_PASSES.items():
+        rates = [(float(normal), float(tail)) for name, normal, tail in checks if name == check]
+        assert tuple(told) == tuple(map(max, zip(*rates, strict=True))), check
+    families = re.findall(r"^\| (\d+) \| (\d+) \| ([\d.]+) / [\d.]+ \| [\d.]+ \| [\d.]+ \|$", page, re.MULTILINE)
+    found = {(int(patients), int(networks)): float(rate) for patients, networks, rate in families}
+    assert found.pop((250, 3)) == SOME_FALSE_PASS_OF_MANY
+    assert max(found.values()) == SOME_FALSE_PASS
 
 
 def test_the_page_states_the_columns_and_margins(page: str) -> None:
