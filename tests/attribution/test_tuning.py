@@ -153,8 +153,8 @@ def test_the_curve_is_the_reliability_of_maps_with_that_setting(task: Attributio
     assert found.changes == {"n_samples": 64, "target_correlation": None}
     assert found.method == SmoothGrad(64)
     alone = SmoothGrad(32).explain(task, waves(3, seed=8), [key("smoothgrad", number) for number in range(3)])
-    np.testing.assert_allclose(found.curve[1].reliability, alone.reliability)
-    assert found.curve[1].passes == Passes(gradient=32)
+    np.testing.assert_allclose(found.curve[2].reliability, alone.reliability)
+    assert found.curve[2].passes == Passes(gradient=32)
 
 
 def test_integrated_gradients_are_compared_with_a_finer_quadrature(task: AttributionTask) -> None:
