@@ -24,7 +24,7 @@ lint: venv
 docs: venv
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/site
 
-# A first look without any data: the quickstart study, 10 to 15 minutes on two cores after the installation. The maps are made
+# A first look without any data: the quickstart study, 20 to 25 minutes on two free cores after the installation. The maps are made
 # with few passes and small networks: they show what the software does, not how good a method is.
 DEMO_RUNS ?= runs
 
