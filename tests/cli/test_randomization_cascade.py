@@ -187,7 +187,8 @@ def test_the_table_of_random_networks(audited: Path) -> None:
     assert (own["n_draws"], own["n_ecgs"], own["n_patients"], own["n_undefined"]) == (3, 9, 9, 0)
     # one network: the draws take the place of networks (VERDICTS, section 2)
     patients, draws = values.mean(1).var(ddof=1) / 9, values.mean(0).var(ddof=1) / 3
-    df = (patients + draws) ** 2 / (patients**2 / 8 + draws**2 / 2)
+    share = np.array([patients, draws]) / (patients + draws)
+    df = 1 / (share ** (2 - share) / (8, 2)).sum()
     half = stats.t.ppf(0.975, df) * np.sqrt(patients + draws)
     assert (own["low"], own["high"]) == pytest.approx((values.mean() - half, values.mean() + half))
     assert rows.loc[("reset_recalibrated", "partial", "smoothgrad"), "n_draws"] == 2
