@@ -27,8 +27,8 @@ from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.sources import Synthetic
 from ecg_lightning.ecg import Target
 from ecg_lightning.models import EcgClassifier, ResNet1d
-from ecg_lightning.run import Run, open_run
-from ecg_lightning.store import RowStore, StoreSpec
+from ecg_lightning.runs.run import Run, open_run
+from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.verdicts.decide import decide
 from ecg_lightning.verdicts.random_draws import BASIS
 from ecg_lightning.verdicts.randomization import comparisons

@@ -26,7 +26,6 @@ from typing import Final
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ecg_lightning.atomic import atomic_path
 from ecg_lightning.data.cache import MARKER, BeatCache
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.sources import Cinc, Ludb, PtbXl, Source
@@ -35,6 +34,7 @@ from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.plotting import ClassBeat, class_title, classes_figure, classes_overview, save_figure
 from ecg_lightning.plotting.cached_beats import choose_rows, class_beat
 from ecg_lightning.plotting.classes import Columns
+from ecg_lightning.storage.atomic import atomic_path
 
 MAX_KILOBYTES = 400
 COLOURS = 64

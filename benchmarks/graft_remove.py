@@ -30,13 +30,13 @@ from multilabel import Training, logits, trained_networks
 from numpy.typing import NDArray
 from sim_to_real import add_options, simulated_beats
 
-from ecg_lightning.atomic import write_json_atomic
 from ecg_lightning.data.sources.synthetic import Synthetic
 from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.functional.intervals import patient_bootstrap
 from ecg_lightning.models import ResNet1d
 from ecg_lightning.signal.recording import RecordingError
 from ecg_lightning.simulator.evidence import Twins, causal_mask, core_mask, twin_beats
+from ecg_lightning.storage.atomic import write_json_atomic
 
 Beat = NDArray[np.float64]  # (twin, 8, 600) mV
 Mask = NDArray[np.bool_]  # (twin, 8, 600)

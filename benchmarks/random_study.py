@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ecg_lightning.atomic import write_parquet_atomic
 from ecg_lightning.ecg import Target
 from ecg_lightning.functional.smoothing import savitzky_golay
-from ecg_lightning.store import RowStore, StoreSpec
+from ecg_lightning.storage.atomic import write_parquet_atomic
+from ecg_lightning.storage.store import RowStore, StoreSpec
 
 SHAPE = (8, 600)
 _BLOCK = 64

@@ -40,13 +40,13 @@ from numpy.typing import NDArray
 from simulated import FirstEcgs
 from torch import Tensor
 
-from ecg_lightning.atomic import write_json_atomic
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.sources import Cinc, Ludb, PtbXl, Source
 from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.functional.classification import auroc
 from ecg_lightning.functional.intervals import patient_bootstrap
+from ecg_lightning.storage.atomic import write_json_atomic
 
 REPOSITORY: Final = Path(__file__).parents[1]
 HELD_OUT: Final = 1500

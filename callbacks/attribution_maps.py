@@ -22,7 +22,6 @@ from callbacks.patient_controls import (
     check_patient_controls,
 )
 from callbacks.ranks import classifier_of, datamodule_of, identity, on_rank_zero, run_folder
-from ecg_lightning.atomic import write_parquet_atomic
 from ecg_lightning.attribution import AttributionMethod, MethodName, RandomKey, build_methods, prepare_task
 from ecg_lightning.attribution.base import Explanation
 from ecg_lightning.attribution.controls import CONTROLS, ControlName, check_controls, control_maps
@@ -33,10 +32,11 @@ from ecg_lightning.attribution.shared import shareable, shared_maps
 from ecg_lightning.attribution.task import AttributionTask, Precision
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.digest import JSON
 from ecg_lightning.models.classifier import EcgClassifier
-from ecg_lightning.run_layout import OnMismatch
-from ecg_lightning.store import RowStore
+from ecg_lightning.runs.layout import OnMismatch
+from ecg_lightning.storage.atomic import write_parquet_atomic
+from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.store import RowStore
 
 
 class AttributionMaps(Callback):

@@ -9,7 +9,7 @@ from rich.table import Table
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.cost import MethodCost
 from ecg_lightning.functional.maps import count_unusable
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.store import RowStore
 
 
 def maps_table(

@@ -26,9 +26,9 @@ from callbacks.ranks import (
     open_store,
     run_folder,
 )
-from ecg_lightning.digest import JSON
-from ecg_lightning.run_layout import OnMismatch
-from ecg_lightning.store import RowStore, StoreSpec
+from ecg_lightning.runs.layout import OnMismatch
+from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.store import RowStore, StoreSpec
 
 __all__ = ["Audit", "AuditBatch", "Place"]
 

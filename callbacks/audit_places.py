@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from callbacks.map_stores import Rows
-from ecg_lightning.digest import JSON
-from ecg_lightning.store import StoreDtype
+from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.store import StoreDtype
 
 
 @dataclass(frozen=True)

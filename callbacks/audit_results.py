@@ -9,8 +9,8 @@ from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 
 from callbacks.ranks import run_folder
-from ecg_lightning.atomic import write_parquet_atomic
 from ecg_lightning.plotting.sheet import save_figure
+from ecg_lightning.storage.atomic import write_parquet_atomic
 
 
 class AuditResults:

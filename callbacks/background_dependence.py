@@ -18,10 +18,10 @@ from callbacks.example_choice import balanced_choice
 from callbacks.ranks import classifier_of, datamodule_of
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.robust import explain_or_nan
-from ecg_lightning.digest import JSON, digest_array_rows
 from ecg_lightning.functional.similarity import similarity_matrix
 from ecg_lightning.functional.smoothing import WINDOW
-from ecg_lightning.run_layout import OnMismatch
+from ecg_lightning.runs.layout import OnMismatch
+from ecg_lightning.storage.digest import JSON, digest_array_rows
 
 
 class BackgroundDependence(Audit):

@@ -13,7 +13,7 @@ from callbacks.audit_results import AuditResults
 from callbacks.ranks import callback_before, close_store, on_rank_zero, open_derived_store, run_folder
 from ecg_lightning.attribution.task import in_chunks
 from ecg_lightning.models.precision import full_float32
-from ecg_lightning.store import RowStore, StoreSpec
+from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.verdicts.preconditions import COMPLETENESS_TOLERANCE
 
 QUANTITIES = ("delta", "expected")

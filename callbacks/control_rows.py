@@ -12,7 +12,7 @@ from callbacks.audit_places import AuditBatch, Place
 from callbacks.map_stores import Rows
 from callbacks.patient_controls import PatientControl
 from callbacks.ranks import close_store
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.store import RowStore
 
 Measure = Callable[[AuditBatch, PatientControl], Mapping[str, ArrayLike]]
 

@@ -16,7 +16,6 @@ from callbacks.localization_report import LocalizationReport
 from callbacks.patient_controls import PatientControl
 from callbacks.ranks import datamodule_of
 from ecg_lightning.data.regions import known_regions, read_regions
-from ecg_lightning.digest import JSON
 from ecg_lightning.functional.localization import (
     LOCALIZATION_SCORES,
     LocalizationScore,
@@ -24,6 +23,7 @@ from ecg_lightning.functional.localization import (
     region_share,
 )
 from ecg_lightning.plotting.class_words import CLASS_WORDS
+from ecg_lightning.storage.digest import JSON
 
 _SCORES: Final = {name: f"localization/{name}" for name in LOCALIZATION_SCORES}
 _OF_OTHERS: Final = {name: f"localization/controls/{name}" for name in LOCALIZATION_SCORES}

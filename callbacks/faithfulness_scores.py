@@ -19,14 +19,14 @@ from callbacks.patient_controls import PatientControl
 from callbacks.score_rows import score_rows, where_own_is_known
 from ecg_lightning.attribution import RandomKey
 from ecg_lightning.attribution.task import in_chunks
-from ecg_lightning.digest import JSON
 from ecg_lightning.functional.infidelity import infidelity
 from ecg_lightning.functional.intervals import weightings
 from ecg_lightning.functional.map_shape import complexity, sparseness
 from ecg_lightning.models.precision import full_float32
 from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
 from ecg_lightning.plotting.class_words import CLASS_WORDS
-from ecg_lightning.run_layout import OnMismatch
+from ecg_lightning.runs.layout import OnMismatch
+from ecg_lightning.storage.digest import JSON
 
 _CHANGE: Final = "scores/infidelity_change"
 _OF_OTHERS: Final = "scores/controls/infidelity"

@@ -7,10 +7,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
-from ecg_lightning.atomic import atomic_path, write_json_atomic, write_parquet_atomic
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.study_splits import check_study_splits
-from ecg_lightning.run_layout import RunFolder
+from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.storage.atomic import atomic_path, write_json_atomic, write_parquet_atomic
 
 MAX_KEPT_BEATS: Final = 20_000
 """Test ECGs that a study keeps beside its splits (384 MB)."""

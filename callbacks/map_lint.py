@@ -8,9 +8,9 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from callbacks.audit_results import AuditResults
 from callbacks.ranks import on_rank_zero, run_folder
-from ecg_lightning.atomic import atomic_path
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.lint import LintReport
+from ecg_lightning.storage.atomic import atomic_path
 
 LintMode = Literal["skip", "warn", "off"]
 """Skip methods that the linter refuses, compute them all the same after a warning, or don't lint."""

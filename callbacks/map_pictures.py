@@ -17,7 +17,7 @@ from callbacks.test_record import TestRecord
 from ecg_lightning.attribution.base import AttributionMethod, Passes
 from ecg_lightning.plotting import map_figure, maps_overview, save_figure
 from ecg_lightning.plotting.cached_beats import mask_of
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.store import RowStore
 
 EVIDENCE_NAME = "evidence (twin)"
 """What differs from the counterfactual twin without the diagnosis; only simulated ECGs that have it know it."""

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from callbacks.ranks import close_store, open_store
 from ecg_lightning.attribution import AttributionMethod
-from ecg_lightning.run_layout import OnMismatch
-from ecg_lightning.store import RowStore, StoreSpec
+from ecg_lightning.runs.layout import OnMismatch
+from ecg_lightning.storage.store import RowStore, StoreSpec
 
 Rows = NDArray[np.int64]
 

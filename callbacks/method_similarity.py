@@ -24,7 +24,6 @@ from callbacks.similarity_report import (
     similarity_table,
     warning_of,
 )
-from ecg_lightning.digest import JSON
 from ecg_lightning.functional.intervals import weightings
 from ecg_lightning.functional.similarity import (
     SCOPES,
@@ -39,7 +38,8 @@ from ecg_lightning.functional.similarity import (
 from ecg_lightning.functional.smoothing import ORDER, WINDOW
 from ecg_lightning.plotting.class_words import CLASS_WORDS
 from ecg_lightning.plotting.similarity import similarity_figure
-from ecg_lightning.run_layout import OnMismatch
+from ecg_lightning.runs.layout import OnMismatch
+from ecg_lightning.storage.digest import JSON
 
 
 class MethodSimilarity(Audit):

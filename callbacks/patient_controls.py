@@ -14,13 +14,13 @@ from torch import Tensor
 
 from callbacks.map_stores import MapStores, Rows
 from callbacks.ranks import on_rank_zero, run_folder
-from ecg_lightning.atomic import write_parquet_atomic
 from ecg_lightning.attribution.controls import ControlName, control_maps
 from ecg_lightning.attribution.partners import partners
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.manifest import StoreError
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.atomic import write_parquet_atomic
+from ecg_lightning.storage.manifest import StoreError
+from ecg_lightning.storage.store import RowStore
 
 PatientControl = Literal["other_ecg", "mean_map"]
 

@@ -20,14 +20,14 @@ from callbacks.perturbation_tables import MapLogits, Population
 from callbacks.ranks import classifier_of, datamodule_of
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
-from ecg_lightning.digest import JSON
 from ecg_lightning.functional.intervals import weightings
 from ecg_lightning.functional.perturbation import Order, perturb, relevance_positions, step_counts
 from ecg_lightning.functional.perturbation_kind import VERDICT_KIND, PerturbationKind, check_kinds
 from ecg_lightning.functional.perturbation_units import unit_positions
 from ecg_lightning.models.precision import full_float32
 from ecg_lightning.plotting.class_words import CLASS_WORDS
-from ecg_lightning.run_layout import OnMismatch
+from ecg_lightning.runs.layout import OnMismatch
+from ecg_lightning.storage.digest import JSON
 
 _FLOATS_AT_ONCE: Final = 1 << 22
 """Perturbed values in memory at a time (16 MB), or those of one ECG, method and all steps where that is more."""

@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
 from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
-from ecg_lightning.atomic import write_parquet_atomic
+from ecg_lightning.storage.atomic import write_parquet_atomic
 
 
 class PredictionTable(BasePredictionWriter):

@@ -12,10 +12,10 @@ from torch import Tensor
 from callbacks.audit import AuditBatch, Place
 from callbacks.cascade_maps import CascadeMaps
 from callbacks.cascade_plan import CascadePlan, RandomNetwork
-from ecg_lightning.digest import JSON
 from ecg_lightning.functional.map_shape import histogram_entropy
 from ecg_lightning.functional.randomization import Direction
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS, paired_similarities
+from ecg_lightning.storage.digest import JSON
 
 _NOISE: Final = 0.1
 """Standard deviation of the smooth test's noise, as a share of the ECG's range; SmoothGrad's own default."""

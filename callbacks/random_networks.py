@@ -12,8 +12,8 @@ from callbacks.audit import Place
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.controls import ControlName, control_maps
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.digest import JSON
 from ecg_lightning.functional.partial_similarity import MapVectors, covariate_basis, map_vectors
+from ecg_lightning.storage.digest import JSON
 
 BETWEEN: Final = "between"
 """Similarity of magnitude of one random network's map and the next one's; the others are similarities to the map of

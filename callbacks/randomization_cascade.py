@@ -22,7 +22,6 @@ from callbacks.random_networks_report import report_random_networks
 from callbacks.ranks import datamodule_of
 from ecg_lightning.attribution.controls import ControlName, check_controls
 from ecg_lightning.data.recalibration import RecalibrationBeats, recalibration_beats
-from ecg_lightning.digest import JSON, digest_state_dict
 from ecg_lightning.functional.randomization import (
     BatchNormPolicy,
     Direction,
@@ -32,7 +31,8 @@ from ecg_lightning.functional.randomization import (
     weight_layers,
 )
 from ecg_lightning.plotting.class_words import CLASS_WORDS
-from ecg_lightning.run_layout import OnMismatch
+from ecg_lightning.runs.layout import OnMismatch
+from ecg_lightning.storage.digest import JSON, digest_state_dict
 
 _RANDOM: Final = "cascade/random_networks"
 _PERMUTED: Final = "cascade/permuted_labels"

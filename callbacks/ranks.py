@@ -9,10 +9,10 @@ from typing import TypeVar
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.digest import JSON, digest_settings, digest_state_dict
 from ecg_lightning.models.classifier import EcgClassifier
-from ecg_lightning.run_layout import OnMismatch, RunFolder
-from ecg_lightning.store import RowStore, StoreMismatchError, StoreSpec
+from ecg_lightning.runs.layout import OnMismatch, RunFolder
+from ecg_lightning.storage.digest import JSON, digest_settings, digest_state_dict
+from ecg_lightning.storage.store import RowStore, StoreMismatchError, StoreSpec
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Callback)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ecg_lightning.functional.ecg_means import EcgMeans, mean_over_ecgs
 from ecg_lightning.functional.similarity import SCOPES, SIGNS, Scope, Sign, Statistic, disattenuated
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.store import RowStore
 
 BESIDE: Final = (
     "\nAt the right: each map with the same method's map of another patient of the same predicted class, and with the "

@@ -7,7 +7,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
-from ecg_lightning.atomic import write_text_atomic
+from ecg_lightning.storage.atomic import write_text_atomic
 
 
 class StageConfig(SaveConfigCallback):

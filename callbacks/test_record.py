@@ -17,11 +17,11 @@ from callbacks.ranks import (
     open_store,
     run_folder,
 )
-from ecg_lightning.atomic import write_json_atomic, write_parquet_atomic
 from ecg_lightning.functional.classification import binary_metrics_with_intervals
 from ecg_lightning.models.classifier import EcgClassifier
-from ecg_lightning.run_layout import OnMismatch
-from ecg_lightning.store import StoreSpec
+from ecg_lightning.runs.layout import OnMismatch
+from ecg_lightning.storage.atomic import write_json_atomic, write_parquet_atomic
+from ecg_lightning.storage.store import StoreSpec
 
 
 class TestRecord(Callback):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ecg_lightning.version import __version__
 
 if TYPE_CHECKING:
-    from ecg_lightning.run import open_run
+    from ecg_lightning.runs.run import open_run
 
 __all__ = ["__version__", "open_run"]
 
@@ -16,7 +16,7 @@ __all__ = ["__version__", "open_run"]
 def __getattr__(name: str) -> object:
     """Import ``open_run`` when it is first asked for (PEP 562)."""
     if name == "open_run":
-        from ecg_lightning.run import open_run
+        from ecg_lightning.runs.run import open_run
 
         return open_run
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

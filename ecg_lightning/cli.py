@@ -14,7 +14,7 @@ from ecg_lightning.shipped import CONFIGS, find_config
 if TYPE_CHECKING:
     from lightning.pytorch.cli import ArgsType
 
-    from ecg_lightning.lightning_cli import EcgCLI
+    from ecg_lightning.command_line.lightning_cli import EcgCLI
 
 _OF_A_STUDY: Final = ("study", "compare", "report", "publish")
 
@@ -45,7 +45,7 @@ def main(args: "ArgsType" = None) -> "EcgCLI | None":
         sys.argv[1:] = _found_configs(sys.argv[1:])
     elif isinstance(args, list):
         args = list(_found_configs(args))
-    from ecg_lightning.lightning_cli import run_lightning
+    from ecg_lightning.command_line.lightning_cli import run_lightning
 
     return run_lightning(args)
 

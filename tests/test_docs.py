@@ -114,7 +114,7 @@ def test_no_page_tells_the_machine_it_was_written_on(page: Path) -> None:
 
 
 def test_a_name_that_is_not_there_is_noticed() -> None:
-    assert _importable("ecg_lightning.store.RowStore")
+    assert _importable("ecg_lightning.storage.store.RowStore")
     assert _importable("callbacks.AttributionMaps")
     assert not _importable("callbacks.NoSuchCallback")
     assert not _importable("ecg_lightning.no_such_module")

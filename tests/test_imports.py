@@ -19,26 +19,22 @@ PACKAGE = "ecg_lightning"
 MAX_LINES = 300
 
 HOUSE = (
-    ("ecg", "method_names", "version", "atomic", "digest", "disk", "packages", "shipped"),  # facts, files and hashes
+    ("ecg", "method_names", "version", "packages", "shipped"),  # facts
+    ("storage",),  # what lies on the disk: files, hashes, row stores
     ("statistics",),  # closed forms that verdicts rest on
     ("functional",),  # tensors in, tensors out
-    ("manifest",),  # what a store says about itself
-    ("store_files", "store_values"),  # parts of the store
-    ("store",),
     ("signal",),
     ("simulator",),  # recordings of hearts that never beat
     ("data",),
     ("models",),
     ("attribution",),
-    ("run_layout", "run_search", "run_arrays"),  # where the files of a run lie, and what stands in them
-    ("checkpoints", "run_config"),
-    ("run",),  # reads a finished run back from its stores
+    ("runs",),  # where the files of a run lie, and how they are read back
     ("plotting", "wandb_logger"),
     ("study", "tuning"),
     ("verdicts",),  # passes, fails, can't tell
     ("report",),
     ("callbacks",),
-    ("lightning_cli",),  # the only module that knows callbacks
+    ("command_line",),  # the only room that knows callbacks
     ("cli", "__main__"),  # the front door
 )
 """Rows from top to bottom. Every module of ``ecg_lightning`` and the package ``callbacks`` has a place here. Groups of
@@ -48,7 +44,7 @@ LEAVES = ("ecg", "method_names", "version")
 FORBIDDEN = {
     "functional": ("lightning", "pytorch_lightning", "captum", "wandb", "matplotlib"),
     "statistics": ("torch", "lightning", "pytorch_lightning", "captum", "wandb", "matplotlib"),
-    "store": ("lightning", "pytorch_lightning", "captum", "wandb", "matplotlib"),
+    "storage": ("lightning", "pytorch_lightning", "captum", "wandb", "matplotlib"),
     "simulator": ("torch", "lightning", "pytorch_lightning", "captum", "wandb"),
     "signal": ("torch", "lightning", "pytorch_lightning", "captum", "wandb"),
 }
@@ -132,8 +128,8 @@ def _problem(one: Import, exported: set[str]) -> str | None:
         return f"{one}: give {target!r} a rank in tests/test_imports.py (HOUSE)"
     if source in LEAVES:
         return f"{one}: {source} imports nothing of the project"
-    if target == "callbacks" and source != "lightning_cli":
-        return f"{one}: only lightning_cli knows callbacks"
+    if target == "callbacks" and source != "command_line":
+        return f"{one}: only command_line knows callbacks"
     if RANK[target] > RANK[source] or (RANK[target] == RANK[source] != 0):
         return f"{one}: the arrow {source} -> {target} points down; {target} must stand above {source} in HOUSE"
     return None
@@ -209,13 +205,17 @@ def build(root: Path, files: dict[str, str]) -> Path:
         ("ecg_lightning/signal/a.py", "from ..data.sources import base", "the arrow signal -> data"),
         ("ecg_lightning/signal/a.py", "def f():\n    import ecg_lightning.cli", "the arrow signal -> cli"),
         ("ecg_lightning/signal/__init__.py", "from ..models import Net", "the arrow signal -> models"),
-        ("ecg_lightning/digest.py", "import ecg_lightning.store", "the arrow digest -> store"),
+        ("ecg_lightning/storage/a.py", "import ecg_lightning.runs.run", "the arrow storage -> runs"),
         ("ecg_lightning/plotting/a.py", "import ecg_lightning.wandb_logger", "the arrow plotting -> wandb_logger"),
         ("ecg_lightning/ecg.py", "from ecg_lightning.version import __version__", "ecg imports nothing of the project"),
-        ("ecg_lightning/study/a.py", "import callbacks", "only lightning_cli knows callbacks"),
+        ("ecg_lightning/study/a.py", "import callbacks", "only command_line knows callbacks"),
         ("callbacks/a.py", "from ecg_lightning.cli import main", "the arrow callbacks -> cli"),
         ("ecg_lightning/helpers.py", "import ecg_lightning.ecg", "give 'helpers' a rank in tests/test_imports.py"),
-        ("ecg_lightning/store.py", "import ecg_lightning.helpers", "give 'helpers' a rank in tests/test_imports.py"),
+        (
+            "ecg_lightning/storage/a.py",
+            "import ecg_lightning.helpers",
+            "give 'helpers' a rank in tests/test_imports.py",
+        ),
         ("ecg_lightning/cli.py", "from ecg_lightning import *", "front door"),
     ],
 )
@@ -230,15 +230,15 @@ def test_a_broken_arrow_is_found_with_file_and_line(tmp_path: Path, name: str, t
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("ecg_lightning/lightning_cli.py", "import callbacks.attribution_maps, ecg_lightning.study.report"),
+        ("ecg_lightning/command_line/a.py", "import callbacks.attribution_maps, ecg_lightning.study.report"),
         (
             "ecg_lightning/signal/a.py",
             "from ecg_lightning.signal.b import c\nfrom .d import e\nfrom ecg_lightning import ecg",
         ),
-        ("ecg_lightning/manifest.py", "import ecg_lightning.digest"),
-        ("ecg_lightning/digest.py", "import ecg_lightning.atomic"),
+        ("ecg_lightning/storage/a.py", "import ecg_lightning.version"),
+        ("ecg_lightning/runs/a.py", "import ecg_lightning.storage.atomic"),
         ("callbacks/a.py", "import numpy, ecg_lightning.plotting.maps\nfrom .b import c"),
-        ("ecg_lightning/__init__.py", "def __getattr__(name):\n    from ecg_lightning.run import open_run"),
+        ("ecg_lightning/__init__.py", "def __getattr__(name):\n    from ecg_lightning.runs.run import open_run"),
     ],
 )
 def test_a_sound_arrow_is_not_found(tmp_path: Path, name: str, text: str) -> None:
@@ -265,7 +265,7 @@ def test_a_circle_is_found(tmp_path: Path) -> None:
     assert cycle(build(tmp_path, files)) == []
 
 
-@pytest.mark.parametrize("module", ["ecg_lightning.study.compare", "ecg_lightning.run"])
+@pytest.mark.parametrize("module", ["ecg_lightning.study.compare", "ecg_lightning.runs.run"])
 def test_what_only_reads_stores_starts_without_lightning(module: str) -> None:
     # every worker of `compare` imports it: Lightning alone takes seconds
     code = f"import sys, {module}; print(sorted({{'lightning', 'captum', 'matplotlib'}} & set(sys.modules)))"

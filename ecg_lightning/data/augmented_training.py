@@ -5,7 +5,7 @@ from lightning.pytorch import LightningDataModule
 
 from ecg_lightning.data.augmentation import Augmentation
 from ecg_lightning.data.dataset import Batch
-from ecg_lightning.digest import seed_from_settings
+from ecg_lightning.storage.digest import seed_from_settings
 
 
 class AugmentedTraining(LightningDataModule):

@@ -31,8 +31,8 @@ from ecg_lightning.data.splits import (
     splits_of_stage,
 )
 from ecg_lightning.data.study_splits import SETTINGS, flat_settings
-from ecg_lightning.digest import digest_settings
 from ecg_lightning.ecg import MIN_AGE, TARGETS, Target
+from ecg_lightning.storage.digest import digest_settings
 
 
 class EcgDataModule(AugmentedTraining):

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.splits import keyed_rank, labels_of
-from ecg_lightning.digest import digest_array_rows, digest_settings
 from ecg_lightning.ecg import Target
+from ecg_lightning.storage.digest import digest_array_rows, digest_settings
 
 _BLOCK: Final = 4096
 """Beats that are hashed at a time (40 MB)."""

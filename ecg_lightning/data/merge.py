@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecg_lightning.atomic import atomic_path, write_parquet_atomic
 from ecg_lightning.data.cache import (
     BEAT_SHAPE,
     BEATS,
@@ -22,9 +21,10 @@ from ecg_lightning.data.cache import (
     mask_paths,
 )
 from ecg_lightning.data.sources.base import Entry
-from ecg_lightning.disk import full_disk_explained, preallocate
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.packages import installed_versions
+from ecg_lightning.storage.atomic import atomic_path, write_parquet_atomic
+from ecg_lightning.storage.disk import full_disk_explained, preallocate
 
 _PACKAGES: Final = ("numpy", "scipy", "sleepecg", "wfdb")
 

@@ -12,7 +12,6 @@ from typing import Any, Final, get_args
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from ecg_lightning.atomic import write_json_atomic
 from ecg_lightning.data.cache import CACHE_FORMAT, MARKER, BeatCache
 from ecg_lightning.data.merge import merge, package_versions
 from ecg_lightning.data.shards import BeatSettings, Shard
@@ -20,9 +19,10 @@ from ecg_lightning.data.sources.base import Entry, Source
 from ecg_lightning.data.sources.label_map import name_codes
 from ecg_lightning.data.worker_count import worker_count
 from ecg_lightning.data.workers import check_not_importing_main, run_shards
-from ecg_lightning.digest import digest_settings
 from ecg_lightning.ecg import MIN_AGE
 from ecg_lightning.signal.beat import PIPELINE_VERSION, Neighbours
+from ecg_lightning.storage.atomic import write_json_atomic
+from ecg_lightning.storage.digest import digest_settings
 
 _MAX_SHARD: Final = 250
 _MIN_SHARD: Final = 25

@@ -18,11 +18,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_lightning.atomic import atomic_path
 from ecg_lightning.data.cache import BEAT_SHAPE, MAKE_ROOM, PACKED_SHAPE
 from ecg_lightning.data.sources.base import Entry, RecordingError, Source
-from ecg_lightning.disk import full_disk_explained
 from ecg_lightning.signal.beat import Neighbours
+from ecg_lightning.storage.atomic import atomic_path
+from ecg_lightning.storage.disk import full_disk_explained
 
 _TRIM_THRESHOLD: Final = -1  # of glibc's malloc.h
 _MMAP_THRESHOLD: Final = -3

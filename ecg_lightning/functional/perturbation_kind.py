@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, Literal, get_args
 
-from ecg_lightning.digest import JSON
 from ecg_lightning.functional.perturbation import ORDERS, NoiseMode, Order, Ranking, step_counts
 from ecg_lightning.functional.perturbation_units import Unit
+from ecg_lightning.storage.digest import JSON
 
 Replacement = Literal["interpolation", "zero", "class_mean", "conditional", "twin"]
 """What takes the place of replaced points: the line between kept neighbours in time (the paper); 0 mV; the mean of the

@@ -2,7 +2,7 @@
 
 import torch
 
-from ecg_lightning.digest import seed_from_settings
+from ecg_lightning.storage.digest import seed_from_settings
 
 
 def seed_step(seed: int, epoch: int, batch: int, rank: int) -> None:

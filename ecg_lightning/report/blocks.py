@@ -10,8 +10,8 @@ from typing import Any, Final
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ecg_lightning.atomic import atomic_path, write_parquet_atomic
 from ecg_lightning.plotting.sheet import save_figure
+from ecg_lightning.storage.atomic import atomic_path, write_parquet_atomic
 from ecg_lightning.study.folder import StudyFolder
 
 _PAGE_DPI: Final = 130

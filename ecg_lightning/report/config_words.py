@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ecg_lightning.run import Run
+from ecg_lightning.runs.run import Run
 
 
 def config_of(run: Run, stage: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ecg_lightning.report.consistency_blocks import (
 from ecg_lightning.report.other_target_blocks import other_target_blocks
 from ecg_lightning.report.performance_figure import performance_blocks
 from ecg_lightning.report.runs import StudyRuns
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.store import RowStore
 from ecg_lightning.study.compare import CONSISTENCY
 from ecg_lightning.study.consistency_tables import ALL_TARGETS
 from ecg_lightning.verdicts.table import networks_of

@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from ecg_lightning.atomic import write_json_atomic
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.report.blocks import TableBlock
 from ecg_lightning.report.page import REPORT
@@ -16,6 +15,7 @@ from ecg_lightning.report.scorecard import LEGEND
 from ecg_lightning.report.scorecard_table import summary_table
 from ecg_lightning.report.scorecard_words import headline
 from ecg_lightning.report.summary_run import FIGURES, log_summary
+from ecg_lightning.storage.atomic import write_json_atomic
 from ecg_lightning.study.consistency_tables import IntervalSettings
 
 NEEDS: Final = "pip install 'ecg-lightning[publish]'"

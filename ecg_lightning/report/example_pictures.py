@@ -24,7 +24,7 @@ from ecg_lightning.report.typical_ecgs import (
     test_beat,
     typical_ecgs,
 )
-from ecg_lightning.run import Run
+from ecg_lightning.runs.run import Run
 
 _COLUMNS: Final = 2
 _SCALE: Final = PaperScale(mm_per_millivolt=5.0)

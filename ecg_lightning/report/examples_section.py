@@ -16,9 +16,9 @@ from ecg_lightning.report.blocks import Paragraph, ReportFiles, Section, number
 from ecg_lightning.report.examples_figure import LAYERS, STEPS, Example, examples_figure, ms_from_qrs
 from ecg_lightning.report.own_curves import perturbation_store
 from ecg_lightning.report.runs import StudyRuns
-from ecg_lightning.run import Run
-from ecg_lightning.run_layout import RunFolder
-from ecg_lightning.store import RowStore
+from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.run import Run
+from ecg_lightning.storage.store import RowStore
 from ecg_lightning.study.seed_maps import same_ecgs
 
 _SEED_COLOURS: Final = ("#08519c", "#e6550d", "#31a354", "#7a0177", "#636363", "#c51b8a", "#fd8d3c", "#006d2c")

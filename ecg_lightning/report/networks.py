@@ -13,7 +13,7 @@ from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.report.blocks import Block, Cell, Paragraph, ReportFiles, Section, TableBlock, number
 from ecg_lightning.report.runs import StudyRuns
-from ecg_lightning.run import Run
+from ecg_lightning.runs.run import Run
 
 METRICS: Final = {
     "auroc": "AUROC",

@@ -8,7 +8,6 @@ from typing import Final
 
 from jinja2 import Environment, StrictUndefined
 
-from ecg_lightning.atomic import write_text_atomic
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.report.against_paper import paper_section
 from ecg_lightning.report.blocks import Gallery, Items, Paragraph, Picture, ReportFiles, Section, TableBlock
@@ -25,6 +24,7 @@ from ecg_lightning.report.runs import StudyRuns
 from ecg_lightning.report.scorecard import scorecard_section
 from ecg_lightning.report.settings_text import methods_text_section
 from ecg_lightning.report.similarity_section import similarity_section
+from ecg_lightning.storage.atomic import write_text_atomic
 from ecg_lightning.study.consistency_tables import IntervalSettings
 from ecg_lightning.version import __version__
 

@@ -11,7 +11,7 @@ from ecg_lightning.ecg import TARGETS
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.report.blocks import Block, Paragraph, ReportFiles, Section, TableBlock
 from ecg_lightning.report.runs import StudyRuns
-from ecg_lightning.run_layout import RunFolder
+from ecg_lightning.runs.layout import RunFolder
 
 SPLITS: Final = {"train": "Train", "validation": "Validation", "test": "Test"}
 """Split -> heading, in the paper's order."""

@@ -14,8 +14,8 @@ from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.overview import maps_overview
 from ecg_lightning.report.blocks import Block, Paragraph, Picture, ReportFiles, Section, TableBlock
 from ecg_lightning.report.runs import StudyRuns
-from ecg_lightning.run import Run
-from ecg_lightning.run_layout import RunFolder
+from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.run import Run
 
 MAX_ECGS: Final = 512
 """ECGs of a class that a mean is made of, the first in row order: more would move it by less than the line's width."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ecg_lightning.functional.intervals import interval_of_weightings, weighted_mean, weightings
 from ecg_lightning.plotting.method_style import method_place
 from ecg_lightning.report.verdict_tables import completed, completed_preconditions, joined_runs
-from ecg_lightning.run import Run
-from ecg_lightning.run_layout import RunFolder
+from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.run import Run
 from ecg_lightning.study.consistency_tables import ALL_TARGETS, IntervalSettings
 from ecg_lightning.study.folder import StudyFolder, UnfinishedRun
 from ecg_lightning.verdicts.study import preconditions_of, verdicts_of

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ecg_lightning.manifest import read_manifest
 from ecg_lightning.plotting.class_words import class_in_text, class_name
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.report.blocks import Block, Paragraph, ReportFiles, Section, TableBlock
@@ -13,7 +12,8 @@ from ecg_lightning.report.config_words import at, config_of, listed, short_name
 from ecg_lightning.report.population import enrichment_words
 from ecg_lightning.report.published import CITATION
 from ecg_lightning.report.runs import StudyRuns, records
-from ecg_lightning.run import Run
+from ecg_lightning.runs.run import Run
+from ecg_lightning.storage.manifest import read_manifest
 
 _NO_SETTINGS: Final = (
     "target", "network_structure", "method", "precision", "attribution_seed", "training_seed", "backgrounds",

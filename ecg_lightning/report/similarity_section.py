@@ -15,7 +15,7 @@ from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.similarity import similarity_figure
 from ecg_lightning.report.blocks import Block, Paragraph, Picture, ReportFiles, Section
 from ecg_lightning.report.runs import StudyRuns, means_over_runs
-from ecg_lightning.run import Run
+from ecg_lightning.runs.run import Run
 from ecg_lightning.study.consistency_tables import ALL_TARGETS
 
 _SCOPE: Final = 0  # the ECG

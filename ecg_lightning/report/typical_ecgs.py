@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from ecg_lightning.data.cache import MARKER, BeatCache
 from ecg_lightning.plotting.cached_beats import mask_of
 from ecg_lightning.report.config_words import at, config_of
-from ecg_lightning.run import Run
-from ecg_lightning.run_layout import RunFolder
+from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.run import Run
 
 OUTCOMES: Final = {
     "true positive": (1.0, True),

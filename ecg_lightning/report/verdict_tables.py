@@ -8,7 +8,7 @@ import pandas as pd
 
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.report.claims import COLUMNS, NOT_MEASURED
-from ecg_lightning.run import Run
+from ecg_lightning.runs.run import Run
 from ecg_lightning.verdicts.table import verdicts_table
 from ecg_lightning.verdicts.target_runs import TargetRuns
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from ecg_lightning.functional.correlation import pearson, spearman
-from ecg_lightning.run import Run
+from ecg_lightning.runs.run import Run
 from ecg_lightning.study.compare import ComparedTarget
 from ecg_lightning.study.consistency_tables import ALL_TARGETS
 

@@ -16,13 +16,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from ecg_lightning.atomic import write_parquet_atomic
-from ecg_lightning.digest import JSON, digest_array_rows
 from ecg_lightning.functional.self_consistency import seed_pairs, self_consistency
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
 from ecg_lightning.functional.smoothing import ORDER, WINDOW
-from ecg_lightning.run import Run
-from ecg_lightning.store import RowStore, StoreSpec
+from ecg_lightning.runs.run import Run
+from ecg_lightning.storage.atomic import write_parquet_atomic
+from ecg_lightning.storage.digest import JSON, digest_array_rows
+from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.study.floor_partners import FloorPartners, floor_partners
 from ecg_lightning.study.folder import StudyFolder, UnfinishedRun
 from ecg_lightning.study.map_blocks import MapBlock, blocks_to_do, measure_blocks

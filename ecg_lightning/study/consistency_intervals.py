@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_lightning.functional.self_consistency import seed_pairs
-from ecg_lightning.run import Run
+from ecg_lightning.runs.run import Run
 from ecg_lightning.statistics.effect import MIN_PATIENTS, Effect, patient_means
 from ecg_lightning.statistics.seed_pairs import corrected_pair_effect, pair_effect
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ecg_lightning.functional.self_consistency import kendall_w
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.store import RowStore
 from ecg_lightning.study.compare import ComparedTarget
 from ecg_lightning.study.consistency_intervals import (
     corrected_effect,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ecg_lightning.functional.self_consistency import seed_pairs
-from ecg_lightning.run import Run
+from ecg_lightning.runs.run import Run
 
 _KEY: Final = 0
 """Attribution seed of the derangement: not the runs', so that another replicate of the maps has the same partners."""

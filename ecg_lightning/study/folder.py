@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from ecg_lightning.ecg import TARGETS
-from ecg_lightning.run import Run
-from ecg_lightning.run_layout import RunFolder
-from ecg_lightning.run_search import describe_runs_below
+from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.search import describe_runs_below
 
 _SEED = re.compile(r"seed(\d+)")
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ecg_lightning.data.worker_count import worker_count
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.store import RowStore
 
 Measured = Sequence[NDArray[np.float32]]
 """What is measured of a block, (ecg, ...) for each of its stores."""

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ecg_lightning.atomic import write_json_atomic, write_parquet_atomic
+from ecg_lightning.storage.atomic import write_json_atomic, write_parquet_atomic
 from ecg_lightning.study.agreement_tables import network_table, rank_table
 from ecg_lightning.study.compare import Comparison
 from ecg_lightning.study.consistency_tables import ALL_TARGETS, IntervalSettings, consistency_table

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ecg_lightning.digest import JSON
-from ecg_lightning.manifest import StoreSpec, differences
 from ecg_lightning.method_names import METHOD_NAMES
-from ecg_lightning.run import Run
-from ecg_lightning.store import RowStore
+from ecg_lightning.runs.run import Run
+from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.manifest import StoreSpec, differences
+from ecg_lightning.storage.store import RowStore
 
 OF_THE_SEED: Final = ("training_seed",)
 """Settings of a map that differ between seeds as they should."""

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ecg_lightning.ecg import TARGETS
-from ecg_lightning.run_layout import RunFolder
+from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.shipped import find_config
 
 _KEYS: Final = ("study", "targets", "seeds", "root", "runs", "prepare", "fit", "test", "only", "threads", "report")

@@ -13,7 +13,7 @@ from typing import Any, Final
 import yaml
 from filelock import FileLock, Timeout
 
-from ecg_lightning.atomic import atomic_path
+from ecg_lightning.storage.atomic import atomic_path
 from ecg_lightning.study.executors import StudyError, check_executor, with_room
 from ecg_lightning.study.progress import Progress, failed_jobs
 from ecg_lightning.study.settings import StudySettings, load_study

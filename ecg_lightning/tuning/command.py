@@ -13,18 +13,18 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from rich.console import Console
 from torch import Tensor, nn
 
-from ecg_lightning.atomic import write_parquet_atomic, write_text_atomic
 from ecg_lightning.attribution.base import AttributionMethod
 from ecg_lightning.attribution.cost import measure_passes
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
-from ecg_lightning.checkpoints import read_checkpoint
 from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.splits import keyed_rank
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.plotting.sheet import save_figure
 from ecg_lightning.plotting.tuning import PassCurve, passes_figure
+from ecg_lightning.runs.checkpoints import read_checkpoint
+from ecg_lightning.storage.atomic import write_parquet_atomic, write_text_atomic
 from ecg_lightning.tuning.config import Entry, methods_config
 from ecg_lightning.tuning.finer_ladders import FINER
 from ecg_lightning.tuning.measure import TunedMethod, tune_methods

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ecg_lightning.functional.self_consistency import seed_pairs
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.store import RowStore
 from ecg_lightning.study.compare import CONSISTENCY, FLOOR
 from ecg_lightning.study.consistency_intervals import corrected_effect, noise_of_pairs, reliability_of
 from ecg_lightning.study.seed_maps import in_paper_order

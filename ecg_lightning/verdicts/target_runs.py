@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecg_lightning.run import Run
+from ecg_lightning.runs.run import Run
 from ecg_lightning.study.seed_maps import same_ecgs
 
 

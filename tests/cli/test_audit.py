@@ -21,9 +21,9 @@ from ecg_lightning.attribution.base import SinglePassMethod
 from ecg_lightning.attribution.controls import CONTROLS, control_maps
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
-from ecg_lightning.digest import JSON
 from ecg_lightning.models import EcgClassifier
-from ecg_lightning.store import StoreMismatchError
+from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.store import StoreMismatchError
 
 
 class MeanMagnitude(Audit):

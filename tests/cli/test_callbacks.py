@@ -23,7 +23,7 @@ from ecg_lightning.attribution.methods import IgSmoothGrad, SmoothGrad
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.sources import PtbXl
 from ecg_lightning.models import EcgClassifier, ResNet1d
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.store import RowStore
 
 QUICK = ["saliency", "gradient_x_input"]
 

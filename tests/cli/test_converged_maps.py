@@ -16,7 +16,7 @@ from callbacks.result_summary import summary
 from ecg_lightning.attribution.methods import DeepLiftShap, SmoothGrad
 from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds, enough_backgrounds
 from ecg_lightning.models import EcgClassifier
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.store import RowStore
 
 
 class NormFirst(nn.Module):

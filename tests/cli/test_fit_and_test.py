@@ -17,11 +17,11 @@ from workplace import TARGET, Workplace
 
 from ecg_lightning import open_run
 from ecg_lightning.attribution import METHODS
-from ecg_lightning.checkpoints import CheckpointError
 from ecg_lightning.cli import main
 from ecg_lightning.models import EcgClassifier
-from ecg_lightning.run_layout import RunMismatchError
-from ecg_lightning.store import StoreMismatchError
+from ecg_lightning.runs.checkpoints import CheckpointError
+from ecg_lightning.runs.layout import RunMismatchError
+from ecg_lightning.storage.store import StoreMismatchError
 
 
 def wandb_runs(run: Path) -> dict[str, tuple[str, set[str]]]:

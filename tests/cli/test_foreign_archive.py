@@ -15,8 +15,8 @@ from ecg_lightning import open_run
 from ecg_lightning.cli import main
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.sources import PtbXl
-from ecg_lightning.digest import digest_array_rows
 from ecg_lightning.models import EcgClassifier
+from ecg_lightning.storage.digest import digest_array_rows
 
 N_FOREIGN = 12
 

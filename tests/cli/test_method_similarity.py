@@ -26,8 +26,8 @@ from ecg_lightning.attribution.task import AttributionTask
 from ecg_lightning.cli import main
 from ecg_lightning.functional.ecg_means import mean_over_ecgs
 from ecg_lightning.functional.similarity import similarity_matrices
-from ecg_lightning.run import Run
-from ecg_lightning.store import RowStore, StoreSpec
+from ecg_lightning.runs.run import Run
+from ecg_lightning.storage.store import RowStore, StoreSpec
 
 METHODS = ("saliency", "smoothgrad", "gradcam", "guided_gradcam")
 NAMES = (*METHODS, *CONTROLS)

@@ -15,7 +15,7 @@ from workplace import Workplace
 from ecg_lightning import open_run
 from ecg_lightning.attribution import METHODS
 from ecg_lightning.cli import main
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.store import RowStore
 
 SLOW = """
 trainer:

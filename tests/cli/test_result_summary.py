@@ -10,7 +10,7 @@ import pytest
 
 from callbacks.result_summary import summary
 from callbacks.test_record import metrics_with_intervals
-from ecg_lightning.atomic import write_json_atomic
+from ecg_lightning.storage.atomic import write_json_atomic
 
 
 def metrics_of(label: list[float], folder: Path) -> dict[str, Any]:

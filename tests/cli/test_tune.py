@@ -13,8 +13,8 @@ from workplace import TARGET, Workplace
 
 from ecg_lightning import open_run
 from ecg_lightning.attribution import METHODS
-from ecg_lightning.checkpoints import CheckpointError
 from ecg_lightning.cli import main
+from ecg_lightning.runs.checkpoints import CheckpointError
 
 SMALL = (
     *("--tune.target_correlation", "0.9", "--tune.n_ecgs", "4", "--tune.max_samples", "80"),

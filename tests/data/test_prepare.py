@@ -22,9 +22,9 @@ from ecg_lightning.data import prepare as module
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.sources import Entry, PtbXl, Recording, RecordingError, Source
-from ecg_lightning.disk import DiskSpaceError
 from ecg_lightning.ecg import LEADS, TARGETS
 from ecg_lightning.signal.beat import median_beat
+from ecg_lightning.storage.disk import DiskSpaceError
 
 RECORDINGS = [synthetic(55.0 + 5 * k, seconds=5.0, seed=k).recording for k in range(8)]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ecg_lightning.atomic import write_parquet_atomic
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.sources.synthetic import Synthetic
 from ecg_lightning.data.study_splits import SETTINGS, check_study_settings, check_study_splits, flat_settings
+from ecg_lightning.storage.atomic import write_parquet_atomic
 
 
 def table(settings: dict[str, object], **splits: str) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from ecg_lightning.report.examples_section import _along_cascade
 from ecg_lightning.report.own_numbers import own_number
 from ecg_lightning.report.published import INCONSISTENCIES, NUMBERS, READINGS, TABLE_1
 from ecg_lightning.report.runs import StudyRuns
-from ecg_lightning.store import RowStore, StoreSpec
+from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.study.consistency_tables import IntervalSettings
 
 METHODS = ("saliency", "smoothgrad", "integrated_gradients")

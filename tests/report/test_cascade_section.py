@@ -10,7 +10,7 @@ from ecg_lightning.report.blocks import Items, Paragraph, Picture, ReportFiles, 
 from ecg_lightning.report.cascade_section import cascade_section
 from ecg_lightning.report.random_networks_blocks import NOT_MEASURED
 from ecg_lightning.report.runs import StudyRuns
-from ecg_lightning.store import RowStore, StoreSpec
+from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.study.consistency_tables import IntervalSettings
 
 N, DRAWS = 24, 5

@@ -31,7 +31,7 @@ from ecg_lightning.report.perturbation_numbers import perturbation_means
 from ecg_lightning.report.population import population_table
 from ecg_lightning.report.relevance_section import class_relevance
 from ecg_lightning.report.runs import StudyRuns, means_over_runs
-from ecg_lightning.run import Run
+from ecg_lightning.runs.run import Run
 from ecg_lightning.study.compare import compare_maps
 from ecg_lightning.study.consistency_tables import IntervalSettings
 from ecg_lightning.study.folder import StudyFolder

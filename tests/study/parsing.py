@@ -7,7 +7,7 @@ import pytest
 from jsonargparse import Namespace
 
 from ecg_lightning.cli import main
-from ecg_lightning.lightning_cli import EcgCLI
+from ecg_lightning.command_line.lightning_cli import EcgCLI
 
 Parse = Callable[[Iterable[str]], Namespace]
 

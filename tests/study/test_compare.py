@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from random_study import write_random_study
 
 from ecg_lightning import open_run
-from ecg_lightning.atomic import write_json_atomic
 from ecg_lightning.functional.self_consistency import kendall_w, seed_pairs
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.atomic import write_json_atomic
+from ecg_lightning.storage.store import RowStore
 from ecg_lightning.study.agreement_tables import network_table, rank_table
 from ecg_lightning.study.compare import compare_maps
 from ecg_lightning.study.consistency_tables import IntervalSettings, consistency_table

@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from random_study import write_random_study
 
 from ecg_lightning import open_run
-from ecg_lightning.manifest import read_manifest
 from ecg_lightning.report.other_target_blocks import other_target_words
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.manifest import read_manifest
+from ecg_lightning.storage.store import RowStore
 from ecg_lightning.study.compare import compare_maps
 from ecg_lightning.study.consistency_tables import IntervalSettings
 from ecg_lightning.study.folder import StudyFolder

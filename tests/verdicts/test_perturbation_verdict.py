@@ -8,8 +8,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from ecg_lightning.functional.perturbation_kind import VERDICT_KIND
-from ecg_lightning.run import open_run
-from ecg_lightning.store import RowStore, StoreSpec
+from ecg_lightning.runs.run import open_run
+from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.decide import decide
 from ecg_lightning.verdicts.perturbation import comparisons, mean_map_effects

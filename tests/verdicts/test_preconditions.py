@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg_lightning.run import open_run
-from ecg_lightning.store import RowStore, StoreSpec
+from ecg_lightning.runs.run import open_run
+from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.verdicts.preconditions import preconditions
 from ecg_lightning.verdicts.target_runs import TargetRuns
 

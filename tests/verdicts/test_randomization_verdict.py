@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ecg_lightning.run import open_run
+from ecg_lightning.runs.run import open_run
 from ecg_lightning.statistics.draws import effect_over_draws
-from ecg_lightning.store import RowStore, StoreSpec
+from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.verdicts.decide import decide
 from ecg_lightning.verdicts.random_draws import BASIS
 from ecg_lightning.verdicts.random_network_table import table_of_runs

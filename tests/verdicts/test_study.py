@@ -7,7 +7,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from random_study import write_random_study
 
-from ecg_lightning.run import open_run
+from ecg_lightning.runs.run import open_run
 from ecg_lightning.verdicts.margins import margins
 from ecg_lightning.verdicts.study import preconditions_of, verdicts_of
 from ecg_lightning.verdicts.target_runs import TargetRuns

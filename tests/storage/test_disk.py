@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ecg_lightning.disk import DiskSpaceError, full_disk_explained, preallocate
+from ecg_lightning.storage.disk import DiskSpaceError, full_disk_explained, preallocate
 
 REMEDY = "buy another disk"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ecg_lightning.run_layout import RunFolder
+from ecg_lightning.runs.layout import RunFolder
 
 
 class CheckpointError(ValueError):

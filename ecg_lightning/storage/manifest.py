@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ecg_lightning.atomic import write_json_atomic
-from ecg_lightning.digest import JSON, canonical_json, digest_settings
 from ecg_lightning.packages import installed_versions
+from ecg_lightning.storage.atomic import write_json_atomic
+from ecg_lightning.storage.digest import JSON, canonical_json, digest_settings
 
 MANIFEST_NAME = "manifest.json"
 _FORMAT = "ecg_lightning RowStore"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ecg_lightning.run_layout import INDIFFERENT_SETTINGS, RunFolder, RunMismatchError
+from ecg_lightning.runs.layout import INDIFFERENT_SETTINGS, RunFolder, RunMismatchError
 
 SETTINGS: dict[str, Any] = {
     "seed_everything": 0,

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_lightning.atomic import sync_path, write_array_atomic
-from ecg_lightning.disk import full_disk_explained, preallocate
-from ecg_lightning.manifest import StoreCorruptError, StoreSpec, write_manifest
+from ecg_lightning.storage.atomic import sync_path, write_array_atomic
+from ecg_lightning.storage.disk import full_disk_explained, preallocate
+from ecg_lightning.storage.manifest import StoreCorruptError, StoreSpec, write_manifest
 
 ROWS_NAME = "rows.npy"
 _FILL_BYTES = 1 << 23

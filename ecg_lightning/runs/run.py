@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ecg_lightning.manifest import MANIFEST_NAME
-from ecg_lightning.run_arrays import ROW_LABELS, labelled_array
-from ecg_lightning.run_search import SIGNS_OF_A_RUN, describe_runs_below, is_run_folder
-from ecg_lightning.store import ROWS_NAME, RowStore, StoreError
+from ecg_lightning.runs.labelled_arrays import ROW_LABELS, labelled_array
+from ecg_lightning.runs.search import SIGNS_OF_A_RUN, describe_runs_below, is_run_folder
+from ecg_lightning.storage.manifest import MANIFEST_NAME
+from ecg_lightning.storage.store import ROWS_NAME, RowStore, StoreError
 
 _NO_STORES_BELOW = frozenset({"checkpoints", "figures", "tables", "wandb"})
 

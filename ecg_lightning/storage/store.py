@@ -16,9 +16,9 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ecg_lightning.atomic import write_array_atomic
-from ecg_lightning.disk import DiskSpaceError
-from ecg_lightning.manifest import (
+from ecg_lightning.storage.atomic import write_array_atomic
+from ecg_lightning.storage.disk import DiskSpaceError
+from ecg_lightning.storage.manifest import (
     StoreCorruptError,
     StoreDtype,
     StoreError,
@@ -28,7 +28,7 @@ from ecg_lightning.manifest import (
     read_manifest,
     warn_of_other_versions,
 )
-from ecg_lightning.store_files import (
+from ecg_lightning.storage.store_files import (
     ROWS_NAME,
     ensure_mask,
     flush_data,
@@ -38,7 +38,7 @@ from ecg_lightning.store_files import (
     read_mask,
     write_all,
 )
-from ecg_lightning.store_values import check_rows, encode
+from ecg_lightning.storage.store_values import check_rows, encode
 
 __all__ = [
     "ROWS_NAME",

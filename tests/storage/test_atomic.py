@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg_lightning import atomic
+from ecg_lightning.storage import atomic
 
 
 def test_atomic_writers_write(tmp_path: Path) -> None:

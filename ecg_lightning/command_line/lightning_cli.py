@@ -19,12 +19,7 @@ from lightning.pytorch.cli import (
 from lightning.pytorch.utilities import rank_zero_info
 
 from callbacks import AttributionMaps, StageConfig
-from ecg_lightning.checkpoints import check_same_model, find_checkpoint, read_checkpoint, trained_source
-from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.data.study_splits import check_study_settings
-from ecg_lightning.ecg import Target
-from ecg_lightning.models.classifier import EcgClassifier
-from ecg_lightning.run_config import (
+from ecg_lightning.command_line.run_config import (
     check_root,
     checkpoint_path,
     fill,
@@ -32,7 +27,12 @@ from ecg_lightning.run_config import (
     subclass_configs,
     test_all_of_another_source,
 )
-from ecg_lightning.run_layout import OnMismatch, RunFolder
+from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.data.study_splits import check_study_settings
+from ecg_lightning.ecg import Target
+from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.runs.checkpoints import check_same_model, find_checkpoint, read_checkpoint, trained_source
+from ecg_lightning.runs.layout import OnMismatch, RunFolder
 from ecg_lightning.tuning.command import TuneJob, load_trained, run_tuning
 from ecg_lightning.tuning.settings import TuningSettings
 from ecg_lightning.wandb_logger import RunLogger, run_group

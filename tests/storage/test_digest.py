@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ecg_lightning import digest
+from ecg_lightning.storage import digest
 
 
 def test_digest_of_settings_knows_no_order_and_no_integral_floats() -> None:

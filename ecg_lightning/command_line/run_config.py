@@ -7,7 +7,7 @@ from typing import Any
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_info
 
-from ecg_lightning.run_layout import RunFolder
+from ecg_lightning.runs.layout import RunFolder
 
 
 def run_path(runs: str, study: str, target: str | None, seed: int) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from ecg_lightning.ecg import FIDUCIAL_SAMPLE, LEADS, SAMPLING_RATE
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.store import RowStore
 
 ROW_LABELS: Final = ("ecg_id", "patient_id", "label")
 """Columns of the examples that become labels of the rows."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ecg_lightning.manifest import StoreSpec
+from ecg_lightning.storage.manifest import StoreSpec
 
 _REMEDY = "; take a wider dtype (float32 for maps)"
 

@@ -20,8 +20,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import ecg_lightning.store_files as files
-from ecg_lightning.store import (
+import ecg_lightning.storage.store_files as files
+from ecg_lightning.storage.store import (
     DiskSpaceError,
     RowStore,
     StoreCorruptError,
@@ -378,7 +378,7 @@ import sys, numpy as np
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_store import SPEC, values_of
-from ecg_lightning.store import RowStore
+from ecg_lightning.storage.store import RowStore
 store = RowStore.attach(Path({path!r}), SPEC, rank=1)
 for row in np.tile(np.arange(1, 40, 2), 100000):
     store.write([row], values_of([row]))

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 import ecg_lightning
-from ecg_lightning.atomic import write_json_atomic, write_parquet_atomic, write_text_atomic
-from ecg_lightning.run import Run, StoreNotFoundError, open_run
-from ecg_lightning.store import RowStore, StoreCorruptError, StoreSpec
+from ecg_lightning.runs.run import Run, StoreNotFoundError, open_run
+from ecg_lightning.storage.atomic import write_json_atomic, write_parquet_atomic, write_text_atomic
+from ecg_lightning.storage.store import RowStore, StoreCorruptError, StoreSpec
 
 N = 6
 METHODS = ("saliency", "gradcam", "random")
