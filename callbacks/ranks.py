@@ -113,8 +113,8 @@ def on_rank_zero(trainer: Trainer, action: Callable[[], T]) -> T | None:
 
 
 def open_store(trainer: Trainer, path: Path, spec: StoreSpec, on_mismatch: OnMismatch) -> RowStore:
-    """Make or resume a store on rank zero, attach to it on the others."""
-    made = on_rank_zero(trainer, lambda: RowStore.create(path, spec, on_mismatch=on_mismatch))
+    """Make or resume a store on rank zero, attach to it on the others; what is damaged in it is computed again."""
+    made = on_rank_zero(trainer, lambda: RowStore.create(path, spec, on_mismatch=on_mismatch, on_damage="replace"))
     return made if made is not None else RowStore.attach(path, spec, rank=trainer.global_rank)
 
 
@@ -123,7 +123,7 @@ def open_derived_store(trainer: Trainer, path: Path, spec: StoreSpec) -> RowStor
 
     def make() -> RowStore:
         try:
-            return RowStore.create(path, spec)
+            return RowStore.create(path, spec, on_damage="replace")
         except StoreMismatchError:
             shutil.rmtree(path)
             return RowStore.create(path, spec)

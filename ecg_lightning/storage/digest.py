@@ -3,10 +3,12 @@
 All are BLAKE2b of 16 bytes in hexadecimal, of a serialisation in which no two different values look alike.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -116,6 +118,17 @@ def digest_array_rows(
     if ids is not None:
         _update(digest, (str(name).encode() for name in ids))
     return digest.hexdigest()
+
+
+def digest_bytes(content: bytes) -> str:
+    """Hash bytes, as 32 hexadecimal digits."""
+    return blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def digest_file(path: str | Path) -> str:
+    """As ``digest_bytes``, of a file's content."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, lambda: blake2b(digest_size=_DIGEST_BYTES)).hexdigest()
 
 
 def _update(digest: blake2b, fields: Iterable[bytes | memoryview]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -16,7 +16,14 @@ from ecg_lightning.storage.digest import JSON, canonical_json, digest_settings
 
 MANIFEST_NAME = "manifest.json"
 _FORMAT = "ecg_lightning RowStore"
-_FORMAT_VERSION = 1
+FORMAT_VERSION: Final = 2
+"""Of new stores. From 2 on rows have digests; stores of version 1 were made before."""
+
+MADE_ANEW: Final = "run the command that made it again (`test`, `compare`): it is moved aside and made anew"
+"""What to do about a store that is broken as a whole."""
+
+_WITHOUT_DIGESTS: Final = 1
+_OWN_DIGEST: Final = "manifest_digest"
 _SHOWN_DIFFERENCES = 12
 _PACKAGES = ("torch", "lightning", "captum", "numpy", "scipy")  # whose numbers end in a store
 
@@ -34,6 +41,10 @@ class StoreMismatchError(StoreError):
 
 class StoreCorruptError(StoreError):
     """A store with a file that is missing, truncated or contradicts its manifest."""
+
+
+class StoreDamagedError(StoreCorruptError):
+    """A store whose rows, masks or digests are not what was written; the command that made it repairs it."""
 
 
 @dataclass(frozen=True)
@@ -120,18 +131,47 @@ def mismatch_message(folder: Path, stored: StoreSpec, asked: StoreSpec) -> str:
     )
 
 
-def write_manifest(folder: Path, spec: StoreSpec) -> None:
-    """Write ``manifest.json`` of a store."""
-    head = {"format": _FORMAT, "format_version": _FORMAT_VERSION, "digest": spec.digest}
+class Manifest(NamedTuple):
+    """What ``manifest.json`` says.
+
+    Attributes:
+        spec: What the store holds.
+        packages: Versions of the packages that the store was made with.
+        version: Of the store's format.
+    """
+
+    spec: StoreSpec
+    packages: dict[str, str]
+    version: int
+
+    @property
+    def has_digests(self) -> bool:
+        """Whether its rows have digests, so that a missing one is damage."""
+        return self.version > _WITHOUT_DIGESTS
+
+
+def write_manifest(folder: Path, spec: StoreSpec, **kept: JSON) -> None:
+    """Write ``manifest.json`` of a store.
+
+    Args:
+        folder: The store's.
+        spec: What it holds.
+        kept: ``packages`` and ``created`` of a manifest that is written again.
+    """
+    head = {"format": _FORMAT, "format_version": FORMAT_VERSION, "digest": spec.digest}
     tail = {"packages": installed_versions(_PACKAGES), "created": datetime.now(UTC).isoformat(timespec="seconds")}
-    write_json_atomic(folder / MANIFEST_NAME, head | spec.as_json() | tail)
+    content: dict[str, Any] = {**head, **spec.as_json(), **tail, **kept}
+    write_json_atomic(folder / MANIFEST_NAME, content | {_OWN_DIGEST: digest_settings(content)})
 
 
-def read_manifest(folder: Path) -> tuple[StoreSpec, dict[str, str]]:
+def raise_version(folder: Path) -> None:
+    """Say in ``manifest.json`` that the rows have digests now, and keep the rest."""
+    content = _read(folder)
+    write_manifest(folder, _spec(content), packages=content["packages"], created=content.get("created"))
+
+
+def read_manifest(folder: Path) -> Manifest:
     """Read ``manifest.json`` of a store.
-
-    Returns:
-        The spec, and the versions of the packages that the store was made with.
 
     Raises:
         StoreCorruptError: The file is absent, no JSON, of another format, or was changed by hand.
@@ -139,28 +179,23 @@ def read_manifest(folder: Path) -> tuple[StoreSpec, dict[str, str]]:
     path = folder / MANIFEST_NAME
     if not path.is_file():
         raise StoreCorruptError(
-            f"{folder} exists but is no RowStore: it has no {MANIFEST_NAME}. Move it away if it is yours; "
-            "delete it if it is what is left of a store"
+            f"{folder} exists but is no RowStore: it has no {MANIFEST_NAME}. Move it away if it is yours; if it is "
+            f"what is left of a store, {MADE_ANEW}"
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != _FORMAT or content["format_version"] != _FORMAT_VERSION:
-            raise ValueError(f"format is {content['format']!r} version {content['format_version']}")
-        spec = StoreSpec(**{name: content[name] for name in StoreSpec.__dataclass_fields__})
-        if content["digest"] != spec.digest:
-            raise ValueError(f"digest is {content['digest']}, its own content gives {spec.digest}")
-        return spec, dict(content["packages"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = _read(folder)
+        return Manifest(_spec(content), dict(content["packages"]), content["format_version"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreCorruptError(
-            f"{path} is not the manifest of a {_FORMAT} of version {_FORMAT_VERSION} "
+            f"{path} is not the manifest of a {_FORMAT} of version {FORMAT_VERSION} "
             f"({type(error).__name__}: {error}); it was cut short, changed by hand, or made by another version. "
-            f"Delete the folder {folder} to compute it again"
+            f"If it is not of a newer version, {MADE_ANEW}"
         ) from error
 
 
 def warn_of_other_versions(folder: Path) -> None:
     """Warn that a store was begun with other package versions than it goes on with."""
-    stored, now = read_manifest(folder)[1], installed_versions(_PACKAGES)
+    stored, now = read_manifest(folder).packages, installed_versions(_PACKAGES)
     changed = [f"{name} {stored.get(name)} -> {now[name]}" for name in now if stored.get(name) != now[name]]
     if changed:
         warnings.warn(
@@ -168,6 +203,24 @@ def warn_of_other_versions(folder: Path) -> None:
             "its rows may differ in their last digits",
             stacklevel=3,
         )
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """The content, if it is as it was written."""
+    content: dict[str, Any] = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+    version, own = content["format_version"], content.pop(_OWN_DIGEST, None)
+    if content["format"] != _FORMAT or version not in (_WITHOUT_DIGESTS, FORMAT_VERSION):
+        raise ValueError(f"format is {content['format']!r} version {version}")
+    if (version > _WITHOUT_DIGESTS or own is not None) and own != digest_settings(content):
+        raise ValueError(f"{_OWN_DIGEST} is {own}, its own content gives {digest_settings(content)}")
+    return content
+
+
+def _spec(content: Mapping[str, Any]) -> StoreSpec:
+    spec = StoreSpec(**{name: content[name] for name in StoreSpec.__dataclass_fields__})
+    if content["digest"] != spec.digest:
+        raise ValueError(f"digest is {content['digest']}, its own content gives {spec.digest}")
+    return spec
 
 
 def _labels(values: Sequence[str | int | float]) -> tuple[str | int | float, ...]:

@@ -1,25 +1,30 @@
 """RowStore: an array on disk with one row per ECG, written by many ranks, resumable after any kill.
 
-A store is a folder with ``rows.npy`` (n, ...), one mask ``done.<rank>.npy`` (n,) per rank, and
-``manifest.json``. A row counts when its mask says so, and a mask is written only after the rows it speaks of
-are on the disk; so a killed run resumes with exactly the rows that are missing.
+A store is a folder with ``rows.npy`` (n, ...), ``digests.<rank>.npy`` (n,) and one mask ``done.<rank>.npy`` (n,)
+per rank, and ``manifest.json``. A row counts when its mask says so, and a mask is written only after the rows it
+speaks of are on the disk and have their digests; so a killed run resumes with exactly the rows that are missing, and
+a row that changes afterwards is found.
 """
 
 import io
 import os
+import warnings
 import weakref
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ecg_lightning.storage.atomic import write_array_atomic
 from ecg_lightning.storage.disk import DiskSpaceError
 from ecg_lightning.storage.manifest import (
+    MANIFEST_NAME,
+    Manifest,
     StoreCorruptError,
+    StoreDamagedError,
     StoreDtype,
     StoreError,
     StoreMismatchError,
@@ -28,23 +33,29 @@ from ecg_lightning.storage.manifest import (
     read_manifest,
     warn_of_other_versions,
 )
+from ecg_lightning.storage.row_digests import NO_DIGEST, digest_rows, unite
 from ecg_lightning.storage.store_files import (
     ROWS_NAME,
-    ensure_mask,
+    digests_path,
+    ensure_marks,
     flush_data,
     make_folder,
     mark_runs,
     mask_path,
-    read_mask,
+    read_marks,
+    replace_marks,
     write_all,
 )
+from ecg_lightning.storage.store_repair import repair
 from ecg_lightning.storage.store_values import check_rows, encode
+from ecg_lightning.storage.stored_rows import StoredRows
 
 __all__ = [
     "ROWS_NAME",
     "DiskSpaceError",
     "RowStore",
     "StoreCorruptError",
+    "StoreDamagedError",
     "StoreDtype",
     "StoreError",
     "StoreMismatchError",
@@ -52,7 +63,7 @@ __all__ = [
 ]
 
 
-class RowStore:
+class RowStore(StoredRows):
     """An array on disk with one row per ECG.
 
     Rank zero calls ``create``, all ranks wait at a barrier, the others call ``attach``; each writes the rows
@@ -68,16 +79,11 @@ class RowStore:
         rank: The rank that writes through this object, None for one that only reads.
     """
 
-    def __init__(self, path: Path, spec: StoreSpec, rank: int | None) -> None:
+    def __init__(self, path: Path, manifest: Manifest, rank: int | None) -> None:
         """Use ``create``, ``attach`` or ``open``; they check what lies on the disk."""
-        self.path, self.spec, self.rank = path, spec, rank
-        rows = self.array
-        if rows.dtype != np.dtype(spec.dtype) or rows.shape != spec.shape:
-            raise StoreCorruptError(
-                f"{path / ROWS_NAME} is {rows.dtype} {rows.shape}, its manifest says {spec.dtype} {spec.shape}; "
-                f"delete the folder {path} to compute it again"
-            )
-        self._offset = int(rows.offset)
+        super().__init__(path, manifest)
+        self.rank = rank
+        self._offset = int(self.array.offset)
         self._descriptor: int | None = None
         if rank is not None:
             self._descriptor = os.open(path / ROWS_NAME, os.O_WRONLY)
@@ -91,15 +97,21 @@ class RowStore:
         *,
         rank: int = 0,
         on_mismatch: Literal["error", "replace"] = "error",
+        on_damage: Literal["error", "replace"] = "error",
     ) -> Self:
         """Make a store, or resume the one that lies there with the same digest; rank zero only.
+
+        Rows of that store which are not what was written are not done any more, with a warning. Rows of a store of an
+        earlier version, which kept no digests, are taken as they are and get digests now.
 
         Args:
             path: The folder; it appears complete or not at all.
             spec: What it shall hold.
             rank: 0; other ranks ``attach`` after a barrier.
-            on_mismatch: What to do with another store (or a broken one) at ``path``: an error, or move it
-                aside to ``<name>.replaced-<timestamp>``.
+            on_mismatch: What to do with another store (or one that is broken as a whole) at ``path``: an error, or
+                move it aside to ``<name>.replaced-<timestamp>``.
+            on_damage: What to do with one that is broken as a whole (its manifest or the size of its rows), whatever
+                ``on_mismatch`` is: an error, or move it aside with a warning.
 
         Raises:
             StoreMismatchError: The store was made with other settings, another network or other examples.
@@ -113,15 +125,26 @@ class RowStore:
             raise ValueError(f"on_mismatch is {on_mismatch!r}, expected 'error' or 'replace'")
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             try:
-                store = cls.attach(path, spec, rank=0)
-                warn_of_other_versions(path)
-                return store
-            except StoreError:
+                return cls._resume(path, spec)
+            except StoreMismatchError:
                 if on_mismatch == "error":
                     raise
-                path.rename(path.with_name(f"{path.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"))
+                _move_aside(path)
+            except StoreError as error:
+                if "replace" not in (on_mismatch, on_damage) or not _is_of_a_store(path):
+                    raise
+                kept = _move_aside(path)
+                warnings.warn(f"{path} is made anew, what was there is kept as {kept.name}: {error}", stacklevel=2)
         make_folder(path, spec)
         return cls.attach(path, spec, rank=0)
+
+    @classmethod
+    def _resume(cls, path: Path, spec: StoreSpec) -> Self:
+        manifest = _manifest_of(path, spec)
+        repair(StoredRows(path, manifest))
+        store = cls.attach(path, spec, rank=0)
+        warn_of_other_versions(path)
+        return store
 
     @classmethod
     def attach(cls, path: str | Path, spec: StoreSpec, *, rank: int) -> Self:
@@ -140,12 +163,10 @@ class RowStore:
                 f"rank {rank} found no store at {path}; rank zero makes it with RowStore.create, "
                 "and the others wait at a barrier before they attach"
             )
-        stored = read_manifest(path)[0]
-        if stored.digest != spec.digest:
-            raise StoreMismatchError(mismatch_message(path, stored, spec))
-        store = cls(path, spec, rank)
-        ensure_mask(mask_path(path, rank), len(store))
-        read_mask(mask_path(path, rank), len(store))  # a broken mask is an error now, not after hours
+        store = cls(path, _manifest_of(path, spec), rank)
+        ensure_marks(path, rank, len(store))
+        for marks in (digests_path(path, rank), mask_path(path, rank)):
+            read_marks(marks, len(store))  # a broken one is an error now, not after hours
         return store
 
     @classmethod
@@ -159,76 +180,13 @@ class RowStore:
         path = Path(path)
         if not path.exists():
             raise FileNotFoundError(f"there is no store at {path}")
-        return cls(path, read_manifest(path)[0], None)
-
-    @property
-    def array(self) -> "np.memmap[Any, np.dtype[Any]]":
-        """The rows as a read-only memory map, (n, ...); what was not computed is NaN in float stores.
-
-        A row that is not ``done`` can hold anything if its writer was killed; ``read`` hides those.
-        Mapped afresh each time, so that rows written on another node are seen.
-        """
-        path = self.path / ROWS_NAME
-        try:
-            rows = np.lib.format.open_memmap(path, mode="r")
-            if rows.offset + rows.nbytes != path.stat().st_size:
-                raise ValueError(f"{path.stat().st_size} bytes, expected {rows.offset + rows.nbytes}")
-        except (OSError, ValueError) as error:
-            raise StoreCorruptError(
-                f"{path} is missing, truncated or no .npy file ({type(error).__name__}: {error}); "
-                f"delete the folder {self.path} to compute it again"
-            ) from error
-        return rows
-
-    @property
-    def done(self) -> NDArray[np.bool_]:
-        """(n,) which rows are computed and on the disk: the union of all ranks' masks."""
-        done = np.zeros(len(self), dtype=np.bool_)
-        # done.0 last: if a merge by rank zero takes another mask away meanwhile, done.0 holds its rows
-        for path in (*self._other_masks(), mask_path(self.path, 0)):
-            if path.exists():
-                done |= read_mask(path, len(self))
-        return done
-
-    @property
-    def complete(self) -> bool:
-        """Whether every row is done."""
-        return bool(self.done.all())
-
-    def missing(self, rows: ArrayLike | None = None) -> NDArray[np.int64]:
-        """Those of ``rows`` (default: of all rows) that are not done, in the order given."""
-        wanted = np.arange(len(self)) if rows is None else check_rows(rows, self.spec, self.path)
-        return wanted[~self.done[wanted]]
-
-    def read(self, rows: ArrayLike) -> NDArray[Any]:
-        """Read rows into memory.
-
-        Args:
-            rows: (k,) integers, any order.
-
-        Returns:
-            (k, ...) values; NaN for a row that is not done.
-
-        Raises:
-            ValueError: Rows that do not exist; or rows that are not done, in a store whose dtype has no NaN.
-        """
-        wanted = check_rows(rows, self.spec, self.path)
-        absent = ~self.done[wanted]
-        values = np.array(self.array[wanted])
-        if absent.any() and values.dtype.kind != "f":
-            raise ValueError(
-                f"{absent.sum()} of {len(wanted)} rows of {self.path} are not done, the first is row "
-                f"{wanted[absent][0]}, and {values.dtype} has no NaN to say so; ask for rows that are done"
-            )
-        if absent.any():
-            values[absent] = np.nan
-        return values
+        return cls(path, read_manifest(path), None)
 
     def write(self, rows: ArrayLike, values: ArrayLike) -> None:
-        """Write rows, flush them, and only then mark them as done.
+        """Write rows, flush them, and only then write their digests and mark them as done.
 
-        A row that is done may be written again with the same values; other values would stand there half
-        written, and marked as done, if the process were killed meanwhile.
+        A row that is done may be written again. If the process is killed meanwhile, it has its old values, its new
+        ones, or is damaged and computed again by who opens the store next.
 
         Args:
             rows: (k,) distinct integers, any order.
@@ -246,24 +204,27 @@ class RowStore:
         if not wanted.size:
             return
         order = np.argsort(wanted)
-        runs = np.split(order, np.flatnonzero(np.diff(wanted[order]) != 1) + 1)
+        wanted, encoded = wanted[order], encoded[order]
+        runs = _runs(wanted)
         for run in runs:
-            offset = self._offset + int(wanted[run[0]]) * self.spec.row_bytes
+            offset = self._offset + int(wanted[run.start]) * self.spec.row_bytes
             write_all(self._descriptor, encoded[run].data.cast("B"), offset)
         flush_data(self._descriptor)
-        mark_runs(mask_path(self.path, self.rank), [(int(wanted[run[0]]), len(run)) for run in runs], len(self))
+        ensure_marks(self.path, self.rank, len(self))  # a merge may have taken them away
+        digests, done = digest_rows(wanted, encoded), np.ones(len(wanted), dtype=np.bool_)
+        mark_runs(digests_path(self.path, self.rank), [(int(wanted[run.start]), digests[run]) for run in runs])
+        mark_runs(mask_path(self.path, self.rank), [(int(wanted[run.start]), done[run]) for run in runs])
 
     def merge(self) -> None:
-        """Unite the masks of all ranks in that of rank zero and remove the others; after a barrier.
+        """Unite the masks and digests of all ranks in those of rank zero and remove the others; after a barrier.
 
-        The union is on the disk before a mask is removed, so a kill in between loses nothing.
+        The union is on the disk before anything is removed, so a kill in between loses nothing.
         """
         if self.rank != 0:
             raise ValueError(f"rank {self.rank} called merge on {self.path}; only rank zero merges")
-        others = self._other_masks()
-        write_array_atomic(mask_path(self.path, 0), self.done)
-        for path in others:
-            path.unlink()
+        done = self.done
+        digests = unite([np.where(done, digests, NO_DIGEST) for digests in self.digests], self.array)
+        replace_marks(self.path, done, digests)
 
     def close(self) -> None:
         """Close the file for writing; reading goes on."""
@@ -279,13 +240,27 @@ class RowStore:
     ) -> None:
         self.close()
 
-    def __len__(self) -> int:
-        return self.spec.shape[0]
 
-    def __repr__(self) -> str:
-        sizes = ", ".join(f"{dim} {size}" for dim, size in zip(self.spec.dims, self.spec.shape, strict=True))
-        state = f"{int(self.done.sum())} of {len(self)} rows done"
-        return f"RowStore({self.path}: {sizes}; {self.spec.dtype} {self.spec.unit}; {state})"
+def _runs(rows: NDArray[np.int64]) -> list[slice]:
+    """Stretches of sorted ``rows`` in which one follows the other without a gap."""
+    ends = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
+    return [slice(start, stop) for start, stop in pairwise(ends)]
 
-    def _other_masks(self) -> list[Path]:
-        return sorted(set(self.path.glob("done.*.npy")) - {mask_path(self.path, 0)})
+
+def _manifest_of(path: Path, spec: StoreSpec) -> Manifest:
+    """The manifest of a store that holds what is asked for."""
+    manifest = read_manifest(path)
+    if manifest.spec.digest != spec.digest:
+        raise StoreMismatchError(mismatch_message(path, manifest.spec, spec))
+    return manifest
+
+
+def _is_of_a_store(path: Path) -> bool:
+    """Whether a folder is what is left of a store, and nobody's own."""
+    return any((path / name).exists() for name in (MANIFEST_NAME, ROWS_NAME))
+
+
+def _move_aside(path: Path) -> Path:
+    kept = path.with_name(f"{path.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+    path.rename(kept)
+    return kept

@@ -1,4 +1,4 @@
-"""The files of a RowStore: room on the disk, taken in full when the store is made, and the masks of done rows."""
+"""The files of a RowStore: room on the disk, taken in full when the store is made; masks and digests of done rows."""
 
 import glob
 import io
@@ -7,15 +7,23 @@ import shutil
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.storage.atomic import sync_path, write_array_atomic
 from ecg_lightning.storage.disk import full_disk_explained, preallocate
-from ecg_lightning.storage.manifest import StoreCorruptError, StoreSpec, write_manifest
+from ecg_lightning.storage.manifest import StoreDamagedError, StoreSpec, write_manifest
+from ecg_lightning.storage.row_digests import DIGEST_DTYPE, Digests
 
-ROWS_NAME = "rows.npy"
+ROWS_NAME: Final = "rows.npy"
+COMPUTED_AGAIN: Final = "run the command that made it again (`test`, `compare`): what is damaged is computed again"
+"""What to do about rows, masks or digests that are damaged."""
+
+_MASK: Final = "done"
+_DIGESTS: Final = "digests"
+_DTYPES: Final = {_MASK: np.dtype(np.bool_), _DIGESTS: DIGEST_DTYPE}
 _FILL_BYTES = 1 << 23
 _MAKE_ROOM = "free some, give another --runs folder, ask for fewer methods or ECGs, or store maps as float16"
 
@@ -27,7 +35,7 @@ def make_folder(path: Path, spec: StoreSpec) -> None:
     temporary.mkdir()
     try:
         allocate_rows(temporary / ROWS_NAME, spec, path)
-        ensure_mask(mask_path(temporary, 0), spec.shape[0])
+        ensure_marks(temporary, 0, spec.shape[0])
         write_manifest(temporary, spec)
         temporary.rename(path)
         sync_path(path.parent)
@@ -81,47 +89,94 @@ def discard_unfinished(path: Path) -> Path:
 
 def mask_path(folder: Path, rank: int) -> Path:
     """Where the mask of one rank lies."""
-    return folder / f"done.{rank}.npy"
+    return folder / f"{_MASK}.{rank}.npy"
 
 
-def ensure_mask(path: Path, n_rows: int) -> None:
-    """Make a mask in which nothing is done, if there is none."""
-    if not path.exists():
-        write_array_atomic(path, np.zeros(n_rows, dtype=np.bool_))
+def digests_path(folder: Path, rank: int) -> Path:
+    """Where the digests of the rows that one rank wrote lie."""
+    return folder / f"{_DIGESTS}.{rank}.npy"
 
 
-def read_mask(path: Path, n_rows: int) -> NDArray[np.bool_]:
-    """Read one mask.
+def ensure_marks(folder: Path, rank: int, n_rows: int) -> None:
+    """Make a mask in which nothing is done, and digests of no row, where a rank has none."""
+    for path in (digests_path(folder, rank), mask_path(folder, rank)):
+        if not path.exists():
+            write_array_atomic(path, np.zeros(n_rows, dtype=_DTYPES[path.name.partition(".")[0]]))
+
+
+def mask_paths(folder: Path) -> list[Path]:
+    """The masks of all ranks, that of rank zero last, whether or not it is there.
+
+    If a merge by rank zero takes another mask away while they are read, that of rank zero holds its rows.
+    """
+    return _of_all_ranks(folder, _MASK)
+
+
+def digests_paths(folder: Path) -> list[Path]:
+    """The digests of all ranks; see :func:`mask_paths`."""
+    return _of_all_ranks(folder, _DIGESTS)
+
+
+def read_marks(path: Path, n_rows: int) -> NDArray[Any]:
+    """Read a mask or digests of one rank.
+
+    Returns:
+        (n,) booleans or uint64.
 
     Raises:
-        StoreCorruptError: It is missing, truncated, of another length, or holds other bytes than 0 and 1.
+        StoreDamagedError: The file is missing, truncated, of another length, or a mask that holds other bytes than 0
+            and 1.
     """
+    dtype = _DTYPES[path.name.partition(".")[0]]
     try:
-        mask = np.load(path, allow_pickle=False)
-        if mask.dtype != np.bool_ or mask.shape != (n_rows,) or mask.view(np.uint8).max() > 1:
-            raise ValueError(f"it is {mask.dtype} {mask.shape}, expected {n_rows} booleans")
-    except (OSError, ValueError, EOFError) as error:
-        raise StoreCorruptError(
-            f"{path} is not a mask of {n_rows} rows ({type(error).__name__}: {error}); "
-            "delete this file to compute the rows again that it spoke of"
-        ) from error
-    return np.asarray(mask, dtype=np.bool_)
+        marks: NDArray[Any] = np.load(path, allow_pickle=False)
+        if marks.dtype != dtype or marks.shape != (n_rows,):
+            raise ValueError(f"it is {marks.dtype} {marks.shape}, expected {dtype} {(n_rows,)}")
+        if dtype == np.bool_ and marks.view(np.uint8).max() > 1:
+            raise ValueError("it holds other bytes than 0 and 1")
+        if path.stat().st_size != _header_size(path) + marks.nbytes:
+            raise ValueError("it has more bytes than rows")
+        return marks
+    except Exception as error:  # NumPy reads a broken header by Python's tokenizer, which raises much
+        what = f"a mask of {n_rows} rows" if dtype == np.bool_ else f"the digests of {n_rows} rows"
+        raise StoreDamagedError(f"{path} is not {what} ({type(error).__name__}: {error}); {COMPUTED_AGAIN}") from error
 
 
-def mark_runs(path: Path, runs: Sequence[tuple[int, int]], n_rows: int) -> None:
-    """Set runs of (first row, count) in a mask.
+def mark_runs(path: Path, runs: Sequence[tuple[int, NDArray[Any]]]) -> None:
+    """Write runs of (first row, values) into a mask or digests.
 
     The file is opened for each call: closing is what makes its bytes visible on a network file system, and a
     merge may have replaced it since the last one.
     """
-    ensure_mask(path, n_rows)
-    offset = int(np.lib.format.open_memmap(path, mode="r").offset)
+    offset = _header_size(path)
     descriptor = os.open(path, os.O_WRONLY)
     try:
-        for start, count in runs:
-            write_all(descriptor, memoryview(b"\x01" * count), offset + start)
+        for start, values in runs:
+            write_all(descriptor, values.data.cast("B"), offset + start * values.itemsize)
     finally:
         os.close(descriptor)
+
+
+def replace_marks(folder: Path, done: NDArray[np.bool_], digests: Digests) -> None:
+    """Make one mask and one file of digests, those of rank zero, of all ranks'.
+
+    A kill at any moment loses no row: digests that no mask speaks of yet do no harm, a mask without its digests
+    would, and the others go when rank zero's files are on the disk.
+    """
+    others = [*mask_paths(folder)[:-1], *digests_paths(folder)[:-1]]
+    write_array_atomic(digests_path(folder, 0), digests)
+    write_array_atomic(mask_path(folder, 0), done)
+    for path in others:
+        path.unlink(missing_ok=True)
+
+
+def _of_all_ranks(folder: Path, kind: str) -> list[Path]:
+    last = folder / f"{kind}.0.npy"
+    return [*sorted(set(folder.glob(f"{kind}.*.npy")) - {last}), last]
+
+
+def _header_size(path: Path) -> int:
+    return int(np.lib.format.open_memmap(path, mode="r").offset)
 
 
 def _fill(descriptor: int, spec: StoreSpec, offset: int, size: int) -> None:

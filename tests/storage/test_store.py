@@ -12,6 +12,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ecg_lightning.storage.store_files as files
+from ecg_lightning.storage.manifest import read_manifest, write_manifest
 from ecg_lightning.storage.store import (
     DiskSpaceError,
     RowStore,
     StoreCorruptError,
+    StoreDamagedError,
     StoreMismatchError,
     StoreSpec,
 )
@@ -280,8 +283,7 @@ def test_replace_resumes_the_same_store(store: RowStore) -> None:
 
 
 def test_other_package_versions_are_a_warning(store: RowStore) -> None:
-    path = store.path / "manifest.json"
-    path.write_text(path.read_text().replace('"captum": "', '"captum": "0'))
+    write_manifest(store.path, SPEC, packages={**read_manifest(store.path).packages, "captum": "0"})
     with pytest.warns(UserWarning, match="captum 0"):
         RowStore.create(store.path, SPEC)
 
@@ -343,8 +345,10 @@ def test_two_processes_write_disjoint_rows_and_rank_zero_merges(store: RowStore)
     assert {path.name for path in store.path.glob("done.*")} == {"done.0.npy", "done.1.npy"}
     assert np.flatnonzero(np.load(store.path / "done.1.npy")).tolist() == list(range(1, ROWS, 2))
     store.merge()
-    assert {path.name for path in store.path.glob("done.*")} == {"done.0.npy"}
+    files_left = {"done.0.npy", "digests.0.npy", "rows.npy", "manifest.json"}
+    assert {path.name for path in store.path.iterdir()} == files_left
     assert store.complete
+    assert not store.damaged().size
     np.testing.assert_array_equal(store.array, values_of(np.arange(ROWS)))
 
 
@@ -494,26 +498,42 @@ def other_array(path: Path) -> None:
     np.save(path, np.zeros(3))
 
 
+@pytest.mark.parametrize("argument", ["on_mismatch", "on_damage"])
 @pytest.mark.parametrize("breakage", [truncate, lengthen, remove, scribble, other_array])
-def test_broken_rows_are_an_error_that_says_what_to_do(store: RowStore, breakage: object) -> None:
+def test_broken_rows_are_an_error_that_says_what_to_do(store: RowStore, breakage: object, argument: str) -> None:
     breakage(store.path / "rows.npy")  # type: ignore[operator]
     for enter in (lambda: RowStore.open(store.path), lambda: RowStore.create(store.path, SPEC)):
-        with pytest.raises(StoreCorruptError, match=r"rows\.npy.*delete the folder"):
+        with pytest.raises(StoreCorruptError, match=r"rows\.npy.*run the command that made it again"):
             enter()
-    assert not RowStore.create(store.path, SPEC, on_mismatch="replace").done.any()
+    with pytest.warns(UserWarning, match=r"saliency is made anew, what was there is kept as saliency\.replaced-.*rows"):
+        assert not RowStore.create(store.path, SPEC, **{argument: "replace"}).done.any()
+    (kept,) = store.path.parent.glob("saliency.replaced-*")
+    assert (kept / "done.0.npy").exists()
 
 
 def strange_bytes(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"\x07")
 
 
-@pytest.mark.parametrize("breakage", [truncate, scribble, other_array, strange_bytes])
-def test_broken_masks_are_an_error_that_says_what_to_do(store: RowStore, breakage: object) -> None:
-    breakage(store.path / "done.0.npy")  # type: ignore[operator]
-    with pytest.raises(StoreCorruptError, match=r"done\.0\.npy is not a mask of 40 rows.*delete this file"):
-        RowStore.create(store.path, SPEC)
-    (store.path / "done.0.npy").unlink()
-    assert not RowStore.create(store.path, SPEC).done.any()
+BREAKAGES = (truncate, lengthen, remove, scribble, other_array)
+
+
+@pytest.mark.parametrize(("name", "breakage"), [*product(("done", "digests"), BREAKAGES), ("done", strange_bytes)])
+def test_broken_masks_and_digests_are_an_error_for_readers_and_made_anew_for_writers(
+    store: RowStore, breakage: object, name: str
+) -> None:
+    store.write([3, 7], values_of([3, 7]))
+    breakage(store.path / f"{name}.0.npy")  # type: ignore[operator]
+    with pytest.raises(StoreDamagedError, match=rf"{name}\.0\.npy is not .* of 40 rows.*run the command that made it"):
+        RowStore.open(store.path).read([3])
+    with pytest.raises(StoreDamagedError, match=rf"{name}\.0\.npy"):
+        RowStore.attach(store.path, SPEC, rank=1).read([3])
+    again = "" if name == "done" else r"; 2 rows contradict their digests \(rows 3, 7: .*computed again"
+    with pytest.warns(UserWarning, match=rf"saliency: {name}\.0\.npy missing or broken and made anew{again}"):
+        resumed = RowStore.create(store.path, SPEC)
+    assert resumed.missing([3, 7]).tolist() == ([] if name == "done" else [3, 7])  # rows prove themselves, not digests
+    resumed.write([3, 7], values_of([3, 7]))
+    np.testing.assert_array_equal(RowStore.open(store.path).read([3, 7]), values_of([3, 7]))
 
 
 def changed_by_hand(path: Path) -> None:
@@ -521,10 +541,18 @@ def changed_by_hand(path: Path) -> None:
 
 
 def other_format(path: Path) -> None:
-    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 99'))
+    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 99'))
 
 
-@pytest.mark.parametrize("breakage", [truncate, scribble, changed_by_hand, other_format])
+def older_format(path: Path) -> None:
+    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 1'))
+
+
+def other_versions(path: Path) -> None:
+    path.write_text(path.read_text().replace('"captum": "', '"captum": "0'))
+
+
+@pytest.mark.parametrize("breakage", [truncate, scribble, changed_by_hand, other_format, older_format, other_versions])
 def test_broken_manifests_are_an_error(store: RowStore, breakage: object) -> None:
     breakage(store.path / "manifest.json")  # type: ignore[operator]
     with pytest.raises(StoreCorruptError, match=r"manifest\.json is not the manifest"):
@@ -534,5 +562,5 @@ def test_broken_manifests_are_an_error(store: RowStore, breakage: object) -> Non
 def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(StoreCorruptError, match="is no RowStore"):
-        RowStore.create(tmp_path, SPEC)
+        RowStore.create(tmp_path, SPEC, on_mismatch="replace", on_damage="replace")
     assert (tmp_path / "thesis.txt").read_text() == "years of work"

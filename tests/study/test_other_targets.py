@@ -2,13 +2,13 @@
 
 import shutil
 import sys
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from changed_stores import rewrite_rows
 from scipy import stats
 from scipy.signal import savgol_filter
 
@@ -18,7 +18,6 @@ from random_study import write_random_study
 
 from ecg_lightning import open_run
 from ecg_lightning.report.other_target_blocks import other_target_words
-from ecg_lightning.storage.manifest import read_manifest
 from ecg_lightning.storage.store import RowStore
 from ecg_lightning.study.compare import compare_maps
 from ecg_lightning.study.consistency_tables import IntervalSettings
@@ -56,8 +55,8 @@ def permute(run: Path, order: np.ndarray) -> None:
     table = pd.read_parquet(run / "examples.parquet").iloc[order].reset_index(drop=True)
     table["row"] = np.arange(len(table))
     table.to_parquet(run / "examples.parquet")
-    for path in (*run.glob("maps/*/rows.npy"), run / "logits/rows.npy"):
-        np.save(path, np.load(path)[order])
+    for path in (*run.glob("maps/*"), run / "logits"):
+        rewrite_rows(path, np.load(path / "rows.npy")[order])
 
 
 def smoothed(study: Path, target: str, method: str, seed: int = 3) -> pd.DataFrame:
@@ -71,10 +70,10 @@ def test_store_and_table_are_what_scipy_says_of_ecgs_joined_by_their_ids(study: 
     order = np.random.default_rng(0).permutation(N_ECGS)
     for seed in (3, 5):
         permute(study / B / f"seed{seed}", order)
-    path = study / B / "seed3" / "maps" / METHODS[0] / "rows.npy"
-    shared = np.load(path)
+    path = study / B / "seed3" / "maps" / METHODS[0]
+    shared = np.load(path / "rows.npy")
     shared += smoothed(study, A, METHODS[0]).loc[[f"e{k}" for k in order]].to_numpy().reshape(shared.shape)
-    np.save(path, shared)  # so that there is something to find
+    rewrite_rows(path, shared)  # so that there is something to find
     table = compared(study)
     a, b = (smoothed(study, target, METHODS[0]) for target in (A, B))
     for (s, correlate), (k, change) in product(
@@ -99,7 +98,7 @@ def test_store_and_table_are_what_scipy_says_of_ecgs_joined_by_their_ids(study: 
 
 
 def test_independent_maps_agree_by_nothing_and_equal_ones_by_one(study: Path) -> None:
-    shutil.copy(study / A / "seed3/maps/deeplift/rows.npy", study / B / "seed3/maps/deeplift/rows.npy")
+    rewrite_rows(study / B / "seed3/maps/deeplift", np.load(study / A / "seed3/maps/deeplift/rows.npy"))
     table = compared(study)
     assert table.loc[A, B, "saliency", "pearson", "native"]["mean"] == pytest.approx(0.0, abs=0.01)
     assert table.loc[A, B, "deeplift"]["mean"].to_numpy() == pytest.approx(1.0)
@@ -109,22 +108,13 @@ def test_independent_maps_agree_by_nothing_and_equal_ones_by_one(study: Path) ->
 def test_only_shared_ecgs_count_and_a_broken_map_is_counted(study: Path) -> None:
     for seed in (3, 5):
         permute(study / B / f"seed{seed}", np.arange(30, N_ECGS))
-        for path in (*(study / B / f"seed{seed}").glob("maps/*"), study / B / f"seed{seed}" / "logits"):
-            _shorten(path)
     rows = np.load(study / A / "seed3/maps/saliency/rows.npy")
     rows[40] = 0.0
-    np.save(study / A / "seed3/maps/saliency/rows.npy", rows)
+    rewrite_rows(study / A / "seed3/maps/saliency", rows)
     row = compared(study).loc[A, B, "saliency", "pearson", "native"]
     assert (row["n_ecgs"], row["n_undefined"], row["n_patients"]) == (N_ECGS - 31, 1, 16)
     assert row["interval"] == "none: fewer than 20 patients"
     assert np.isnan(row["low"])
-
-
-def _shorten(path: Path) -> None:
-    values, (spec, _) = np.load(path / "rows.npy"), read_manifest(path)
-    shutil.rmtree(path)
-    with RowStore.create(path, replace(spec, shape=values.shape)) as new:
-        new.write(np.arange(len(values)), values)
 
 
 def test_nothing_is_measured_twice_and_two_processes_give_the_same(study: Path) -> None:

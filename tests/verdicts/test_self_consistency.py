@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from changed_stores import rewrite_rows
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -30,10 +31,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seeds share half of saliency's maps; those of deeplift are the seed's and the same for all ECGs."""
     folder = write_random_study(tmp_path_factory.mktemp("runs") / "random", (TARGET,), SEEDS, METHODS, N_ECGS)
     for seed in SEEDS:
-        path = folder / TARGET / f"seed{seed}" / "maps" / "deeplift" / "rows.npy"
-        rows = np.load(path, mmap_mode="r+")
+        path = folder / TARGET / f"seed{seed}" / "maps" / "deeplift"
+        rows = np.load(path / "rows.npy")
         rows[:] = rows[0]
-        rows.flush()
+        rewrite_rows(path, rows)
     compare_maps(StudyFolder.open(folder), processes=1)
     return folder
 
@@ -62,7 +63,7 @@ def test_noise_that_is_known_is_taken_out_of_the_difference(study: Path, tmp_pat
     for seed in SEEDS:
         run = tmp_path / "random" / TARGET / f"seed{seed}"
         shutil.copytree(run / "logits", run / "reliability" / "saliency")
-        np.save(run / "reliability" / "saliency" / "rows.npy", np.full(N_ECGS, 0.8, dtype=np.float32))
+        rewrite_rows(run / "reliability" / "saliency", np.full(N_ECGS, 0.8, dtype=np.float32))
     plain, corrected = compared(study)["saliency"], compared(tmp_path / "random")["saliency"]
     assert float(corrected.effect.estimate) == pytest.approx(float(plain.effect.estimate) / 0.8, rel=1e-6)
     assert float(corrected.effect.variance) == pytest.approx(float(plain.effect.variance) / 0.64, rel=1e-6)
