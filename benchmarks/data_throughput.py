@@ -13,7 +13,6 @@ Bars: at least 20,000 beats/s, under 300 MB.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import statistics
@@ -25,9 +24,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_lightning.data.cache import CACHE_FORMAT, MARKER
 from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.data.merge import merge, package_versions
+from ecg_lightning.data.merge import finish, merge
 from ecg_lightning.data.prepare import cache_hash, cache_settings, prepare
 from ecg_lightning.data.shards import BeatSettings
 from ecg_lightning.data.sources import Entry, PtbXl, Recording, Source
@@ -104,8 +102,7 @@ def build_cache(n: int, cache_dir: Path) -> None:
         tiles = seed_beats(Path(scratch))
         parts = [write_part(Path(scratch), start, min(n, start + PART), tiles) for start in range(0, n, PART)]
         found = merge(folder, parts, source.entries(), source.name)
-    info = {"format": CACHE_FORMAT, "hash": cache_hash(settings), "settings": settings, "versions": package_versions()}
-    (folder / MARKER).write_text(json.dumps(info | found))
+    finish(folder, {"hash": cache_hash(settings), "settings": settings, **found})
 
 
 def write_part(folder: Path, start: int, stop: int, tiles: NDArray[np.int16]) -> Path:

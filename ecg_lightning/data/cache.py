@@ -1,6 +1,5 @@
 """The cache of median beats on disk, as :func:`ecg_lightning.data.prepare.prepare` leaves it."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +9,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecg_lightning.data.cache_files import (
+    BEAT_DIGESTS,
+    WITHOUT_DIGESTS,
+    DamagedCacheError,
+    check_file,
+    map_array,
+    read_marker,
+    read_table,
+    tell_of_older_caches,
+)
 from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
-
-CACHE_FORMAT: Final = 1
-"""Raised with every change of the files below."""
+from ecg_lightning.storage.row_digests import digest_rows
 
 BEATS: Final = "beats.npy"
 EXAMPLES: Final = "examples.parquet"
@@ -63,24 +70,28 @@ class BeatCache:
 
         Raises:
             FileNotFoundError: A file is missing, or the cache was never finished.
-            ValueError: The files do not fit together.
+            DamagedCacheError: A file is not what was written, or the files do not fit together.
         """
-        folder = Path(folder)
+        cache = cls._open(Path(folder))
+        if cache.info["format"] == WITHOUT_DIGESTS:
+            tell_of_older_caches(cache.folder)
+        return cache
+
+    @classmethod
+    def _open(cls, folder: Path) -> "BeatCache":
         if not (folder / MARKER).is_file():
             raise FileNotFoundError(
                 f"{folder} holds no finished cache ({MARKER} is missing); prepare it, an interrupted run continues"
             )
-        info = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        if info.get("format") != CACHE_FORMAT:
-            raise ValueError(f"{folder}: format {info.get('format')}, expected {CACHE_FORMAT}; {_AGAIN}")
-        tables = [_read_table(folder / name) for name in (EXAMPLES, REJECTED)]
+        info = read_marker(folder / MARKER)
+        tables = [read_table(folder / name, folder, info) for name in (EXAMPLES, REJECTED)]
         cache = cls(folder, tables[0], tables[1], info)
         cache._check()
         return cache
 
     def __reduce__(self) -> tuple[Any, tuple[Path]]:
-        """A pickled memory map would be a copy of every beat."""
-        return BeatCache.open, (self.folder,)
+        """A pickled memory map would be a copy of every beat; a worker process says nothing again."""
+        return BeatCache._open, (self.folder,)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -97,8 +108,8 @@ class BeatCache:
 
     @cached_property
     def beats(self) -> NDArray[np.int16]:
-        """(beat, 8, 600) uV, a read-only memory map."""
-        beats: NDArray[np.int16] = _map(self.folder / BEATS)
+        """(beat, 8, 600) uV, a read-only memory map, unchecked; ``read_beats`` and ``read_microvolts`` check."""
+        beats: NDArray[np.int16] = map_array(self.folder / BEATS)
         return beats
 
     def masks(self, region: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -114,13 +125,18 @@ class BeatCache:
 
         Raises:
             KeyError: No ECG of this cache has such a mask.
+            DamagedCacheError: The masks are not what was written.
         """
         if region not in self.regions:
             raise KeyError(
                 f"{self.folder} has no masks of the region {region!r}; it has {', '.join(self.regions) or 'none'}"
             )
         packed, present = mask_paths(self.folder, region)
-        return _map(packed), np.load(present)
+        if region not in self._checked_regions:
+            for path in (packed, present):
+                check_file(path, self.folder, self.info)
+            self._checked_regions.add(region)
+        return map_array(packed), np.load(present)
 
     def read_beats(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """Read beats in mV.
@@ -135,7 +151,52 @@ class BeatCache:
 
         Raises:
             IndexError: A row is not there, or ``rows`` are not integers in one dimension.
+            DamagedCacheError: A beat is not what was written.
         """
+        rows = self._valid(rows)
+        out = np.empty((len(rows), *BEAT_SHAPE), dtype=np.float32)
+        order = np.argsort(rows, kind="stable")
+        for start in range(0, len(rows), _CHUNK):
+            part = order[start : start + _CHUNK]
+            out[part] = self._read(rows[part])
+        out *= np.float32(1e-3)
+        return out
+
+    def read_microvolts(self, rows: NDArray[np.intp]) -> NDArray[np.int16]:
+        """As :meth:`read_beats`, (batch, 8, 600) uV as they are stored."""
+        return self._read(self._valid(rows))
+
+    def _read(self, rows: NDArray[np.intp]) -> NDArray[np.int16]:
+        """Beats, each checked when this process first reads it: training reads every beat in every epoch."""
+        beats: NDArray[np.int16] = np.asarray(self.beats[rows])
+        first = ~self._checked[rows]
+        if first.any():
+            found = digest_rows(rows[first], beats[first])
+            damaged = rows[first][found != self._digests[rows[first]]]
+            if len(damaged):
+                raise DamagedCacheError(
+                    self.folder / BEATS,
+                    f"{len(damaged):,} of {len(rows):,} beats that were read are not what was written, the first is "
+                    f"row {damaged.min()} (their digests disagree with {BEAT_DIGESTS})",
+                )
+            self._checked[rows] = True
+        return beats
+
+    @cached_property
+    def _checked(self) -> NDArray[np.bool_]:
+        """(beat,) whether this process has compared it with its digest, or need not."""
+        return np.full(len(self), self.info["format"] == WITHOUT_DIGESTS)
+
+    @cached_property
+    def _digests(self) -> NDArray[np.uint64]:
+        check_file(self.folder / BEAT_DIGESTS, self.folder, self.info)
+        return np.load(self.folder / BEAT_DIGESTS, allow_pickle=False)  # type: ignore[no-any-return]
+
+    @cached_property
+    def _checked_regions(self) -> set[str]:
+        return set()
+
+    def _valid(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         rows = np.asarray(rows)
         if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
             if rows.size:
@@ -143,13 +204,7 @@ class BeatCache:
             rows = np.empty(0, dtype=np.intp)
         if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"rows: {rows.min()} to {rows.max()}, expected 0 to {len(self) - 1} ({self.folder})")
-        out = np.empty((len(rows), *BEAT_SHAPE), dtype=np.float32)
-        order = np.argsort(rows, kind="stable")
-        for start in range(0, len(rows), _CHUNK):
-            part = order[start : start + _CHUNK]
-            out[part] = self.beats[rows[part]]
-        out *= np.float32(1e-3)
-        return out
+        return rows
 
     def _check(self) -> None:
         """Sizes of all files against the table."""
@@ -158,31 +213,13 @@ class BeatCache:
             packed, present = mask_paths(self.folder, region)
             expected |= {packed: (len(self), *PACKED_SHAPE), present: (len(self),)}
         for path, shape in expected.items():
-            came = _map(path).shape
+            came = map_array(path).shape
             if came != shape:
-                raise ValueError(f"{path}: shape {came}, expected {shape} by {EXAMPLES}; {_AGAIN}")
+                raise DamagedCacheError(path, f"shape {came}, expected {shape} by {EXAMPLES}")
         counts = self.info["counts"]
         if (counts["examples"], counts["rejected"]) != (len(self.examples), len(self.rejected)):
-            raise ValueError(
-                f"{self.folder}: {MARKER} counts {counts['examples']} examples and {counts['rejected']} rejected, the "
-                f"tables hold {len(self.examples)} and {len(self.rejected)}; {_AGAIN}"
+            raise DamagedCacheError(
+                self.folder / MARKER,
+                f"it counts {counts['examples']} examples and {counts['rejected']} rejected, the tables hold "
+                f"{len(self.examples)} and {len(self.rejected)}",
             )
-
-
-_AGAIN: Final = "the cache was damaged or made by another version: prepare it again with overwrite"
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; {_AGAIN}")
-    return pd.read_parquet(path)
-
-
-def _map(path: Path) -> Any:
-    """Map an array read-only."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; {_AGAIN}")
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:  # truncated, or no npy file
-        raise ValueError(f"{path}: {error}; {_AGAIN}") from error

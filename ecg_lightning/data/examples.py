@@ -59,7 +59,7 @@ def digest_examples(cache: BeatCache, table: pd.DataFrame) -> str:
     """Hash of the ids and the beats of a table of examples."""
     rows, ids = table["cache_row"].to_numpy(dtype=np.intp), table["ecg_id"].tolist()
     parts = [
-        digest_array_rows(cache.beats[rows[start : start + _BLOCK]], ids[start : start + _BLOCK])
+        digest_array_rows(cache.read_microvolts(rows[start : start + _BLOCK]), ids[start : start + _BLOCK])
         for start in range(0, len(rows), _BLOCK)
     ]
     return digest_settings({"ecgs": parts})

@@ -2,7 +2,7 @@
 
 import platform
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
@@ -16,15 +16,18 @@ from ecg_lightning.data.cache import (
     BEATS,
     EXAMPLES,
     MAKE_ROOM,
+    MARKER,
     PACKED_SHAPE,
     REJECTED,
     mask_paths,
 )
+from ecg_lightning.data.cache_files import BEAT_DIGESTS, CACHE_FORMAT, write_marker
 from ecg_lightning.data.sources.base import Entry
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.packages import installed_versions
-from ecg_lightning.storage.atomic import atomic_path, write_parquet_atomic
+from ecg_lightning.storage.atomic import atomic_path, write_array_atomic, write_parquet_atomic
 from ecg_lightning.storage.disk import full_disk_explained, preallocate
+from ecg_lightning.storage.row_digests import Digests, digest_rows
 
 _PACKAGES: Final = ("numpy", "scipy", "sleepecg", "wfdb")
 
@@ -57,6 +60,19 @@ def merge(folder: Path, parts: Sequence[Path], entries: Sequence[Entry], source:
     by_kind = Counter(rejected["reason_kind"].tolist())
     counts = {"entries": len(entries), "examples": len(examples), "rejected": len(rejected), "by_kind": dict(by_kind)}
     return {"counts": counts, "regions": regions}
+
+
+def finish(folder: Path, info: Mapping[str, Any]) -> None:
+    """Write ``cache.json``, by which a cache is finished.
+
+    Args:
+        folder: The cache's, with all other files.
+        info: ``hash`` and ``settings`` of the cache, ``counts`` and ``regions`` of :func:`merge`.
+    """
+    masks = [path for region in info["regions"] for path in mask_paths(folder, region)]
+    files = [*(folder / name for name in (EXAMPLES, REJECTED, BEAT_DIGESTS)), *masks]
+    head = {"format": CACHE_FORMAT, "versions": package_versions()}
+    write_marker(folder / MARKER, {**head, **info}, files)
 
 
 def package_versions() -> dict[str, str]:
@@ -135,13 +151,20 @@ def _merge_arrays(folder: Path, parts: Sequence[Path], n: int, regions: Sequence
             name: stack.enter_context(_array_file(path, dtype, (n, *shape)))
             for name, (path, dtype, shape) in files.items()
         }
+        digests: list[Digests] = []
+        written = 0
         for part in parts:
             with np.load(part) as content:
                 rows = len(content["index"])
                 for name, output in outputs.items():
                     _, dtype, shape = files[name]
                     array = content[name] if name in content else np.zeros((rows, *shape), dtype)
-                    output.write(np.ascontiguousarray(array, dtype=dtype).data)
+                    array = np.ascontiguousarray(array, dtype=dtype)
+                    output.write(array.data)
+                    if name == "beats":
+                        digests.append(digest_rows(np.arange(written, written + rows), array))
+                written += rows
+        write_array_atomic(folder / BEAT_DIGESTS, np.concatenate(digests))
 
 
 @contextmanager

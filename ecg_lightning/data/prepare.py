@@ -12,8 +12,8 @@ from typing import Any, Final, get_args
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from ecg_lightning.data.cache import CACHE_FORMAT, MARKER, BeatCache
-from ecg_lightning.data.merge import merge, package_versions
+from ecg_lightning.data.cache import MARKER, BeatCache
+from ecg_lightning.data.merge import finish, merge
 from ecg_lightning.data.shards import BeatSettings, Shard
 from ecg_lightning.data.sources.base import Entry, Source
 from ecg_lightning.data.sources.label_map import name_codes
@@ -21,13 +21,14 @@ from ecg_lightning.data.worker_count import worker_count
 from ecg_lightning.data.workers import check_not_importing_main, run_shards
 from ecg_lightning.ecg import MIN_AGE
 from ecg_lightning.signal.beat import PIPELINE_VERSION, Neighbours
-from ecg_lightning.storage.atomic import write_json_atomic
 from ecg_lightning.storage.digest import digest_settings
 
 _MAX_SHARD: Final = 250
 _MIN_SHARD: Final = 25
 _WANTED_SHARDS: Final = 32
 _HASH_DIGITS: Final = 12
+_HASHED_FORMAT: Final = 1
+"""Raised with a change of what the files hold; not with ``CACHE_FORMAT``, so that older caches are found."""
 
 
 def prepare(
@@ -111,7 +112,7 @@ def cache_settings(source: Source, beat: BeatSettings) -> dict[str, Any]:
         "source_settings": source.settings(),
         "beat": asdict(beat),
         "pipeline_version": PIPELINE_VERSION,
-        "format": CACHE_FORMAT,
+        "format": _HASHED_FORMAT,
     }
 
 
@@ -151,9 +152,8 @@ def _build(
         # Kept parts would repeat the failure after its cause (a wrong root, say) is gone.
         shutil.rmtree(folder)
         raise
-    info = {"format": CACHE_FORMAT, "hash": cache_hash(settings), "settings": settings, "versions": package_versions()}
-    found["counts"]["unmapped_codes"] = dict(source.unmapped_codes())
-    write_json_atomic(folder / MARKER, info | found)
+    found["counts"]["unmapped_codes"] = {code: int(n) for code, n in source.unmapped_codes().items()}
+    finish(folder, {"hash": cache_hash(settings), "settings": settings, **found})
     shutil.rmtree(folder / "parts")
 
 
