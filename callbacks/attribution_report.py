@@ -35,6 +35,7 @@ def maps_table(
     """
     rows = []
     for method in methods:
+        maps[method.name].check()
         counts = count_unusable(maps[method.name].array, maps[method.name].done)
         row = {"method": method.name, "unit": method.unit, "signed": method.signed}
         row |= {"uses_backgrounds": method.uses_backgrounds, **counts._asdict()}
@@ -47,7 +48,7 @@ def maps_table(
 
 def _reliability(method: AttributionMethod, store: RowStore | None) -> dict[str, float]:
     target = getattr(method, "target_correlation", None)
-    values = np.empty(0) if store is None else np.asarray(store.array[store.done], dtype=float)
+    values = np.empty(0) if store is None else store.read(np.flatnonzero(store.done)).astype(float)
     known = values[np.isfinite(values)]
     short = 0 if target is None else int((~(np.sqrt(values) >= target)).sum())  # NaN is short too
     return {

@@ -107,8 +107,8 @@ class Completeness(Callback):
 
     def _table(self) -> pd.DataFrame:
         """``method, median, max, tolerance, n_ecgs, holds``: |delta| as a share of the median |expected|."""
-        done = self.stores["delta"].done & self.stores["expected"].done
-        delta, expected = (np.abs(np.asarray(self.stores[name].array)[done]) for name in QUANTITIES)
+        done = np.flatnonzero(self.stores["delta"].done & self.stores["expected"].done)
+        delta, expected = (np.abs(self.stores[name].read(done)) for name in QUANTITIES)
         rows = []
         for index, method in enumerate(self.methods):
             known = np.isfinite(delta[:, index]) & np.isfinite(expected[:, index])

@@ -210,11 +210,11 @@ class PatientControls:
         of_maps = next(iter(self.source.kept.maps.values())).spec
         try:
             store = RowStore.open(run_folder(self.trainer).path / "logits")
+            logit = store.read(np.arange(len(store))).astype(np.float64)
         except (FileNotFoundError, StoreError):
             return unknown
         if (store.spec.network, store.spec.examples) != (of_maps.network, of_maps.examples):
             return unknown
-        logit = store.read(np.arange(len(store))).astype(np.float64)
         positive = 1 / (1 + np.exp(-logit)) >= self.threshold
         return np.where(np.isnan(logit), np.nan, positive)
 

@@ -51,9 +51,11 @@ def similarity_table(
     """
     pairs = np.triu_indices(len(names), 1)
     parts = []
-    for (statistic, store), (i, scope), (j, sign) in product(stores.items(), enumerate(SCOPES), enumerate(SIGNS)):
-        rows = np.flatnonzero(store.done)
-        values = np.asarray(store.array[:, i, j][:, *pairs][rows], dtype=np.float64)  # (row, pair)
+    done = {statistic: np.flatnonzero(store.done) for statistic, store in stores.items()}
+    read = {statistic: store.read(done[statistic]) for statistic, store in stores.items()}
+    for statistic, (i, scope), (j, sign) in product(stores, enumerate(SCOPES), enumerate(SIGNS)):
+        rows = done[statistic]
+        values = read[statistic][:, i, j][:, *pairs].astype(np.float64)  # (row, pair)
         means = mean_over_ecgs(values, patient_ids[rows], n_resamples=n_resamples, confidence=confidence, seed=seed)
         part = _columns(means, names, pairs, len(rows))
         part.insert(0, "sign", sign)

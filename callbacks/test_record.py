@@ -114,7 +114,7 @@ class TestRecord(Callback):
         done = self.store.done
         metrics = metrics_with_intervals(
             self.examples[done],
-            np.asarray(self.store.array[done]),
+            self.store.read(np.flatnonzero(done)),
             float(module.threshold),
             n_resamples=self.n_resamples,
             confidence=self.confidence,

@@ -102,6 +102,14 @@ class StoredRows:
         digests = [digests[wanted] for digests in self.digests]
         return wanted[~fits(digest_rows_of(self.array, wanted), digests)]
 
+    def check(self) -> None:
+        """Make sure of every row before ``array`` is used as it is.
+
+        Raises:
+            StoreDamagedError: A row, a mask or digests are damaged.
+        """
+        self._refuse(self.damaged())
+
     def read(self, rows: ArrayLike) -> NDArray[Any]:
         """Read rows into memory, and check that they are what was written.
 
@@ -120,7 +128,7 @@ class StoredRows:
         values = np.array(self.array[wanted])
         if self.has_digests:
             right = fits(digest_rows(wanted, values), [digests[wanted] for digests in self.digests])
-            self._check(wanted[~absent & ~right])
+            self._refuse(wanted[~absent & ~right])
             # digests are written before masks: a row that has its own was done, whatever became of its mask
             absent &= ~right
         if absent.any() and values.dtype.kind != "f":
@@ -135,7 +143,7 @@ class StoredRows:
     def _marks(self, paths: list[Path]) -> list[NDArray[Any]]:
         return [read_marks(path, len(self)) for path in paths if path.exists() or path == paths[-1]]
 
-    def _check(self, damaged: NDArray[np.int64]) -> None:
+    def _refuse(self, damaged: NDArray[np.int64]) -> None:
         if len(damaged):
             raise StoreDamagedError(f"{self.path}: {damaged_rows(damaged)}; {COMPUTED_AGAIN}")
 
