@@ -1,6 +1,7 @@
 """The files of a beat cache, with digests by which damage is found and named."""
 
 import json
+import multiprocessing
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -115,9 +116,9 @@ def check_file(path: Path, folder: Path, info: Mapping[str, Any]) -> None:
 
 
 def tell_of_older_caches(folder: Path) -> None:
-    """Say once a process, and on one rank, that a cache has no digests."""
+    """Say once, and on one rank, that a cache has no digests; worker processes leave it to their parent."""
     global _told_of_older_caches
-    if _told_of_older_caches:
+    if _told_of_older_caches or multiprocessing.parent_process() is not None:
         return
     _told_of_older_caches = True
     from lightning_utilities.core.rank_zero import rank_zero_only

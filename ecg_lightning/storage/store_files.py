@@ -23,6 +23,7 @@ COMPUTED_AGAIN: Final = "run the command that made it again (`test`, `compare`):
 
 _MASK: Final = "done"
 _DIGESTS: Final = "digests"
+_MARKS_BYTES: Final = 9  # of a row: its place in the mask, and its digest
 _DTYPES: Final = {_MASK: np.dtype(np.bool_), _DIGESTS: DIGEST_DTYPE}
 _FILL_BYTES = 1 << 23
 _MAKE_ROOM = "free some, give another --runs folder, ask for fewer methods or ECGs, or store maps as float16"
@@ -99,9 +100,10 @@ def digests_path(folder: Path, rank: int) -> Path:
 
 def ensure_marks(folder: Path, rank: int, n_rows: int) -> None:
     """Make a mask in which nothing is done, and digests of no row, where a rank has none."""
-    for path in (digests_path(folder, rank), mask_path(folder, rank)):
-        if not path.exists():
-            write_array_atomic(path, np.zeros(n_rows, dtype=_DTYPES[path.name.partition(".")[0]]))
+    with full_disk_explained(folder, _MARKS_BYTES * n_rows, _MAKE_ROOM):
+        for path in (digests_path(folder, rank), mask_path(folder, rank)):
+            if not path.exists():
+                write_array_atomic(path, np.zeros(n_rows, dtype=_DTYPES[path.name.partition(".")[0]]))
 
 
 def mask_paths(folder: Path) -> list[Path]:
@@ -129,13 +131,14 @@ def read_marks(path: Path, n_rows: int) -> NDArray[Any]:
     """
     dtype = _DTYPES[path.name.partition(".")[0]]
     try:
-        marks: NDArray[Any] = np.load(path, allow_pickle=False)
+        mapped = np.lib.format.open_memmap(path, mode="r")
+        if path.stat().st_size != mapped.offset + mapped.nbytes:
+            raise ValueError("it has more bytes than its header says")
+        marks: NDArray[Any] = np.array(mapped)
         if marks.dtype != dtype or marks.shape != (n_rows,):
             raise ValueError(f"it is {marks.dtype} {marks.shape}, expected {dtype} {(n_rows,)}")
         if dtype == np.bool_ and marks.view(np.uint8).max() > 1:
             raise ValueError("it holds other bytes than 0 and 1")
-        if path.stat().st_size != _header_size(path) + marks.nbytes:
-            raise ValueError("it has more bytes than rows")
         return marks
     except Exception as error:  # NumPy reads a broken header by Python's tokenizer, which raises much
         what = f"a mask of {n_rows} rows" if dtype == np.bool_ else f"the digests of {n_rows} rows"
@@ -164,8 +167,9 @@ def replace_marks(folder: Path, done: NDArray[np.bool_], digests: Digests) -> No
     would, and the others go when rank zero's files are on the disk.
     """
     others = [*mask_paths(folder)[:-1], *digests_paths(folder)[:-1]]
-    write_array_atomic(digests_path(folder, 0), digests)
-    write_array_atomic(mask_path(folder, 0), done)
+    with full_disk_explained(folder, _MARKS_BYTES * len(done), _MAKE_ROOM):
+        write_array_atomic(digests_path(folder, 0), digests)
+        write_array_atomic(mask_path(folder, 0), done)
     for path in others:
         path.unlink(missing_ok=True)
 

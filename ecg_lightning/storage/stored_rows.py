@@ -1,5 +1,6 @@
 """Reading a row store: an array on disk with one row per ECG, each with a digest of what was written."""
 
+import multiprocessing
 import warnings
 from pathlib import Path
 from typing import Any, Final
@@ -164,9 +165,9 @@ def damaged_rows(rows: NDArray[np.int64]) -> str:
 
 
 def tell_of_older_stores(path: Path) -> None:
-    """Say once a process that a store has no digests."""
+    """Say once that a store has no digests; worker processes leave it to their parent."""
     global _told_of_older_stores
-    if not _told_of_older_stores:
+    if not _told_of_older_stores and multiprocessing.parent_process() is None:
         _told_of_older_stores = True
         warnings.warn(
             f"{path} was made by an earlier version, which kept no digests of rows: damage in it can't be seen. It is "

@@ -424,6 +424,23 @@ def test_a_full_disk_is_an_error_at_the_start(tmp_path: Path, monkeypatch: pytes
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_that_is_full_when_ranks_are_united_loses_nothing(
+    store: RowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, array: np.ndarray) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with RowStore.attach(store.path, SPEC, rank=1) as other:
+        other.write([1], values_of([1]))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_array_atomic", full)
+        with pytest.raises(DiskSpaceError, match=f"no space left in {store.path}: 360 bytes"):
+            store.merge()
+        with pytest.raises(DiskSpaceError, match="no space left"):
+            RowStore.attach(store.path, SPEC, rank=2)
+    np.testing.assert_array_equal(store.read([1]), values_of([1]))
+
+
 def test_more_than_is_free_is_not_even_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def tried(descriptor: int, offset: int, size: int) -> None:
         pytest.fail("where fallocate is emulated by writing, this would fill the disk before it fails")
