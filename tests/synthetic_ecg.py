@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import wfdb
 from numpy.typing import NDArray
+from scipy.io import savemat
 
 from ecg_lightning.data.sources.base import Recording
 from ecg_lightning.ecg import LEADS
@@ -107,3 +108,24 @@ def write_ptbxl(
         beat = synthetic(60.0 + ecg_id, seconds=6.0, seed=ecg_id).recording.signal
         write_record(root / name, twelve_leads(beat if signal is None else signal))
     (root / "ptbxl_database.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_challenge(
+    record: Path,
+    *,
+    comments: Sequence[str] = ("#Age: 54", "#Sex: Male", "#Dx: 426783006,59118001"),
+    signal: NDArray[np.floating] | None = None,
+    rate: float = 500.0,
+    gain: str = "1000/mV",
+    name: str | None = None,
+) -> None:
+    """Write (12, sample) mV as the challenge does: ``val`` in steps of 1 uV; ``record`` without ending."""
+    record.parent.mkdir(parents=True, exist_ok=True)
+    if signal is None:
+        signal = twelve_leads(synthetic(61.0, seconds=6.0, seed=1).recording.signal)
+    steps = np.rint(1000.0 * signal).astype(np.int16)
+    savemat(record.parent / f"{record.name}.mat", {"val": steps}, format="4")
+    lines = [f"{name or record.name} {len(steps)} {rate:g} {steps.shape[1]} 05-May-2020 14:50:55"]
+    for lead, row in zip(TWELVE_LEADS, steps, strict=False):
+        lines.append(f"{record.name}.mat 16+24 {gain} 16 0 {row[0]} {np.int16(row.sum(dtype=np.int16))} 0 {lead}")
+    (record.parent / f"{record.name}.hea").write_text("\n".join([*lines, *comments]) + "\n")

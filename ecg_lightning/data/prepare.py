@@ -2,7 +2,6 @@
 
 import shutil
 import zipfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from ecg_lightning.data.cache import MARKER, BeatCache
 from ecg_lightning.data.merge import finish, merge
 from ecg_lightning.data.shards import BeatSettings, Shard
 from ecg_lightning.data.sources.base import Entry, Source
+from ecg_lightning.data.sources.entry_checks import checked_entries
 from ecg_lightning.data.sources.label_map import name_codes
 from ecg_lightning.data.worker_count import worker_count
 from ecg_lightning.data.workers import check_not_importing_main, run_shards
@@ -47,9 +47,10 @@ def prepare(
     settings make another folder and a finished cache is only opened, which needs no right to write. A killed run goes
     on where it was. Of two processes that prepare the same cache the second waits for the first.
 
-    Every ECG ends in ``examples.parquet`` or, with the reason, in ``rejected.parquet``: files that can't be read,
-    signals without a usable median beat, patients under ``min_age`` (paper, Methods, "Study population"). An ECG
-    whose age is unknown is kept. Codes that mean no target are counted in ``cache.json`` and named in the final line.
+    Every ECG ends in ``examples.parquet`` or, with the reason, in ``rejected.parquet``: lines of a table and files that
+    can't be read, impossible labels, ages or ids, signals without a usable median beat, patients under ``min_age``
+    (paper, Methods, "Study population"). An ECG whose age is unknown is kept. Codes that mean no target are counted in
+    ``cache.json`` and named in the final line.
     Files of a source that were missing and are there now do not change the hash: repair them and prepare with
     ``overwrite``.
 
@@ -67,8 +68,7 @@ def prepare(
         The cache.
 
     Raises:
-        ValueError: No ECG can be used, an ECG id occurs twice, an argument is out of range, or the source's settings
-            can't be hashed.
+        ValueError: No ECG can be used, an argument is out of range, or the source's settings can't be hashed.
         FileNotFoundError: The source's table is missing.
         DiskSpaceError: The disk is full; the message has the sizes.
         RuntimeError: A worker process died.
@@ -139,8 +139,7 @@ def _alone(folder: Path, console: Console) -> Iterator[None]:
 def _build(
     source: Source, folder: Path, beat: BeatSettings, settings: dict[str, Any], workers: int, console: Console
 ) -> None:
-    entries = source.entries()
-    _check_entries(entries, source.name)
+    entries = checked_entries(source)
     for left_over in folder.rglob(".*.tmp*"):  # of a killed run; the lock is held
         left_over.unlink()
     shards = _shards(entries, folder / "parts")
@@ -155,17 +154,6 @@ def _build(
     found["counts"]["unmapped_codes"] = {code: int(n) for code, n in source.unmapped_codes().items()}
     finish(folder, {"hash": cache_hash(settings), "settings": settings, **found})
     shutil.rmtree(folder / "parts")
-
-
-def _check_entries(entries: Sequence[Entry], name: str) -> None:
-    if not entries:
-        raise ValueError(f"{name}: its table holds no ECG; look at the table and at the source's settings")
-    repeated = [ecg_id for ecg_id, n in Counter(entry.ecg_id for entry in entries).items() if n > 1]
-    if repeated:
-        raise ValueError(
-            f"{name}: {len(repeated)} ECG ids occur more than once ({', '.join(repeated[:5])}); ids must be unique "
-            "within a source: remove the doubles from its table"
-        )
 
 
 def _shards(entries: Sequence[Entry], parts: Path) -> list[Shard]:

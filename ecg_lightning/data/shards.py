@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import BEAT_SHAPE, MAKE_ROOM, PACKED_SHAPE
-from ecg_lightning.data.sources.base import Entry, RecordingError, Source
+from ecg_lightning.data.sources.base import Entry, RecordingError, RejectedEntry, Source
 from ecg_lightning.signal.beat import Neighbours
 from ecg_lightning.storage.atomic import atomic_path
 from ecg_lightning.storage.disk import full_disk_explained
@@ -90,6 +90,8 @@ def prepare_entry(source: Source, entry: Entry, settings: BeatSettings) -> Prepa
     Returns:
         The beat or the reason why there is none. Only running out of memory raises.
     """
+    if isinstance(entry, RejectedEntry):
+        return Rejection(entry.kind, entry.reason)
     if entry.age < settings.min_age:
         return Rejection("under_age", f"the patient is {entry.age:g} years old, under {settings.min_age:g}")
     try:

@@ -1,46 +1,24 @@
 import csv
 import math
 import pickle
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import wfdb
-from numpy.typing import NDArray
-from scipy.io import savemat
-from synthetic_ecg import TWELVE_LEADS, synthetic, twelve_leads
+from synthetic_ecg import TWELVE_LEADS, synthetic, twelve_leads, write_challenge
 
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.sources import Cinc
 from ecg_lightning.data.sources.cinc import correct_gain, parse_comments, part_of
 from ecg_lightning.data.sources.label_map import load_label_map
-from ecg_lightning.data.sources.wfdb_files import Header, UnitError, UnreadableError, parse_header, read_header
+from ecg_lightning.data.sources.wfdb_checks import UnreadableError
+from ecg_lightning.data.sources.wfdb_files import Header, UnitError, parse_header, read_header
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.signal.beat import median_beat
 
 SIGNAL = twelve_leads(synthetic(61.0, seconds=6.0, seed=1).recording.signal)
 PARTS = ("CPSC", "CPSC_Extra", "StPetersburg", "PTB", "PTB_XL", "Georgia", "Chapman_Shaoxing", "Ningbo")
-COMMENTS = ("#Age: 54", "#Sex: Male", "#Dx: 426783006,59118001")
-
-
-def write_challenge(
-    record: Path,
-    *,
-    comments: Sequence[str] = COMMENTS,
-    signal: NDArray[np.floating] = SIGNAL,
-    rate: float = 500.0,
-    gain: str = "1000/mV",
-    name: str | None = None,
-) -> None:
-    """Write (12, sample) mV as the challenge does: ``val`` in steps of 1 uV; ``record`` without ending."""
-    record.parent.mkdir(parents=True, exist_ok=True)
-    steps = np.rint(1000.0 * signal).astype(np.int16)
-    savemat(record.parent / f"{record.name}.mat", {"val": steps}, format="4")
-    lines = [f"{name or record.name} {len(steps)} {rate:g} {steps.shape[1]} 05-May-2020 14:50:55"]
-    for lead, row in zip(TWELVE_LEADS, steps, strict=False):
-        lines.append(f"{record.name}.mat 16+24 {gain} 16 0 {row[0]} {np.int16(row.sum(dtype=np.int16))} 0 {lead}")
-    (record.parent / f"{record.name}.hea").write_text("\n".join([*lines, *comments]) + "\n")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import math
 import pickle
+import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,10 @@ from synthetic_ecg import Synthetic, synthetic, twelve_leads, write_record
 
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.sources import Ludb
+from ecg_lightning.data.sources.base import RejectedEntry
+from ecg_lightning.data.sources.entry_checks import checked_entries
 from ecg_lightning.data.sources.ludb import AnnotationError, read_waves, wave_masks
-from ecg_lightning.data.sources.wfdb_files import UnreadableError
+from ecg_lightning.data.sources.wfdb_checks import UnreadableError
 from ecg_lightning.ecg import FIDUCIAL_SAMPLE, LEADS, TARGETS
 from ecg_lightning.signal.beat import MedianBeat, median_beat
 
@@ -221,22 +224,24 @@ def test_a_missing_column_is_named(root: Path, column: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("old", "new", "place", "message"),
     [
-        ('"51\n"', "old", r"age of ID 1 is 'old', expected years or >89"),
-        ("\n2,", "\n,", "no ID in row 2"),
-        ('\n3,,,"Sinus arrhythmia",,,,', "\n3,,,,,,,,,,,", r"ludb\.csv: the table can't be read"),
+        ('"51\n"', "old", 0, r"line 2: Age is 'old', expected years or >89"),
+        ("\n2,", "\n,", 1, "ID is '', expected text"),
+        ('\n3,,,"Sinus arrhythmia",,,,', "\n3,,,,,,,,,,,", 2, "expected 8 cells, got 12"),
     ],
 )
-def test_broken_rows(root: Path, old: str, new: str, message: str) -> None:
+def test_a_broken_row_costs_no_other(root: Path, old: str, new: str, place: int, message: str) -> None:
     edit(root, old, new)
-    with pytest.raises(ValueError, match=message):
-        Ludb(root).entries()
+    entries = checked_entries(Ludb(root))
+    rejected = [entry for entry in entries if isinstance(entry, RejectedEntry)]
+    assert [entries.index(one) for one in rejected] == [place]
+    assert re.search(rf"ludb\.csv, line \d+: {message.removeprefix('line 2: ')}", rejected[0].reason)
 
 
 def test_an_empty_table(root: Path) -> None:
     (root / "ludb.csv").write_text("")
-    with pytest.raises(ValueError, match="the table can't be read"):
+    with pytest.raises(ValueError, match="the file is empty; get LUDB"):
         Ludb(root).entries()
 
 

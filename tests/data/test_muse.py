@@ -17,9 +17,10 @@ from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.sources import Muse, RecordingError
+from ecg_lightning.data.sources.base import RejectedEntry
 from ecg_lightning.data.sources.muse_header import read_header
 from ecg_lightning.data.sources.muse_xml import read_tree
-from ecg_lightning.data.sources.wfdb_files import UnreadableError
+from ecg_lightning.data.sources.wfdb_checks import UnreadableError
 from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS, TARGETS
 from ecg_lightning.signal.beat import median_beat
 
@@ -242,8 +243,10 @@ def test_roots_without_files_and_names_that_are_none(tmp_path: Path) -> None:
         ):
             Muse(root).settings()
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9.xml")).write_bytes(document(ECG).encode("latin-1"))
-    with pytest.raises(ValueError, match=r"'\\udce9\.xml' is not UTF-8; rename the file"):
-        Muse(tmp_path).entries()
+    (entry,) = Muse(tmp_path).entries()
+    assert isinstance(entry, RejectedEntry)
+    assert entry.ecg_id == r"\udce9.xml"
+    assert entry.reason.endswith("its name is not UTF-8; rename the file")
 
 
 def test_against_an_independent_reader(root: Path) -> None:

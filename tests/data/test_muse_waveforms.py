@@ -16,7 +16,8 @@ from ecg_lightning.data.sources.base import RecordingError
 from ecg_lightning.data.sources.muse_median import MedianError, qrs_middle, vendor_beat
 from ecg_lightning.data.sources.muse_waveforms import read_waveform
 from ecg_lightning.data.sources.muse_xml import read_tree
-from ecg_lightning.data.sources.wfdb_files import UnitError, UnreadableError
+from ecg_lightning.data.sources.wfdb_checks import UnreadableError
+from ecg_lightning.data.sources.wfdb_files import UnitError
 from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS
 from ecg_lightning.signal.beat import MedianBeat
 from ecg_lightning.signal.errors import FlatLeadError, MissingLeadError, NotFiniteError, SamplingRateError, VoltageError

@@ -14,7 +14,7 @@ from synthetic_ecg import one_beat
 from ecg_lightning.data.sources.muse_header import read_header
 from ecg_lightning.data.sources.muse_waveforms import read_waveform
 from ecg_lightning.data.sources.muse_xml import read_tree
-from ecg_lightning.data.sources.wfdb_files import UnreadableError
+from ecg_lightning.data.sources.wfdb_checks import UnreadableError
 from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE
 
 MEDIAN = steps(one_beat((np.arange(BEAT_SAMPLES) - FIDUCIAL_SAMPLE) / 500.0))

@@ -180,9 +180,12 @@ def test_odd_masks_are_on_record(tmp_path: Path) -> None:
     assert "expected the shape (8, 600), got (8, 599)" in cache.rejected["reason"][1]
 
 
-def test_a_repeated_id_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"list: 1 ECG ids occur more than once \(a\)"):
-        here(ListSource(RECORDINGS[:3], ids=["a", "b", "a"]), tmp_path)
+def test_of_a_repeated_id_the_first_is_used(tmp_path: Path) -> None:
+    cache = here(ListSource(RECORDINGS[:3], ids=["a", "b", "a"]), tmp_path)
+    assert cache.examples["ecg_id"].tolist() == ["a", "b"]
+    assert cache.rejected["reason"].tolist() == [
+        "list, entry 2: ecg_id 'a' stands there already (list, entry 0); give each ECG an id of its own"
+    ]
 
 
 def test_no_ecg_and_no_usable_ecg_are_errors(tmp_path: Path) -> None:

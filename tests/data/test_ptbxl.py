@@ -1,5 +1,6 @@
 import math
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,11 @@ import pytest
 from synthetic_ecg import synthetic, twelve_leads, write_ptbxl, write_record
 
 from ecg_lightning.data.sources import PtbXl, RecordingError
+from ecg_lightning.data.sources.base import RejectedEntry
+from ecg_lightning.data.sources.entry_checks import checked_entries
 from ecg_lightning.data.sources.label_map import count_codes, load_label_map, name_codes, parse_label_map
-from ecg_lightning.data.sources.wfdb_files import UnitError, UnreadableError, read_wfdb
+from ecg_lightning.data.sources.wfdb_checks import UnreadableError
+from ecg_lightning.data.sources.wfdb_files import UnitError, read_wfdb
 from ecg_lightning.ecg import TARGETS, Target
 
 RECORDS = [(56.0, "{'NORM': 100.0, 'SR': 0.0, 'LVOLT': 0.0}"), (300.0, "{'AFIB': 0.0}"), (math.nan, "{}")]
@@ -114,25 +118,28 @@ def test_a_missing_column_is_named(root: Path, column: str) -> None:
         PtbXl(root).entries()
 
 
-@pytest.mark.parametrize("codes", ["{'SR': 0.0", "['SR']", "SR"])
-def test_broken_codes_name_the_ecg(root: Path, codes: str) -> None:
-    edit(root, "{'AFIB': 0.0}", codes)
-    with pytest.raises(ValueError, match="scp_codes of ecg_id 2"):
-        PtbXl(root).entries()
-
-
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("2,102.0,300", "2,,300", r"no patient_id for ecg_id \[2\]"),
-        ("2,102.0,300.0", "2,102.0,old", "column age holds values that are not numbers"),
-        ("2,102.0,300", "2,p102,300", "column patient_id holds values that are not numbers"),
+        ("{'AFIB': 0.0}", "{'SR': 0.0", r"line 3: scp_codes is \"\{'SR': 0.0\", expected \{'code': likelihood"),
+        ("{'AFIB': 0.0}", "['SR']", "line 3: scp_codes is"),
+        ("{'AFIB': 0.0}", "SR", "line 3: scp_codes is 'SR'"),
+        ("2,102.0,300", "2,,300", "line 3: patient_id is '', expected a whole number"),
+        ("2,102.0,300.0", "2,102.0,old", "line 3: age is 'old', expected years"),
+        ("2,102.0,300", "2,p102,300", "line 3: patient_id is 'p102', expected a whole number"),
+        ("2,102.0,300.0", "2,102.0,300.0,5", "line 3: expected 9 cells, got 10"),
+        ("2,102.0,300", "2,102.0,-300", "line 3: age of ECG '2' is -300.0, expected years from 0 to 130"),
+        ("2,102.0,300", "1,102.0,300", r"line 3: ecg_id '1' stands there already \(.*line 2\)"),
     ],
 )
-def test_broken_rows(root: Path, old: str, new: str, message: str) -> None:
+def test_a_broken_row_costs_no_other(root: Path, old: str, new: str, message: str) -> None:
     edit(root, old, new)
-    with pytest.raises(ValueError, match=message):
-        PtbXl(root).entries()
+    first, second, third = checked_entries(PtbXl(root))
+    assert isinstance(second, RejectedEntry)
+    assert re.search(rf"ptbxl_database\.csv, {message}", second.reason)
+    assert (first.ecg_id, third.ecg_id) == ("1", "3")
+    assert not isinstance(first, RejectedEntry)
+    assert not isinstance(third, RejectedEntry)
 
 
 def test_an_empty_table(root: Path) -> None:

@@ -1,11 +1,23 @@
 """Sources of recordings: the interface, and one module per archive."""
 
 from ecg_lightning.data.sources.arrays import Arrays
-from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, Source
+from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, RejectedEntry, Source
 from ecg_lightning.data.sources.cinc import Cinc
 from ecg_lightning.data.sources.ludb import Ludb
 from ecg_lightning.data.sources.muse import Muse
 from ecg_lightning.data.sources.ptbxl import PtbXl
 from ecg_lightning.data.sources.synthetic import Synthetic
 
-__all__ = ["Arrays", "Cinc", "Entry", "Ludb", "Muse", "PtbXl", "Recording", "RecordingError", "Source", "Synthetic"]
+__all__ = [
+    "Arrays",
+    "Cinc",
+    "Entry",
+    "Ludb",
+    "Muse",
+    "PtbXl",
+    "Recording",
+    "RecordingError",
+    "RejectedEntry",
+    "Source",
+    "Synthetic",
+]

@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from ecg_lightning.data.sources.base import Source
+from ecg_lightning.data.sources.base import Entry, RejectedEntry, Source
 from ecg_lightning.data.sources.label_map import LabelMap, count_codes, load_label_map
+from ecg_lightning.data.sources.table import Row, read_csv
 
 
 class Archive(Source):
@@ -66,6 +67,59 @@ class TableArchive(Archive):
 
     get_it: ClassVar[str]
     """How a person gets the archive, the end of error messages."""
+
+    columns: ClassVar[tuple[str, ...]]
+    """Those that are needed; the first is the ECG's id."""
+
+    def entries(self) -> Sequence[Entry]:
+        """Every ECG of the table, in its order; a row that can't be understood is rejected with its line.
+
+        Raises:
+            FileNotFoundError: The table is missing; says how to get the archive.
+            ValueError: The table lacks a column, or no code of the label map occurs.
+        """
+        self._labels_that_occur()
+        return self._entries
+
+    def where(self, place: int) -> str:
+        """File and line."""
+        return f"{self._path}, line {self._rows[place].line}"
+
+    @abstractmethod
+    def _entry(self, cells: Mapping[str, str]) -> Entry:
+        """The ECG of a row; a ValueError names the column, its value and what is expected."""
+
+    @abstractmethod
+    def _codes_of(self, cells: Mapping[str, str]) -> list[str]:
+        """The codes of a row; a ValueError as for ``_entry``."""
+
+    def _understood(self, row: Row, place: int) -> Entry:
+        problem = row.problem
+        if not problem:
+            try:
+                return self._entry(row.cells)
+            except ValueError as error:
+                problem = str(error)
+        name = row.cells.get(self.columns[0], "").encode("utf-8", "replace").decode().strip() or f"line {row.line}"
+        return RejectedEntry.of(name, f"{self.where(place)}: {problem}")
+
+    @property
+    def _codes(self) -> Sequence[Sequence[str]]:
+        return [codes for row in self._rows if (codes := self._codes_or_none(row)) is not None]
+
+    def _codes_or_none(self, row: Row) -> list[str] | None:
+        try:
+            return None if row.problem else self._codes_of(row.cells)
+        except ValueError:
+            return None  # the row is rejected, with the reason
+
+    @cached_property
+    def _entries(self) -> list[Entry]:
+        return [self._understood(row, place) for place, row in enumerate(self._rows)]
+
+    @cached_property
+    def _rows(self) -> list[Row]:
+        return read_csv(self._path, self.columns, self.get_it)
 
     def settings(self) -> dict[str, object]:
         """A digest of the table and the label map."""

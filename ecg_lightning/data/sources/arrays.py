@@ -8,9 +8,9 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, Source
+from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, RejectedEntry, Source
+from ecg_lightning.data.sources.table import Row, is_missing, number, read_csv, text_of, whole_number
 from ecg_lightning.ecg import BEAT_SAMPLES, LEADS, TARGETS, Target
 from ecg_lightning.signal.beat import MedianBeat, Neighbours
 from ecg_lightning.signal.checks import check_signal
@@ -22,6 +22,10 @@ Content = Literal["recordings", "beats"]
 SIGNALS: Final = "ecgs.npy"
 TABLES: Final = ("ecgs.parquet", "ecgs.csv")
 _NEEDED: Final = ("ecg_id", "patient_id")
+_SEXES: Final = {"female": "female", "f": "female", "male": "male", "m": "male"}
+_BOOLEANS: Final = {"true": 1.0, "false": 0.0}
+_HIDDEN_AGE: Final = 300.0
+_OLDEST: Final = 90.0
 _WHAT: Final = (
     f"expected {SIGNALS}, (ECG, lead, sample) in mV, and {' or '.join(TABLES)} beside it, one line an ECG in the same "
     "order; columns ecg_id and patient_id and, where known, age (years), sex (female, male), fold, heart_rate, "
@@ -67,22 +71,36 @@ class Arrays(Source):
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def entries(self) -> Sequence[Entry]:
-        """Every line of the table.
+        """Every line of the table; one that can't be understood is rejected with its line, column and value.
 
         Raises:
             FileNotFoundError: A file is missing.
-            ValueError: A column is missing, ids are not distinct, or table and array differ in length or leads.
+            ValueError: A column is missing, the array holds no numbers, or table and array differ in length or leads.
         """
-        table, signals = self._table, self._signals
+        rows, signals = self._rows, self._signals
         if signals.ndim != 3 or signals.shape[1] != len(self.leads):
             raise ValueError(
                 f"{self.root / SIGNALS} is {signals.shape}, expected (ECG, {len(self.leads)}, sample): set `leads` to "
                 "the names of the array's rows"
             )
-        if len(signals) != len(table):
-            raise ValueError(f"{self.root}: {SIGNALS} has {len(signals)} ECGs, the table {len(table)} lines")
-        targets = [target for target in TARGETS if target in table]
-        return [_entry(row, targets) for row in table.to_dict("records")]
+        if len(signals) != len(rows):
+            raise ValueError(f"{self.root}: {SIGNALS} has {len(signals)} ECGs, the table {len(rows)} lines")
+        return self._entries
+
+    def where(self, place: int) -> str:
+        """File and line; of a Parquet table the row, counted from 1."""
+        word = "line" if self._table_path.suffix == ".csv" else "row"
+        return f"{self._table_path}, {word} {self._rows[place].line}"
+
+    def _understood(self, row: Row, place: int) -> Entry:
+        problem = row.problem
+        if not problem:
+            try:
+                return _entry(row.cells)
+            except ValueError as error:
+                problem = str(error)
+        name = row.cells.get("ecg_id", "").encode("utf-8", "replace").decode() or f"line {row.line}"
+        return RejectedEntry.of(name, f"{self.where(place)}: {problem}")
 
     def read(self, entry: Entry) -> Recording:
         """One row of the array."""
@@ -107,8 +125,8 @@ class Arrays(Source):
                 f"{signal.shape[1]}; is the sampling rate {self.sampling_rate:g} Hz, and is it a beat (`content`)?"
             )
         check_signal(signal)
-        rate = float(self._heart_rate[self._place[entry.ecg_id]])
-        return MedianBeat.ready_made(signal, rate)
+        cells = self._rows[self._place[entry.ecg_id]].cells
+        return MedianBeat.ready_made(signal, number(cells, "heart_rate", "beats per minute"))
 
     def settings(self) -> dict[str, object]:
         """Digest of the table, shape of the array, and the arguments that say what it is."""
@@ -132,45 +150,79 @@ class Arrays(Source):
         path = self.root / SIGNALS
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; {_WHAT}")
-        return np.load(path, mmap_mode="r")
+        try:
+            signals = np.load(path, mmap_mode="r", allow_pickle=False)
+        except Exception as error:  # NumPy reads a broken header by Python's tokenizer, which raises much
+            raise ValueError(f"{path} can't be read ({type(error).__name__}: {error}); {_WHAT}") from error
+        if not isinstance(signals, np.ndarray) or signals.dtype.kind not in "fiu":
+            kind = signals.dtype if isinstance(signals, np.ndarray) else type(signals).__name__
+            raise ValueError(f"{path} holds {kind}, expected an array of numbers; {_WHAT}")
+        return signals
 
     @cached_property
-    def _table(self) -> pd.DataFrame:
+    def _rows(self) -> list[Row]:
         path = self._table_path
-        table = (
-            pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=dict.fromkeys(_NEEDED, str))
-        )
-        missing = [column for column in _NEEDED if column not in table]
-        if missing:
-            raise ValueError(f"{path} lacks {', '.join(missing)}; {_WHAT}")
-        table = table.astype(dict.fromkeys(_NEEDED, str))
-        twice = table["ecg_id"][table["ecg_id"].duplicated()].tolist()
-        if twice:
-            raise ValueError(
-                f"{path}: {len(twice)} ids stand twice (first: {twice[0]}); each ECG needs an id of its own"
-            )
-        return table
+        return read_csv(path, _NEEDED, _WHAT) if path.suffix == ".csv" else _parquet_rows(path)
 
     @cached_property
     def _place(self) -> Mapping[str, int]:
-        return {ecg_id: place for place, ecg_id in enumerate(self._table["ecg_id"])}
+        """ECG id -> row of the array; the first where an id stands there twice."""
+        known = [(one.ecg_id, place) for place, one in enumerate(self._entries) if not isinstance(one, RejectedEntry)]
+        return dict(reversed(known))
 
     @cached_property
-    def _heart_rate(self) -> NDArray[np.float64]:
-        """(n,) beats per minute, NaN where the table has none."""
-        if "heart_rate" not in self._table:
-            return np.full(len(self._table), np.nan)
-        return self._table["heart_rate"].to_numpy(dtype=np.float64, na_value=np.nan)
+    def _entries(self) -> list[Entry]:
+        return [self._understood(row, place) for place, row in enumerate(self._rows)]
 
 
-def _entry(row: Mapping[Any, Any], targets: Sequence[Target]) -> Entry:
-    sex = row.get("sex")
-    fold = row.get("fold")
+def _parquet_rows(path: Path) -> list[Row]:
+    """A Parquet table as text, which is understood as a CSV's is."""
+    try:
+        table = pd.read_parquet(path)
+    except Exception as error:  # what Arrow raises depends on where the damage is
+        raise ValueError(f"{path} can't be read ({type(error).__name__}: {error}); {_WHAT}") from error
+    missing = [column for column in _NEEDED if column not in table]
+    if missing:
+        raise ValueError(f"{path}: column {', '.join(missing)} missing; {_WHAT}")
+    columns = [str(column) for column in table]
+    cells = (["" if pd.isna(value) else str(value) for value in row] for row in table.itertuples(index=False))
+    return [Row(line, dict(zip(columns, one, strict=True))) for line, one in enumerate(cells, start=1)]
+
+
+def _entry(cells: Mapping[str, str]) -> Entry:
+    """The ECG of a row; a ValueError names the column, its value and what is expected."""
+    fold = cells.get("fold", "")
+    number(cells, "heart_rate", "beats per minute")
     return Entry(
-        ecg_id=str(row["ecg_id"]),
-        patient_id=str(row["patient_id"]),
-        age=float(row["age"]) if pd.notna(row.get("age")) else float("nan"),
-        sex=sex if sex in ("female", "male") else "unknown",
-        labels={target: float(row[target]) for target in targets if pd.notna(row[target])},
-        fold=int(fold) if fold is not None and pd.notna(fold) else 0,
+        ecg_id=text_of(cells, "ecg_id"),
+        patient_id=text_of(cells, "patient_id"),
+        age=_age(cells),
+        sex=_sex(cells),
+        labels={target: _label(cells, target) for target in TARGETS if not is_missing(cells.get(target, ""))},
+        fold=0 if is_missing(fold) else whole_number(cells, "fold"),
     )
+
+
+def _age(cells: Mapping[str, str]) -> float:
+    """Years; 300 is how PTB-XL and those that followed it write an age over 89."""
+    age = number(cells, "age", "years")
+    return _OLDEST if age == _HIDDEN_AGE else age
+
+
+def _sex(cells: Mapping[str, str]) -> str:
+    text = cells.get("sex", "").strip()
+    if is_missing(text) or text.lower() == "unknown":
+        return "unknown"
+    if text.lower() not in _SEXES:
+        raise ValueError(f"sex is {text!r}, expected female or male (f or m), or nothing where it is not known")
+    return _SEXES[text.lower()]
+
+
+def _label(cells: Mapping[str, str], target: Target) -> float:
+    text = cells[target].strip().lower()
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
+    value = number(cells, target, "1 or 0, or nothing where the label is missing")
+    if value not in (0.0, 1.0):
+        raise ValueError(f"{target} is {cells[target]!r}, expected 1 or 0, or nothing where the label is missing")
+    return value

@@ -11,7 +11,7 @@ from ecg_lightning.ecg import Target
 from ecg_lightning.signal.beat import MedianBeat, Neighbours, median_beat
 from ecg_lightning.signal.recording import Recording, RecordingError
 
-__all__ = ["Entry", "Recording", "RecordingError", "Source"]
+__all__ = ["Entry", "Recording", "RecordingError", "RejectedEntry", "Source"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,24 @@ class Entry:
     fold: int = 0
 
 
+@dataclass(frozen=True)
+class RejectedEntry(Entry):
+    """An ECG that can't be used for what its table or header says; it goes into ``rejected.parquet``.
+
+    Attributes:
+        reason: File, line, column and value, what was expected, and what to do.
+        kind: A short machine word, the column ``reason_kind``.
+    """
+
+    reason: str = ""
+    kind: str = "table"
+
+    @classmethod
+    def of(cls, ecg_id: str, reason: str, kind: str = "table", patient_id: str = "") -> "RejectedEntry":
+        """An ECG of which no more is known than why it is rejected; without a patient it is its own."""
+        return cls(ecg_id, patient_id or ecg_id, float("nan"), "unknown", {}, reason=reason, kind=kind)
+
+
 class Source(ABC):
     """An archive of recordings: a table of entries, and the signal of each.
 
@@ -47,12 +65,18 @@ class Source(ABC):
 
     @abstractmethod
     def entries(self) -> Sequence[Entry]:
-        """Every ECG of the source, in a fixed order.
+        """Every ECG of the source, in a fixed order; one that its table damns is a ``RejectedEntry``.
+
+        Values need no check here: ``prepare`` rejects every entry whose id, patient, age, sex or label is impossible.
 
         Raises:
             FileNotFoundError: The source's table is not where it is expected; the message says how to get it.
             ValueError: The table lacks a needed column.
         """
+
+    def where(self, place: int) -> str:
+        """Where the entry of a place in ``entries()`` stands, for messages; a source of a table names file and line."""
+        return f"{self.name}, entry {place}"
 
     @abstractmethod
     def read(self, entry: Entry) -> Recording:

@@ -5,7 +5,6 @@ Perez Alday et al., Physiol Meas 2020;41:124003; Reyna et al., Computing in Card
 
 import hashlib
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,14 +14,18 @@ from pathlib import Path
 from typing import Final
 
 from ecg_lightning.data.sources.archive import Archive
-from ecg_lightning.data.sources.base import Entry, Recording
-from ecg_lightning.data.sources.wfdb_files import Header, read_header, read_mat
+from ecg_lightning.data.sources.base import Entry, Recording, RejectedEntry
+from ecg_lightning.data.sources.files import walk
+from ecg_lightning.data.sources.label_map import LabelMap
+from ecg_lightning.data.sources.wfdb_checks import UnreadableError
+from ecg_lightning.data.sources.wfdb_files import Header, read_header, read_mat, read_wfdb
 from ecg_lightning.signal.checks import MIN_SECONDS
 
 _GET_IT: Final = (
     "get the training data from https://physionet.org/content/challenge-2021/1.0.3/ and give a folder that holds "
     "records (.hea and .mat) at any depth as the root"
 )
+_SUFFIX: Final = ".hea"
 _PARTS: Final = {"A": "CPSC", "Q": "CPSC_Extra", "I": "StPetersburg", "S": "PTB", "HR": "PTB_XL", "E": "Georgia"}
 _LAST_OF_CHAPMAN: Final = 10_646  # of 45,152 ECGs with names in JS, the first 10,646 numbers; the others are Ningbo's
 _NAME: Final = re.compile(r"(A|Q|I|S|HR|E|JS)(\d+)")
@@ -85,25 +88,29 @@ class Cinc(Archive):
             ValueError: No code of the label map occurs.
         """
         label_map = self._labels_that_occur()
-        return [
-            Entry(
-                ecg_id=ecg_id,
-                patient_id=ecg_id,
-                age=one.age,
-                sex=one.sex,
-                labels={} if one.codes is None else label_map.labels(one.codes, part_of(Path(ecg_id).name)),
-            )
-            for ecg_id, one in self._scan[0].items()
-        ]
+        return [self._entry(ecg_id, said, label_map) for ecg_id, said in self._scan[0].items()]
+
+    def _entry(self, ecg_id: str, said: _Comments | str, label_map: LabelMap) -> Entry:
+        if isinstance(said, str):
+            return RejectedEntry.of(ecg_id, said, UnreadableError.kind)
+        labels = {} if said.codes is None else label_map.labels(said.codes, part_of(Path(ecg_id).name))
+        return Entry(ecg_id=ecg_id, patient_id=ecg_id, age=said.age, sex=said.sex, labels=labels)
 
     def read(self, entry: Entry) -> Recording:
         """Read one record.
 
         Raises:
-            RecordingError: A file is missing, truncated or not readable, or its unit is unknown.
+            RecordingError: A file is missing, truncated, damaged or outside of its header's folder, or its unit is
+                unknown.
             KeyError: The entry is not of this source.
         """
-        return read_mat(correct_gain(read_header(self._files[entry.ecg_id])), self.max_seconds)
+        path = self._files[entry.ecg_id]
+        header = correct_gain(read_header(path))
+        if header.signals and all(line.file.lower().endswith(".dat") for line in header.signals):
+            recording = read_wfdb(path.with_name(path.name.removesuffix(_SUFFIX)))
+            samples = round(self.max_seconds * recording.sampling_rate)
+            return replace(recording, signal=recording.signal[:, :samples])
+        return read_mat(header, self.max_seconds)
 
     def settings(self) -> dict[str, object]:
         """A digest of all headers with their places below the root, the label map, and the length."""
@@ -127,12 +134,16 @@ class Cinc(Archive):
         }
 
     @cached_property
-    def _scan(self) -> tuple[dict[str, _Comments], str]:
-        """Comments of every header by ECG id, and a digest of the headers."""
+    def _scan(self) -> tuple[dict[str, _Comments | str], str]:
+        """Comments of every header by ECG id, or why it can't be read; and a digest of the headers."""
         digest = hashlib.blake2b(digest_size=16)
-        comments = {}
+        comments: dict[str, _Comments | str] = {}
         for ecg_id, path in self._files.items():
-            content = path.read_bytes()
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                comments[ecg_id] = f"{path}: can't be read ({error.strerror}); mend the link or the file"
+                continue
             digest.update(f"{path.relative_to(self.root).as_posix()}\0{len(content)}\0".encode())
             digest.update(content)
             comments[ecg_id] = parse_comments(content.decode("utf-8", errors="replace"))
@@ -140,12 +151,12 @@ class Cinc(Archive):
 
     @property
     def _codes(self) -> Sequence[Sequence[str]]:
-        return [one.codes or () for one in self._scan[0].values()]
+        return [one.codes or () for one in self._scan[0].values() if isinstance(one, _Comments)]
 
 
 def _headers(root: Path) -> Iterator[Path]:
-    for folder, _, names in os.walk(root):
-        yield from (Path(folder, name) for name in names if name.endswith(".hea") and name[0] != ".")
+    for folder, names in walk(root):
+        yield from (folder / name for name in names if name.endswith(_SUFFIX) and name[0] != ".")
 
 
 def part_of(record: str) -> str | None:

@@ -5,17 +5,17 @@ Kalyakulina et al., IEEE Access 2020;8:186181; PhysioNet, ODC-By.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Final
 
 import numpy as np
-import pandas as pd
 import wfdb
 from numpy.typing import NDArray
 
 from ecg_lightning.data.sources.archive import TableArchive
 from ecg_lightning.data.sources.base import Entry, Recording, RecordingError
+from ecg_lightning.data.sources.files import named_file
+from ecg_lightning.data.sources.table import number, text_of
 from ecg_lightning.data.sources.wfdb_files import read_wfdb
 from ecg_lightning.ecg import LEADS
 
@@ -63,27 +63,8 @@ class Ludb(TableArchive):
     name = "ludb"
     shipped_labels = "ludb"
     table = _TABLE
+    columns = _COLUMNS
     get_it = _GET_IT
-
-    def entries(self) -> Sequence[Entry]:
-        """Every subject of the table, in its order; each has one ECG.
-
-        Raises:
-            FileNotFoundError: The table is missing; says how to get LUDB.
-            ValueError: The table lacks a column, a row can't be understood, or no text of the label map occurs.
-        """
-        label_map = self._labels_that_occur()
-        who = (self._table[column] for column in _WHO)
-        return [
-            Entry(
-                ecg_id=name,
-                patient_id=name,
-                age=self._age(age, name),
-                sex=_SEXES.get(sex.upper(), "unknown"),
-                labels=label_map.labels(codes),
-            )
-            for name, sex, age, codes in zip(*who, self._codes, strict=True)
-        ]
 
     def read(self, entry: Entry) -> Recording:
         """Read one record and the marks of its eight leads.
@@ -91,7 +72,7 @@ class Ludb(TableArchive):
         Raises:
             RecordingError: A file is missing, truncated or not readable, or marks are not in order.
         """
-        record = self.root / "data" / entry.ecg_id
+        record = named_file(self.root / "data", entry.ecg_id, f"{self._path}, ID {entry.ecg_id}")
         recording = read_wfdb(record, steps_per_millivolt=_STEPS_PER_MILLIVOLT)
         samples = recording.signal.shape[1]
         by_lead = [read_waves(record, lead, samples) for lead in LEADS]
@@ -102,39 +83,25 @@ class Ludb(TableArchive):
         """A digest of the table, the label map, and the gain."""
         return {**super().settings(), "steps_per_millivolt": _STEPS_PER_MILLIVOLT}
 
-    @cached_property
-    def _table(self) -> pd.DataFrame:
-        """All columns as stripped text; "" where a field is empty."""
-        path = self._path
-        try:
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-            raise ValueError(f"{path}: the table can't be read ({error}); {_GET_IT}") from error
-        missing = [column for column in _COLUMNS if column not in table.columns]
-        if missing:
-            raise ValueError(f"{path}: column {', '.join(missing)} missing; {_GET_IT}")
-        table = pd.DataFrame({name: column.str.strip() for name, column in table.items()})
-        if not table["ID"].all():
-            raise ValueError(f"{path}: no ID in row {int((table['ID'] == '').argmax()) + 1}; {_GET_IT}")
-        return table
+    def _entry(self, cells: Mapping[str, str]) -> Entry:
+        name = text_of(cells, "ID").strip()
+        return Entry(
+            ecg_id=name,
+            patient_id=name,
+            age=_age(cells),
+            sex=_SEXES.get(cells["Sex"].strip().upper(), "unknown"),
+            labels=self._labels.labels(self._codes_of(cells)),
+        )
 
-    @cached_property
-    def _codes(self) -> list[list[str]]:
-        """The texts of each ECG: every line of every column that does not say who it is."""
-        columns = [column for column in self._table.columns if column not in _WHO]
-        return [
-            [line.strip() for text in texts for line in text.splitlines() if line.strip()]
-            for texts in zip(*(self._table[column] for column in columns), strict=True)
-        ]
+    def _codes_of(self, cells: Mapping[str, str]) -> list[str]:
+        """Every line of every column that does not say who it is."""
+        texts = (text.encode("utf-8", "replace").decode() for column, text in cells.items() if column not in _WHO)
+        return [line.strip() for text in texts for line in text.splitlines() if line.strip()]
 
-    def _age(self, text: str, name: str) -> float:
-        """Years; LUDB hides ages over 89, they are given as 90, the lowest that they can be."""
-        if text == _OVER_89:
-            return _OLDEST
-        try:
-            return float(text) if text else float("nan")
-        except ValueError as error:
-            raise ValueError(f"{self._path}: age of ID {name} is {text!r}, expected years or {_OVER_89}") from error
+
+def _age(cells: Mapping[str, str]) -> float:
+    """Years; LUDB hides ages over 89, they are given as 90, the lowest that they can be."""
+    return _OLDEST if cells["Age"].strip() == _OVER_89 else number(cells, "Age", f"years or {_OVER_89}")
 
 
 def marked_span(masks: Mapping[str, NDArray[np.bool_]]) -> tuple[int, int] | None:

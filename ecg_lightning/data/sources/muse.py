@@ -1,25 +1,25 @@
 """GE MUSE: resting ECGs exported as XML, with the median beats of Marquette 12SL."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal, NoReturn, get_args
+from typing import Final, Literal, get_args
 
 import pandas as pd
 
 from ecg_lightning.data.sources.archive import Archive
-from ecg_lightning.data.sources.base import Entry, Recording
+from ecg_lightning.data.sources.base import Entry, Recording, RejectedEntry
+from ecg_lightning.data.sources.files import walk
 from ecg_lightning.data.sources.label_map import LabelMap, count_codes, load_label_map
 from ecg_lightning.data.sources.muse_header import MuseHeader, read_header
 from ecg_lightning.data.sources.muse_median import vendor_beat
 from ecg_lightning.data.sources.muse_statements import Statement, StatementLabels
 from ecg_lightning.data.sources.muse_waveforms import read_waveform
 from ecg_lightning.data.sources.muse_xml import read_tree
-from ecg_lightning.data.sources.wfdb_files import UnreadableError
+from ecg_lightning.data.sources.wfdb_checks import UnreadableError
 from ecg_lightning.ecg import Target
 from ecg_lightning.signal.beat import MedianBeat, Neighbours
 
@@ -31,13 +31,6 @@ _TOGETHER: Final = 256  # files a thread takes at once
 _THREADS: Final = 16  # they wait for the disk: a network's takes milliseconds to open a file, its head 0.2 ms to read
 _FEW: Final = 5
 _RARE: Final = f"(typed by a reader, each in fewer than {_FEW} ECGs)"
-
-
-@dataclass(frozen=True)
-class _Unread(Entry):
-    """A file whose head can't be read: listed, to be rejected with its reason."""
-
-    reason: str = ""
 
 
 class Muse(Archive):
@@ -81,7 +74,7 @@ class Muse(Archive):
         Raises:
             FileNotFoundError: There is no file; says how to get some.
             OSError: A folder can't be read.
-            ValueError: No statement of the label map occurs, or a file's name is not UTF-8.
+            ValueError: No statement of the label map occurs.
         """
         self._labels_that_occur()
         known: dict[tuple[Statement, ...], Mapping[Target, float]] = {}  # a million ECGs have few different reports
@@ -91,7 +84,8 @@ class Muse(Archive):
         self, name: str, header: MuseHeader | str, known: dict[tuple[Statement, ...], Mapping[Target, float]]
     ) -> Entry:
         if isinstance(header, str):
-            return _Unread(name, name, float("nan"), "unknown", {}, reason=header)
+            shown = name.encode("utf-8", "backslashreplace").decode()
+            return RejectedEntry.of(shown, header, UnreadableError.kind)
         said = header.statements
         if said and said not in known:
             known[said] = self._meaning.labels(said)
@@ -164,7 +158,7 @@ class Muse(Archive):
         }
 
     def _path(self, entry: Entry) -> Path:
-        if isinstance(entry, _Unread):
+        if isinstance(entry, RejectedEntry):
             raise UnreadableError(entry.reason)
         return self.root / entry.ecg_id
 
@@ -175,16 +169,13 @@ class Muse(Archive):
     @cached_property
     def _scan(self) -> tuple[list[str], str]:
         """Places of all files below the root, sorted, and a digest of places and sizes."""
-        sizes = dict(_files_below(self.root)) if self.root.is_dir() else {}
+        sizes = dict(_files_below(self.root))
         if not sizes:
             raise FileNotFoundError(f"{self.root}: no {_SUFFIX} file in or below it; {_GET_IT}")
         digest = hashlib.blake2b(digest_size=16)
         names = sorted(sizes)
         for name in names:
-            try:
-                digest.update(f"{name}\0{sizes[name]}\0".encode())
-            except UnicodeEncodeError as error:
-                raise ValueError(f"{self.root}: the name {name!r} is not UTF-8; rename the file") from error
+            digest.update(f"{name}\0{sizes[name]}\0".encode("utf-8", "surrogateescape"))
         return names, digest.hexdigest()
 
     @cached_property
@@ -217,6 +208,10 @@ class Muse(Archive):
 
 def _read_head(path: Path) -> MuseHeader | str:
     try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return f"{path!a}: its name is not UTF-8; rename the file"
+    try:
         return read_header(read_tree(path, head_only=True))
     # One odd file in a million must not end the scan; it is on record, as in prepare.
     except Exception as error:
@@ -232,13 +227,9 @@ def _sharing(header: MuseHeader | str, known: dict[Statement, Statement]) -> Mus
 
 def _files_below(root: Path) -> Iterator[tuple[str, int]]:
     """Place below the root and size of each export."""
-    for folder, _, names in os.walk(root, onerror=_raise):
+    for folder, names in walk(root):
         for name in names:
             if name.lower().endswith(_SUFFIX) and name[0] != ".":
-                path = Path(folder, name)
+                path = folder / name
                 # A link to nowhere is an ECG too, to be rejected.
                 yield path.relative_to(root).as_posix(), path.stat().st_size if path.exists() else -1
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from ecg_lightning.data.sources.base import Recording
 from ecg_lightning.data.sources.muse_xml import EXPORT_AGAIN
-from ecg_lightning.data.sources.wfdb_files import UnitError, UnreadableError
+from ecg_lightning.data.sources.wfdb_checks import UnreadableError
+from ecg_lightning.data.sources.wfdb_files import UnitError
 from ecg_lightning.ecg import LEADS
 from ecg_lightning.signal.errors import MissingLeadError
 from ecg_lightning.signal.leads import canonical_lead

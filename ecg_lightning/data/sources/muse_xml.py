@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from ecg_lightning.data.sources.base import RecordingError
-from ecg_lightning.data.sources.wfdb_files import UnreadableError
+from ecg_lightning.data.sources.wfdb_checks import UnreadableError
 
 ROOT: Final = "RestingECG"
 EXPORT_AGAIN: Final = "export the ECG from MUSE again"

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from ecg_lightning.data.sources.base import Recording, RecordingError
+from ecg_lightning.data.sources.files import named_file
+from ecg_lightning.data.sources.wfdb_checks import UnreadableError, check_names, check_sums
 
 MILLIVOLTS_PER_UNIT: Final = {
     "mv": 1.0,
@@ -35,12 +37,6 @@ _INVALID: Final = np.iinfo(np.int16).min
 _Content = TypeVar("_Content")
 
 
-class UnreadableError(RecordingError):
-    """The file is missing, truncated, or not what its name says."""
-
-    kind: ClassVar[str] = "unreadable"
-
-
 class UnitError(RecordingError):
     """The file's unit is not one of voltage."""
 
@@ -55,6 +51,7 @@ class SignalLine:
         file: Name of the signal file.
         gain: Steps per unit.
         baseline: The step that is 0.
+        checksum: Sum of all steps, of which the last 16 bits count; None where the header has none.
         unit: Such as mV.
         lead: Name of the lead.
     """
@@ -62,6 +59,7 @@ class SignalLine:
     file: str
     gain: float
     baseline: int
+    checksum: int | None
     unit: str
     lead: str
 
@@ -95,13 +93,16 @@ def read_wfdb(record: Path, *, steps_per_millivolt: float | None = None) -> Reco
 
     Raises:
         UnreadableError: The header or the signal file is missing, truncated or damaged.
+        OutsideError: The header names a file outside of its folder.
+        ChecksumError: A signal contradicts its line of the header.
         UnitError: A signal's unit is not V, mV, uV or nV.
     """
     # Not Path.with_suffix: a record's name may hold a dot.
     header = record.parent / f"{record.name}.hea"
     if not header.is_file():
         raise UnreadableError(f"{header}: no such file; download the record again, or correct the source's root")
-    content = _read_whole(header, lambda: wfdb.rdrecord(str(record)))
+    check_names(_read_whole(header, lambda: header.read_text(encoding="utf-8", errors="replace")), header)
+    content = _read_whole(header, lambda: wfdb.rdrecord(str(record), physical=False))
     return _to_recording(content, header, steps_per_millivolt)
 
 
@@ -150,7 +151,10 @@ def _signal_line(fields: list[str]) -> SignalLine:
     if gain is None or float(gain["gain"]) == 0.0:
         raise ValueError(f"gain {fields[2]!r}, expected such as 1000/mV")
     baseline = gain["baseline"] if gain["baseline"] is not None else fields[4]
-    return SignalLine(fields[0], float(gain["gain"]), int(baseline), gain["unit"] or "mV", " ".join(fields[8:]))
+    checksum = int(fields[6]) if re.fullmatch(r"-?\d+", fields[6]) else None
+    return SignalLine(
+        fields[0], float(gain["gain"]), int(baseline), checksum, gain["unit"] or "mV", " ".join(fields[8:])
+    )
 
 
 def read_mat(header: Header, max_seconds: float) -> Recording:
@@ -170,13 +174,14 @@ def read_mat(header: Header, max_seconds: float) -> Recording:
     names = {line.file for line in header.signals}
     if len(names) != 1:
         raise UnreadableError(f"{header.path}: expected one signal file, got {', '.join(sorted(names)) or 'none'}")
-    file = header.path.parent / names.pop()
+    file = named_file(header.path.parent, names.pop(), str(header.path))
     steps = _read_whole(header.path, lambda: np.asarray(loadmat(str(file), appendmat=False)["val"], np.float64))
     expected = (len(header.signals), header.samples)
     if steps.shape != expected:
         raise UnreadableError(
             f"{file}: signals of shape {steps.shape}, expected {expected} by the header; download the record again"
         )
+    check_sums(steps.T, [line.checksum for line in header.signals], [line.lead for line in header.signals], header.path)
     steps = steps[:, : round(max_seconds * header.sampling_rate)]
     steps[steps == _INVALID] = np.nan
     scale = _millivolts([line.unit for line in header.signals], header.path)
@@ -205,9 +210,12 @@ def _read_whole(header: Path, read: Callable[[], _Content]) -> _Content:
 
 
 def _to_recording(content: wfdb.Record, header: Path, steps_per_millivolt: float | None) -> Recording:
-    signal = content.p_signal
-    if signal is None or signal.ndim != 2 or not signal.shape[0] or not content.sig_name:
+    steps = content.d_signal
+    if steps is None or steps.ndim != 2 or not steps.shape[0] or not content.sig_name:
         raise UnreadableError(f"{header}: the record holds no signal; download the record again")
+    if not any(content.skew or ()) and set(content.samps_per_frame or (1,)) == {1}:  # else these are not the file's own
+        check_sums(steps, content.checksum or [None] * steps.shape[1], content.sig_name, header)
+    signal = _read_whole(header, content.dac)
     if content.sig_len and len(signal) != content.sig_len:
         raise UnreadableError(
             f"{header}: {len(signal)} of {content.sig_len} samples, the signal file is truncated; download the record "

@@ -1,0 +1,90 @@
+"""What the entries of any source must be; one that is not is rejected, with its place and its value."""
+
+import math
+from collections.abc import Iterator, Sequence
+from numbers import Real
+from typing import Any, Final
+
+from ecg_lightning.data.sources.base import Entry, RejectedEntry, Source
+from ecg_lightning.data.sources.table import is_missing
+from ecg_lightning.ecg import TARGETS
+
+LONGEST_LIFE: Final = 130.0
+"""Years; no age is greater."""
+
+_LONGEST_ID: Final = 255
+_SEXES: Final = ("female", "male", "unknown")
+_SHOWN: Final = 40
+
+
+def checked_entries(source: Source) -> list[Entry]:
+    """The entries of a source; those with an impossible value, or with the id of an earlier one, rejected.
+
+    Args:
+        source: Any source, also one of the user's own.
+
+    Raises:
+        ValueError: The source has no entry at all.
+        TypeError: It yields something else than entries.
+    """
+    entries = source.entries()
+    if not entries:
+        raise ValueError(f"{source.name}: its table holds no ECG; look at the table and at the source's settings")
+    return list(_checked(source, entries))
+
+
+def _checked(source: Source, entries: Sequence[Entry]) -> Iterator[Entry]:
+    first: dict[str, int] = {}
+    for place, entry in enumerate(entries):
+        if not isinstance(entry, Entry):
+            raise TypeError(f"{source.where(place)}: expected an Entry, got {type(entry).__name__}")
+        if isinstance(entry, RejectedEntry):
+            yield entry
+        elif problem := _problem(entry):
+            yield _rejected(entry, f"{source.where(place)}: {problem}")
+        elif (earlier := first.setdefault(entry.ecg_id, place)) != place:
+            yield _rejected(
+                entry,
+                f"{source.where(place)}: ecg_id {_shown(entry.ecg_id)} stands there already ({source.where(earlier)}); "
+                "give each ECG an id of its own",
+            )
+        else:
+            yield entry
+
+
+def _rejected(entry: Entry, reason: str) -> RejectedEntry:
+    ecg_id, patient_id = (str(one)[:_LONGEST_ID] for one in (entry.ecg_id, entry.patient_id))
+    return RejectedEntry.of(ecg_id, reason, patient_id=patient_id)
+
+
+def _problem(entry: Entry) -> str | None:
+    """What is impossible, in words; None where nothing is."""
+    for name, value in (("ecg_id", entry.ecg_id), ("patient_id", entry.patient_id)):
+        if not isinstance(value, str) or is_missing(value) or len(value) > _LONGEST_ID:
+            return _expected(name, value, f"text of at most {_LONGEST_ID} characters, and none that stands for nothing")
+    who = f"of ECG {_shown(entry.ecg_id)}"
+    if not _is_number(entry.age) or not (math.isnan(entry.age) or 0.0 <= entry.age <= LONGEST_LIFE):
+        return _expected(f"age {who}", entry.age, f"years from 0 to {LONGEST_LIFE:g}, NaN where unknown")
+    if entry.sex not in _SEXES:
+        return _expected(f"sex {who}", entry.sex, f"one of {', '.join(_SEXES)}")
+    if not _is_number(entry.fold) or not 0 <= entry.fold < 2**31 or entry.fold != int(entry.fold):
+        return _expected(f"fold {who}", entry.fold, "a whole number from 1, 0 where there is none")
+    for target, label in entry.labels.items():
+        if target not in TARGETS:
+            return _expected(f"a label {who}", target, f"one of {', '.join(TARGETS)}")
+        if not _is_number(label) or not (label in (0.0, 1.0) or math.isnan(label)):
+            return _expected(f"{target} {who}", label, "1 or 0, or no label where it is missing")
+    return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real)
+
+
+def _expected(what: str, value: Any, expected: str) -> str:
+    return f"{what} is {_shown(value)}, expected {expected}"
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -1,0 +1,140 @@
+"""Tables of archives, row by row: a row that can't be read costs no other, and knows its line."""
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+_MISSING: Final = frozenset(("", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>", "nat"))
+_LONGEST_CELL: Final = 1 << 20  # so far a quotation mark that stands alone is followed
+_SHOWN: Final = 60
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        line: Where it begins, counted from 1 as an editor does.
+        cells: Column -> text.
+        problem: Why it can't be used; "" where it can.
+    """
+
+    line: int
+    cells: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell is empty, or says in one of the usual words that nothing is known."""
+    return text.strip().lower() in _MISSING
+
+
+def number(cells: Mapping[str, str], column: str, expected: str) -> float:
+    """A number in a cell; NaN where the cell is empty.
+
+    Args:
+        cells: Column -> text; a column that is not there is empty.
+        column: Which.
+        expected: What the number is, for the message.
+
+    Raises:
+        ValueError: Anything else, or an infinite number.
+    """
+    text = cells.get(column, "")
+    if is_missing(text):
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise ValueError(f"{column} is {text[:_SHOWN]!r}, expected {expected}")
+    return value
+
+
+def whole_number(cells: Mapping[str, str], column: str) -> int:
+    """A whole number in a cell, also one that is written as 17.0.
+
+    Raises:
+        ValueError: Anything else, or nothing.
+    """
+    value = number(cells, column, "a whole number")
+    if math.isnan(value) or value != int(value):
+        raise ValueError(f"{column} is {cells.get(column, '')!r}, expected a whole number")
+    return int(value)
+
+
+def text_of(cells: Mapping[str, str], column: str) -> str:
+    """The text of a cell.
+
+    Raises:
+        ValueError: There is none.
+    """
+    text = cells.get(column, "")
+    if is_missing(text):
+        raise ValueError(f"{column} is {text!r}, expected text")
+    return text
+
+
+def read_csv(path: Path, needed: Sequence[str], get_it: str) -> list[Row]:
+    """Read a comma-separated table whose first line names the columns.
+
+    Args:
+        path: UTF-8 text.
+        needed: Columns that must be there; a row whose cell of one of them is not UTF-8 can't be used.
+        get_it: What is expected, or how to get it: the end of messages.
+
+    Returns:
+        Every row that is not empty.
+
+    Raises:
+        ValueError: The file is empty, or a column is missing or stands there twice.
+    """
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        records = _records(file.readlines())
+    columns = next(records, (0, list[str]()))[1]
+    if not columns:
+        raise ValueError(f"{path}: the file is empty; {get_it}")
+    missing = [name for name in needed if name not in columns]
+    twice = [name for name in needed if columns.count(name) > 1]
+    if missing or twice:
+        problem = f"column {', '.join(missing or twice)} {'missing' if missing else 'stands there twice'}"
+        raise ValueError(f"{path}: {problem}; {get_it}")
+    return [_row(line, cells, columns, needed) for line, cells in records]
+
+
+def _records(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """First line (from 1) and cells of each record that is not empty.
+
+    A record of several lines that has not as many cells as the first one is most likely the work of a quotation mark
+    that stands alone. Only its first line is given then, so that it does not swallow the rows behind it.
+    """
+    csv.field_size_limit(_LONGEST_CELL)
+    start, width = 0, 0
+    while start < len(lines):
+        reader = csv.reader(lines[number] for number in range(start, len(lines)))
+        try:
+            cells = next(reader)
+        except csv.Error:
+            cells = [lines[start]]
+        taken = max(reader.line_num, 1)
+        if width and len(cells) != width and taken > 1:
+            cells, taken = [lines[start]], 1
+        if cells:
+            width = width or len(cells)
+            yield start + 1, cells
+        start += taken
+
+
+def _row(line: int, cells: list[str], columns: list[str], needed: Sequence[str]) -> Row:
+    if len(cells) != len(columns):
+        shown = ",".join(cells).strip()[:_SHOWN]
+        return Row(line, problem=f"expected {len(columns)} cells, got {len(cells)}: {shown!r}")
+    values = dict(zip(columns, cells, strict=True))
+    for name in needed:
+        if not values[name].isascii() and any("\udc80" <= letter <= "\udcff" for letter in values[name]):
+            return Row(line, values, f"{name} is {values[name]!a}, expected text in UTF-8")
+    return Row(line, values)
