@@ -77,11 +77,13 @@ def permuted_tasks(maps: AttributionMaps, checkpoints: Sequence[str]) -> list[At
         checkpoints: Paths.
 
     Raises:
-        ValueError: A checkpoint of another architecture.
+        ValueError: A checkpoint of another architecture, or one that names another class than the tested network's.
     """
     tasks = []
     for path in checkpoints:
-        network = EcgClassifier.load_from_checkpoint(path, map_location=maps.task.backgrounds.device).network
+        network = EcgClassifier.load_from_checkpoint(
+            path, map_location=maps.task.backgrounds.device, classes=[type(maps.source_network)]
+        ).network
         if str(network) != str(maps.source_network):
             raise ValueError(
                 f"RandomizationCascade: permuted_checkpoints: {path} holds another architecture than the tested "

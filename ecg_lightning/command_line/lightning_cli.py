@@ -19,6 +19,13 @@ from lightning.pytorch.cli import (
 from lightning.pytorch.utilities import rank_zero_info
 
 from callbacks import AttributionMaps, StageConfig
+from ecg_lightning.command_line.checked_parser import (
+    CheckedParser,
+    as_mapping,
+    check_parsed,
+    check_words,
+    typed_by,
+)
 from ecg_lightning.command_line.run_config import (
     check_root,
     checkpoint_path,
@@ -27,10 +34,13 @@ from ecg_lightning.command_line.run_config import (
     subclass_configs,
     test_all_of_another_source,
 )
+from ecg_lightning.command_line.typed_words import TypedWords
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.study_splits import check_study_settings
 from ecg_lightning.ecg import Target
 from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.models.hyper_parameters import check_hyper_parameters
+from ecg_lightning.models.trusted_classes import class_names
 from ecg_lightning.runs.checkpoints import check_same_model, find_checkpoint, read_checkpoint, trained_source
 from ecg_lightning.runs.layout import OnMismatch, RunFolder
 from ecg_lightning.tuning.command import TuneJob, load_trained, run_tuning
@@ -97,13 +107,26 @@ class EcgCLI(LightningCLI):
             _TUNE, tune, help="Measure how many passes each method needs, on validation ECGs."
         )
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse what the user has typed; what lies in a run folder is checked first, and everything afterwards."""
+        words = TypedWords.of(args)
+        check_words(words, self._subcommand_parsers.values())
+        with typed_by(words):
+            super().parse_arguments(parser, args)
+        self._check_parsed()
+
+    def _check_parsed(self) -> None:
+        stage = self.config.get("subcommand")
+        if stage is not None:
+            check_parsed(self.config[stage], self._subcommand_parsers[stage])
+
     def _parse_ckpt_path(self) -> None:
         """Take the run's own best checkpoint unless told otherwise, and the network it was trained with."""
         stage = self.config.get("subcommand")
         if stage != _PREPARE and self.config[stage].weights_only is None:
             self.config[stage].weights_only = True  # the project's checkpoints hold no pickled code
+        config = self.config[stage]
         if stage in ("validate", "test", "predict", _TUNE):
-            config = self.config[stage]
             path = find_checkpoint(RunFolder(Path(config.trainer.default_root_dir)), config.ckpt_path)
             content = read_checkpoint(path)
             check_same_model(path, content, config.target, config.seed_everything)
@@ -111,7 +134,18 @@ class EcgCLI(LightningCLI):
             if stage != "validate":
                 test_all_of_another_source(config, trained_source(content))
         if stage != _PREPARE:
+            self._check_checkpoint(config)
             super()._parse_ckpt_path()
+            self._check_parsed()
+
+    def _check_checkpoint(self, config: jsonargparse.Namespace) -> None:
+        """The classes that a checkpoint names are the project's, or those that this command's configuration names."""
+        if config.ckpt_path is not None and Path(config.ckpt_path).is_file():
+            typed, content = as_mapping(config), read_checkpoint(Path(config.ckpt_path))
+            # the network that the user has typed, with every argument, may be rebuilt whatever it is made of
+            network = content.get("hyper_parameters", {}).get("network")
+            same = {"network": network} if network == typed["model"]["network"] else {}
+            check_hyper_parameters(content, config.ckpt_path, EcgClassifier, class_names(typed), given=same)
 
     def _set_seed(self) -> None:
         if self.subcommand != _PREPARE:
@@ -210,7 +244,10 @@ def run_lightning(args: ArgsType) -> EcgCLI:
     # Lightning 2.6 calls jsonargparse by names that the newest jsonargparse deprecates; users can't mend that
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     # values that refer to others (${...}) are resolved after the command line's overrides
-    jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    # what lies where no class is declared stays what it is, and what runs commands is not looked up at all
+    jsonargparse.set_parsing_settings(
+        omegaconf_absolute_to_relative_paths=True, instantiate_subclass_spec_in_any=False, import_path_denylist=[]
+    )
     return EcgCLI(
         EcgClassifier,
         EcgDataModule,
@@ -218,6 +255,7 @@ def run_lightning(args: ArgsType) -> EcgCLI:
         seed_everything_default=0,
         auto_configure_optimizers=False,  # the module has its own, with its settings in the checkpoint
         trainer_defaults={"use_distributed_sampler": False},  # the datamodule shards by itself, without padding
+        parser_class=CheckedParser,
         parser_kwargs={"parser_mode": "omegaconf+"},
         args=args,
     )

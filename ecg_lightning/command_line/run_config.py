@@ -1,12 +1,12 @@
 """What the command line fills in and refuses in a parsed configuration, before any class of it is made."""
 
 from collections.abc import Iterator
-from pydoc import locate
 from typing import Any
 
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_info
 
+from ecg_lightning.models.class_names import imported_object
 from ecg_lightning.runs.layout import RunFolder
 
 
@@ -25,7 +25,7 @@ def checkpoint_path(runs: str, study: str, target: str | None, seed: int) -> str
 
 def test_all_of_another_source(config: Namespace, trained: str | None) -> None:
     """Every ECG is a test ECG where the network was trained on another source and nobody asked for a split."""
-    source = locate(config.data.source.class_path)
+    source = imported_object(config.data.source.class_path)  # imported since it was parsed
     if config.data.split == "auto" and trained is not None and trained != getattr(source, "name", None):
         config.data.split = "test_only"
         rank_zero_info(f"{config.ckpt_path} was trained on {trained}: every ECG of this source is a test ECG")

@@ -4,7 +4,6 @@ import copy
 from typing import Any, Final, TypedDict
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.dataset import Batch
 from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.functional.threshold import youden_threshold
+from ecg_lightning.models.checked_loading import CheckedLoading
 from ecg_lightning.models.precision import full_float32
 from ecg_lightning.models.scores import LogitsAndLabels, decision_scores, has_both_classes, ranking_scores
 from ecg_lightning.models.step_seeding import seed_step
@@ -31,13 +31,14 @@ class StepOutput(TypedDict):
     row: Tensor  # (batch,)
 
 
-class EcgClassifier(LightningModule):
+class EcgClassifier(CheckedLoading):
     """Binary classifier of one target: BCE on the logit, Adam, Youden threshold from validation.
 
     Missing labels (NaN) are left out of the loss and of every metric. The threshold is a buffer, so that the
     checkpoint keeps the one that belongs to its weights. A checkpoint rebuilds its own network:
     ``EcgClassifier.load_from_checkpoint(path)`` needs no other argument where the network was configured from
-    YAML or has a ``config`` dict of its constructor's arguments (``ResNet1d`` has); else pass ``network=``. It also
+    YAML or has a ``config`` dict of its constructor's arguments (``ResNet1d`` has); else pass ``network=``, and for a
+    class that is not the project's ``network=`` or ``classes=``. It also
     keeps ``backgrounds``, the reference ECGs of the SHAP methods, for a test where the training ECGs are not at hand.
 
     Args:

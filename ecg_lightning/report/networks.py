@@ -10,10 +10,13 @@ from torch import Tensor, nn
 
 from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
 from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.models.hyper_parameters import network_name
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.report.blocks import Block, Cell, Paragraph, ReportFiles, Section, TableBlock, number
 from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.runs.checkpoints import read_checkpoint
 from ecg_lightning.runs.run import Run
+from ecg_lightning.storage.plain_values import UntrustedContentError
 
 METRICS: Final = {
     "auroc": "AUROC",
@@ -94,7 +97,12 @@ def _architecture(runs: StudyRuns, files: ReportFiles) -> list[Block]:
     run = next(iter(runs))
     if not (run.path / "checkpoints" / "best.ckpt").is_file():
         return [Paragraph(f"{run.target}, seed {run.seed} has no checkpoint any more: no architecture.", "warning")]
-    module = EcgClassifier.load_from_checkpoint(run.checkpoint, map_location="cpu")
+    try:
+        module = EcgClassifier.load_from_checkpoint(run.checkpoint, map_location="cpu")
+    except UntrustedContentError:
+        name = network_name(read_checkpoint(run.checkpoint))
+        what = f"The network of {run.target}, seed {run.seed} is {name}: no architecture, since a report makes nothing "
+        return [Paragraph(f"{what}of what a checkpoint names beside the project's own networks.", "warning")]
     table = architecture_table(module.network)
     total = sum(parameter.numel() for parameter in module.network.parameters())
     rows = [[str(cell) for cell in row] for row in table.to_numpy().tolist()]

@@ -20,6 +20,7 @@ import xarray as xr
 from ecg_lightning.runs.labelled_arrays import ROW_LABELS, labelled_array
 from ecg_lightning.runs.search import SIGNS_OF_A_RUN, describe_runs_below, is_run_folder
 from ecg_lightning.storage.manifest import MANIFEST_NAME
+from ecg_lightning.storage.plain_values import refuse_references
 from ecg_lightning.storage.store import ROWS_NAME, RowStore, StoreError
 
 _NO_STORES_BELOW = frozenset({"checkpoints", "figures", "tables", "wandb"})
@@ -124,13 +125,15 @@ class Run:
 
         Raises:
             FileNotFoundError: The stage has not been run.
+            UntrustedContentError: The file refers to the environment, as no stage writes it.
         """
         from omegaconf import OmegaConf  # reads 5e-4 as a number; PyYAML takes it for a string
 
         if stage not in ("fit", "test"):
             raise ValueError(f"stage is {stage!r}, expected 'fit' or 'test'")
         path = self._file(f"{stage}.yaml", f"the command {stage} writes it")
-        config = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        refuse_references(config, path)
         if not isinstance(config, dict):
             raise ValueError(f"{path} holds a {type(config).__name__}, expected a mapping")
         return {str(key): value for key, value in config.items()}

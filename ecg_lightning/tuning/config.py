@@ -3,12 +3,12 @@
 import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
-from pydoc import locate
 from typing import Any, Final
 
 import yaml
 
 from ecg_lightning.attribution.methods import METHODS
+from ecg_lightning.models.class_names import imported_object
 from ecg_lightning.tuning.measure import TunedMethod
 from ecg_lightning.tuning.results import MethodSummary
 
@@ -41,7 +41,7 @@ def methods_config(
         ValueError: There is no such callback, or other methods than were tuned.
     """
     lines = [*(f"# {line}".rstrip() for line in header.splitlines()), "trainer:", "  callbacks:"]
-    places = [place for place, entry in enumerate(callbacks) if locate(str(entry["class_path"])) is maps]
+    places = [place for place, entry in enumerate(callbacks) if imported_object(entry["class_path"]) is maps]
     if not places:
         raise ValueError(f"expected a {maps.__name__} among the callbacks, got {[e['class_path'] for e in callbacks]}")
     for place, entry in enumerate(callbacks):
@@ -52,7 +52,7 @@ def methods_config(
 
 def without_defaults(entry: Entry) -> dict[str, Any]:
     """A config's object with the arguments that are not its class's own defaults."""
-    kind = locate(str(entry["class_path"]))
+    kind = imported_object(str(entry["class_path"]))  # that of a callback that was made: nothing is imported for it
     defaults = {name: _plain(one.default) for name, one in inspect.signature(kind).parameters.items()}  # type: ignore[arg-type]
     given = {
         name: value

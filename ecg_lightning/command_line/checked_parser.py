@@ -1,0 +1,169 @@
+"""Lightning's argument parser, which reads no configuration before it has been checked."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser
+
+from ecg_lightning.command_line.typed_words import TypedWords
+from ecg_lightning.models.declared_types import Declared, parser_types
+from ecg_lightning.models.trusted_classes import TrustedClasses
+from ecg_lightning.storage.plain_values import CLASS, Where, refuse
+
+_TYPED: ContextVar[TypedWords | None] = ContextVar("typed words", default=None)
+_FILE: ContextVar[str | None] = ContextVar("the configuration that is read", default=None)
+COMMAND_LINE: Final = "the command line"
+
+
+@contextmanager
+def typed_by(words: TypedWords) -> Iterator[None]:
+    """Say what the user has typed, for the parsers that are used meanwhile."""
+    token = _TYPED.set(words)
+    try:
+        yield
+    finally:
+        _TYPED.reset(token)
+
+
+class CheckedParser(LightningArgumentParser):
+    """Checks each configuration before it is parsed, and the arguments of each class before they are.
+
+    jsonargparse makes the parser of a class's arguments of the same class as the parser above it, so that this one is
+    asked wherever arguments come from: a file, the command line, a file that is named in either.
+    """
+
+    def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
+        """Parse a file; ``parse_string`` is handed its content, and learns here which file it is of."""
+        token = _FILE.set(str(path))
+        try:
+            return super().parse_path(path, *args, **kwargs)
+        finally:
+            _FILE.reset(token)
+
+    def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:
+        """Parse a configuration, after checking it.
+
+        Raises:
+            UntrustedContentError: It asks for what it may not ask for.
+        """
+        words, file = _TYPED.get() or TypedWords(()), _FILE.get()
+        foreign = file is not None and words.lies_in_run(file)
+        where = file if file is not None else COMMAND_LINE
+        checker = TrustedClasses(where, words.names if foreign else None, lies_in_run=words.lies_in_run)
+        try:
+            tree = yaml.safe_load(content)
+        except (yaml.YAMLError, ValueError):
+            tree = None  # what can't be read is not parsed either
+        if isinstance(tree, Mapping):
+            _check_settings(tree, where, foreign)
+            for name, part, types in self._parts(tree):
+                checker.check_tree(part, types, f"{name}." if name else "")
+        return super().parse_string(content, *args, **kwargs)
+
+    def parse_object(self, obj: Any, *args: Any, **kwargs: Any) -> Namespace:
+        """Parse arguments that are read already, such as those of a class.
+
+        Checked before: to find out that a class may not stand there, jsonargparse would import its module.
+
+        Raises:
+            UntrustedContentError: An object where the parameter declares no class.
+        """
+        content = as_mapping(obj)
+        if isinstance(content, Mapping):
+            self._refuse_objects(content)
+        return super().parse_object(obj, *args, **kwargs)
+
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **kwargs: Any) -> Namespace:
+        """Parse words; a class's parser is given single ones, ``--name=value``, for ``--model.network.name value``."""
+        if getattr(self, "_inner_parser", False):
+            for word in args or ():
+                name, _, value = str(word).removeprefix("--").partition("=")
+                self._refuse_objects({name: value})
+        return super().parse_args(args, *more, **kwargs)
+
+    def _refuse_objects(self, content: Mapping[str, Any]) -> None:
+        """Of the arguments of a class: nothing is made where the parameter declares no class.
+
+        Raises:
+            UntrustedContentError: Something would be.
+        """
+        checker = TrustedClasses(_FILE.get() or COMMAND_LINE)
+        types = {name: one for name, one in parser_types(self).items() if one.open}
+        given = {key: one for key, one in content.items() if str(key).partition(".")[0] in types}
+        checker.check_tree(given, types, "init_args.")
+
+    def _parts(self, tree: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], dict[str, Declared]]]:
+        """A configuration with the arguments that it sets; before the command's name it can set those of several."""
+        subcommands = getattr(self, "_subcommands_action", None)
+        if subcommands is None:
+            yield "", tree, parser_types(self)
+            return
+        for name, parser in subcommands.choices.items():
+            if isinstance(tree.get(name), Mapping):
+                yield name, tree[name], parser_types(parser)
+
+
+def _check_settings(tree: Mapping[str, Any], where: Where, foreign: bool) -> None:
+    """Settings that read further files, or that let a checkpoint run code.
+
+    Raises:
+        UntrustedContentError: A configuration that names a configuration, or a run folder's that wants pickles.
+    """
+    for key, value in _flat(tree):
+        name = key.rpartition(".")[2]
+        if name == "config" and value is not None and key.count(".") < 2:
+            allowed, remedy = "settings", "Give each configuration its own --config"
+            raise refuse(where, key, f"found the further configuration {str(value)[:80]!r}", allowed, remedy)
+        if foreign and name == "weights_only" and value is not None and value is not True:
+            allowed, remedy = "true", "A checkpoint that holds pickled code can run any command: do not use it"
+            raise refuse(where, key, f"found {value!r}", allowed, remedy)
+
+
+def _flat(tree: Mapping[str, Any], depth: int = 2) -> Iterator[tuple[str, Any]]:
+    """The topmost keys, where ``fit.config`` and ``fit: {config: ...}`` are the same."""
+    for key, value in tree.items():
+        yield str(key), value
+        if depth and isinstance(value, Mapping) and CLASS not in value:
+            yield from ((f"{key}.{name}", one) for name, one in _flat(value, depth - 1))
+
+
+def check_words(words: TypedWords, parsers: Iterable[CheckedParser]) -> None:
+    """Check the options of a command line before they are parsed.
+
+    Args:
+        words: The command line.
+        parsers: Of all commands.
+
+    Raises:
+        UntrustedContentError: One of them asks for what it may not ask for.
+    """
+    types = {name: one for parser in parsers for name, one in parser_types(parser).items()}
+    checker = TrustedClasses(COMMAND_LINE, lies_in_run=words.lies_in_run)
+    for option, value in words.options():
+        checker.check_tree({option.lstrip("-"): value}, types)
+
+
+def check_parsed(config: Namespace, parser: CheckedParser) -> None:
+    """Check a configuration that was parsed, whatever it was put together from, before anything is made of it.
+
+    Args:
+        config: That of one command.
+        parser: Of the command.
+
+    Raises:
+        UntrustedContentError: A class outside of what is declared, or one where none is.
+    """
+    TrustedClasses(COMMAND_LINE).check_tree(as_mapping(config), parser_types(parser))
+
+
+def as_mapping(config: Any) -> Any:
+    """A parsed configuration without jsonargparse's namespaces."""
+    if isinstance(config, Namespace):
+        return {key: as_mapping(value) for key, value in vars(config).items()}
+    if isinstance(config, dict):
+        return {key: as_mapping(value) for key, value in config.items()}
+    return [as_mapping(value) for value in config] if isinstance(config, list | tuple) else config

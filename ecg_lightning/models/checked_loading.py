@@ -1,0 +1,45 @@
+"""A Lightning module that is rebuilt from a checkpoint without running what the checkpoint asks for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import nn
+
+from ecg_lightning.models.hyper_parameters import check_hyper_parameters
+
+
+class CheckedLoading(LightningModule):
+    """Lightning makes every object that a checkpoint's hyperparameters describe; here they are checked first."""
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # Lightning's also takes a file of other hyperparameters
+        cls,
+        checkpoint_path: str | Path,
+        map_location: Any = None,
+        *,
+        classes: Sequence[type[nn.Module]] = (),
+        weights_only: bool = True,
+        **kwargs: Any,
+    ) -> Self:
+        """Rebuild a module from its checkpoint, without running what the checkpoint asks for.
+
+        Args:
+            checkpoint_path: Its file.
+            map_location: Device of its weights.
+            classes: Networks that the checkpoint may name beside the project's.
+            weights_only: False also loads pickled objects, which can run any command.
+            **kwargs: Arguments of the constructor, such as ``network``, in place of the checkpoint's; ``strict``.
+
+        Raises:
+            UntrustedContentError: The checkpoint names another class, or holds something that is no plain value.
+        """
+        content = torch.load(checkpoint_path, weights_only=weights_only, map_location="cpu")
+        remedy = f"If you trust it, pass its class: {cls.__name__}.load_from_checkpoint(path, classes=[...])"
+        check_hyper_parameters(content, checkpoint_path, cls, classes=classes, given=kwargs, remedy=remedy)
+        module: Self = super().load_from_checkpoint(
+            checkpoint_path, map_location=map_location, weights_only=weights_only, **kwargs
+        )
+        return module
