@@ -41,6 +41,10 @@ def main(args: "ArgsType" = None) -> "EcgCLI | None":
     os.environ["MPLBACKEND"] = "agg"
     given = sys.argv[1:] if args is None else args
     if isinstance(given, list) and given and given[0] in _OF_A_STUDY:
+        if given[0] == "study":
+            from ecg_lightning.command_line.study_options import check_study
+
+            check_study(given[1:])
         from ecg_lightning.report.commands import run
 
         run(given[0], given[1:])

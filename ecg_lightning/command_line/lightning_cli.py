@@ -14,18 +14,12 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import (
     ArgsType,
     LightningArgumentParser,
-    LightningCLI,
 )
 from lightning.pytorch.utilities import rank_zero_info
 
 from callbacks import AttributionMaps, StageConfig
-from ecg_lightning.command_line.checked_parser import (
-    CheckedParser,
-    as_mapping,
-    check_parsed,
-    check_words,
-    typed_by,
-)
+from ecg_lightning.command_line.checked_cli import CheckedCLI
+from ecg_lightning.command_line.checked_parser import CheckedParser
 from ecg_lightning.command_line.run_config import (
     check_root,
     checkpoint_path,
@@ -34,13 +28,10 @@ from ecg_lightning.command_line.run_config import (
     subclass_configs,
     test_all_of_another_source,
 )
-from ecg_lightning.command_line.typed_words import TypedWords
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.study_splits import check_study_settings
 from ecg_lightning.ecg import Target
 from ecg_lightning.models.classifier import EcgClassifier
-from ecg_lightning.models.hyper_parameters import check_hyper_parameters
-from ecg_lightning.models.trusted_classes import class_names
 from ecg_lightning.runs.checkpoints import check_same_model, find_checkpoint, read_checkpoint, trained_source
 from ecg_lightning.runs.layout import OnMismatch, RunFolder
 from ecg_lightning.tuning.command import TuneJob, load_trained, run_tuning
@@ -52,8 +43,8 @@ _PREPARE: Final = "prepare"
 _TUNE: Final = "tune"
 
 
-class EcgCLI(LightningCLI):
-    """LightningCLI with the run folder of the contract, resume, and ``prepare``."""
+class EcgCLI(CheckedCLI):
+    """Lightning's command line with the run folder of the contract, resume, and ``prepare``."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The top-level arguments, and what each of them sets."""
@@ -107,19 +98,6 @@ class EcgCLI(LightningCLI):
             _TUNE, tune, help="Measure how many passes each method needs, on validation ECGs."
         )
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse what the user has typed; what lies in a run folder is checked first, and everything afterwards."""
-        words = TypedWords.of(args)
-        check_words(words, self._subcommand_parsers.values())
-        with typed_by(words):
-            super().parse_arguments(parser, args)
-        self._check_parsed()
-
-    def _check_parsed(self) -> None:
-        stage = self.config.get("subcommand")
-        if stage is not None:
-            check_parsed(self.config[stage], self._subcommand_parsers[stage])
-
     def _parse_ckpt_path(self) -> None:
         """Take the run's own best checkpoint unless told otherwise, and the network it was trained with."""
         stage = self.config.get("subcommand")
@@ -134,18 +112,7 @@ class EcgCLI(LightningCLI):
             if stage != "validate":
                 test_all_of_another_source(config, trained_source(content))
         if stage != _PREPARE:
-            self._check_checkpoint(config)
             super()._parse_ckpt_path()
-            self._check_parsed()
-
-    def _check_checkpoint(self, config: jsonargparse.Namespace) -> None:
-        """The classes that a checkpoint names are the project's, or those that this command's configuration names."""
-        if config.ckpt_path is not None and Path(config.ckpt_path).is_file():
-            typed, content = as_mapping(config), read_checkpoint(Path(config.ckpt_path))
-            # the network that the user has typed, with every argument, may be rebuilt whatever it is made of
-            network = content.get("hyper_parameters", {}).get("network")
-            same = {"network": network} if network == typed["model"]["network"] else {}
-            check_hyper_parameters(content, config.ckpt_path, EcgClassifier, class_names(typed), given=same)
 
     def _set_seed(self) -> None:
         if self.subcommand != _PREPARE:
@@ -235,11 +202,12 @@ def _add_root(parser: LightningArgumentParser) -> None:
     parser.link_arguments("root", "data.source.init_args.root")
 
 
-def run_lightning(args: ArgsType) -> EcgCLI:
+def run_lightning(args: ArgsType, kind: type[EcgCLI] = EcgCLI) -> EcgCLI:
     """Run a command of one network.
 
     Args:
         args: Arguments; None: the process's own.
+        kind: The command line.
     """
     # Lightning 2.6 calls jsonargparse by names that the newest jsonargparse deprecates; users can't mend that
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
@@ -248,7 +216,7 @@ def run_lightning(args: ArgsType) -> EcgCLI:
     jsonargparse.set_parsing_settings(
         omegaconf_absolute_to_relative_paths=True, instantiate_subclass_spec_in_any=False, import_path_denylist=[]
     )
-    return EcgCLI(
+    return kind(
         EcgClassifier,
         EcgDataModule,
         save_config_callback=StageConfig,

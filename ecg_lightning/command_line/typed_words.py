@@ -10,12 +10,9 @@ from typing import Any, Final
 import yaml
 
 from ecg_lightning.models.trusted_classes import class_names
+from ecg_lightning.runs.origin import lies_in_run
 
 _CONFIG: Final = ("--config", "-c")
-_OF_A_RUN: Final = ("fit.done.json", "test.done.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
-_OF_A_STUDY: Final = ("splits.parquet", "population.parquet", "compare.done.json")
-_DEPTH: Final = 5
-"""A file of a run lies at most this many folders below its study's: ``<target>/seed0/wandb/<run>/files``."""
 
 
 @dataclass(frozen=True)
@@ -53,17 +50,8 @@ class TypedWords:
         return frozenset(found)
 
     def lies_in_run(self, path: str | Path) -> bool:
-        """Whether a file lies in a run folder or in a study's, here or where its links lead.
-
-        Such a file may be a stranger's: what it says is checked as the content of a checkpoint is.
-        """
-        try:
-            if not Path(path).is_file():
-                return False
-        except (OSError, ValueError):
-            return False  # no path at all
-        places = {Path(path).absolute(), Path(path).resolve()}
-        return any(self.runs.resolve() in place.parents or _is_of_run(place) for place in places)
+        """Whether a file lies in a run folder: then it is checked as the content of a checkpoint is."""
+        return lies_in_run(path, self.runs)
 
     def options(self) -> Iterator[tuple[str, str]]:
         """Option and value, of ``--option=value`` and of ``--option value``."""
@@ -74,13 +62,6 @@ class TypedWords:
             if word.startswith("-"):
                 option, joined, value = word.partition("=")
                 yield option, value if joined else following
-
-
-def _is_of_run(place: Path) -> bool:
-    """Whether one of the folders above is a run's or a study's."""
-    above = list(place.parents)[:_DEPTH]
-    of_run = any((folder / name).is_file() for folder in above[:3] for name in _OF_A_RUN)
-    return of_run or any((folder / name).is_file() for folder in above for name in _OF_A_STUDY)
 
 
 def _content(config: str) -> object:

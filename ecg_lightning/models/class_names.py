@@ -77,5 +77,6 @@ def _splits(name: str) -> Iterator[tuple[str, list[str]]]:
 
 def _subclasses(base: type) -> Iterator[type]:
     yield base
-    for kind in type.__subclasses__(base):
+    found: list[type] = type.__subclasses__(base)
+    for kind in found:
         yield from _subclasses(kind)
