@@ -4,8 +4,8 @@ from pathlib import Path
 
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from ecg_lightning.command_line.checked_parser import as_mapping, check_parsed, check_words, typed_by
-from ecg_lightning.command_line.typed_words import TypedWords
+from ecg_lightning.command_line.checked_parser import check_parsed, check_words, typed_by
+from ecg_lightning.command_line.typed_words import TypedWords, as_mapping
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.models.hyper_parameters import check_hyper_parameters
 from ecg_lightning.models.trusted_classes import class_names

@@ -3,19 +3,20 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
-from ecg_lightning.command_line.typed_words import TypedWords
+from ecg_lightning.command_line.typed_words import TypedWords, as_mapping
 from ecg_lightning.models.declared_types import Declared, parser_types
 from ecg_lightning.models.trusted_classes import TrustedClasses
-from ecg_lightning.storage.plain_values import CLASS, Where, refuse
+from ecg_lightning.storage.plain_values import CLASS, UntrustedContentError, Where, refuse
 
 _TYPED: ContextVar[TypedWords | None] = ContextVar("typed words", default=None)
-_FILE: ContextVar[str | None] = ContextVar("the configuration that is read", default=None)
+_FILE: ContextVar["_File | None"] = ContextVar("the configuration that is read", default=None)
 COMMAND_LINE: Final = "the command line"
 
 
@@ -29,6 +30,19 @@ def typed_by(words: TypedWords) -> Iterator[None]:
         _TYPED.reset(token)
 
 
+@dataclass(frozen=True)
+class _File:
+    """A configuration that is read.
+
+    Attributes:
+        path: As the user has typed it.
+        foreign: Whether it lies in a run folder; found out before jsonargparse changes to the file's own folder.
+    """
+
+    path: str
+    foreign: bool
+
+
 class CheckedParser(LightningArgumentParser):
     """Checks each configuration before it is parsed, and the arguments of each class before they are.
 
@@ -38,7 +52,7 @@ class CheckedParser(LightningArgumentParser):
 
     def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
         """Parse a file; ``parse_string`` is handed its content, and learns here which file it is of."""
-        token = _FILE.set(str(path))
+        token = _FILE.set(_File(str(path), _words().lies_in_run(str(path))))
         try:
             return super().parse_path(path, *args, **kwargs)
         finally:
@@ -50,9 +64,8 @@ class CheckedParser(LightningArgumentParser):
         Raises:
             UntrustedContentError: It asks for what it may not ask for.
         """
-        words, file = _TYPED.get() or TypedWords(()), _FILE.get()
-        foreign = file is not None and words.lies_in_run(file)
-        where = file if file is not None else COMMAND_LINE
+        words, file = _words(), _FILE.get()
+        foreign, where = file is not None and file.foreign, _where()
         checker = TrustedClasses(where, words.names if foreign else None, lies_in_run=words.lies_in_run)
         try:
             tree = yaml.safe_load(content)
@@ -70,7 +83,7 @@ class CheckedParser(LightningArgumentParser):
         Checked before: to find out that a class may not stand there, jsonargparse would import its module.
 
         Raises:
-            UntrustedContentError: An object where the parameter declares no class.
+            TypeError: An object where the parameter declares no class.
         """
         content = as_mapping(obj)
         if isinstance(content, Mapping):
@@ -89,12 +102,14 @@ class CheckedParser(LightningArgumentParser):
         """Of the arguments of a class: nothing is made where the parameter declares no class.
 
         Raises:
-            UntrustedContentError: Something would be.
+            TypeError: Something would be; jsonargparse puts the class's own key before the message.
         """
-        checker = TrustedClasses(_FILE.get() or COMMAND_LINE)
         types = {name: one for name, one in parser_types(self).items() if one.open}
         given = {key: one for key, one in content.items() if str(key).partition(".")[0] in types}
-        checker.check_tree(given, types, "init_args.")
+        try:
+            TrustedClasses(_where()).check_tree(given, types, "init_args.")
+        except UntrustedContentError as error:
+            raise TypeError(str(error)) from error  # for a ValueError, jsonargparse tries something else
 
     def _parts(self, tree: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], dict[str, Declared]]]:
         """A configuration with the arguments that it sets; before the command's name it can set those of several."""
@@ -105,6 +120,15 @@ class CheckedParser(LightningArgumentParser):
         for name, parser in subcommands.choices.items():
             if isinstance(tree.get(name), Mapping):
                 yield name, tree[name], parser_types(parser)
+
+
+def _words() -> TypedWords:
+    return _TYPED.get() or TypedWords.of(())
+
+
+def _where() -> str:
+    file = _FILE.get()
+    return COMMAND_LINE if file is None else file.path
 
 
 def _check_settings(tree: Mapping[str, Any], where: Where, foreign: bool) -> None:
@@ -143,7 +167,7 @@ def check_words(words: TypedWords, parsers: Iterable[CheckedParser]) -> None:
     """
     types = {name: one for parser in parsers for name, one in parser_types(parser).items()}
     checker = TrustedClasses(COMMAND_LINE, lies_in_run=words.lies_in_run)
-    for option, value in words.options():
+    for option, value in words.options:
         checker.check_tree({option.lstrip("-"): value}, types)
 
 
@@ -158,12 +182,3 @@ def check_parsed(config: Namespace, parser: CheckedParser) -> None:
         UntrustedContentError: A class outside of what is declared, or one where none is.
     """
     TrustedClasses(COMMAND_LINE).check_tree(as_mapping(config), parser_types(parser))
-
-
-def as_mapping(config: Any) -> Any:
-    """A parsed configuration without jsonargparse's namespaces."""
-    if isinstance(config, Namespace):
-        return {key: as_mapping(value) for key, value in vars(config).items()}
-    if isinstance(config, dict):
-        return {key: as_mapping(value) for key, value in config.items()}
-    return [as_mapping(value) for value in config] if isinstance(config, list | tuple) else config

@@ -7,6 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
 from ecg_lightning.runs.origin import lies_in_run
 from ecg_lightning.shipped import find_config
 from ecg_lightning.storage.plain_values import CLASS, UntrustedContentError, refuse_references
@@ -42,7 +44,7 @@ def _check(content: object, file: Path, foreign: bool) -> None:
         return
     if foreign:
         refuse_references(content, file)
-    stages = [one for one in _stages(content) if _NAME.search(str(one[2]))]
+    stages = [one for one in _stages(content) if _NAME.search(str([*one[2].values()]))]
     if not stages:
         return
     # Lightning and the networks, which a study's own process needs for nothing else
@@ -72,5 +74,5 @@ def _content(file: Path) -> object:
 
     try:
         return OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-    except (OmegaConfBaseException, ValueError, OSError):
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError, OSError):
         return None  # the command says it in its own words

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from jsonargparse import Namespace
 
 from ecg_lightning.models.trusted_classes import class_names
 from ecg_lightning.runs.origin import lies_in_run
@@ -17,51 +18,55 @@ _CONFIG: Final = ("--config", "-c")
 
 @dataclass(frozen=True)
 class TypedWords:
-    """The command line of this process.
+    """A command line.
 
     Attributes:
-        arguments: Words, or a mapping where the command was called from Python.
+        options: Option and value, of ``--option=value`` and of ``--option value``.
+        names: Every word that can be the name of a class; whether it is one, is found where it is used.
+        runs: The folder of all studies.
     """
 
-    arguments: Any
+    options: tuple[tuple[str, str], ...]
+    names: frozenset[str]
+    runs: Path
 
     @classmethod
     def of(cls, args: Any) -> "TypedWords":
-        """Of the arguments that were handed to the command line; None: those of the process."""
-        return cls(list(sys.argv[1:]) if args is None else args)
+        """Read at once: jsonargparse changes to the folder of each configuration while it reads it.
 
-    @property
-    def runs(self) -> Path:
-        """The folder of all studies."""
-        named = [value for option, value in self.options() if option == "--runs"]
-        return Path(named[-1] if named else "runs")
-
-    @property
-    def names(self) -> frozenset[str]:
-        """Every word that can be the name of a class; whether it is one, is found where it is used."""
-        found: list[str] = []
-        for option, value in self.options():
+        Args:
+            args: Words, or a mapping where the command is called from Python; None: the words of the process.
+        """
+        words = sys.argv[1:] if args is None else args
+        options = tuple(_options(words) if isinstance(words, list | tuple) else ())
+        runs = Path(next((value for option, value in reversed(options) if option == "--runs"), "runs")).absolute()
+        found = [] if options else list(class_names(as_mapping(words)))
+        for option, value in options:
             if option not in _CONFIG:
-                found += class_names(value)
-            elif not self.lies_in_run(value):
+                found += class_names({option.lstrip("-"): value})
+            elif not lies_in_run(value, runs):
                 found += class_names(_content(value))
-        if not isinstance(self.arguments, list | tuple):
-            found += class_names(self.arguments)
-        return frozenset(found)
+        return cls(options, frozenset(found), runs)
 
     def lies_in_run(self, path: str | Path) -> bool:
         """Whether a file lies in a run folder: then it is checked as the content of a checkpoint is."""
         return lies_in_run(path, self.runs)
 
-    def options(self) -> Iterator[tuple[str, str]]:
-        """Option and value, of ``--option=value`` and of ``--option value``."""
-        if not isinstance(self.arguments, list | tuple):
-            return
-        words: Sequence[str] = [str(word) for word in self.arguments]
-        for word, following in pairwise([*words, ""]):
-            if word.startswith("-"):
-                option, joined, value = word.partition("=")
-                yield option, value if joined else following
+
+def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for word, following in pairwise([*map(str, words), ""]):
+        if word.startswith("-"):
+            option, joined, value = word.partition("=")
+            yield option, value if joined else following
+
+
+def as_mapping(config: Any) -> Any:
+    """A parsed configuration without jsonargparse's namespaces."""
+    if isinstance(config, Namespace):
+        return {key: as_mapping(value) for key, value in vars(config).items()}
+    if isinstance(config, dict):
+        return {key: as_mapping(value) for key, value in config.items()}
+    return [as_mapping(value) for value in config] if isinstance(config, list | tuple) else config
 
 
 def _content(config: str) -> object:

@@ -35,6 +35,8 @@ from ecg_lightning.storage.plain_values import (
 _ARGUMENTS: Final = ("init_args", "dict_kwargs")
 _WORD: Final = re.compile(r"[\w-]+")
 _PLAIN: Final = "a plain value (text, number, true, false, null, or a list or mapping of these)"
+PLACES: Final = ("config", "ckpt_path", "root", "runs", "study")
+"""Settings that hold names of files and folders, which can look like those of classes: ``best.ckpt``."""
 _WRITE_IT: Final = "Write the value itself there"
 
 
@@ -152,7 +154,7 @@ class TrustedClasses:
     def _check_mapping(self, value: Mapping[Any, Any], declared: Declared, key: str) -> None:
         records = [base for base in declared.bases if is_record(base)]
         if declared.open:
-            for name, item in value.items():
+            for name, item in _entries(value):
                 self.check(item, declared, f"{key}.{name}")
         elif records:
             for record in records:
@@ -249,14 +251,15 @@ def _entries(content: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def class_names(content: object) -> Iterator[str]:
-    """Every text in a tree that can be the name of something to import."""
+    """Every text in a tree that can be the name of something to import, and is no path."""
     content = _read(content)
     if isinstance(content, str):
-        if DOTTED.fullmatch(content):
+        if DOTTED.fullmatch(content) and not Path(content).exists():
             yield content
     elif isinstance(content, Mapping):
-        for value in content.values():
-            yield from class_names(value)
+        for key, value in content.items():
+            if key not in PLACES:
+                yield from class_names(value)
     elif isinstance(content, list | tuple):
         for value in content:
             yield from class_names(value)

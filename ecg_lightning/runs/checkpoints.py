@@ -50,6 +50,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict) or "state_dict" not in content:
         raise CheckpointError(f"{path} holds no `state_dict`: it is not a Lightning checkpoint")
+    if not isinstance(content.get("hyper_parameters", {}), dict):
+        raise CheckpointError(f"{path}: hyper_parameters: expected a mapping, as `fit` writes it")
     return content
 
 

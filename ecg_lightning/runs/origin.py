@@ -20,8 +20,10 @@ def lies_in_run(path: str | Path, runs: str | Path = "runs") -> bool:
         runs: Folder of all studies of this command.
 
     Returns:
-        False also where there is no such file.
+        False also where there is no such file; True for an address, which the command line would fetch.
     """
+    if "://" in str(path):
+        return True
     try:
         if not Path(path).is_file():
             return False
