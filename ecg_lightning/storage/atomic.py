@@ -1,5 +1,6 @@
 """Files that are written whole or not at all: a temporary name in the same folder, fsync, rename."""
 
+import errno
 import json
 import math
 import os
@@ -28,6 +29,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Yields:
         A path in the same folder with the same suffix, so that writers which choose the format by the
         suffix (matplotlib) work on it.
+
+    Raises:
+        OSError: With the file's name, which libraries leave out where the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,6 +41,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         sync_path(temporary)
         temporary.replace(path)
         sync_path(path.parent)
+    except OSError as error:
+        if type(error) is OSError and error.filename is None:
+            raise OSError(
+                error.errno or errno.EIO, f"{error.strerror or error}; it was being written", str(path)
+            ) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -69,7 +79,7 @@ def write_json_atomic(path: str | Path, value: object) -> None:
     Raises:
         ValueError: An infinite number, or a type that JSON does not have; the message names the place.
     """
-    text = json.dumps(_plain(value, str(path)), indent=2, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(plain_json(value, str(path)), indent=2, allow_nan=False, ensure_ascii=False)
     write_text_atomic(path, text + "\n")
 
 
@@ -85,14 +95,22 @@ def write_array_atomic(path: str | Path, array: NDArray[np.generic]) -> None:
         np.save(file, array, allow_pickle=False)
 
 
-def _plain(value: object, where: str) -> object:
-    """The same value in the types of JSON; ``where`` is what an error calls the place."""
+def plain_json(value: object, where: str) -> object:
+    """The same value in the types of JSON.
+
+    Args:
+        value: As for ``write_json_atomic``.
+        where: What an error calls the place.
+
+    Raises:
+        ValueError: As for ``write_json_atomic``.
+    """
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {_key(key, where): _plain(item, f"{where}: {key}") for key, item in value.items()}
+        return {_key(key, where): plain_json(item, f"{where}: {key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+        return [plain_json(item, f"{where}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, float) and math.isnan(value):
         return None
     if isinstance(value, float) and math.isinf(value):

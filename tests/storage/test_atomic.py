@@ -1,5 +1,6 @@
 """Files are written whole or not at all."""
 
+import errno
 import json
 import math
 from pathlib import Path
@@ -52,3 +53,19 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
         draw_half(tmp_path / "figure.png")
     assert [file.name for file in tmp_path.iterdir()] == ["figure.png"]
     assert (tmp_path / "figure.png").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("raised", "number"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), errno.ENOSPC),
+        (OSError("12 requested and 3 written"), errno.EIO),
+    ],
+)
+def test_an_error_without_a_file_name_gets_one(tmp_path: Path, raised: OSError, number: int) -> None:
+    path = tmp_path / "table.parquet"
+    with pytest.raises(OSError, match=r"(No space|3 written).*table\.parquet") as told, atomic.atomic_path(path):
+        raise raised
+    assert (told.value.errno, told.value.filename) == (number, str(path))
+    with pytest.raises(FileNotFoundError, match="other"), atomic.atomic_path(path):
+        (tmp_path / "other").read_text()

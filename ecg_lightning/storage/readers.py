@@ -1,0 +1,119 @@
+"""Files read back so that a damaged one is named, whatever the library that reads it has raised."""
+
+import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NO_DAMAGE: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+"""Errors that name their file, and say what to do by themselves."""
+
+
+class DamagedFileError(ValueError):
+    """A file whose content is not what was written there; the message names it, the cause and the remedy.
+
+    Args:
+        path: The file.
+        why: What is wrong with it.
+        remedy: What to do, a sentence without its full stop.
+    """
+
+    def __init__(self, path: Path, why: str, remedy: str) -> None:
+        super().__init__(f"{path} is damaged: {why}. {remedy[:1].upper()}{remedy[1:]}")
+        self.path, self.why, self.remedy = path, why, remedy
+
+    def __reduce__(self) -> tuple[type["DamagedFileError"], tuple[Path, str, str]]:
+        """Worker processes send it to their parent, and errors are rebuilt from their message alone by default."""
+        return type(self), (self.path, self.why, self.remedy)
+
+
+@contextmanager
+def reading(path: Path, remedy: str) -> Iterator[None]:
+    """Give every error of a block that reads one file the name of that file.
+
+    Args:
+        path: The file.
+        remedy: What to do about a damaged one.
+
+    Raises:
+        DamagedFileError: For any error but those of a file that is absent or must not be read.
+    """
+    try:
+        yield
+    except (DamagedFileError, *_NO_DAMAGE):
+        raise
+    except Exception as error:  # changed bytes raise whatever their library happens to stumble over
+        words = str(error).strip().split("\n", 1)[0].rstrip(".")
+        raise DamagedFileError(path, f"it can't be read ({type(error).__name__}: {words})", remedy) from error
+
+
+def read_json(path: Path, remedy: str, keys: Collection[str] = ()) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+        remedy: What to do about a damaged one.
+        keys: That the mapping in it must have; by default anything may stand there.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        DamagedFileError: It is no JSON, or lacks a key.
+    """
+    with reading(path, remedy):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if keys and not isinstance(content, dict):
+            raise ValueError(f"a mapping was expected, a {type(content).__name__} stands there")
+    _check_there(path, remedy, keys, content if keys else (), "keys")
+    return content
+
+
+def read_table(path: Path, remedy: str, columns: Collection[str] = ()) -> "pd.DataFrame":
+    """Read a table.
+
+    Args:
+        path: A Parquet file, or a CSV of that suffix.
+        remedy: What to do about a damaged one.
+        columns: That it must have.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        DamagedFileError: It can't be read as a table, or lacks a column.
+    """
+    import pandas as pd  # slow, and not every reader of JSON needs it
+
+    with reading(path, remedy):
+        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    _check_there(path, remedy, columns, table.columns, "columns")
+    return table
+
+
+def read_array(path: Path, remedy: str, mmap_mode: Literal["r"] | None = None) -> NDArray[Any]:
+    """Read a ``.npy`` file.
+
+    Args:
+        path: The file.
+        remedy: What to do about a damaged one.
+        mmap_mode: ``r`` for a memory map.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        DamagedFileError: It is no array of numbers, is cut short, or has more bytes than its array.
+    """
+    with reading(path, remedy):
+        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        size, expected = path.stat().st_size, int(array.offset) + array.nbytes  # type: ignore[attr-defined]
+        if size != expected:
+            raise ValueError(f"it has {size:,} bytes, its header speaks of {expected:,}")
+        return array if mmap_mode else np.array(array)
+
+
+def _check_there(path: Path, remedy: str, wanted: Collection[str], there: Collection[str], what: str) -> None:
+    if absent := sorted(set(wanted) - set(there)):
+        raise DamagedFileError(path, f"it lacks the {what} {', '.join(absent)}", remedy)
