@@ -1,16 +1,24 @@
 """What a ``fit`` leaves beside its checkpoints: the study's splits, and that it has ended."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_warn
+from numpy.typing import NDArray
 
 from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
 from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.data.dataset import BeatDataset
 from ecg_lightning.data.study_splits import check_study_splits
 from ecg_lightning.runs.layout import RunFolder
-from ecg_lightning.storage.atomic import atomic_path, write_json_atomic, write_parquet_atomic
+from ecg_lightning.runs.sealing import is_as_sealed, remedy_of, seal_fit
+from ecg_lightning.storage.atomic import atomic_path, write_parquet_atomic
+from ecg_lightning.storage.readers import DamagedFileError, read_array, read_table
 
 MAX_KEPT_BEATS: Final = 20_000
 """Test ECGs that a study keeps beside its splits (384 MB)."""
@@ -22,12 +30,14 @@ class FitRecord(Callback):
     """Writes the study's ECGs at the start of ``fit`` and ``fit.done.json`` at its end.
 
     In ``runs/<study>/``: ``splits.parquet``, ``population.parquet`` and ``rejected.parquet``.
+    ``fit.done.json`` seals them, the checkpoints and ``fit.yaml``: a change of any of them is noticed from then on.
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Every run of a study shares one split of the ECGs."""
-        datamodule = datamodule_of(trainer, "FitRecord")
-        on_rank_zero(trainer, lambda: record_splits(run_folder(trainer), datamodule))
+        datamodule, folder = datamodule_of(trainer, "FitRecord"), run_folder(trainer)
+        on_rank_zero(trainer, lambda: folder.fit_record.unlink(missing_ok=True))  # of a fit that goes on
+        on_rank_zero(trainer, lambda: record_splits(folder, datamodule))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Only a ``fit`` that came to its own end is done; an interrupted one resumes."""
@@ -38,21 +48,27 @@ class FitRecord(Callback):
 def record_splits(folder: RunFolder, datamodule: EcgDataModule) -> None:
     """Write the study's splits, or compare them with those that are there; and who the patients are.
 
+    A file that is damaged, or says something else than the data, is written anew with a warning; readable splits that
+    differ are of other data.
+
     Raises:
         ValueError: The study was split otherwise, or has other ECGs.
     """
     check_splits(folder, datamodule)
-    for path, table in (
+    for path, make in (
         (folder.population, datamodule.population),
         (folder.rejected, lambda: datamodule.cache.rejected),
         (folder.splits, datamodule.splits),
     ):
-        if not path.is_file():
-            write_parquet_atomic(path, table())
+        table = make()
+        if not path.is_file() or _is_other_table(path, table, folder):
+            write_parquet_atomic(path, table)
 
 
 def record_test_beats(folder: RunFolder, datamodule: EcgDataModule, most: int = MAX_KEPT_BEATS) -> None:
     """Keep the study's test ECGs once, so that its report can draw them where the data is not.
+
+    Beats that are damaged, or are not those of the data, are written anew with a warning.
 
     Args:
         folder: Of a run.
@@ -60,15 +76,14 @@ def record_test_beats(folder: RunFolder, datamodule: EcgDataModule, most: int = 
         most: No more than so many ECGs are kept.
     """
     dataset = datamodule.dataset("test")
-    if folder.test_beats.is_file() or len(dataset) > most:
+    if len(dataset) > most or (folder.test_beats.is_file() and not _are_other_beats(folder.test_beats, dataset)):
         return
     first = dataset.__getitems__([0])["ecg"]
     with atomic_path(folder.test_beats) as part, part.open("wb") as file:
         shape = (len(dataset), *first.shape[1:])
         np.lib.format.write_array_header_2_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-        for start in range(0, len(dataset), _BLOCK):
-            rows = list(range(start, min(start + _BLOCK, len(dataset))))
-            file.write(dataset.__getitems__(rows)["ecg"].numpy().astype("<f4").tobytes())
+        for _, beats in _beat_blocks(dataset):
+            file.write(beats.tobytes())
 
 
 def check_splits(folder: RunFolder, datamodule: EcgDataModule) -> None:
@@ -76,16 +91,60 @@ def check_splits(folder: RunFolder, datamodule: EcgDataModule) -> None:
 
     Raises:
         ValueError: The study was split otherwise, or has other ECGs; the message names what differs.
+        DamagedFileError: So it seems, because its splits were changed after they were written.
     """
-    check_study_splits(folder.splits, datamodule.splits())
+    try:
+        check_study_splits(folder.splits, datamodule.splits())
+    except ValueError as error:
+        if is_as_sealed(folder, folder.splits.name):
+            raise
+        why = f"its content was changed after it was written, and now contradicts the data: {error}"
+        raise DamagedFileError(folder.splits, why, remedy_of(f"../../{folder.splits.name}")) from error
+
+
+def _is_other_table(path: Path, table: pd.DataFrame, folder: RunFolder) -> bool:
+    """Whether a table of the study has to be written anew; says so."""
+    why = "" if is_as_sealed(folder, path.name) else "its content was changed after it was written"
+    try:
+        there = read_table(path, remedy_of(f"../../{path.name}"))
+        if not there.equals(table) or (there.attrs and there.attrs != table.attrs):  # earlier versions kept none
+            why = why or "it says something else than the data that this run reads"
+    except DamagedFileError as error:
+        why = error.why
+    return _is_written_anew(path, why)
+
+
+def _are_other_beats(path: Path, dataset: BeatDataset) -> bool:
+    """Whether the kept beats have to be written anew; says so."""
+    try:
+        there = read_array(path, remedy_of(f"../../{path.name}"), mmap_mode="r")
+        blocks = _beat_blocks(dataset)
+        same = len(there) == len(dataset) and all(np.array_equal(there[rows], beats) for rows, beats in blocks)
+        why = "" if same else "it holds other beats than the data that this run reads"
+    except DamagedFileError as error:
+        why = error.why
+    return _is_written_anew(path, why)
+
+
+def _is_written_anew(path: Path, why: str) -> bool:
+    if why:
+        rank_zero_warn(f"{path} is written anew: {why}")
+    return bool(why)
+
+
+def _beat_blocks(dataset: BeatDataset) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Rows of the test ECGs, and their beats as they lie in the file."""
+    for start in range(0, len(dataset), _BLOCK):
+        rows = range(start, min(start + _BLOCK, len(dataset)))
+        yield slice(rows.start, rows.stop), dataset.__getitems__(list(rows))["ecg"].numpy().astype("<f4")
 
 
 def _record_end(trainer: Trainer) -> None:
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     checkpoint = next((c for c in callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
     score = None if checkpoint is None or checkpoint.best_model_score is None else float(checkpoint.best_model_score)
-    write_json_atomic(
-        run_folder(trainer).fit_record,
+    seal_fit(
+        run_folder(trainer),
         {
             "epochs": trainer.current_epoch,
             "steps": trainer.global_step,

@@ -1,6 +1,5 @@
 """The last words of a ``test``: the score, and where everything lies."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
+from ecg_lightning.runs.sealing import TEST_AGAIN
+from ecg_lightning.storage.readers import read_json, read_table
 from ecg_lightning.wandb_logger import RunLogger
 
 
@@ -38,12 +39,12 @@ def summary(folder: Path, target: str, wandb_runs: list[str]) -> list[str]:
     """
     lines = [f"Results of {target} in {folder}"]
     if (path := folder / "metrics.json").is_file():
-        lines.append(f"  {_score(json.loads(path.read_text(encoding='utf-8')))}: metrics.json")
+        lines.append(f"  {_score(read_json(path, TEST_AGAIN))}: metrics.json")
     methods = sorted(one.parent.name for one in folder.glob("maps/*/manifest.json"))
     if methods:
         lines.append(f"  maps of {len(methods)} methods: maps/")
     if (path := folder / "tables" / "maps.parquet").is_file():
-        lines += [f"  {words}" for words in _unreliable(pd.read_parquet(path))]
+        lines += [f"  {words}" for words in _unreliable(read_table(path, TEST_AGAIN))]
     pictures = len(list(folder.glob("figures/**/*.png")))
     if pictures:
         lines.append(f"  {pictures} pictures: figures/")

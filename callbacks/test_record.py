@@ -7,6 +7,7 @@ import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.fit_record import check_splits, record_splits, record_test_beats
+from callbacks.mending import mend_stores, take_away_damaged
 from callbacks.ranks import (
     check_interval_settings,
     classifier_of,
@@ -17,6 +18,7 @@ from callbacks.ranks import (
     open_store,
     run_folder,
 )
+from callbacks.test_seal import last_callback
 from ecg_lightning.functional.classification import binary_metrics_with_intervals
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.runs.layout import OnMismatch
@@ -27,7 +29,9 @@ from ecg_lightning.storage.store import StoreSpec
 class TestRecord(Callback):
     """Writes ``examples.parquet``, ``logits/`` and ``metrics.json`` with patient-clustered intervals.
 
-    At the very end it writes ``test.done.json``, by which a study knows that the test has ended.
+    When every callback has written what it writes, ``test.done.json`` says that the test has ended, and seals all
+    files: a change of any of them is noticed from then on. Files that have changed since an earlier test of the same
+    folder are taken away at the start, and a store whose digests alone are damaged gets them back.
 
     Args:
         n_resamples: Bootstrap resamples of the patients.
@@ -59,17 +63,20 @@ class TestRecord(Callback):
         self.keep_beats = keep_beats
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse ECGs that the study has split otherwise, before any callback makes a store."""
-        if stage == "test":
-            datamodule = datamodule_of(trainer, "TestRecord")
-            on_rank_zero(trainer, lambda: check_splits(run_folder(trainer), datamodule))
+        """Refuse ECGs that the study has split otherwise, and mend what can be mended, before stores are opened."""
+        if stage != "test":
+            return
+        datamodule, folder = datamodule_of(trainer, "TestRecord"), run_folder(trainer)
+        on_rank_zero(trainer, lambda: check_splits(folder, datamodule))
+        on_rank_zero(trainer, lambda: mend_stores(folder))
+        last_callback(trainer).content = self._content
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the logits' store and write the test ECGs in row order."""
         module = classifier_of(pl_module, "TestRecord")
         datamodule = datamodule_of(trainer, "TestRecord")
         folder = run_folder(trainer)
-        on_rank_zero(trainer, lambda: folder.test_record.unlink(missing_ok=True))
+        on_rank_zero(trainer, lambda: take_away_damaged(folder))
         on_rank_zero(trainer, lambda: record_splits(folder, datamodule))  # not before the checkpoint was accepted
         if self.keep_beats:
             on_rank_zero(trainer, lambda: record_test_beats(folder, datamodule))
@@ -105,10 +112,8 @@ class TestRecord(Callback):
         module = classifier_of(pl_module, "TestRecord")
         on_rank_zero(trainer, lambda: self._write_metrics(trainer, module))
 
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Every callback has written what it writes: the test is done."""
-        content = {"n_ecgs": len(self.examples), "network": self.store.spec.network}
-        on_rank_zero(trainer, lambda: write_json_atomic(run_folder(trainer).test_record, content))
+    def _content(self) -> dict[str, Any]:
+        return {"n_ecgs": len(self.examples), "network": self.store.spec.network}
 
     def _write_metrics(self, trainer: Trainer, module: EcgClassifier) -> None:
         done = self.store.done

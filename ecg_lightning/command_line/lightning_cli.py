@@ -32,7 +32,14 @@ from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.study_splits import check_study_settings
 from ecg_lightning.ecg import Target
 from ecg_lightning.models.classifier import EcgClassifier
-from ecg_lightning.runs.checkpoints import check_same_model, find_checkpoint, read_checkpoint, trained_source
+from ecg_lightning.runs.checkpoints import (
+    check_as_sealed,
+    check_same_model,
+    check_trained,
+    find_checkpoint,
+    read_checkpoint,
+    trained_source,
+)
 from ecg_lightning.runs.layout import OnMismatch, RunFolder
 from ecg_lightning.tuning.command import TuneJob, load_trained, run_tuning
 from ecg_lightning.tuning.settings import TuningSettings
@@ -106,6 +113,7 @@ class EcgCLI(CheckedCLI):
         config = self.config[stage]
         if stage in ("validate", "test", "predict", _TUNE):
             path = find_checkpoint(RunFolder(Path(config.trainer.default_root_dir)), config.ckpt_path)
+            check_as_sealed(path)
             content = read_checkpoint(path)
             check_same_model(path, content, config.target, config.seed_everything)
             config.ckpt_path = str(path)
@@ -162,6 +170,8 @@ class EcgCLI(CheckedCLI):
         check_study_settings(folder.splits, self.datamodule.settings())  # before a run is moved aside, or beats made
         settings = yaml.safe_load(self._parser("fit").dump(config, skip_none=False))
         resumable = folder.check_same_run(settings, config.on_mismatch, moves=_is_rank_zero())
+        if resumable:
+            check_trained(folder)
         if resumable and folder.fit_record.is_file() and folder.best_checkpoint.is_file():
             rank_zero_info(f"{folder.path} is trained already with these settings; nothing to do")
             return

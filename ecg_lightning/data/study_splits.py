@@ -11,6 +11,8 @@ from typing import Final
 
 import pandas as pd
 
+from ecg_lightning.storage.readers import DamagedFileError, read_table
+
 SETTINGS: Final = "data_settings"
 """Where the table keeps its settings (``DataFrame.attrs``, which Parquet keeps)."""
 
@@ -37,7 +39,8 @@ def check_study_settings(path: Path, settings: Mapping[str, object]) -> None:
     Raises:
         ValueError: The message names each setting that differs, with both values.
     """
-    if path.is_file() and (changed := _changed_settings(pd.read_parquet(path), settings)):
+    before = _read(path)
+    if before is not None and (changed := _changed_settings(before, settings)):
         raise ValueError(f"the study {path.parent.name} was made from other data ({path}): {changed}. {_REMEDY}")
 
 
@@ -51,15 +54,23 @@ def check_study_splits(path: Path, splits: pd.DataFrame) -> None:
     Raises:
         ValueError: The message names the settings and the first ECGs that differ, and counts both sides.
     """
-    if not path.is_file():
+    before = _read(path)
+    if before is None:
         return
-    before = pd.read_parquet(path)
     parts = [_changed_settings(before, splits.attrs.get(SETTINGS, {})), *_changed_ecgs(before, splits)]
     if changed := "; ".join(part for part in parts if part):
         raise ValueError(
             f"the study {path.parent.name} was made from other data: {path} has {_counts(before)}, this run has "
             f"{_counts(splits)}. {changed}. {_REMEDY}"
         )
+
+
+def _read(path: Path) -> pd.DataFrame | None:
+    """The study's splits; None where there are none, or what is there is unreadable and will be written anew."""
+    try:
+        return read_table(path, _REMEDY, ("ecg_id", "split"))
+    except (FileNotFoundError, DamagedFileError):
+        return None
 
 
 def _changed_settings(before: pd.DataFrame, now: Mapping[str, object]) -> str:

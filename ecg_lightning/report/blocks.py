@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ecg_lightning.plotting.sheet import save_figure
 from ecg_lightning.storage.atomic import atomic_path, write_parquet_atomic
-from ecg_lightning.study.folder import StudyFolder
+from ecg_lightning.study.folder import COMPARED_TABLES, StudyFolder
 
 _PAGE_DPI: Final = 130
 _LARGE_BYTES: Final = 300_000
@@ -203,9 +203,13 @@ class ReportFiles:
         return Picture(path, image, kind, caption, label, wide)
 
     def table(self, name: str, frame: pd.DataFrame) -> list[str]:
-        """Keep a table as Parquet and CSV; their names relative to the study."""
+        """Keep a table as Parquet and CSV; their names relative to the study.
+
+        What ``compare`` has written and sealed stays as it is.
+        """
         path = self.study.tables / f"{name}.parquet"
-        write_parquet_atomic(path, frame)
+        if name not in COMPARED_TABLES:
+            write_parquet_atomic(path, frame)
         with atomic_path(path.with_suffix(".csv")) as part:
             frame.to_csv(part, index=False)
         return [f"{path.parent.name}/{path.with_suffix(suffix).name}" for suffix in (".parquet", ".csv")]

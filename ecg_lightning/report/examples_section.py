@@ -16,7 +16,6 @@ from ecg_lightning.report.blocks import Paragraph, ReportFiles, Section, number
 from ecg_lightning.report.examples_figure import LAYERS, STEPS, Example, examples_figure, ms_from_qrs
 from ecg_lightning.report.own_curves import perturbation_store
 from ecg_lightning.report.runs import StudyRuns
-from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.run import Run
 from ecg_lightning.storage.store import RowStore
 from ecg_lightning.study.seed_maps import same_ecgs
@@ -200,8 +199,5 @@ def _of(run: Run, row: int) -> str:
 
 
 def _trace(run: Run, row: int, lead: int) -> NDArray[np.float64] | None:
-    path = RunFolder(run.path).test_beats
-    if not path.is_file():
-        return None
-    beats = np.load(path, mmap_mode="r")
-    return np.asarray(beats[row, lead], dtype=np.float64) if len(beats) == len(run.examples) else None
+    beats = run.test_beats
+    return None if beats is None else np.asarray(beats[row, lead], dtype=np.float64)

@@ -67,6 +67,8 @@ def write_report(folder: str | Path, intervals: IntervalSettings) -> Path:
     runs = StudyRuns.open(folder, intervals)
     for one in runs.unfinished:
         print(f"{one.target}, seed {one.seed} is left out: {one.reason}")
+    for damage in runs.damaged.values():
+        print(f"left out: {damage}")
     files = ReportFiles(runs.study)
     sections = [_built(build, runs, files) for build in SECTIONS]
     path = runs.study.path / REPORT
@@ -100,6 +102,7 @@ def render(runs: StudyRuns, sections: Sequence[Section]) -> str:
         n_ecgs=max(len(run.examples) for run in runs),
         sections=sections,
         unfinished=[(class_name(one.target), one.seed, one.reason) for one in runs.unfinished],
+        damaged=[one.below(runs.study.path) for one in runs.damaged.values()],
         version=__version__,
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     )

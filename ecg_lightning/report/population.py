@@ -11,7 +11,6 @@ from ecg_lightning.ecg import TARGETS
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.report.blocks import Block, Paragraph, ReportFiles, Section, TableBlock
 from ecg_lightning.report.runs import StudyRuns
-from ecg_lightning.runs.layout import RunFolder
 
 SPLITS: Final = {"train": "Train", "validation": "Validation", "test": "Test"}
 """Split -> heading, in the paper's order."""
@@ -22,13 +21,11 @@ _SHOWN_REASONS = 8
 
 def population_section(runs: StudyRuns, files: ReportFiles) -> Section:
     """The paper's Table 1, and the ECGs that were left out."""
-    folder = RunFolder(next(iter(runs)).path)
     if runs.population.empty:
-        missing = Paragraph(
-            "The study has no population.parquet (it was fitted by an earlier version): fit it again to see this "
-            "table.",
-            "warning",
-        )
+        why = "The study has no population.parquet (it was fitted by an earlier version): fit it again"
+        if damage := next((one for path, one in runs.damaged.items() if path.name == "population.parquet"), None):
+            why = f"{damage.below(runs.study.path)}, and report again"
+        missing = Paragraph(f"{why} to see this table.", "warning")
         return Section("population", "Study population", [missing])
     population = runs.population
     table = population_table(population)
@@ -44,8 +41,8 @@ def population_section(runs: StudyRuns, files: ReportFiles) -> Section:
     ]
     if enriched := enrichment_words(population):
         blocks.append(Paragraph(enriched, "note"))
-    if folder.rejected.is_file():
-        blocks.append(_rejected(pd.read_parquet(folder.rejected), len(population)))
+    if runs.rejected is not None:
+        blocks.append(_rejected(runs.rejected, len(population)))
     return Section("population", "Study population", blocks)
 
 

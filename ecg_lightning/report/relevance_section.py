@@ -14,7 +14,6 @@ from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.overview import maps_overview
 from ecg_lightning.report.blocks import Block, Paragraph, Picture, ReportFiles, Section, TableBlock
 from ecg_lightning.report.runs import StudyRuns
-from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.run import Run
 
 MAX_ECGS: Final = 512
@@ -155,10 +154,9 @@ def _picture(files: ReportFiles, target: str, run: Run, maps: dict[str, NDArray[
 
 def _mean_beat(run: Run) -> NDArray[np.float64]:
     """(lead, sample) mV of the ECGs with the diagnosis; 0 where the study keeps no beats."""
-    path = RunFolder(run.path).test_beats
     rows = np.flatnonzero((run.examples["label"] == 1).to_numpy())[:MAX_ECGS]
-    beats = np.load(path, mmap_mode="r") if path.is_file() else np.empty(0)
-    if len(beats) != len(run.examples):
+    beats = run.test_beats
+    if beats is None:
         return np.zeros((len(LEADS), BEAT_SAMPLES))
     mean: NDArray[np.float64] = np.asarray(beats[rows], dtype=np.float64).mean(axis=0)
     return mean

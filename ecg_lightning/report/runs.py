@@ -1,7 +1,7 @@
 """The finished runs of a study, and what their tables and stores say together."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,12 @@ from ecg_lightning.plotting.method_style import method_place
 from ecg_lightning.report.verdict_tables import completed, completed_preconditions, joined_runs
 from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.sealing import TEST_AGAIN, inspect_study_files, remedy_of
+from ecg_lightning.storage.readers import read_table
+from ecg_lightning.storage.seals import Damage
 from ecg_lightning.study.consistency_tables import ALL_TARGETS, IntervalSettings
-from ecg_lightning.study.folder import StudyFolder, UnfinishedRun
+from ecg_lightning.study.folder import COMPARED_TABLES, StudyFolder, UnfinishedRun
+from ecg_lightning.study.sealing import check_comparison, compare_again
 from ecg_lightning.verdicts.study import preconditions_of, verdicts_of
 from ecg_lightning.verdicts.target_runs import TargetRuns
 
@@ -30,12 +34,14 @@ class StudyRuns:
         finished: Target -> seed -> run, tested to the end.
         unfinished: The others, with what they lack.
         intervals: How intervals are made.
+        damaged: The study's own files that are not what was written; the page does without them.
     """
 
     study: StudyFolder
     finished: dict[str, dict[int, Run]]
     unfinished: list[UnfinishedRun]
     intervals: IntervalSettings
+    damaged: dict[Path, Damage] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: str | Path, intervals: IntervalSettings) -> "StudyRuns":
@@ -43,14 +49,16 @@ class StudyRuns:
 
         Raises:
             FileNotFoundError: There is no such folder.
-            ValueError: No run in it has been tested to the end.
+            ValueError: No run in it has been tested to the end and is whole, or its comparison is damaged.
         """
         study = StudyFolder.open(folder)
         finished, unfinished = study.finished_runs()
         if not finished:
-            reasons = "; ".join(f"{one.target} seed {one.seed}: {one.reason}" for one in unfinished[:5])
-            raise ValueError(f"{study.path} holds no finished run, so there is nothing to report ({reasons})")
-        return cls(study, finished, unfinished, intervals)
+            raise ValueError(study.nothing_finished(unfinished, "report"))
+        check_comparison(study)
+        runs = [RunFolder(run.path) for seeds in study.runs().values() for run in seeds.values()]
+        damaged = {one.path: one for one in inspect_study_files(study.path, runs).damages}
+        return cls(study, finished, unfinished, intervals, damaged)
 
     def __iter__(self) -> Iterator[Run]:
         for seeds in self.finished.values():
@@ -78,8 +86,13 @@ class StudyRuns:
     @cached_property
     def population(self) -> pd.DataFrame:
         """Every ECG of the study, ``population.parquet``; empty where an earlier version did not write it."""
-        path = RunFolder(next(iter(self)).path).population
-        return pd.read_parquet(path) if path.is_file() else pd.DataFrame()
+        return self._of_the_study(RunFolder(next(iter(self)).path).population)
+
+    @cached_property
+    def rejected(self) -> pd.DataFrame | None:
+        """The ECGs that could not be used, ``rejected.parquet``; None where that is not there, or damaged."""
+        path = RunFolder(next(iter(self)).path).rejected
+        return self._of_the_study(path) if path.is_file() and path not in self.damaged else None
 
     @cached_property
     def joined(self) -> tuple[list[TargetRuns], dict[str, str]]:
@@ -103,13 +116,18 @@ class StudyRuns:
         for run in self:
             path = run.path / "tables" / f"{name}.parquet"
             if path.is_file():
-                parts.append(pd.read_parquet(path).assign(target=run.target, seed=run.seed))
+                parts.append(read_table(path, TEST_AGAIN).assign(target=run.target, seed=run.seed))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def study_table(self, name: str) -> pd.DataFrame:
         """``tables/<name>.parquet`` of the study; empty where it is not there."""
         path = self.study.tables / f"{name}.parquet"
-        return pd.read_parquet(path) if path.is_file() else pd.DataFrame()
+        remedy = compare_again(self.study) if name in COMPARED_TABLES else f"give `report {self.study.path}` again"
+        return read_table(path, remedy) if path.is_file() else pd.DataFrame()
+
+    def _of_the_study(self, path: Path) -> pd.DataFrame:
+        there = path.is_file() and path not in self.damaged
+        return read_table(path, remedy_of(f"../../{path.name}")) if there else pd.DataFrame()
 
     def with_store(self, name: str) -> dict[str, dict[int, Run]]:
         """The runs that have a store."""

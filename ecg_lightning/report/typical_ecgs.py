@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from ecg_lightning.data.cache import MARKER, BeatCache
 from ecg_lightning.plotting.cached_beats import mask_of
 from ecg_lightning.report.config_words import at, config_of
-from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.run import Run
 
 OUTCOMES: Final = {
@@ -62,11 +61,8 @@ def typical_ecgs(run: Run) -> dict[str, TypicalEcg | None]:
 
 def test_beat(run: Run, row: int) -> NDArray[np.float64] | None:
     """(lead, sample) mV of a test ECG; None where the study keeps no beats, or those of other ECGs."""
-    path = RunFolder(run.path).test_beats
-    if not path.is_file():
-        return None
-    beats = np.load(path, mmap_mode="r")
-    return np.asarray(beats[row], dtype=np.float64) if len(beats) == len(run.examples) else None
+    beats = run.test_beats
+    return None if beats is None else np.asarray(beats[row], dtype=np.float64)
 
 
 def evidence_cache(run: Run) -> BeatCache | None:

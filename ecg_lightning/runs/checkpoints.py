@@ -8,6 +8,9 @@ from typing import Any
 import torch
 
 from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.sealing import record_of, remedy_of
+from ecg_lightning.storage.readers import DamagedFileError
+from ecg_lightning.storage.seals import SEALED, broken
 
 
 class CheckpointError(ValueError):
@@ -32,6 +35,34 @@ def find_checkpoint(folder: RunFolder, asked: str | None) -> Path:
             "python -m ecg_lightning.cli fit --config configs/fit.yaml ...; or name a file with --ckpt_path"
         )
     return path
+
+
+def check_as_sealed(path: Path) -> None:
+    """Refuse a checkpoint that has changed since the ``fit`` of its run folder ended.
+
+    Args:
+        path: The file. One outside of a run, or of a fit that has not ended, has no seal, and is used as it is.
+
+    Raises:
+        DamagedFileError: It, or the record that seals it, was changed; the message says what to do.
+    """
+    folder = RunFolder(path.absolute().parent.parent)
+    name = f"{path.parent.name}/{path.name}"
+    if path.absolute().parent != folder.checkpoints:
+        return
+    sealed = (record_of(folder, "fit") or {}).get(SEALED, {})
+    for damage in broken(folder.path, {name: sealed[name]} if name in sealed else {}):
+        raise DamagedFileError(path, damage.why, remedy_of(name))
+
+
+def check_trained(folder: RunFolder) -> None:
+    """Refuse to call a run trained whose checkpoints have changed since.
+
+    Raises:
+        DamagedFileError: A checkpoint, or the record that seals it, was changed; the message says what to do.
+    """
+    for path in (folder.best_checkpoint, folder.last_checkpoint):
+        check_as_sealed(path)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

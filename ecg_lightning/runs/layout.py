@@ -9,6 +9,8 @@ from typing import Final, Literal, get_args
 
 import yaml
 
+from ecg_lightning.storage.readers import DamagedFileError, reading
+
 OnMismatch = Literal["error", "replace"]
 
 INDIFFERENT_SETTINGS: Final = (
@@ -147,9 +149,10 @@ class RunFolder:
                 return None
             return f"{self.last_checkpoint} is of a run whose settings are not known: {earlier} is missing."
         try:
-            before = yaml.safe_load(earlier.read_text())
-        except yaml.YAMLError as error:
-            return f"{earlier} can't be read: {error}."
+            with reading(earlier, "Put a copy back"):
+                before = yaml.safe_load(earlier.read_text(encoding="utf-8"))
+        except DamagedFileError as error:
+            return f"{error}."
         if not isinstance(before, dict):
             return f"{earlier} is not a configuration."
         differences = list(_differences(before, config))

@@ -5,8 +5,6 @@ Nothing is read before it is asked for, and arrays stay on the disk behind a mem
 """
 
 import difflib
-import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,14 +14,17 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
+from ecg_lightning.runs.beats import kept_beats
 from ecg_lightning.runs.labelled_arrays import ROW_LABELS, labelled_array
-from ecg_lightning.runs.search import SIGNS_OF_A_RUN, describe_runs_below, is_run_folder
-from ecg_lightning.storage.manifest import MANIFEST_NAME
+from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.sealing import TEST_AGAIN, inspect_run, remedy_of
+from ecg_lightning.runs.search import SIGNS_OF_A_RUN, describe_runs_below, is_run_folder, stores_below
 from ecg_lightning.storage.plain_values import refuse_references
-from ecg_lightning.storage.store import ROWS_NAME, RowStore, StoreError
-
-_NO_STORES_BELOW = frozenset({"checkpoints", "figures", "tables", "wandb"})
+from ecg_lightning.storage.readers import DamagedFileError, read_json, read_table, reading
+from ecg_lightning.storage.seals import Damage
+from ecg_lightning.storage.store import RowStore, StoreError
 
 
 class StoreNotFoundError(KeyError):
@@ -89,10 +90,7 @@ class Run:
     def examples(self) -> pd.DataFrame:
         """The test ECGs in row order: row, ecg_id, patient_id, label, age, sex, source."""
         path = self._file("examples.parquet", "it is written when testing begins")
-        frame = pd.read_parquet(path)
-        absent = {"row", *ROW_LABELS} - set(frame.columns)
-        if absent:
-            raise ValueError(f"{path} lacks the columns {sorted(absent)}; it has {list(frame.columns)}")
+        frame = read_table(path, TEST_AGAIN, ("row", *ROW_LABELS))
         if not np.array_equal(frame["row"], np.arange(len(frame))):
             raise ValueError(f"{path}: the column row must count from 0 to {len(frame) - 1}, in order")
         return frame
@@ -101,8 +99,10 @@ class Run:
     def metrics(self) -> dict[str, Any]:
         """Content of ``metrics.json``; a ``null`` there is NaN here."""
         path = self._file("metrics.json", "it is written when testing ends")
-        metrics: dict[str, Any] = _with_nan(json.loads(path.read_text(encoding="utf-8")))
-        return metrics
+        content = read_json(path, TEST_AGAIN)
+        if not isinstance(content, dict):
+            raise DamagedFileError(path, f"it holds a {type(content).__name__}, expected a mapping", TEST_AGAIN)
+        return _Metrics(path, {name: _with_nan(value) for name, value in content.items()})
 
     @property
     def splits(self) -> pd.DataFrame:
@@ -110,7 +110,24 @@ class Run:
         path = self.path.parents[1] / "splits.parquet"
         if not path.is_file():
             raise FileNotFoundError(f"there is no {path}; fitting writes it for the study {self.study!r}")
-        return pd.read_parquet(path)
+        return read_table(path, remedy_of("../../splits.parquet"), ("ecg_id", "split"))
+
+    @property
+    def test_beats(self) -> NDArray[Any] | None:
+        """(n, lead, sample) mV of the test ECGs behind a memory map; None where the study keeps none, or others'.
+
+        Damaged ones are warned of and left out.
+        """
+        return kept_beats(RunFolder(self.path), len(self.examples))
+
+    def verify(self) -> list[Damage]:
+        """Compare every file and row with what was sealed when ``fit`` and ``test`` ended.
+
+        Returns:
+            What is damaged, each with its remedy; nothing of runs of earlier versions, which sealed nothing, but what
+            can't be read. The study's own files are not of the run: see ``python -m ecg_lightning.cli verify``.
+        """
+        return inspect_run(RunFolder(self.path)).damages
 
     @property
     def checkpoint(self) -> Path:
@@ -132,23 +149,17 @@ class Run:
         if stage not in ("fit", "test"):
             raise ValueError(f"stage is {stage!r}, expected 'fit' or 'test'")
         path = self._file(f"{stage}.yaml", f"the command {stage} writes it")
-        config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        with reading(path, remedy_of(path.name)):
+            config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+            if not isinstance(config, dict):
+                raise ValueError(f"it holds a {type(config).__name__}, expected a mapping")
         refuse_references(config, path)
-        if not isinstance(config, dict):
-            raise ValueError(f"{path} holds a {type(config).__name__}, expected a mapping")
         return {str(key): value for key, value in config.items()}
 
     @property
     def stores(self) -> list[str]:
         """Names of all stores below the run, such as ``maps/saliency``."""
-        names = []
-        for folder, below, files in os.walk(self.path):
-            if MANIFEST_NAME in files and ROWS_NAME in files:
-                names.append(Path(folder).relative_to(self.path).as_posix())
-                below.clear()
-            # hidden folders are half-made stores, .replaced- ones were moved aside
-            below[:] = [n for n in below if n[0] != "." and ".replaced-" not in n and n not in _NO_STORES_BELOW]
-        return sorted(names)
+        return stores_below(self.path)
 
     @property
     def logits(self) -> xr.DataArray:
@@ -254,6 +265,17 @@ class _Maps(Mapping[str, xr.DataArray]):
 
     def __repr__(self) -> str:
         return f"maps of {', '.join(self) or 'no method'} in {self.run.path}"
+
+
+class _Metrics(dict[str, Any]):
+    """Scores that say which file lacks one."""
+
+    def __init__(self, path: Path, content: Mapping[str, Any]) -> None:
+        super().__init__(content)
+        self._path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise DamagedFileError(self._path, f"it lacks the key {name}", TEST_AGAIN)
 
 
 def _with_nan(value: Any) -> Any:

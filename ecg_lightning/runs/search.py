@@ -1,15 +1,20 @@
 """Telling the folder of a run from other folders, and finding runs near a wrong one."""
 
+import os
 import re
 from collections import deque
 from pathlib import Path
 from typing import Final
+
+from ecg_lightning.storage.manifest import MANIFEST_NAME
+from ecg_lightning.storage.store_files import ROWS_NAME
 
 SIGNS_OF_A_RUN: Final = (
     "fit.yaml", "test.yaml", "examples.parquet", "metrics.json", "checkpoints", "logits", "maps",
 )  # fmt: skip
 """Of these a run's folder has one at least."""
 
+_NO_STORES_BELOW: Final = frozenset({"checkpoints", "figures", "tables", "wandb"})
 _NAME = re.compile(r"seed\d+")
 _LEVELS = 4  # runs / study / target / seed
 _SUGGESTIONS = 5
@@ -19,6 +24,18 @@ _VISITED_AT_MOST = 2000  # folders; the search may begin at the root of a disk
 def is_run_folder(folder: Path) -> bool:
     """Whether a folder is named ``seed<k>`` and holds what a run leaves."""
     return bool(_NAME.fullmatch(folder.name)) and any((folder / name).exists() for name in SIGNS_OF_A_RUN)
+
+
+def stores_below(folder: Path) -> list[str]:
+    """Names of all stores below the folder of a run or of a comparison, such as ``maps/saliency``."""
+    names = []
+    for place, below, files in os.walk(folder):
+        if MANIFEST_NAME in files and ROWS_NAME in files:
+            names.append(Path(place).relative_to(folder).as_posix())
+            below.clear()
+        # hidden folders are half-made stores, .replaced- ones were moved aside
+        below[:] = [n for n in below if n[0] != "." and ".replaced-" not in n and n not in _NO_STORES_BELOW]
+    return sorted(names)
 
 
 def describe_runs_below(folder: Path) -> str:

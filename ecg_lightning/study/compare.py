@@ -89,9 +89,11 @@ def compare_maps(study: StudyFolder, processes: int | None = None) -> Comparison
         The stores, all complete.
 
     Raises:
-        ValueError: Maps of one method that were made of other ECGs or with other settings.
+        ValueError: Maps of one method that were made of other ECGs or with other settings; or no run is left.
     """
     finished, unfinished = study.finished_runs()
+    if not finished:
+        raise ValueError(study.nothing_finished(unfinished, "compare"))
     for one in unfinished:
         warnings.warn(f"{study.name}: {one.target}, seed {one.seed} is left out: {one.reason}", stacklevel=2)
     joined = {target: TargetMaps.of(target, runs) for target, runs in finished.items()}

@@ -8,6 +8,7 @@ from typing import Final
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.sealing import inspect_run
 from ecg_lightning.runs.search import describe_runs_below
 
 _SEED = re.compile(r"seed(\d+)")
@@ -15,16 +16,20 @@ _SEED = re.compile(r"seed(\d+)")
 TABLES: Final = "tables"
 FIGURES: Final = "figures"
 COMPARISON: Final = "comparison"
+COMPARED_TABLES: Final = ("self_consistency", "network_agreement", "method_ranks", "other_target")
+"""Of ``compare``, which seals them; those of ``report`` lie beside them."""
+
+_SHOWN: Final = 3
 
 
 @dataclass(frozen=True)
 class UnfinishedRun:
-    """A run that can't be compared.
+    """A run that can't be compared or reported.
 
     Attributes:
         target: Its diagnosis.
         seed: Its training repetition.
-        reason: What is missing, in words.
+        reason: What is missing or damaged, in words.
     """
 
     target: str
@@ -95,16 +100,29 @@ class StudyFolder:
         return found
 
     def finished_runs(self) -> tuple[dict[str, dict[int, Run]], list[UnfinishedRun]]:
-        """The runs whose ``test`` has ended, and the others with the reason."""
+        """The runs whose ``test`` has ended and whose files are what was written, and the others with the reason.
+
+        Every file that is read, and every row, is compared with its seal or digest: about a second for each GB.
+        """
         finished: dict[str, dict[int, Run]] = {}
         unfinished = []
         for target, seeds in self.runs().items():
             for seed, run in seeds.items():
-                if (reason := why_unfinished(run)) is None:
+                if (reason := why_unfinished(run) or why_damaged(run)) is None:
                     finished.setdefault(target, {})[seed] = run
                 else:
                     unfinished.append(UnfinishedRun(target, seed, reason))
         return finished, unfinished
+
+    def nothing_finished(self, unfinished: list[UnfinishedRun], verb: str) -> str:
+        """What an error says where no run can be used.
+
+        Args:
+            unfinished: All runs, with what they lack.
+            verb: What there is nothing to do with.
+        """
+        reasons = "; ".join(f"{one.target} seed {one.seed}: {one.reason}" for one in unfinished[:5])
+        return f"{self.path} holds no finished run, so there is nothing to {verb} ({reasons})"
 
 
 def why_unfinished(run: Run) -> str | None:
@@ -115,3 +133,15 @@ def why_unfinished(run: Run) -> str | None:
     if folder.fit_record.is_file():
         return "not tested to the end: test.done.json is missing"
     return "not trained to the end: fit.done.json is missing"
+
+
+def why_damaged(run: Run) -> str | None:
+    """Which files of a run are not what was written, with the remedy, in words; None where all are.
+
+    Pictures are left out: nothing reads them.
+    """
+    damages = inspect_run(RunFolder(run.path), figures=False).damages
+    if not damages:
+        return None
+    more = f"; and {len(damages) - _SHOWN} more, which `verify` lists" if len(damages) > _SHOWN else ""
+    return "damaged: " + "; ".join(one.below(run.path) for one in damages[:_SHOWN]) + more

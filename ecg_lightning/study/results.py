@@ -2,12 +2,13 @@
 
 import pandas as pd
 
-from ecg_lightning.storage.atomic import write_json_atomic, write_parquet_atomic
+from ecg_lightning.storage.atomic import write_parquet_atomic
 from ecg_lightning.study.agreement_tables import network_table, rank_table
 from ecg_lightning.study.compare import Comparison
 from ecg_lightning.study.consistency_tables import ALL_TARGETS, IntervalSettings, consistency_table
 from ecg_lightning.study.folder import StudyFolder
 from ecg_lightning.study.other_target_table import other_target_table
+from ecg_lightning.study.sealing import seal_comparison
 
 
 def write_comparison(study: StudyFolder, found: Comparison, settings: IntervalSettings) -> list[str]:
@@ -24,16 +25,17 @@ def write_comparison(study: StudyFolder, found: Comparison, settings: IntervalSe
     Returns:
         What was found, in lines for a person.
     """
+    study.compare_record.unlink(missing_ok=True)  # its seals are of the tables before
     across = _write_other_targets(study, found, settings)
     if not found.targets:
-        write_json_atomic(study.compare_record, _record(found, settings, None))
+        seal_comparison(study, _record(found, settings, None))
         return [f"{study.name}: no target has two finished seeds, so there is no self-consistency", *across]
     table = consistency_table(found.targets, settings)
     ranks = rank_table(table)
     write_parquet_atomic(study.tables / "self_consistency.parquet", table)
     write_parquet_atomic(study.tables / "network_agreement.parquet", network_table(found.targets))
     write_parquet_atomic(study.tables / "method_ranks.parquet", ranks)
-    write_json_atomic(study.compare_record, _record(found, settings, ranks.attrs["kendall_w"]))
+    seal_comparison(study, _record(found, settings, ranks.attrs["kendall_w"]))
     chosen = table[(table["target"] == ALL_TARGETS) & (table["statistic"] == "pearson") & (table["sign"] == "native")]
     lines = [
         f"{study.name}: self-consistency over {sum(len(one.seeds) for one in found.targets)} networks of "

@@ -49,6 +49,7 @@ def run_study(path: str, snakemake: Sequence[str], overrides: Mapping[str, Any])
         if any(option in snakemake for option in _INFORMATIVE):
             subprocess.run(command, check=True)
         else:
+            _release_damaged(study)
             _run(study, command)
     return study.folder
 
@@ -85,6 +86,14 @@ def _run(study: StudySettings, command: Sequence[str]) -> None:
             raise
     if process.returncode:
         raise StudyError(_what_failed(study, log, started))
+
+
+def _release_damaged(study: StudySettings) -> None:
+    """Let stages run again whose files have changed since they ended; says which."""
+    from ecg_lightning.study.sealing import release_damaged  # brings pandas, which starting processes needs not
+
+    for line in release_damaged(study.folder):
+        print(f"{study.study}: {line}", flush=True)
 
 
 def _what_failed(study: StudySettings, log: Path, started: float) -> str:

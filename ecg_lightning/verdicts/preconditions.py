@@ -14,6 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.sealing import TEST_AGAIN
+from ecg_lightning.storage.readers import read_table
 from ecg_lightning.study.seed_maps import in_paper_order
 from ecg_lightning.verdicts.target_runs import TargetRuns
 
@@ -144,7 +146,7 @@ def _least(found: Sequence[Finding]) -> Finding:
 def _lint(run: Run) -> pd.DataFrame:
     """``verdict, reasons`` by method; empty where the linter did not run."""
     path = run.path / "tables" / "lint.parquet"
-    return pd.read_parquet(path).set_index("method") if path.is_file() else pd.DataFrame()
+    return read_table(path, TEST_AGAIN, ("method",)).set_index("method") if path.is_file() else pd.DataFrame()
 
 
 def _has(run: Run, *stores: str) -> bool:

@@ -21,6 +21,7 @@ from ecg_lightning.cli import main
 from ecg_lightning.models import EcgClassifier
 from ecg_lightning.runs.checkpoints import CheckpointError
 from ecg_lightning.runs.layout import RunMismatchError
+from ecg_lightning.storage.readers import DamagedFileError
 from ecg_lightning.storage.store import StoreMismatchError
 
 
@@ -184,6 +185,9 @@ def test_maps_of_another_network_are_refused_and_kept(
     content["state_dict"]["network.linear.bias"] += 1
     torch.save(content, checkpoint)
     before = (place.run() / "maps/saliency/rows.npy").read_bytes()
+    with pytest.raises(DamagedFileError, match=r"best\.ckpt is damaged.*--ckpt_path last"):
+        main(place.arguments("test", "--trainer.logger", "false"))
+    (place.run() / "fit.done.json").unlink()  # which seals the checkpoint
     with pytest.raises(StoreMismatchError, match=r"maps/saliency"):
         main(place.arguments("test", "--trainer.logger", "false"))
     assert (place.run() / "maps/saliency/rows.npy").read_bytes() == before

@@ -220,13 +220,13 @@ def test_examples_that_contradict_are_errors(folder: Path) -> None:
         _ = open_run(folder).examples
     assert "examples: not readable" in repr(open_run(folder))
     write_parquet_atomic(folder / "examples.parquet", frame.drop(columns="patient_id"))
-    with pytest.raises(ValueError, match=r"lacks the columns \['patient_id'\]"):
+    with pytest.raises(ValueError, match="lacks the columns patient_id"):
         _ = open_run(folder).examples
 
 
 def test_a_config_that_is_no_mapping_is_an_error(folder: Path) -> None:
     (folder / "fit.yaml").write_text("- 1\n- 2\n")
-    with pytest.raises(ValueError, match=r"fit\.yaml holds a list, expected a mapping"):
+    with pytest.raises(ValueError, match=r"fit\.yaml is damaged.*holds a list, expected a mapping"):
         open_run(folder).config("fit")
 
 
