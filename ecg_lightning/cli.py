@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ecg_lightning.command_line.lightning_cli import EcgCLI
 
-_OF_A_STUDY: Final = ("study", "compare", "report", "publish")
+_OF_A_STUDY: Final = ("study", "compare", "report", "publish", "verify")
 
 
 def _found_configs(arguments: list[str]) -> Iterator[str]:

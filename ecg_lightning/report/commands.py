@@ -1,4 +1,4 @@
-"""The commands that work on a whole study; ``report`` and ``publish`` are here.
+"""The commands that work on a whole study; ``report``, ``publish`` and ``verify`` are here.
 
 Each imports what it needs when it is called: ``study`` only starts other processes, and must not wait for Matplotlib.
 """
@@ -42,11 +42,19 @@ def publish(arguments: Sequence[str]) -> None:
     print(f"publish: run {done.run}\n  workspace {done.workspace}\n  report {done.report}")
 
 
+def verify(arguments: Sequence[str]) -> None:
+    """``verify <run, study or cache>``: whether every file and row is what was written."""
+    from ecg_lightning.study.verify import verify as verify_folder
+
+    verify_folder(arguments)
+
+
 COMMANDS: Final[dict[str, Callable[[Sequence[str]], None]]] = {
     "study": study,
     "compare": compare,
     "report": report,
     "publish": publish,
+    "verify": verify,
 }
 
 
