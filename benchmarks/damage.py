@@ -137,6 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mutations", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="go on with this one")
     parser.add_argument("--only_read", action="store_true", help="don't give any command again")
     given = parser.parse_args()
     os.environ.update(WANDB_MODE="disabled", OMP_NUM_THREADS="1")
@@ -148,6 +149,8 @@ def main() -> None:
         before = values_of(StudyRuns.open(bench.study, IntervalSettings(n_resamples=100)))
         print(f"made in {time.perf_counter() - begin:.0f} s; {len(mutable_files(bench.study))} files", flush=True)
         for number, mutation in enumerate(mutations(mutable_files(bench.study), given.mutations, given.seed)):
+            if number < given.first:
+                continue
             place = Path(folder) / f"mutation{number}"
             outcome, words = check(bench, mutation, place, before, again=not given.only_read)
             counts[outcome] += 1

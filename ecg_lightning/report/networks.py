@@ -14,9 +14,10 @@ from ecg_lightning.models.hyper_parameters import network_name
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.report.blocks import Block, Cell, Paragraph, ReportFiles, Section, TableBlock, number
 from ecg_lightning.report.runs import StudyRuns
-from ecg_lightning.runs.checkpoints import read_checkpoint
+from ecg_lightning.runs.checkpoints import check_as_sealed, read_checkpoint
 from ecg_lightning.runs.run import Run
 from ecg_lightning.storage.plain_values import UntrustedContentError
+from ecg_lightning.storage.readers import DamagedFileError
 
 METRICS: Final = {
     "auroc": "AUROC",
@@ -98,7 +99,11 @@ def _architecture(runs: StudyRuns, files: ReportFiles) -> list[Block]:
     if not (run.path / "checkpoints" / "best.ckpt").is_file():
         return [Paragraph(f"{run.target}, seed {run.seed} has no checkpoint any more: no architecture.", "warning")]
     try:
+        check_as_sealed(run.checkpoint)
         module = EcgClassifier.load_from_checkpoint(run.checkpoint, map_location="cpu")
+    except DamagedFileError as error:
+        words = f"{run.target}, seed {run.seed}: {error.path.name} is damaged ({error.why}), so no architecture"
+        return [Paragraph(f"{words}. {error.remedy}.", "warning")]
     except UntrustedContentError:
         name = network_name(read_checkpoint(run.checkpoint))
         what = f"The network of {run.target}, seed {run.seed} is {name}: no architecture, since a report makes nothing "

@@ -10,6 +10,7 @@ from typing import Any, Final
 from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.search import stores_below
 from ecg_lightning.storage.digest import digest_file
+from ecg_lightning.storage.manifest import MANIFEST_NAME, StoreError, read_manifest
 from ecg_lightning.storage.readers import DamagedFileError, read_array, read_json, read_table, reading
 from ecg_lightning.storage.seals import SEALED, Damage, Inspection, Seal, inspect, read_record, seal, write_record
 from ecg_lightning.storage.store_checks import why_rows_broken
@@ -18,13 +19,13 @@ from ecg_lightning.storage.store_files import ROWS_NAME
 STUDY_FILES: Final = ("splits.parquet", "population.parquet", "rejected.parquet", "test_beats.npy")
 """Of a study, written by its first ``fit`` or ``test`` and used by all its runs."""
 
-FIGURES: Final = "figures"
 TEST_AGAIN: Final = "give `test` again: what is whole is kept, the rest is made again"
 FIT_AGAIN: Final = "train again: delete the folder checkpoints of this run and give `fit` again"
 
 _FIT_FILES: Final = ("fit.yaml", "checkpoints/best.ckpt", "checkpoints/last.ckpt")
 _TEST_FILES: Final = ("test.yaml", "examples.parquet", "metrics.json", "lint.json", "partners.parquet")
-_TEST_FOLDERS: Final = ("tables", FIGURES)
+_TEST_FOLDERS: Final = ("tables", "figures")
+_UNREAD: Final = ("figures/", "checkpoints/")
 _EARLIER: Final[Mapping[str, Collection[str]]] = {
     "fit": ("epochs", "steps", "monitor", "best_score"),
     "test": ("n_ecgs", "network"),
@@ -95,12 +96,12 @@ def remedy_of(name: str) -> str:
     return _REMEDIES.get(name, _OF_THE_STUDY if name.startswith("..") else TEST_AGAIN)
 
 
-def inspect_run(folder: RunFolder, *, figures: bool = True) -> RunInspection:
+def inspect_run(folder: RunFolder, *, unread: bool = True) -> RunInspection:
     """Compare the files of a run with its seals and digests; those of an unfinished stage are read as far as they are.
 
     Args:
         folder: Of the run; the study's files are not looked at.
-        figures: Whether pictures count, which no command reads.
+        unread: Whether files count that no number of a report or a comparison comes from: pictures and checkpoints.
     """
     found = RunInspection()
     for stage in ("fit", "test"):
@@ -116,12 +117,14 @@ def inspect_run(folder: RunFolder, *, figures: bool = True) -> RunInspection:
                 sealed = record[SEALED]
         except DamagedFileError as error:
             found.damages.append(Damage(error.path, error.why, error.remedy))
-        own = {n: e for n, e in sealed.items() if n[:2] != ".." and (figures or not n.startswith(f"{FIGURES}/"))}
+        passed_over = ("..",) if unread else ("..", *_UNREAD)
+        own = {name: entry for name, entry in sealed.items() if not name.startswith(passed_over)}
         if own:
             found.add(inspect(folder.path, own, remedy_of))
         else:
             left = [folder.path / name for name in _FIT_FILES] if stage == "fit" else _test_files(folder.path)
             found.add(read_through(folder.path, left, remedy_of))
+            found.damages += lost_parts(folder.path, TEST_AGAIN) if stage == "test" else []
     return found
 
 
@@ -134,17 +137,26 @@ def read_through(folder: Path, files: Iterable[Path], remedy: Callable[[str], st
         remedy: Name of a file -> what to do where it is damaged.
     """
     found = Inspection()
-    for path in (path for path in files if path.is_file()):
+    there = (path for path in files if path.is_file())
+    for path in sorted(there, key=lambda path: path.name == ROWS_NAME):  # rows last: of whole stores only
         found.files += 1
         found.bytes += path.stat().st_size
         what_to_do = remedy(path.relative_to(folder).as_posix())
         if path.name == ROWS_NAME:
+            if any(one.path.parent == path.parent for one in found.damages):
+                continue  # without its manifest, mask and digests nothing can be said of its rows
             rows, why = why_rows_broken(path.parent)
             found.rows += rows
             found.damages += [Damage(path, why, what_to_do)] if why else []
         elif damage := _unreadable(path, what_to_do):
             found.damages.append(damage)
     return found
+
+
+def lost_parts(folder: Path, remedy: str) -> list[Damage]:
+    """Manifests and rows that stores below a folder lack."""
+    parts = (folder / name / part for name in stores_below(folder, broken=True) for part in (MANIFEST_NAME, ROWS_NAME))
+    return [Damage(path, "it is missing", remedy) for path in parts if not path.is_file()]
 
 
 def is_of_fit(folder: RunFolder, path: Path) -> bool:
@@ -211,7 +223,9 @@ def _test_files(run: Path) -> Iterator[Path]:
 def _unreadable(path: Path, remedy: str) -> Damage | None:
     """What keeps a file from being read; None where nothing does, or its kind is not known."""
     try:
-        if path.suffix == ".parquet":
+        if path.name == MANIFEST_NAME:
+            read_manifest(path.parent)
+        elif path.suffix == ".parquet":
             read_table(path, remedy)
         elif path.suffix == ".json":
             read_json(path, remedy)
@@ -221,7 +235,7 @@ def _unreadable(path: Path, remedy: str) -> Damage | None:
             with reading(path, remedy), zipfile.ZipFile(path) as archive:  # a checkpoint is one, with checksums
                 if broken := archive.testzip():
                     raise ValueError(f"{broken} in it has another checksum than was written")
-    except (DamagedFileError, OSError) as error:
+    except (DamagedFileError, StoreError, OSError) as error:
         why = error.why if isinstance(error, DamagedFileError) else str(error)
         return Damage(path, why, remedy)
     return None

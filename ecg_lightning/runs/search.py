@@ -26,11 +26,17 @@ def is_run_folder(folder: Path) -> bool:
     return bool(_NAME.fullmatch(folder.name)) and any((folder / name).exists() for name in SIGNS_OF_A_RUN)
 
 
-def stores_below(folder: Path) -> list[str]:
-    """Names of all stores below the folder of a run or of a comparison, such as ``maps/saliency``."""
+def stores_below(folder: Path, *, broken: bool = False) -> list[str]:
+    """Names of all stores below the folder of a run or of a comparison, such as ``maps/saliency``.
+
+    Args:
+        folder: Of the run or the comparison.
+        broken: Whether those count that lack their manifest or their rows.
+    """
     names = []
     for place, below, files in os.walk(folder):
-        if MANIFEST_NAME in files and ROWS_NAME in files:
+        parts = {MANIFEST_NAME, ROWS_NAME}.intersection(files)
+        if len(parts) == 2 or (broken and parts):
             names.append(Path(place).relative_to(folder).as_posix())
             below.clear()
         # hidden folders are half-made stores, .replaced- ones were moved aside

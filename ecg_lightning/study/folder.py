@@ -138,9 +138,9 @@ def why_unfinished(run: Run) -> str | None:
 def why_damaged(run: Run) -> str | None:
     """Which files of a run are not what was written, with the remedy, in words; None where all are.
 
-    Pictures are left out: nothing reads them.
+    Pictures and checkpoints don't count: no number is read from them.
     """
-    damages = inspect_run(RunFolder(run.path), figures=False).damages
+    damages = inspect_run(RunFolder(run.path), unread=False).damages
     if not damages:
         return None
     more = f"; and {len(damages) - _SHOWN} more, which `verify` lists" if len(damages) > _SHOWN else ""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecg_lightning.runs.layout import RunFolder
-from ecg_lightning.runs.sealing import inspect_run, inspect_study_files, is_of_fit, read_through
+from ecg_lightning.runs.sealing import inspect_run, inspect_study_files, is_of_fit, lost_parts, read_through
 from ecg_lightning.runs.search import stores_below
 from ecg_lightning.storage.readers import DamagedFileError
 from ecg_lightning.storage.seals import SEALED, Damage, Inspection, inspect, read_record, write_record
@@ -59,6 +59,7 @@ def inspect_comparison(study: StudyFolder) -> StudyInspection:
         except DamagedFileError as error:
             found.damages.append(Damage(error.path, error.why, error.remedy))
     found.add(read_through(study.path, _files(study), lambda _: remedy))
+    found.damages += lost_parts(study.comparison, remedy)
     return found
 
 

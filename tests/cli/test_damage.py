@@ -19,6 +19,8 @@ from damaged_study import STUDY, TARGET, Bench, Mutation, mutable_files, mutatio
 
 from ecg_lightning import open_run
 from ecg_lightning.cli import main
+from ecg_lightning.report.blocks import Paragraph, ReportFiles
+from ecg_lightning.report.networks import networks_section
 from ecg_lightning.report.runs import StudyRuns
 from ecg_lightning.storage.readers import DamagedFileError
 from ecg_lightning.study.compare import compare_maps
@@ -186,9 +188,12 @@ def test_an_unfinished_test_is_said_and_what_is_there_is_checked(
     assert "test not finished" in lines[0]
     flip(study / SEED0 / "maps" / "saliency" / "rows.npy")
     cut(study / SEED0 / "tables" / "maps.parquet")
+    (study / SEED0 / "maps" / "smoothgrad" / "manifest.json").unlink()
+    shutil.copy(study / SEED0 / "logits" / "manifest.json", study / SEED0 / "similarity" / "pearson" / "manifest.json")
     status, lines = verify(study / SEED0, capsys)
     assert status == 1
-    assert lines[-1].startswith("verify: 2 damaged")
+    assert lines[-1].startswith("verify: 4 damaged")
+    assert any("smoothgrad/manifest.json: it is missing" in line for line in lines)
 
 
 def made_by_an_earlier_version(study: Path) -> None:
@@ -233,11 +238,22 @@ def test_a_study_of_damaged_runs_only_is_an_error_that_names_them(study: Path) -
             main([command, str(study)])
 
 
-def test_pictures_are_verified_but_leave_no_run_out(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    picture = next((study / SEED0 / "figures").rglob("*.svg"))
-    flip(picture)
-    assert len(StudyRuns.open(study, QUICK)) == 2
-    assert verify(study, capsys)[0] == 1
+def test_what_no_number_is_read_from_leaves_no_run_out(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flip(next((study / SEED0 / "figures").rglob("*.svg")))
+    flip(study / SEED0 / "checkpoints" / "last.ckpt")
+    flip(study / SEED0 / "checkpoints" / "best.ckpt")
+    status, lines = verify(study, capsys)
+    assert (status, len(lines)) == (1, 4)
+    runs = StudyRuns.open(study, QUICK)
+    assert len(runs) == 2
+    words = " ".join(
+        block.text
+        for blocks in networks_section(runs, ReportFiles(runs.study)).details.values()
+        for block in blocks
+        if isinstance(block, Paragraph)
+    )
+    assert f"{TARGET}, seed 0: best.ckpt is damaged" in words
+    assert str(study) not in words
 
 
 def test_damaged_files_of_the_study_leave_their_part_out(study: Path) -> None:
