@@ -34,6 +34,7 @@ from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.plotting import ClassBeat, class_title, classes_figure, classes_overview, save_figure
 from ecg_lightning.plotting.cached_beats import choose_rows, class_beat
 from ecg_lightning.plotting.classes import Columns
+from ecg_lightning.runs.pseudonyms import shown_text
 from ecg_lightning.storage.atomic import atomic_path
 
 MAX_KILOBYTES = 400
@@ -82,7 +83,10 @@ def choose(caches: Sequence[BeatCache], target: Target, n: int, seed: int) -> li
                 ~cache.examples["ecg_id"].isin(MISLABELLED.get(str(cache.settings["source"]), ()))
             ]
             rows = choose_rows(examples, target, n - len(beats), seed=seed)
-            beats += [class_beat(cache, row, target, waves=False) for row in rows]
+            beats += [
+                class_beat(cache, row, target, shown_text(cache.examples["ecg_id"].iloc[row]), waves=False)
+                for row in rows
+            ]
     return beats
 
 

@@ -241,7 +241,8 @@ class AttributionMaps(Callback):
         told = self.failures.setdefault(method.name, {})
         if failed and not told:
             ecg_id, why = next(iter(failed.items()))
-            warnings.warn(f"{method.name} failed on ECG {ecg_id}, whose map is NaN now: {why}", stacklevel=2)
+            row = next(row for row in rows.tolist() if self.ecg_ids[row] == ecg_id)
+            warnings.warn(f"{method.name} failed on the ECG of row {row}, whose map is NaN now: {why}", stacklevel=2)
         told |= failed
         return found
 

@@ -9,6 +9,7 @@ from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.plotting import class_title, classes_figure, save_figure
 from ecg_lightning.plotting.cached_beats import choose_rows, class_beat, has_evidence
+from ecg_lightning.runs.pseudonyms import EcgNames, IdChoice
 
 
 class BeatPictures(Callback):
@@ -23,17 +24,19 @@ class BeatPictures(Callback):
     Args:
         n_examples: Beats with the diagnosis, and as many without.
         choice_seed: Another one chooses other beats.
+        ids: How ECGs are named in the picture and its caption: ``pseudonyms`` or ``keep``.
 
     Raises:
         ValueError: ``n_examples`` is not positive.
     """
 
-    def __init__(self, n_examples: int = 2, choice_seed: int = 0) -> None:
+    def __init__(self, n_examples: int = 2, choice_seed: int = 0, ids: IdChoice = "pseudonyms") -> None:
         super().__init__()
         if n_examples < 1:
             raise ValueError(f"BeatPictures: expected at least 1 example, got n_examples = {n_examples}")
         self.n_examples = n_examples
         self.choice_seed = choice_seed
+        self.ids: IdChoice = ids
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a trainer without a datamodule that knows the ECGs."""
@@ -47,24 +50,29 @@ class BeatPictures(Callback):
     def _draw(self, trainer: Trainer) -> None:
         datamodule = datamodule_of(trainer, "BeatPictures")
         path = run_folder(trainer).path / "figures" / "beats" / f"{datamodule.target}.png"
-        chosen = self._draw_beats(datamodule, path)
+        chosen = self._draw_beats(datamodule, path, EcgNames.of_study(run_folder(trainer).study, self.ids))
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_image("beats", images=[str(path)], caption=[f"ECGs {', '.join(chosen)}"])
 
-    def _draw_beats(self, datamodule: EcgDataModule, path: Path) -> list[str]:
-        """Write the picture and return the ids of the ECGs that are on it."""
+    def _draw_beats(self, datamodule: EcgDataModule, path: Path, names: EcgNames) -> list[str]:
+        """Write the picture and return the names of the ECGs that are on it."""
         cache, target = datamodule.cache, datamodule.target
-        examples = cache.examples.iloc[datamodule.examples("test")["cache_row"]]
+        tested = datamodule.examples("test")
+        examples = cache.examples.iloc[tested["cache_row"]]
+        shown = {
+            cache_row: names.shown(row, ecg_id)
+            for cache_row, row, ecg_id in zip(tested["cache_row"], tested["row"], tested["ecg_id"], strict=True)
+        }
         rows = choose_rows(examples, target, self.n_examples, seed=self.choice_seed)
         patients = set(examples["patient_id"].loc[rows])
         others = choose_rows(examples, target, self.n_examples, present=False, without=patients, seed=self.choice_seed)
         waves = not has_evidence(cache, target)
         groups = {"with the diagnosis": rows, "without it": others}
         columns = {
-            head: [class_beat(cache, row, target, waves=waves) for row in chosen]
+            head: [class_beat(cache, row, target, shown[row], waves=waves) for row in chosen]
             for head, chosen in groups.items()
             if chosen
         }
         save_figure(classes_figure(columns, title=class_title(target), subtitle="median beats of test ECGs"), path)
-        return [beat.ecg_id for beats in columns.values() for beat in beats]
+        return [beat.name for beats in columns.values() for beat in beats]

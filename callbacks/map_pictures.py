@@ -17,6 +17,7 @@ from callbacks.test_record import TestRecord
 from ecg_lightning.attribution.base import AttributionMethod, Passes
 from ecg_lightning.plotting import map_figure, maps_overview, save_figure
 from ecg_lightning.plotting.cached_beats import mask_of
+from ecg_lightning.runs.pseudonyms import EcgNames, IdChoice, picture_stem, shown_text
 from ecg_lightning.storage.store import RowStore
 
 EVIDENCE_NAME = "evidence (twin)"
@@ -54,12 +55,14 @@ class MapPictures(Callback):
     Args:
         ecg_ids: Draw these ECGs instead.
         svg: Also write vector graphics beside the PNG.
+        ids: How ECGs are named in pictures, tables and captions: ``pseudonyms`` or ``keep``. Files are named by rows.
     """
 
-    def __init__(self, ecg_ids: Sequence[str] | None = None, svg: bool = False) -> None:
+    def __init__(self, ecg_ids: Sequence[str] | None = None, svg: bool = False, ids: IdChoice = "pseudonyms") -> None:
         super().__init__()
         self.ecg_ids = None if ecg_ids is None else [str(ecg_id) for ecg_id in ecg_ids]
         self.svg = svg
+        self.ids: IdChoice = ids
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the callbacks that leave maps and logits."""
@@ -73,8 +76,8 @@ class MapPictures(Callback):
         unknown = [ecg_id for ecg_id in self.ecg_ids or () if ecg_id not in known]
         if unknown:
             raise ValueError(
-                f"MapPictures: {', '.join(unknown)} not among the {len(known)} test ECGs; their ids stand in "
-                f"{run_folder(trainer).path / 'examples.parquet'}"
+                f"MapPictures: {', '.join(map(shown_text, unknown[:5]))} not among the {len(known)} test ECGs; their "
+                f"ids stand in {run_folder(trainer).path / 'examples.parquet'}"
             )
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -95,28 +98,35 @@ class MapPictures(Callback):
         region = f"causal/{datamodule.target}"
         evidence = [mask_of(datamodule.cache, int(row), region) for row in cache_rows]
         folder = run_folder(trainer).path / "figures" / "maps"
+        names = EcgNames.of_study(run_folder(trainer).study, self.ids)
+        titles = [names.shown(ecg.row, ecg.ecg_id) for ecg in chosen]
         about = f"{datamodule.target.replace('_', ' ')}, threshold {threshold:.3f}"
         drawn = [
-            self._draw_ecg(ecg, beat, mask, about, folder)
-            for ecg, beat, mask in zip(chosen, beats, evidence, strict=True)
+            self._draw_ecg(ecg, beat, mask, (f"ECG {title}", about), folder)
+            for ecg, beat, mask, title in zip(chosen, beats, evidence, titles, strict=True)
         ]
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                _log(logger, chosen, drawn)
+                _log(logger, chosen, titles, drawn)
 
     def _draw_ecg(
-        self, ecg: ChosenEcg, beat: NDArray[np.float32], evidence: NDArray[np.bool_] | None, about: str, folder: Path
+        self,
+        ecg: ChosenEcg,
+        beat: NDArray[np.float32],
+        evidence: NDArray[np.bool_] | None,
+        words: tuple[str, str],
+        folder: Path,
     ) -> dict[str, Path]:
         maps = {name: store.read([ecg.row])[0].astype(float) for name, store in self.maps.stores.items()}
         reliable = {
             name: f", reliability {store.read([ecg.row])[0]:.3f}" for name, store in self.maps.reliability.items()
         }
+        title, about = words
         subtitle = f"{about}: p = {ecg.probability:.3f}, {ecg.outcome}"
-        title = f"ECG {ecg.ecg_id}"
-        paths = {"overview": folder / f"{ecg.ecg_id}_overview.png"}
+        paths = {"overview": folder / f"{picture_stem(ecg.row)}_overview.png"}
         self._save(self._overview(beat, maps, evidence, title, subtitle, reliable), paths["overview"])
         for method in self.maps.methods:
-            paths[method.name] = folder / f"{ecg.ecg_id}_{method.name}.png"
+            paths[method.name] = folder / f"{picture_stem(ecg.row)}_{method.name}.png"
             figure = map_figure(
                 beat,
                 maps[method.name],
@@ -207,20 +217,22 @@ def _settings(settings: Mapping[str, object]) -> str:
     return ", ".join(shown) if shown else "no hyperparameters"
 
 
-def _log(logger: WandbLogger, chosen: Sequence[ChosenEcg], drawn: Sequence[dict[str, Path]]) -> None:
+def _log(
+    logger: WandbLogger, chosen: Sequence[ChosenEcg], titles: Sequence[str], drawn: Sequence[dict[str, Path]]
+) -> None:
     import wandb
 
-    columns = ["ecg_id", "label", "probability", "outcome", "maps"]
+    columns = ["ecg", "label", "probability", "outcome", "maps"]
     rows = [
-        [ecg.ecg_id, ecg.label, ecg.probability, ecg.outcome, wandb.Image(str(paths["overview"]))]
-        for ecg, paths in zip(chosen, drawn, strict=True)
+        [title, ecg.label, ecg.probability, ecg.outcome, wandb.Image(str(paths["overview"]))]
+        for ecg, title, paths in zip(chosen, titles, drawn, strict=True)
     ]
     logger.log_table("examples", columns=columns, data=rows)
-    # One key each: W&B shows the pictures of one key at one size, and these differ in height. Outcomes and not ids, so
+    # One key each: W&B shows the pictures of one key at one size, and these differ in height. Outcomes and not rows, so
     # that runs stand side by side, unless several ECGs have the same outcome.
     outcomes = [ecg.outcome.replace(" ", "_") for ecg in chosen]
-    keys = outcomes if len(set(outcomes)) == len(outcomes) else [ecg.ecg_id for ecg in chosen]
-    for key, ecg, paths in zip(keys, chosen, drawn, strict=True):
-        caption = f"ECG {ecg.ecg_id}, {ecg.outcome}, p = {ecg.probability:.2f}"
+    keys = outcomes if len(set(outcomes)) == len(outcomes) else [picture_stem(ecg.row) for ecg in chosen]
+    for key, ecg, title, paths in zip(keys, chosen, titles, drawn, strict=True):
+        caption = f"ECG {title}, {ecg.outcome}, p = {ecg.probability:.2f}"
         for name, path in paths.items():
             logger.log_image(f"maps/{name}/{key}", images=[str(path)], caption=[caption])

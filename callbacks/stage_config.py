@@ -7,6 +7,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
+from ecg_lightning.runs.shared_config import shared_config
 from ecg_lightning.storage.atomic import write_text_atomic
 
 
@@ -14,7 +15,8 @@ class StageConfig(SaveConfigCallback):
     """Writes the resolved configuration of each stage into the run folder: ``fit.yaml``, ``test.yaml`` ...
 
     It is the last callback, and writes when the stage starts and not at ``setup``: a stage that another callback
-    refuses must not overwrite the configuration of the results that are there.
+    refuses must not overwrite the configuration of the results that are there. Loggers get it without paths that lie
+    outside of the working folder and without ids of ECGs.
     """
 
     def __init__(self, parser: LightningArgumentParser, config: Namespace, stage: str = "fit") -> None:
@@ -51,4 +53,4 @@ class StageConfig(SaveConfigCallback):
         path = Path(trainer.default_root_dir) / f"{self.stage}.yaml"
         write_text_atomic(path, self.parser.dump(self.config, skip_none=False))
         for logger in trainer.loggers:
-            logger.log_hyperparams({"config": yaml.safe_load(path.read_text())})
+            logger.log_hyperparams({"config": shared_config(yaml.safe_load(path.read_text()))})

@@ -14,6 +14,23 @@ if TYPE_CHECKING:
 
 MODE_VARIABLE: Final = "WANDB_MODE"
 
+_NOTHING_OF_THE_MACHINE: Final = {
+    "x_disable_meta": True,  # command line, executable, paths
+    "x_disable_machine_info": True,
+    "x_save_requirements": False,
+    "disable_git": True,
+    "disable_code": True,
+    "save_code": False,
+    "console": "off",  # what the program prints
+    "host": "",
+    "username": "",
+    "email": "",
+    "program": "",
+    "program_relpath": "",
+    "program_abspath": "",
+}
+"""Settings with which W&B finds nothing out about the machine; they come before its environment variables."""
+
 
 def run_group(study: str, target: str, seed: int) -> str:
     """Name the W&B group of one trained model: its fit and its test run are two runs of this group.
@@ -39,7 +56,8 @@ class RunLogger(WandbLogger):
     off unless ``WANDB_SILENT=false``, and all its files, its cache included, lie below ``save_dir`` unless
     ``WANDB_CACHE_DIR`` or ``WANDB_DATA_DIR`` say otherwise.
 
-    Checkpoints are not uploaded; ``publish`` refers to them.
+    Checkpoints are not uploaded, nor is what W&B finds out about the machine: host, user, command line, paths, git,
+    packages, processors, and what the program prints.
 
     Args:
         project: W&B project.
@@ -52,6 +70,7 @@ class RunLogger(WandbLogger):
         entity: Team or user, by default that of the key.
         version: Identifier of a run to continue, by default a new one. Offline runs can't be continued: use the group.
         offline: True keeps the run offline, False insists on being online, None decides.
+        machine: Whether W&B may also record the machine, the command and the output.
 
     Raises:
         ValueError: When the run begins: ``offline=False`` or ``WANDB_MODE=online``, and there is no usable key.
@@ -70,6 +89,7 @@ class RunLogger(WandbLogger):
         entity: str | None = None,
         version: str | None = None,
         offline: bool | None = None,
+        machine: bool = False,
     ) -> None:
         super().__init__(
             project=project,
@@ -84,6 +104,7 @@ class RunLogger(WandbLogger):
         )
         self._folder = Path(save_dir)
         self._asked_offline = offline
+        self._machine = machine
 
     @property
     @rank_zero_experiment
@@ -129,6 +150,8 @@ class RunLogger(WandbLogger):
         """Let Lightning begin the run; it attaches to the run of a parent process where there is one."""
         if mode is not None:
             self._wandb_init["mode"] = mode
+        if not self._machine:
+            self._wandb_init["settings"] = dict(_NOTHING_OF_THE_MACHINE)
         return super().experiment
 
     def _set_environment(self) -> None:

@@ -41,6 +41,7 @@ from ecg_lightning.runs.checkpoints import (
     trained_source,
 )
 from ecg_lightning.runs.layout import OnMismatch, RunFolder
+from ecg_lightning.runs.pseudonyms import IdChoice
 from ecg_lightning.tuning.command import TuneJob, load_trained, run_tuning
 from ecg_lightning.tuning.settings import TuningSettings
 from ecg_lightning.wandb_logger import RunLogger, run_group
@@ -63,6 +64,12 @@ class EcgCLI(CheckedCLI):
             type=OnMismatch,
             default="error",
             help="What to do with results of other settings in the run folder: stop, or move them aside.",
+        )
+        parser.add_argument(
+            "--ids",
+            type=IdChoice,
+            default="pseudonyms",
+            help="How ECGs are named in pictures and on W&B: rows with pseudonyms, or with their ids (keep).",
         )
         _add_root(parser)
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
@@ -137,8 +144,9 @@ class EcgCLI(CheckedCLI):
             fill(logger, "group", run_group(config.study, config.target, config.seed_everything))
             fill(logger, "job_type", self.subcommand)
         for callback in subclass_configs(config.trainer.callbacks):
-            if "on_mismatch" in callback.init_args:
-                callback.init_args.on_mismatch = config.on_mismatch
+            for argument in ("on_mismatch", "ids"):
+                if argument in callback.init_args:
+                    callback.init_args[argument] = config[argument]
         self.save_config_kwargs = {"stage": self.subcommand}
 
     def instantiate_classes(self) -> None:

@@ -1,16 +1,20 @@
 """Reference ECGs of the SHAP methods: training ECGs, which travel with the checkpoint of their network."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.splits import keyed_rank
+
+_ROWS_AT_ONCE: Final = 1024  # 20 MB of beats
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +23,7 @@ class Backgrounds:
 
     Attributes:
         beats: (background, lead, sample) mV, float32 on the CPU.
-        ecg_ids: Their ids.
+        ecg_ids: Their ids; from a checkpoint, what stands for them there.
         source: Name of the source that they are from.
     """
 
@@ -35,13 +39,26 @@ class Backgrounds:
         return Backgrounds(self.beats[:n], self.ecg_ids[:n], self.source)
 
     def as_dict(self) -> dict[str, Any]:
-        """For a checkpoint: 19 kB an ECG, and nothing that would need unpickling."""
-        return {"beats": self.beats.clone(), "ecg_ids": list(self.ecg_ids), "source": self.source}
+        """For a checkpoint: 19 kB an ECG, and nothing that would need unpickling.
+
+        Checkpoints are given away, so that ids stay here: each ECG is named by its beat's content.
+        """
+        names = [beat_name(beat) for beat in self.beats.numpy()]
+        return {"beats": self.beats.clone(), "ecg_ids": names, "source": self.source}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Backgrounds":
-        """From a checkpoint."""
+        """From a checkpoint; one of an earlier version names ids."""
         return cls(content["beats"].cpu(), list(content["ecg_ids"]), content["source"])
+
+
+def beat_name(beat: NDArray[np.float32]) -> str:
+    """A name by content, such as ``beat-8f14e45fce``: it tells what beats that are at hand tell, and nothing else.
+
+    Args:
+        beat: (lead, sample) mV.
+    """
+    return f"beat-{hashlib.blake2b(np.ascontiguousarray(beat, dtype='<f4').tobytes(), digest_size=5).hexdigest()}"
 
 
 def choose_backgrounds(cache: BeatCache, train: pd.DataFrame, n: int, seed: int, source: str) -> Backgrounds:
@@ -66,6 +83,8 @@ def choose_backgrounds(cache: BeatCache, train: pd.DataFrame, n: int, seed: int,
 def other_backgrounds(cache: BeatCache, train: pd.DataFrame, first: Backgrounds, seed: int) -> Backgrounds:
     """A second set, of patients that have no ECG in the first.
 
+    The first set's patients are found by the content of its beats: a checkpoint keeps no ids.
+
     Args:
         cache: The beats.
         train: The training ECGs, as for ``choose_backgrounds``.
@@ -76,10 +95,20 @@ def other_backgrounds(cache: BeatCache, train: pd.DataFrame, first: Backgrounds,
         As many as in the first, or fewer where there are fewer patients; none where the training ECGs are of another
         source than the first set.
     """
-    used = train["patient_id"][train["ecg_id"].isin(first.ecg_ids)]
+    used = train["patient_id"][_holds(cache, train["cache_row"].to_numpy(dtype=np.intp), first.beats.numpy())]
     if len(used) < len(first):
         train = train.head(0)
     return choose_backgrounds(cache, train[~train["patient_id"].isin(used)], len(first), seed, first.source)
+
+
+def _holds(cache: BeatCache, rows: NDArray[np.intp], beats: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(n,) whether the beat of each row of the cache is among some beats (k, lead, sample)."""
+    known = {beat.tobytes() for beat in np.ascontiguousarray(beats)}
+    found = np.zeros(len(rows), dtype=np.bool_)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = cache.read_beats(rows[start : start + _ROWS_AT_ONCE])
+        found[start : start + len(part)] = [beat.tobytes() in known for beat in part]
+    return found
 
 
 def enough_backgrounds(

@@ -14,6 +14,7 @@ from ecg_lightning.data.dataset import Batch
 from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.functional.threshold import youden_threshold
 from ecg_lightning.models.checked_loading import CheckedLoading
+from ecg_lightning.models.checkpoint_paths import with_absolute_paths, with_relative_paths
 from ecg_lightning.models.precision import full_float32
 from ecg_lightning.models.scores import LogitsAndLabels, decision_scores, has_both_classes, ranking_scores
 from ecg_lightning.models.step_seeding import seed_step
@@ -21,6 +22,7 @@ from ecg_lightning.models.step_seeding import seed_step
 _TARGET_KEY: Final = "ecg_target"
 _DATA_KEY: Final = "ecg_data"
 _BACKGROUNDS_KEY: Final = "ecg_backgrounds"
+_CALLBACKS_KEY: Final = "callbacks"  # Lightning's own
 
 
 class StepOutput(TypedDict):
@@ -192,7 +194,7 @@ class EcgClassifier(CheckedLoading):
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what a test must know: target, data, backgrounds.
+        """Keep what a test must know: target, data, backgrounds; and no path of this machine.
 
         The target stands apart because ``load_from_checkpoint(path, target=...)`` overwrites the hyperparameters.
         """
@@ -202,6 +204,9 @@ class EcgClassifier(CheckedLoading):
         datamodule = self._datamodule()
         if datamodule is not None:
             checkpoint[_DATA_KEY] = datamodule.definition().as_dict()
+        if self._trainer is not None and _CALLBACKS_KEY in checkpoint:
+            folder = self.trainer.default_root_dir
+            checkpoint[_CALLBACKS_KEY] = with_relative_paths(checkpoint[_CALLBACKS_KEY], folder)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another target or of another network, and say which.
@@ -230,6 +235,9 @@ class EcgClassifier(CheckedLoading):
             )
         if _BACKGROUNDS_KEY in checkpoint:
             self.backgrounds = Backgrounds.from_dict(checkpoint[_BACKGROUNDS_KEY])
+        if self._trainer is not None and _CALLBACKS_KEY in checkpoint:
+            folder = self.trainer.default_root_dir
+            checkpoint[_CALLBACKS_KEY] = with_absolute_paths(checkpoint[_CALLBACKS_KEY], folder)
 
     def _datamodule(self) -> EcgDataModule | None:
         datamodule = getattr(self._trainer, "datamodule", None)

@@ -78,13 +78,14 @@ def has_evidence(cache: BeatCache, target: Target) -> bool:
     return any(f"{kind}/{target}" in cache.regions for kind in EVIDENCE)
 
 
-def class_beat(cache: BeatCache, row: int, target: Target, *, waves: bool = True) -> ClassBeat:
+def class_beat(cache: BeatCache, row: int, target: Target, name: str, *, waves: bool = True) -> ClassBeat:
     """One ECG as an example of a target: with its evidence where it is known, else with its waves where they are.
 
     Args:
         cache: The beats.
         row: Row in the cache.
         target: The diagnosis whose evidence is asked for.
+        name: What the ECG is called in the picture.
         waves: False leaves the waves out, for a sheet on which other beats show evidence.
     """
     example = cache.examples.iloc[row]
@@ -94,7 +95,7 @@ def class_beat(cache: BeatCache, row: int, target: Target, *, waves: bool = True
     return ClassBeat(
         beat=cache.read_beats(np.array([row]))[0],
         source=str(example["source"]),
-        ecg_id=str(example["ecg_id"]),
+        name=name,
         heart_rate=float(example["heart_rate"]),
         labels=[CLASS_WORDS[name].short for name in TARGETS if pd.notna(example[name]) and example[name] == 1],
         regions={name: mask for name, mask in masks.items() if mask is not None},

@@ -31,6 +31,8 @@ Weight = Literal["normal", "bold"]
 
 SAVE_DPI: Final = 200
 FORMATS: Final = (".png", ".svg", ".pdf")
+WITHOUT_DATE: Final[dict[str, dict[str, None]]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""Format -> metadata that Matplotlib leaves out: the same figure gives the same file."""
 
 
 class TextLine(NamedTuple):
@@ -171,5 +173,6 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = SAVE_DP
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"expected a file name that ends in {', '.join(FORMATS)}, got {path.name!r} ({path})")
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=dpi, format=path.suffix.lower().removeprefix("."))
+        kind = path.suffix.lower().removeprefix(".")
+        figure.savefig(temporary, dpi=dpi, format=kind, metadata=WITHOUT_DATE[kind])
     return path

@@ -70,7 +70,7 @@ class ClassBeat:
     Attributes:
         beat: (8, 600) mV, leads as in ``ecg.LEADS``.
         source: The archive, or ``synthetic``.
-        ecg_id: Unique within the source.
+        name: What the ECG is called: its row and a pseudonym, or a short id.
         heart_rate: Beats per minute, NaN where unknown.
         labels: The diagnoses that it has, in few words.
         regions: Any of ``REGION_STYLES`` -> (8, 600) boolean, where it is known for this ECG.
@@ -78,16 +78,16 @@ class ClassBeat:
 
     beat: ArrayLike
     source: str
-    ecg_id: str
+    name: str
     heart_rate: float
     labels: Sequence[str]
     regions: Mapping[str, ArrayLike] = field(default_factory=dict)
 
     @property
     def caption(self) -> str:
-        """Source, id, rate and labels, in lines of text."""
+        """Source, name, rate and labels, in lines of text."""
         rate = "rate unknown" if math.isnan(self.heart_rate) else f"{self.heart_rate:.0f}/min"
-        return f"{self.source} {self.ecg_id}\n{rate}\n{', '.join(self.labels) or 'none of the nine'}"
+        return f"{self.source} {self.name}\n{rate}\n{', '.join(self.labels) or 'none of the nine'}"
 
     def checked_regions(self) -> dict[str, NDArray[np.bool_]]:
         """The regions as masks, in the order of the legend.
@@ -98,16 +98,16 @@ class ClassBeat:
         unknown = [region for region in self.regions if region not in REGION_STYLES]
         if unknown:
             raise ValueError(
-                f"ECG {self.ecg_id}: expected regions among {', '.join(REGION_STYLES)}, got {', '.join(unknown)}"
+                f"ECG {self.name}: expected regions among {', '.join(REGION_STYLES)}, got {', '.join(unknown)}"
             )
-        return {name: _mask(self.ecg_id, name, self.regions[name]) for name in REGION_STYLES if name in self.regions}
+        return {name: _mask(self.name, name, self.regions[name]) for name in REGION_STYLES if name in self.regions}
 
 
-def _mask(ecg_id: str, region: str, mask: ArrayLike) -> NDArray[np.bool_]:
+def _mask(name: str, region: str, mask: ArrayLike) -> NDArray[np.bool_]:
     values = np.asarray(mask)
-    check_shape(f"the region {region} of ECG {ecg_id}", values)
+    check_shape(f"the region {region} of ECG {name}", values)
     if values.dtype != np.bool_:
-        raise ValueError(f"ECG {ecg_id}: expected the region {region} as booleans, got {values.dtype}")
+        raise ValueError(f"ECG {name}: expected the region {region} as booleans, got {values.dtype}")
     return values
 
 
@@ -122,7 +122,7 @@ def check_beats(beats: Sequence[ClassBeat]) -> NDArray[np.float64]:
         try:
             traces.append(check_beat(one.beat))
         except ValueError as error:
-            raise ValueError(f"ECG {one.ecg_id}: {error}") from error
+            raise ValueError(f"ECG {one.name}: {error}") from error
     return np.stack(traces)
 
 

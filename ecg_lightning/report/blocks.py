@@ -10,7 +10,7 @@ from typing import Any, Final
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ecg_lightning.plotting.sheet import save_figure
+from ecg_lightning.plotting.sheet import WITHOUT_DATE, save_figure
 from ecg_lightning.storage.atomic import atomic_path, write_parquet_atomic
 from ecg_lightning.study.folder import COMPARED_TABLES, StudyFolder
 
@@ -217,7 +217,7 @@ class ReportFiles:
 
 def _image(figure: Figure, kind: str) -> bytes:
     written = io.BytesIO()
-    figure.savefig(written, format=kind, dpi=_PAGE_DPI)
+    figure.savefig(written, format=kind, dpi=_PAGE_DPI, metadata=WITHOUT_DATE[kind])
     return written.getvalue()
 
 

@@ -5,8 +5,9 @@ Each imports what it needs when it is called: ``study`` only starts other proces
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, get_args
 
+from ecg_lightning.runs.pseudonyms import IdChoice
 from ecg_lightning.study.commands import add_folder, add_intervals, command_parser, compare, intervals_of, study
 from ecg_lightning.study.executors import StudyError
 
@@ -18,8 +19,14 @@ def report(arguments: Sequence[str]) -> None:
     parser = command_parser("report", report.__doc__)
     add_folder(parser)
     add_intervals(parser)
+    parser.add_argument(
+        "--ids",
+        choices=get_args(IdChoice),
+        default="pseudonyms",
+        help="how ECGs are named: rows with pseudonyms, or with their ids (keep)",
+    )
     given = parser.parse_args(arguments)
-    print(f"report: {write_report(given.folder, intervals_of(given))}")
+    print(f"report: {write_report(given.folder, intervals_of(given), given.ids)}")
 
 
 def publish(arguments: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.shared_config import shared_config
 
 
 def config_of(run: Run, stage: Any) -> dict[str, Any]:
@@ -24,5 +25,8 @@ def short_name(class_path: str) -> str:
 
 
 def listed(settings: Mapping[str, Any]) -> str:
-    """Such as ``n_samples 8, sigma 0.1``; what is None is left out."""
-    return ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None) or "default settings"
+    """Such as ``n_samples 8, sigma 0.1``; what is None is left out, and so are paths outside of the working folder."""
+    return (
+        ", ".join(f"{name} {value}" for name, value in shared_config(settings).items() if value is not None)
+        or "default settings"
+    )

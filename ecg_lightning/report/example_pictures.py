@@ -60,7 +60,7 @@ def example_blocks(runs: StudyRuns, files: ReportFiles) -> list[Block]:
         return [Paragraph("The study keeps no median beats (test_beats.npy), so no ECG can be shown.", "note")]
     ecgs, cache = typical_ecgs(run), evidence_cache(run)
     pictures = [
-        _picture(files, run, chosen[0], outcome, ecg, None if cache is None else evidence_of(cache, run, ecg.ecg_id))
+        _picture(files, run, chosen[0], outcome, (ecg, runs.ecg(run, ecg.row)), evidence_of(cache, run, ecg.ecg_id))
         for outcome, ecg in ecgs.items()
         if ecg is not None
     ]
@@ -84,14 +84,20 @@ def _beat(run: Run, row: int) -> NDArray[np.float64]:
 
 
 def _picture(
-    files: ReportFiles, run: Run, method: str, outcome: str, ecg: TypicalEcg, evidence: NDArray[np.bool_] | None
+    files: ReportFiles,
+    run: Run,
+    method: str,
+    outcome: str,
+    named: tuple[TypicalEcg, str],
+    evidence: NDArray[np.bool_] | None,
 ) -> Picture:
+    ecg, name = named
     beat = _beat(run, ecg.row)
     store = run.row_store(f"maps/{method}")
     own = np.asarray(store.read(np.array([ecg.row]))[0], dtype=np.float64)
     has = "has" if OUTCOMES[outcome][0] else "does not have"
     caption = (
-        f"ECG {ecg.ecg_id} {has} {class_in_text(run.target)}; the network gives it a probability of "
+        f"ECG {name} {has} {class_in_text(run.target)}; the network gives it a probability of "
         f"{ecg.probability:.2f} (threshold {run.metrics['threshold']['value']:.2f}). It is the median of "
         f"{ecg.n_like_it} ECGs with this outcome"
         + (", and has no evidence to outline." if not OUTCOMES[outcome][0] else ".")

@@ -87,7 +87,7 @@ def _draw(axes: Axes, example: Example) -> None:
         axes.patch.set_visible(False)
     for label, colour, x, y in example.lines:
         axes.plot(x, y, color=colour, linewidth=1.0, label=label)
-    axes.set_title(example.title, fontsize=8, loc="left")
+    axes.set_title(example.title, fontsize=8, loc="left", parse_math=False)
     axes.text(0.99, 0.97, example.score, transform=axes.transAxes, ha="right", va="top", fontsize=8, fontweight="bold")
     axes.set_xlabel(example.x_label, fontsize=7)
     axes.tick_params(labelsize=6.5)

@@ -30,10 +30,10 @@ def examples_section(runs: StudyRuns, files: ReportFiles) -> Section:
     rows = [
         pair
         for pair in (
-            _between_methods(next(iter(seeds.values()))),
+            _between_methods(runs, next(iter(seeds.values()))),
             _between_seeds(runs, target, seeds),
             _along_cascade(runs),
-            _along_perturbation(next(iter(seeds.values()))),
+            _along_perturbation(runs, next(iter(seeds.values()))),
         )
         if pair
     ]
@@ -51,7 +51,7 @@ def examples_section(runs: StudyRuns, files: ReportFiles) -> Section:
     )
 
 
-def _between_methods(run: Run) -> list[Example]:
+def _between_methods(runs: StudyRuns, run: Run) -> list[Example]:
     if not (run.path / "similarity" / "pearson").is_dir():
         return []
     store = run.row_store("similarity/pearson")
@@ -68,7 +68,7 @@ def _between_methods(run: Run) -> list[Example]:
         lines = [
             (method_style(n).label, method_style(n).colour, ms_from_qrs(m), _scaled(m)[lead]) for n, m in maps.items()
         ]
-        title = f"1 Methods: {_of(run, row)}, lead {_lead_name(lead)}"
+        title = f"1 Methods: {_of(runs, run, row)}, lead {_lead_name(lead)}"
         examples.append(
             Example(title, f"mean correlation {number(score[row])}", lines, _trace(run, row, lead), "ms from the QRS")
         )
@@ -96,7 +96,7 @@ def _between_seeds(runs: StudyRuns, target: str, seeds: dict[int, Run]) -> list[
             for place, (seed, own) in enumerate(maps.items())
         ]
         run = next(iter(seeds.values()))
-        title = f"2 Seeds, {method_style(method).label}: {_of(run, int(rows[0, ecg]))}, lead {_lead_name(lead)}"
+        title = f"2 Seeds, {method_style(method).label}: {_of(runs, run, int(rows[0, ecg]))}, lead {_lead_name(lead)}"
         trace = _trace(run, int(rows[0, ecg]), lead)
         examples.append(Example(title, f"mean correlation {number(score[ecg])}", lines, trace, "ms from the QRS"))
     return examples
@@ -122,7 +122,7 @@ def _along_cascade(runs: StudyRuns) -> list[Example]:
         row, index = np.unravel_index(int(place), last.shape)
         style = method_style(names[index])
         lines = [(style.label, style.colour, depths, curves[row, index])]
-        title = f"3 Randomisation, {style.label}: {_of(run, int(row))}"
+        title = f"3 Randomisation, {style.label}: {_of(runs, run, int(row))}"
         examples.append(
             Example(
                 title,
@@ -136,7 +136,7 @@ def _along_cascade(runs: StudyRuns) -> list[Example]:
     return examples
 
 
-def _along_perturbation(run: Run) -> list[Example]:
+def _along_perturbation(runs: StudyRuns, run: Run) -> list[Example]:
     """Predicted probability of one ECG with the diagnosis: the steepest and the flattest fall."""
     name = perturbation_store(run.path)
     if name is None:
@@ -158,7 +158,9 @@ def _along_perturbation(run: Run) -> list[Example]:
         lines = [(style.label, style.colour, steps, probability[row, index])]
         score = f"probability {probability[row, index, 0]:.2f} to {probability[row, index, -1]:.2f}"
         examples.append(
-            Example(f"4 Perturbation, {style.label}: {_of(run, int(row))}", score, lines, None, STEPS, "probability")
+            Example(
+                f"4 Perturbation, {style.label}: {_of(runs, run, int(row))}", score, lines, None, STEPS, "probability"
+            )
         )
     return examples
 
@@ -193,9 +195,9 @@ def _lead_name(lead: int) -> str:
     return LEADS[lead] if lead < len(LEADS) else str(lead)
 
 
-def _of(run: Run, row: int) -> str:
-    example = run.examples.iloc[row]
-    return f"{example['ecg_id']} ({class_short(run.target)}: {'yes' if example['label'] == 1 else 'no'})"
+def _of(runs: StudyRuns, run: Run, row: int) -> str:
+    has = "yes" if run.examples["label"].iloc[row] == 1 else "no"
+    return f"{runs.ecg(run, row)}, {class_short(run.target)}: {has}"
 
 
 def _trace(run: Run, row: int, lead: int) -> NDArray[np.float64] | None:

@@ -24,6 +24,7 @@ from ecg_lightning.report.runs import StudyRuns
 from ecg_lightning.report.scorecard import scorecard_section
 from ecg_lightning.report.settings_text import methods_text_section
 from ecg_lightning.report.similarity_section import similarity_section
+from ecg_lightning.runs.pseudonyms import IdChoice
 from ecg_lightning.storage.atomic import write_text_atomic
 from ecg_lightning.study.consistency_tables import IntervalSettings
 from ecg_lightning.version import __version__
@@ -50,12 +51,13 @@ SECTIONS: Final[Sequence[Callable[[StudyRuns, ReportFiles], Section]]] = (
 """In the order of the page; a later one may read the tables that an earlier one has written."""
 
 
-def write_report(folder: str | Path, intervals: IntervalSettings) -> Path:
+def write_report(folder: str | Path, intervals: IntervalSettings, ids: IdChoice = "pseudonyms") -> Path:
     """Write ``report.html`` of a study, and its figures and tables.
 
     Args:
         folder: ``runs/<study>``.
         intervals: How intervals are made.
+        ids: How ECGs are named: ``pseudonyms`` or ``keep``.
 
     Returns:
         The file.
@@ -64,7 +66,7 @@ def write_report(folder: str | Path, intervals: IntervalSettings) -> Path:
         FileNotFoundError: There is no such folder.
         ValueError: No run in it is finished.
     """
-    runs = StudyRuns.open(folder, intervals)
+    runs = StudyRuns.open(folder, intervals, ids)
     for one in runs.unfinished:
         print(f"{one.target}, seed {one.seed} is left out: {one.reason}")
     for damage in runs.damaged.values():

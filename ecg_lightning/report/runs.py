@@ -14,6 +14,7 @@ from ecg_lightning.functional.intervals import interval_of_weightings, weighted_
 from ecg_lightning.plotting.method_style import method_place
 from ecg_lightning.report.verdict_tables import completed, completed_preconditions, joined_runs
 from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.pseudonyms import EcgNames, IdChoice
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.sealing import TEST_AGAIN, inspect_study_files, remedy_of
 from ecg_lightning.storage.readers import read_table
@@ -35,6 +36,7 @@ class StudyRuns:
         unfinished: The others, with what they lack.
         intervals: How intervals are made.
         damaged: The study's own files that are not what was written; the page does without them.
+        ids: How ECGs are named: ``pseudonyms`` or ``keep``.
     """
 
     study: StudyFolder
@@ -42,9 +44,10 @@ class StudyRuns:
     unfinished: list[UnfinishedRun]
     intervals: IntervalSettings
     damaged: dict[Path, Damage] = field(default_factory=dict)
+    ids: IdChoice = "pseudonyms"
 
     @classmethod
-    def open(cls, folder: str | Path, intervals: IntervalSettings) -> "StudyRuns":
+    def open(cls, folder: str | Path, intervals: IntervalSettings, ids: IdChoice = "pseudonyms") -> "StudyRuns":
         """Open a study.
 
         Raises:
@@ -58,7 +61,7 @@ class StudyRuns:
         check_comparison(study)
         runs = [RunFolder(run.path) for seeds in study.runs().values() for run in seeds.values()]
         damaged = {one.path: one for one in inspect_study_files(study.path, runs).damages}
-        return cls(study, finished, unfinished, intervals, damaged)
+        return cls(study, finished, unfinished, intervals, damaged, ids)
 
     def __iter__(self) -> Iterator[Run]:
         for seeds in self.finished.values():
@@ -66,6 +69,15 @@ class StudyRuns:
 
     def __len__(self) -> int:
         return sum(len(seeds) for seeds in self.finished.values())
+
+    @cached_property
+    def names(self) -> EcgNames:
+        """How ECGs are named where others read it."""
+        return EcgNames.of_study(self.study.path, self.ids)
+
+    def ecg(self, run: Run, row: int) -> str:
+        """Such as ``row 17 (ecg-3f9a1c2b44)``."""
+        return self.names.shown(row, str(run.examples["ecg_id"].iloc[row]))
 
     @property
     def targets(self) -> list[str]:

@@ -16,6 +16,7 @@ OnMismatch = Literal["error", "replace"]
 INDIFFERENT_SETTINGS: Final = (
     "config",
     "ckpt_path",
+    "ids",
     "on_mismatch",
     "root",
     "runs",
@@ -94,6 +95,11 @@ class RunFolder:
     def test_record(self) -> Path:
         """Written when ``test`` has ended, taken away when another begins."""
         return self.path / "test.done.json"
+
+    @property
+    def study(self) -> Path:
+        """The study's folder."""
+        return self.path.parent.parent
 
     @property
     def splits(self) -> Path:

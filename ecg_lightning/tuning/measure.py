@@ -120,7 +120,7 @@ def climb(ladder: Ladder, ecgs: Tensor, keys: Sequence[RandomKey]) -> TunedMetho
     points: list[CurvePoint] = []
     status: Status = "kept" if ladder.fixed else "bound"
     for value in ladder.values():
-        reliability = np.array([_next(curve, key) for curve, key in zip(curves, keys, strict=True)])
+        reliability = np.array([_next(curve, ladder.method.name, place) for place, curve in enumerate(curves)])
         points.append(CurvePoint(value, _passes(ladder, value), reliability))
         if np.isnan(reliability).all():
             status = "constant"
@@ -134,14 +134,17 @@ def climb(ladder: Ladder, ecgs: Tensor, keys: Sequence[RandomKey]) -> TunedMetho
     return TunedMethod(method, status, ladder.argument, ladder.evidence, tuple(points), changes)
 
 
-def _next(curve: Iterator[float], key: RandomKey) -> float:
+def _next(curve: Iterator[float], method: str, place: int) -> float:
     """The next value of an ECG's curve; NaN from where the method fails on it, so that it costs no other ECG."""
     try:
         return next(curve, math.nan)
     except torch.OutOfMemoryError:
         raise
     except (ValueError, RuntimeError, ArithmeticError) as error:
-        rank_zero_warn(f"{key.method} failed on ECG {key.ecg_id}, which is left out: {type(error).__name__}: {error}")
+        rank_zero_warn(
+            f"{method} failed on ECG {place + 1} in the order of tune.parquet, which is left out: "
+            f"{type(error).__name__}: {error}"
+        )
         return math.nan
 
 

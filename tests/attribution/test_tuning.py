@@ -136,7 +136,9 @@ def test_climbing_ends_with_the_first_setting_that_is_enough(task: AttributionTa
 def test_constant_maps_keep_the_setting_and_a_failing_ecg_costs_no_other(task: AttributionTask) -> None:
     constant = climb(Rungs(SmoothGrad(40), task, [[math.nan, 0.9], [math.nan, 0.9]]), waves(2), keys(2))
     assert (constant.status, constant.changes, constant.method) == ("constant", {}, SmoothGrad(40))
-    with pytest.warns(UserWarning, match=r"failed on ECG ecg1, which is left out: ValueError: not this ECG"):
+    with pytest.warns(
+        UserWarning, match=r"failed on ECG 2 in the order of tune.parquet, which is left out: ValueError: not this ECG"
+    ):
         one = climb(Rungs(SmoothGrad(), task, [[0.2, 0.9], [0.3, -1.0]]), waves(2), keys(2))
     assert one.status == "chosen"
     assert np.isnan(one.curve[1].reliability[1])

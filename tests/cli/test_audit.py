@@ -153,7 +153,7 @@ def test_an_ecg_that_a_method_fails_on_costs_no_other(trained: Workplace, tmp_pa
     module.setup("test")
     refused = float(module.dataset("test")[3]["ecg"][0, 0, 0])
     maps = AttributionMaps(["saliency", Picky(refused)])
-    with pytest.warns(UserWarning, match="picky failed on ECG .*not this one"):
+    with pytest.warns(UserWarning, match="picky failed on the ECG of row .*not this one"):
         opened = open_run(run(trained, tmp_path, maps, TestRecord(), MeanMagnitude()))
     found = opened.store("scores/magnitude").sel({"method": "picky"}).to_numpy()
     assert np.flatnonzero(np.isnan(found)).tolist() == [3]

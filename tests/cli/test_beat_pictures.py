@@ -102,7 +102,7 @@ def test_beats_with_and_without_the_diagnosis_are_drawn(
     cache_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = Drawn(callbacks.beat_pictures, monkeypatch)
-    run = run_test(cache_dir, tmp_path, BeatPictures(2))
+    run = run_test(cache_dir, tmp_path, BeatPictures(2, ids="keep"))
     with Image.open(run / "figures/beats" / f"{TARGET}.png") as image:
         assert image.width > 500
     texts = drawn.texts[f"{TARGET}.png"]
@@ -115,7 +115,7 @@ def test_beats_with_and_without_the_diagnosis_are_drawn(
     assert len({int(number) // 2 for number in ids}) == 4  # patients
     assert all(int(number) % 10 for number in ids)  # labels are known
     again = Drawn(callbacks.beat_pictures, monkeypatch)
-    run_test(cache_dir, tmp_path / "again", BeatPictures(2))
+    run_test(cache_dir, tmp_path / "again", BeatPictures(2, ids="keep"))
     assert again.texts == drawn.texts
 
 
@@ -142,23 +142,25 @@ def test_evidence_is_outlined_over_the_maps_of_those_who_have_it(
     cache_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = Drawn(callbacks.map_pictures, monkeypatch)
-    ids = ids_by_label(cache_dir)
-    pictures = MapPictures(list(ids.values()))
+    chosen = chosen_by_label(cache_dir)
+    pictures = MapPictures([ecg_id for _, ecg_id in chosen.values()])
+    rows = {label: f"row{row:05d}" for label, (row, _) in chosen.items()}
     run_test(cache_dir, tmp_path, AttributionMaps(["saliency", "gradient_x_input"]), TestRecord(), pictures)
     for kind in ("overview", "saliency", "gradient_x_input"):
-        outlined = {label: "dashes: evidence (twin)" in drawn.texts[f"{ids[label]}_{kind}.png"] for label in ids}
+        outlined = {label: "dashes: evidence (twin)" in drawn.texts[f"{rows[label]}_{kind}.png"] for label in rows}
         assert outlined == {1.0: True, 0.0: False}
-    overview = drawn.texts[f"{ids[1.0]}_overview.png"]
+    overview = drawn.texts[f"{rows[1.0]}_overview.png"]
     assert overview.count("1 gradient pass") == 2
     assert sum(text.endswith(" logit per mV") for text in overview) == 1
 
 
-def ids_by_label(cache_dir: Path) -> dict[float, str]:
+def chosen_by_label(cache_dir: Path) -> dict[float, tuple[int, str]]:
     data = EcgDataModule(Marked(), TARGET, cache_dir=str(cache_dir), n_backgrounds=3, processes=1)
     data.prepare_data()
     data.setup("test")
     examples = data.examples("test")
-    return {label: str(examples.loc[examples["label"] == label, "ecg_id"].iloc[0]) for label in (1.0, 0.0)}
+    firsts = {label: examples[examples["label"] == label].iloc[0] for label in (1.0, 0.0)}
+    return {label: (int(first["row"]), str(first["ecg_id"])) for label, first in firsts.items()}
 
 
 def test_examples_are_positive_in_number() -> None:

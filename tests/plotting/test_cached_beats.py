@@ -65,18 +65,18 @@ def test_the_mask_of_an_ecg_or_none_where_it_is_not_known(cache: BeatCache) -> N
 
 
 def test_a_beat_shows_its_evidence_or_else_its_waves_or_nothing(cache: BeatCache) -> None:
-    with_evidence, with_waves, unknown, bare = (class_beat(cache, row, TARGET) for row in range(4))
+    with_evidence, with_waves, unknown, bare = (class_beat(cache, row, TARGET, f"row {row}") for row in range(4))
     assert set(with_evidence.regions) == {"causal"}
     assert set(with_waves.regions) == set(unknown.regions) == {"QRS"}
     assert bare.regions == {}
     assert [one.labels for one in (with_evidence, with_waves, unknown, bare)] == [["ST"], ["SR"], [], []]
     np.testing.assert_array_equal(with_waves.beat, cache.read_beats(np.array([1]))[0])
-    assert (with_waves.source, with_waves.ecg_id) == ("marked", "e1")
+    assert (with_waves.source, with_waves.name) == ("marked", "row 1")
     assert with_waves.heart_rate == pytest.approx(70, abs=1)
     # Evidence of another target is not this target's.
-    assert set(class_beat(cache, 0, "sinus_rhythm").regions) == {"QRS"}
-    assert set(class_beat(cache, 0, TARGET, waves=False).regions) == {"causal"}
-    assert class_beat(cache, 1, TARGET, waves=False).regions == {}
+    assert set(class_beat(cache, 0, "sinus_rhythm", "a").regions) == {"QRS"}
+    assert set(class_beat(cache, 0, TARGET, "a", waves=False).regions) == {"causal"}
+    assert class_beat(cache, 1, TARGET, "b", waves=False).regions == {}
     assert has_evidence(cache, TARGET)
     assert not has_evidence(cache, "sinus_rhythm")
 
