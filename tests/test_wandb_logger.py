@@ -168,6 +168,23 @@ def test_a_key_in_netrc_is_found(stranger: Path) -> None:
         RunLogger(save_dir="runs", offline=False).log_metrics({"x": 1.0})
 
 
+@pytest.mark.parametrize("machine", [False, True])
+def test_the_machine_is_recorded_by_choice_only(stranger: Path, machine: bool) -> None:
+    logger = RunLogger(save_dir="runs", offline=True, machine=machine)
+    logger.log_metrics({"x": 1.0})
+    print("printed while the run goes on")
+    logger.finish()
+    (run,) = (stranger / "runs/wandb").glob("offline-run-*")
+    read = records(run)
+    (begun,) = read["run"]
+    assert ("host" in begun) == machine
+    assert ("environment" in read) == machine
+    assert any(sys.executable in str(one) for one in read.get("environment", [])) == machine
+    assert (
+        any("printed while" in str(one) for kind in read if kind.startswith("output") for one in read[kind]) == machine
+    )
+
+
 def test_only_rank_zero_makes_a_run(stranger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     logger = RunLogger(save_dir="runs", offline=True)

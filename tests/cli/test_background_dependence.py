@@ -32,7 +32,8 @@ def test_two_maps_over_sets_of_other_patients_are_compared(trained: Workplace, t
     first = datamodule(trained)
     first.setup("test")
     train = first.examples("train").set_index("ecg_id")["patient_id"]
-    chosen = first.backgrounds(audit.module.backgrounds)
+    chosen = first.training_backgrounds()
+    assert torch.equal(chosen.beats, first.backgrounds(audit.module.backgrounds).beats)
     assert not set(train[chosen.ecg_ids]) & set(train[audit.others.ecg_ids])
     assert len(audit.others) == len(chosen) == 5
     for row in rows:

@@ -22,6 +22,7 @@ class WandbServer:
         files: Path below ``/storage/`` -> content.
         artifacts: Inputs of ``CreateArtifact``.
         unknown: Operations that have no answer here.
+        heard: Address, headers and body of every request.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class WandbServer:
         self.files: dict[str, bytes] = {}
         self.artifacts: list[dict[str, Any]] = []
         self.unknown: list[str] = []
+        self.heard: list[bytes] = []
         self.ended = False
         owner = self
 
@@ -41,6 +43,7 @@ class WandbServer:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
+                owner.heard.append(self.path.encode() + b"\n" + bytes(self.headers) + body)
                 content = json.dumps(owner.reply(self.path, body)).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
