@@ -30,11 +30,10 @@ from ecg_lightning.data.cache import MARKER, BeatCache
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.sources import Cinc, Ludb, PtbXl, Source
 from ecg_lightning.data.sources.synthetic import Synthetic
-from ecg_lightning.ecg import TARGETS, Target
+from ecg_lightning.ecg import TARGETS, Target, shown_text
 from ecg_lightning.plotting import ClassBeat, class_title, classes_figure, classes_overview, save_figure
 from ecg_lightning.plotting.cached_beats import choose_rows, class_beat
 from ecg_lightning.plotting.classes import Columns
-from ecg_lightning.runs.pseudonyms import shown_text
 from ecg_lightning.storage.atomic import atomic_path
 
 MAX_KILOBYTES = 400

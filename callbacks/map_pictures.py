@@ -15,9 +15,10 @@ from callbacks.attribution_maps import AttributionMaps
 from callbacks.ranks import callback_before, classifier_of, datamodule_of, on_rank_zero, run_folder
 from callbacks.test_record import TestRecord
 from ecg_lightning.attribution.base import AttributionMethod, Passes
+from ecg_lightning.ecg import shown_text
 from ecg_lightning.plotting import map_figure, maps_overview, save_figure
 from ecg_lightning.plotting.cached_beats import mask_of
-from ecg_lightning.runs.pseudonyms import EcgNames, IdChoice, picture_stem, shown_text
+from ecg_lightning.runs.pseudonyms import EcgNames, IdChoice, picture_stem
 from ecg_lightning.storage.store import RowStore
 
 EVIDENCE_NAME = "evidence (twin)"

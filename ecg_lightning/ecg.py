@@ -40,3 +40,26 @@ Target = Literal[
 
 TARGETS: Final[tuple[Target, ...]] = get_args(Target)
 """The nine diagnoses of the paper, in the order of its Table 1."""
+
+LONGEST_ID: Final = 40
+"""Characters of an ECG's id that are shown."""
+
+
+def shown_text(text: str) -> str:
+    """An id as harmless text: one line, printable, at most ``LONGEST_ID`` characters.
+
+    Control characters, line breaks and what turns the direction of writing are escaped as in Python; a longer text
+    ends with an ellipsis. What a page or a picture does with ``<`` or ``$`` is the page's and the picture's affair.
+
+    Args:
+        text: Any id.
+    """
+    parts: list[str] = []
+    left = LONGEST_ID
+    for place, character in enumerate(text):
+        part = character if character.isprintable() else character.encode("unicode_escape").decode()
+        if len(part) > left - (place < len(text) - 1):
+            return "".join(parts) + "\N{HORIZONTAL ELLIPSIS}"
+        parts.append(part)
+        left -= len(part)
+    return "".join(parts)

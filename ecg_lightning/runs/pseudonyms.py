@@ -14,34 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
 
+from ecg_lightning.ecg import shown_text
+
 IdChoice = Literal["pseudonyms", "keep"]
 """Whether ids are shown as pseudonyms outside of a run's own tables and stores, or kept."""
 
 KEY_FILE: Final = "pseudonyms.key"
-LONGEST_ID: Final = 40
-"""Characters of an id that are shown."""
-
 _KEY_BYTES: Final = 32
-
-
-def shown_text(text: str) -> str:
-    """An id as harmless text: one line, printable, at most ``LONGEST_ID`` characters.
-
-    Control characters, line breaks and what turns the direction of writing are escaped as in Python; a longer text
-    ends with an ellipsis. What a page or a picture does with ``<`` or ``$`` is the page's and the picture's affair.
-
-    Args:
-        text: Any id.
-    """
-    parts: list[str] = []
-    left = LONGEST_ID
-    for place, character in enumerate(text):
-        part = character if character.isprintable() else character.encode("unicode_escape").decode()
-        if len(part) > left - (place < len(text) - 1):
-            return "".join(parts) + "\N{HORIZONTAL ELLIPSIS}"
-        parts.append(part)
-        left -= len(part)
-    return "".join(parts)
 
 
 def picture_stem(row: int) -> str:

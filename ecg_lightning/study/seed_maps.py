@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ecg_lightning.ecg import shown_text
 from ecg_lightning.method_names import METHOD_NAMES
 from ecg_lightning.runs.run import Run
 from ecg_lightning.storage.digest import JSON
@@ -105,8 +106,8 @@ def same_ecgs(target: str, runs: Mapping[int, Run]) -> tuple[pd.DataFrame, NDArr
         if alone:
             raise ValueError(
                 f"{target}: {runs[first_seed].path} and {runs[seed].path} were tested on other ECGs; {len(alone)} are "
-                f"in one of them only, such as {', '.join(map(str, alone[:_SHOWN]))}. Repeat one test on the data of "
-                "the other"
+                f"in one of them only, such as {', '.join(map(shown_text, alone[:_SHOWN]))}. Repeat one test on the "
+                "data of the other"
             )
         joined = table.loc[examples["ecg_id"]]
         if not np.array_equal(joined["label"].to_numpy(), examples["label"].to_numpy(), equal_nan=True):

@@ -49,7 +49,6 @@ trainer:
       init_args:
         methods:
           - class_path: ecg_lightning.attribution.methods.Saliency
-          - class_path: ecg_lightning.attribution.methods.GradientXInput
           - class_path: ecg_lightning.attribution.methods.GradientShap
             init_args: { n_samples: 4 }
     - class_path: callbacks.TestRecord
@@ -306,7 +305,7 @@ def test_a_checkpoint_tells_beats_but_no_ids_and_no_paths(house: House, printed:
 def test_pictures_are_named_by_rows_and_tell_pseudonyms(house: House, printed: str) -> None:
     examples = pd.read_parquet(house.run / "examples.parquet")
     pictures = sorted((house.run / "figures/maps").iterdir())
-    methods = ("overview", "saliency", "gradient_x_input", "gradient_shap")
+    methods = ("overview", "saliency", "gradient_shap")
     names = EcgNames.of_study(house.study)
     rows = {int(path.name[3:8]) for path in pictures}
     assert {path.name for path in pictures} == {

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ecg_lightning.runs.pseudonyms import KEY_FILE, LONGEST_ID, EcgNames, picture_stem, shown_text, study_key
+from ecg_lightning.ecg import LONGEST_ID, shown_text
+from ecg_lightning.runs.pseudonyms import KEY_FILE, EcgNames, picture_stem, study_key
 from ecg_lightning.runs.shared_config import shared_config
 
 RACE = """

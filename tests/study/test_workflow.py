@@ -189,7 +189,16 @@ def test_progress_counts_jobs_and_estimates_what_is_left(tmp_path: Path) -> None
 def test_a_dry_run_lists_the_jobs_and_runs_none(tmp_path: Path) -> None:
     pytest.importorskip("snakemake", reason="pip install 'ecg-lightning[study]'")
     path = write(tmp_path / "study.yaml", report={"ids": "keep"})
-    command = [sys.executable, "-m", "ecg_lightning.cli", "study", "--config", str(path), "--dry-run", "--printshellcmds"]
+    command = [
+        sys.executable,
+        "-m",
+        "ecg_lightning.cli",
+        "study",
+        "--config",
+        str(path),
+        "--dry-run",
+        "--printshellcmds",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
     for rule, count in (("prepare", 1), ("fit", 4), ("test", 4), ("compare", 1)):
