@@ -129,7 +129,7 @@ def test_beats_without_evidence_show_their_waves_or_are_drawn_plain(
     texts = drawn.texts[f"{TARGET}.png"]
     shown = {name for name, style in REGION_STYLES.items() if style.meaning in texts}
     assert shown == ({"QRS"} if waves else set())
-    assert sum(re.fullmatch(r"marked row \d+ \(ecg-[0-9a-f]{10}\)", text) is not None for text in texts) == 2
+    assert sum(re.search(r"\(ecg-[0-9a-f]{10}\)", text) is not None for text in texts) == 2
 
 
 def test_pictures_of_beats_reach_wandb(cache_dir: Path, tmp_path: Path) -> None:

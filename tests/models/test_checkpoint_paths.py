@@ -2,8 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+import torch
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.utils.data import DataLoader
 
+from ecg_lightning.models import EcgClassifier, ResNet1d
 from ecg_lightning.models.checkpoint_paths import with_absolute_paths, with_relative_paths
 
 STATE = {
@@ -49,3 +54,36 @@ def test_model_checkpoint_takes_its_best_score_back_through_a_link(tmp_path: Pat
     resumed = ModelCheckpoint(tmp_path / "real/checkpoints")
     resumed.load_state_dict(with_absolute_paths(saved, tmp_path / "real")[before.state_key])  # warns where they differ
     assert resumed.best_model_path == f"{resumed.dirpath}/best.ckpt"
+
+
+def fit(folder: Path, epochs: int, resumed: Path | None = None) -> ModelCheckpoint:
+    """Train a tiny network; its checkpoint callback at the end."""
+    torch.manual_seed(0)
+    ecg, label = torch.randn(8, 8, 600), torch.tensor([0.0, 1.0] * 4)
+    batches = DataLoader([{"ecg": ecg, "label": label, "row": torch.arange(8)}], batch_size=None)
+    kept = ModelCheckpoint(folder / "checkpoints", "best", monitor="val/loss", enable_version_counter=False)
+    trainer = Trainer(
+        default_root_dir=folder,
+        accelerator="cpu",
+        max_epochs=epochs,
+        callbacks=[kept],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    module = EcgClassifier(ResNet1d(widths=(8, 8, 16), strides=(1, 4, 4)), learning_rate=1e-12)
+    trainer.fit(module, batches, batches, ckpt_path=resumed, weights_only=True)
+    return kept
+
+
+@pytest.mark.filterwarnings("error:The dirpath has changed")
+def test_a_fit_goes_on_with_its_best_score_where_its_folder_lies_now(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    first = fit(here, 1)
+    assert str(tmp_path).encode() not in (here / "checkpoints/best.ckpt").read_bytes()
+    here.rename(there)
+    resumed = fit(there, 1, there / "checkpoints/best.ckpt")  # no epoch is left
+    assert resumed.best_model_score is not None
+    assert resumed.best_model_score == first.best_model_score
+    assert resumed.best_model_path == str(there / "checkpoints/best.ckpt")
+    assert list(resumed.best_k_models) == [resumed.best_model_path]
