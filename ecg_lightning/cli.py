@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ecg_lightning.endings import end_when_told
 from ecg_lightning.shipped import CONFIGS, find_config
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def main(args: "ArgsType" = None) -> "EcgCLI | None":
     # Commands draw on canvases of their own. The MPLBACKEND of a notebook that calls a command names a module that
     # need not be installed, and Matplotlib would end the command for it.
     os.environ["MPLBACKEND"] = "agg"
+    if args is None:
+        end_when_told()
     given = sys.argv[1:] if args is None else args
     if isinstance(given, list) and given and given[0] in _OF_A_STUDY:
         if given[0] == "study":
@@ -54,8 +57,12 @@ def main(args: "ArgsType" = None) -> "EcgCLI | None":
     elif isinstance(args, list):
         args = list(_found_configs(args))
     from ecg_lightning.command_line.lightning_cli import run_lightning
+    from ecg_lightning.runs.run_lock import RunInUseError
 
-    return run_lightning(args)
+    try:
+        return run_lightning(args)
+    except RunInUseError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

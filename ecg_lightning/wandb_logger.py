@@ -122,10 +122,14 @@ class RunLogger(WandbLogger):
             return None
         return str(Path(run.dir).parent) if run.offline else run.url
 
-    def finish(self) -> None:
-        """End the run, so that its files are whole and the next logger of this process gets a run of its own."""
+    def finish(self, exit_code: int = 0) -> None:
+        """End the run, so that its files are whole and the next logger of this process gets a run of its own.
+
+        Args:
+            exit_code: Of this process; another one than 0 makes it a failed run.
+        """
         if self._experiment is not None:
-            self._experiment.finish()
+            self._experiment.finish(exit_code)
             self._experiment = None
 
     def _begin(self) -> None:

@@ -21,6 +21,7 @@ MAX_LINES = 300
 HOUSE = (
     ("ecg", "method_names", "version", "packages", "shipped"),  # facts
     ("storage",),  # what lies on the disk: files, hashes, row stores
+    ("endings",),  # how a command ends that is told to stop
     ("statistics",),  # closed forms that verdicts rest on
     ("functional",),  # tensors in, tensors out
     ("signal",),

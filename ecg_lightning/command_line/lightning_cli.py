@@ -4,6 +4,7 @@ With ``callbacks/`` it brings Lightning and Captum, so that ``cli.py`` imports i
 """
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,9 +29,11 @@ from ecg_lightning.command_line.run_config import (
     subclass_configs,
     test_all_of_another_source,
 )
+from ecg_lightning.command_line.stage_guard import end_trainer_when_told, lock_of, warn_if_unfinished
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.study_splits import check_study_settings
 from ecg_lightning.ecg import Target
+from ecg_lightning.endings import is_rank_zero
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.runs.checkpoints import (
     check_as_sealed,
@@ -42,6 +45,7 @@ from ecg_lightning.runs.checkpoints import (
 )
 from ecg_lightning.runs.layout import OnMismatch, RunFolder
 from ecg_lightning.runs.pseudonyms import IdChoice
+from ecg_lightning.runs.run_lock import RunLock
 from ecg_lightning.tuning.command import TuneJob, load_trained, run_tuning
 from ecg_lightning.tuning.settings import TuningSettings
 from ecg_lightning.wandb_logger import RunLogger, run_group
@@ -53,6 +57,8 @@ _TUNE: Final = "tune"
 
 class EcgCLI(CheckedCLI):
     """Lightning's command line with the run folder of the contract, resume, and ``prepare``."""
+
+    _lock: RunLock | None = None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The top-level arguments, and what each of them sets."""
@@ -123,6 +129,7 @@ class EcgCLI(CheckedCLI):
             check_as_sealed(path)
             content = read_checkpoint(path)
             check_same_model(path, content, config.target, config.seed_everything)
+            warn_if_unfinished(path)
             config.ckpt_path = str(path)
             if stage != "validate":
                 test_all_of_another_source(config, trained_source(content))
@@ -153,6 +160,7 @@ class EcgCLI(CheckedCLI):
         """``prepare`` needs the datamodule alone."""
         if self.subcommand != _PREPARE:
             super().instantiate_classes()
+            end_trainer_when_told(self.trainer)
             return
         self.config_init = self.parser.instantiate(self.config)
         self.datamodule = self._get(self.config_init, "data")
@@ -161,15 +169,17 @@ class EcgCLI(CheckedCLI):
         if subcommand == _PREPARE:
             self.datamodule.prepare_cache(overwrite=self.config[_PREPARE].overwrite)
             return
-        if subcommand == _TUNE:
-            self.tune()
-            return
-        try:
-            super()._run_subcommand(subcommand)
-        finally:
-            for logger in self.trainer.loggers:
-                if isinstance(logger, RunLogger):
-                    logger.finish()  # a next stage of the same process is a run of its own
+        self._lock = lock_of(subcommand, self.config[subcommand].trainer.default_root_dir)
+        with self._lock or nullcontext():
+            if subcommand == _TUNE:
+                self.tune()
+                return
+            try:
+                super()._run_subcommand(subcommand)
+            finally:
+                for logger in self.trainer.loggers:
+                    if isinstance(logger, RunLogger):
+                        logger.finish()  # a next stage of the same process is a run of its own
 
     def fit(self, **kwargs: Any) -> None:
         """Train; resume a killed run of the same settings, leave a finished one alone."""
@@ -177,7 +187,9 @@ class EcgCLI(CheckedCLI):
         folder = RunFolder(Path(config.trainer.default_root_dir))
         check_study_settings(folder.splits, self.datamodule.settings())  # before a run is moved aside, or beats made
         settings = yaml.safe_load(self._parser("fit").dump(config, skip_none=False))
-        resumable = folder.check_same_run(settings, config.on_mismatch, moves=_is_rank_zero())
+        resumable = folder.check_same_run(settings, config.on_mismatch, moves=is_rank_zero())
+        if self._lock is not None:
+            self._lock.renew()  # the folder that was moved aside took the first one with it
         if resumable:
             check_trained(folder)
         if resumable and folder.fit_record.is_file() and folder.best_checkpoint.is_file():
@@ -202,17 +214,12 @@ class EcgCLI(CheckedCLI):
                 "tune measures the methods of AttributionMaps, and the trainer's callbacks have none: pass "
                 "--config configs/test.yaml, or put callbacks.AttributionMaps into `trainer.callbacks`"
             )
-        if _is_rank_zero():
+        if is_rank_zero():
             module = load_trained(self.trainer, self.model, self.datamodule, Path(config.ckpt_path))
             configured = yaml.safe_load(self._parser(_TUNE).dump(config, skip_none=False))["trainer"]["callbacks"]
             folder = Path(config.trainer.default_root_dir) / _TUNE
             settings = self.config_init[_TUNE][_TUNE]
             run_tuning(TuneJob(maps, module, self.datamodule, settings, folder, configured))
-
-
-def _is_rank_zero() -> bool:
-    """Whether this is rank zero as far as launchers tell, before a process group is there."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK"))
 
 
 def _add_root(parser: LightningArgumentParser) -> None:

@@ -8,13 +8,27 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_lightning.storage.disk import full_disk_explained
+
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_MAKE_ROOM: Final = "free some and give the same command again: what is done is kept"
+
+_unfinished: set[Path] = set()
+"""Temporary files that are being written now."""
+
+
+def discard_temporaries() -> None:
+    """Delete the temporary files of this process, which is about to end without finishing them."""
+    for path in tuple(_unfinished):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -31,16 +45,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         suffix (matplotlib) work on it.
 
     Raises:
-        OSError: With the file's name, which libraries leave out where the disk is full.
+        DiskSpaceError: The disk is full; the message names ``path``.
+        OSError: Any other, with the file's name, which some libraries leave out.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}.tmp{path.suffix}")
+    _unfinished.add(temporary)
     try:
-        yield temporary
-        sync_path(temporary)
-        temporary.replace(path)
-        sync_path(path.parent)
+        with full_disk_explained(path, None, _MAKE_ROOM):
+            yield temporary
+            sync_path(temporary)
+            temporary.replace(path)
+            sync_path(path.parent)
     except OSError as error:
         if type(error) is OSError and error.filename is None:
             raise OSError(
@@ -49,6 +66,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+        _unfinished.discard(temporary)
 
 
 def sync_path(path: Path) -> None:

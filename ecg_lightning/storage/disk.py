@@ -17,12 +17,12 @@ class DiskSpaceError(OSError):
 
 
 @contextmanager
-def full_disk_explained(folder: Path, needed: int, remedy: str) -> Iterator[None]:
-    """Give 'no space left' the folder, the bytes needed and free, and what to do.
+def full_disk_explained(path: Path, needed: int | None, remedy: str) -> Iterator[None]:
+    """Give 'no space left' the place, the bytes needed and free, and what to do.
 
     Args:
-        folder: Where is written; it need not exist yet.
-        needed: Bytes that the block needs.
+        path: The folder or the file that is written; it need not exist yet.
+        needed: Bytes that the block needs; None where that is not known.
         remedy: What to do, the end of the message.
 
     Raises:
@@ -31,12 +31,15 @@ def full_disk_explained(folder: Path, needed: int, remedy: str) -> Iterator[None
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        # NumPy says only how many items it could not write
+        number = errno.ENOSPC if error.errno is None and " requested and " in str(error) else error.errno
+        if number not in _FULL:
             raise
-        free = _free_bytes(folder)
+        free = _free_bytes(path)
+        wanted = "" if needed is None else f"{needed:,} bytes ({needed / 1e9:.2f} GB) are needed, "
         raise DiskSpaceError(
-            error.errno,
-            f"no space left in {folder}: {needed:,} bytes ({needed / 1e9:.2f} GB) are needed, {free:,} bytes "
+            number,
+            f"no space left {'for' if needed is None else 'in'} {path}: {wanted}{free:,} bytes "
             f"({free / 1e9:.2f} GB) are free (a quota may allow less); {remedy}",
         ) from error
 
@@ -65,7 +68,7 @@ def preallocate(descriptor: int, size: int, folder: Path) -> None:
             raise
 
 
-def _free_bytes(folder: Path) -> int:
-    """Free bytes where ``folder`` lies, or will lie."""
-    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+def _free_bytes(path: Path) -> int:
+    """Free bytes where ``path`` lies, or will lie."""
+    existing = next(place for place in (path, *path.absolute().parents) if place.exists())
     return shutil.disk_usage(existing).free

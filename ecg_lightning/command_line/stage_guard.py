@@ -1,0 +1,51 @@
+"""What guards a stage of one network: its folder's lock, its end by a signal, and a word about an unfinished fit."""
+
+import signal
+from pathlib import Path
+from typing import Final
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+
+from ecg_lightning.endings import STOPPED, before_end, end_from_handler, ends_when_told, is_rank_zero
+from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.run_lock import RunLock
+from ecg_lightning.wandb_logger import RunLogger
+
+_ALONE: Final = ("fit", "test", "tune")
+"""Stages that write what another one of them writes too."""
+
+
+def lock_of(stage: str, folder: str) -> RunLock | None:
+    """The lock that this process takes for a stage; None for stages that need none, and for other ranks than zero."""
+    return RunLock(Path(folder), stage) if stage in _ALONE and is_rank_zero() else None
+
+
+def end_trainer_when_told(trainer: Trainer) -> None:
+    """Where this process ends when it is told to, have it do so under Lightning too, with ranks and loggers.
+
+    Lightning's own handler of SIGTERM notes it for the loops, which look for it between two batches, skip what is
+    left and end with status 0; in the other ranks it waits for a broadcast. Its handler of SIGUSR1, which Slurm sends
+    before a time limit if asked to, stays.
+    """
+    if not ends_when_told():
+        return
+    trainer._signal_connector._sigterm_notifier_fn = end_from_handler  # type: ignore[assignment, method-assign]
+    launcher = trainer.strategy.launcher
+    if launcher is not None:
+        before_end(lambda: launcher.kill(signal.SIGTERM))
+    for logger in trainer.loggers:
+        if isinstance(logger, RunLogger):
+            before_end(lambda logger=logger: logger.finish(STOPPED[signal.SIGTERM]))  # type: ignore[misc]
+
+
+def warn_if_unfinished(checkpoint: Path) -> None:
+    """Say that a checkpoint is of a run folder whose ``fit`` has not come to its end."""
+    if checkpoint.parent.name != RunFolder(Path()).checkpoints.name:
+        return  # lies in no run folder
+    record = RunFolder(checkpoint.parent.parent).fit_record
+    if not record.is_file():
+        rank_zero_warn(
+            f"{checkpoint} is of a fit that is not finished ({record} is missing): give the fit's command again, "
+            "which goes on where it was; what is computed now is of the epochs so far"
+        )
