@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # two test processes on two cores: one thread each, or they fight
 TEST_WORKERS ?= 2
 
-.PHONY: venv test lint docs demo
+.PHONY: venv test slurm-test lint docs demo
 
 venv: $(VENV)/installed
 
@@ -34,3 +34,8 @@ demo: venv
 
 test: lint docs
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile
+
+# On a real Slurm of one node that the test starts and stops by itself, in five minutes: as root, where
+# `apt-get install slurm-wlm munge` was done. Not part of `make test`.
+slurm-test: venv
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slurm -s tests/slurm

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -20,11 +21,11 @@ STOPPED: Final = {signal.SIGTERM: 143, signal.SIGINT: 130}
 """Signal -> exit status, as a shell's of a process that it ended."""
 
 PATIENCE: Final = 4.0
-"""Longest time that clearing up may take, s. Slurm kills 30 s after SIGTERM."""
+"""Longest time that clearing up may take if nothing else is said, s. Slurm kills 30 s after SIGTERM."""
 
 _RANKS: Final = ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK")
 
-_to_clear: list[Callable[[], object]] = []
+_to_clear: list[tuple[Callable[[], object], float]] = []
 _begun = threading.Lock()
 _installed = False
 
@@ -60,9 +61,14 @@ def ends_when_told() -> bool:
     return _installed
 
 
-def before_end(clear: Callable[[], object]) -> None:
-    """Have something called when the process is told to stop; it runs in a thread and may be cut off."""
-    _to_clear.append(clear)
+def before_end(clear: Callable[[], object], seconds: float = PATIENCE) -> None:
+    """Have something called when the process is told to stop, in a thread of its own.
+
+    Args:
+        clear: What is called.
+        seconds: It is cut off after so many.
+    """
+    _to_clear.append((clear, seconds))
 
 
 def end_from_handler(number: int, _frame: object) -> None:
@@ -93,14 +99,13 @@ def _end(number: int) -> None:
     name = signal.Signals(number).name
     if is_rank_zero():
         os.write(2, f"\nstopped by {name}; what is done is kept: give the same command again\n".encode())
-    clearing = [threading.Thread(target=_quietly, args=(one,), daemon=True) for one in [*_to_clear, *_ALWAYS]]
+    todo = [*_to_clear, *((one, PATIENCE) for one in _ALWAYS)]
+    clearing = [threading.Thread(target=_quietly, args=(clear,), daemon=True) for clear, _ in todo]
+    began = time.monotonic()
     for thread in clearing:
         thread.start()
-    deadline = threading.Timer(PATIENCE, os._exit, (STOPPED[signal.Signals(number)],))
-    deadline.daemon = True
-    deadline.start()
-    for thread in clearing:
-        thread.join()
+    for thread, (_, seconds) in zip(clearing, todo, strict=True):
+        thread.join(max(0.0, began + seconds - time.monotonic()))
     os._exit(STOPPED[signal.Signals(number)])
 
 

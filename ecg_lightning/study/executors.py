@@ -7,7 +7,9 @@ from typing import Final
 
 from ecg_lightning.data.worker_count import worker_count
 
-_BUILT_IN: Final = ("local", "dryrun", "touch")
+BUILT_IN: Final = ("local", "dryrun", "touch")
+"""Executors of this machine."""
+
 _EXTRAS: Final = {"slurm": "'ecg-lightning[slurm]'"}
 """Plugins that are extras of this package, in the versions that it was tested with."""
 
@@ -25,13 +27,18 @@ def check_executor(snakemake: Sequence[str]) -> None:
     Raises:
         StudyError: The message says how to install it.
     """
-    executor = _given(snakemake).executor
-    if executor in _BUILT_IN or find_spec(f"snakemake_executor_plugin_{executor.replace('-', '_')}") is not None:
+    executor = executor_of(snakemake)
+    if executor in BUILT_IN or find_spec(f"snakemake_executor_plugin_{executor.replace('-', '_')}") is not None:
         return
     package = _EXTRAS.get(executor, f"snakemake-executor-plugin-{executor}")
     raise StudyError(
         f"--executor {executor} needs a plugin of Snakemake, which is not installed: pip install {package}"
     )
+
+
+def executor_of(snakemake: Sequence[str]) -> str:
+    """Where the jobs run: ``local``, ``slurm`` ..."""
+    return str(_given(snakemake).executor)
 
 
 def with_room(snakemake: Sequence[str]) -> list[str]:
@@ -43,7 +50,7 @@ def with_room(snakemake: Sequence[str]) -> list[str]:
         snakemake: Options of Snakemake.
     """
     given = _given(snakemake)
-    local = given.executor in _BUILT_IN
+    local = given.executor in BUILT_IN
     if given.jobs is not None or (local and given.cores is not None):
         return list(snakemake)
     return [*snakemake, *(("--cores", str(worker_count(None))) if local else ("--jobs", "unlimited"))]

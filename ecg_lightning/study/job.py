@@ -8,6 +8,7 @@ import argparse
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import IO, Final
 
 EVENTS: Final = "events.jsonl"
+
+_commands: "list[subprocess.Popen[bytes]]" = []
+"""The command of this process, for its handler of SIGTERM."""
 
 
 def run_job(name: str, arguments: list[str], lock: Path, log: Path, done: Path, threads: int) -> int:
@@ -37,14 +41,15 @@ def run_job(name: str, arguments: list[str], lock: Path, log: Path, done: Path, 
         start = time.time()
         _tell(log, name, "begins", start)
         command = [sys.executable, "-m", "ecg_lightning.cli", *arguments]
-        process = subprocess.run(
+        process = subprocess.Popen(
             command,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=environment(threads),
             pass_fds=[held.fileno()],
-            check=False,
         )
+        _commands.append(process)
+        process.wait()
         _tell(log, name, "ends" if process.returncode == 0 else "fails", time.time(), time.time() - start)
     if process.returncode == 0 and arguments[0] == "prepare":
         done.write_text(json.dumps({"seconds": round(time.time() - start, 1)}), encoding="utf-8")
@@ -76,8 +81,17 @@ def _tell(log: Path, name: str, what: str, when: float, seconds: float | None = 
         os.close(descriptor)
 
 
+def _pass_on(number: int, _frame: object) -> None:
+    """A job that is cancelled has its command end first, and then says that it has failed."""
+    for command in _commands:
+        command.send_signal(number)
+    if not _commands:  # it still waits for its lock
+        sys.exit(128 + number)
+
+
 def main() -> None:
     """Parse and run; exits with the command's status."""
+    signal.signal(signal.SIGTERM, _pass_on)
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("--name", "--lock", "--log", "--done"):
         parser.add_argument(name, required=True)
@@ -85,7 +99,8 @@ def main() -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     given = parser.parse_args()
     arguments = given.arguments[1:] if given.arguments[:1] == ["--"] else given.arguments
-    sys.exit(run_job(given.name, arguments, Path(given.lock), Path(given.log), Path(given.done), given.threads))
+    status = run_job(given.name, arguments, Path(given.lock), Path(given.log), Path(given.done), given.threads)
+    sys.exit(status if status >= 0 else 128 - status)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -18,7 +18,7 @@ from ecg_lightning.study.jobs import Job, all_jobs
 from ecg_lightning.study.settings import StudySettings
 
 _EVERY: Final = 1.0  # s
-_EVERY_LINE: Final = 30.0  # s, where the output is no terminal
+_EVERY_LINE: Final = 30.0  # s, where the output is no terminal; and between two questions to the cluster
 
 
 class Progress:
@@ -27,10 +27,13 @@ class Progress:
     Args:
         study: Its settings.
         started: When it was started, seconds since the epoch; older events are of an earlier call.
+        waiting: Says which jobs wait and why, where a cluster runs them; asked every half minute.
     """
 
-    def __init__(self, study: StudySettings, started: float) -> None:
-        self.study, self.started = study, started
+    def __init__(self, study: StudySettings, started: float, waiting: Callable[[], str | None] = lambda: None) -> None:
+        self.study, self.started, self._waiting = study, started, waiting
+        self._asked = 0.0
+        self._said: str | None = None
         self.jobs = list(all_jobs(study))
         self.logs = study.folder / "logs"
 
@@ -59,6 +62,8 @@ class Progress:
         running = self._running()
         left = self._seconds_left(done, running)
         words = f"study {self.study.study}: {len(done)} of {len(self.jobs)} jobs done, {len(running)} running"
+        if waiting := self._who_waits():
+            words += f", {waiting}"
         if failed := failed_jobs(self.logs, self.started):
             words += f", {len(failed)} failed"
         if len(done) == len(self.jobs):
@@ -69,10 +74,15 @@ class Progress:
         last = 0.0
         while process.poll() is None:
             if time.time() - last >= _EVERY_LINE:
-                console.print(self.line(), highlight=False)
+                console.print(self.line(), highlight=False, soft_wrap=True)
                 last = time.time()
             time.sleep(_EVERY)
-        console.print(self.line(), highlight=False)
+        console.print(self.line(), highlight=False, soft_wrap=True)
+
+    def _who_waits(self) -> str | None:
+        if time.time() - self._asked >= _EVERY_LINE:
+            self._asked, self._said = time.time(), self._waiting()
+        return self._said
 
     def _running(self) -> list[tuple[str, float, str]]:
         """Name, seconds and log of the jobs that have begun and not ended."""
@@ -116,8 +126,17 @@ def events(logs: Path, since: float) -> Iterator[dict[str, Any]]:
 
 def failed_jobs(logs: Path, since: float) -> dict[str, str]:
     """Name -> log of the jobs whose last end since a time was a failure."""
-    last = {event["job"]: event for event in events(logs, since) if event["what"] in ("ends", "fails")}
-    return {name: event["log"] for name, event in last.items() if event["what"] == "fails"}
+    return _last_said(logs, since, "fails")
+
+
+def broken_off_jobs(logs: Path, since: float) -> dict[str, str]:
+    """Name -> log of the jobs that have begun since a time and not said how they ended; of a study that has ended."""
+    return _last_said(logs, since, "begins")
+
+
+def _last_said(logs: Path, since: float, what: str) -> dict[str, str]:
+    last = {event["job"]: event for event in events(logs, since)}
+    return {name: event["log"] for name, event in last.items() if event["what"] == what}
 
 
 def _duration(seconds: float) -> str:

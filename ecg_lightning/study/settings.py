@@ -13,7 +13,10 @@ from ecg_lightning.ecg import TARGETS
 from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.shipped import find_config
 
-_KEYS: Final = ("study", "targets", "seeds", "root", "runs", "prepare", "fit", "test", "only", "threads", "report")
+_KEYS: Final = (
+    *("study", "targets", "seeds", "root", "runs", "prepare", "fit", "test", "only"),
+    *("threads", "prepare_threads", "report"),
+)
 _STAGE_KEYS: Final = ("configs", "options")
 _EXAMPLE: Final = "configs/studies/quickstart.yaml"
 
@@ -68,6 +71,8 @@ class StudySettings:
         runs: Folder of all studies.
         root: Folder of the source's files, where it reads any.
         threads: Threads of each job.
+        prepare_threads: Threads of ``prepare`` and ``compare`` on a cluster; none: ``threads``. On one machine these
+            two have it to themselves.
         report: Options of the report.
     """
 
@@ -81,12 +86,18 @@ class StudySettings:
     runs: str = "runs"
     root: str | None = None
     threads: int = 1
+    prepare_threads: int | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
         """``runs/<study>``."""
         return Path(self.runs) / self.study
+
+    @property
+    def wide_threads(self) -> int:
+        """Of ``prepare`` and ``compare`` on a cluster."""
+        return self.prepare_threads or self.threads
 
     def run(self, target: str, seed: int) -> RunFolder:
         """Folder of one run."""
@@ -142,9 +153,10 @@ def _study(settings: Mapping[str, Any], where: str) -> StudySettings:
         )
     if not all(isinstance(seed, int) and seed >= 0 for seed in seeds) or len(set(seeds)) < len(seeds):
         raise ValueError(f"{where}: seeds: expected distinct whole numbers from 0, got {list(seeds)}")
-    threads = settings.get("threads", 1)
-    if not isinstance(threads, int) or threads < 1:
-        raise ValueError(f"{where}: threads: expected a whole number from 1, got {threads!r}")
+    for key in ("threads", "prepare_threads"):
+        number = settings.get(key, 1)
+        if not isinstance(number, int) or number < 1:
+            raise ValueError(f"{where}: {key}: expected a whole number from 1, got {number!r}")
     study = StudySettings(
         study=str(settings["study"]),
         targets=targets,
@@ -155,7 +167,8 @@ def _study(settings: Mapping[str, Any], where: str) -> StudySettings:
         prepare=_stage(settings["prepare"], "prepare", where) if settings.get("prepare") else None,
         runs=str(settings.get("runs") or "runs"),
         root=settings.get("root"),
-        threads=threads,
+        threads=settings.get("threads", 1),
+        prepare_threads=settings.get("prepare_threads"),
         report=dict(settings.get("report") or {}),
     )
     study.run(targets[0], seeds[0])  # refuses a name that is no folder's

@@ -13,10 +13,13 @@ from typing import Any, Final
 import yaml
 from filelock import FileLock, Timeout
 
+from ecg_lightning.endings import before_end
 from ecg_lightning.storage.atomic import atomic_path
 from ecg_lightning.study.executors import StudyError, check_executor, with_room
-from ecg_lightning.study.progress import Progress, failed_jobs
+from ecg_lightning.study.progress import Progress
 from ecg_lightning.study.settings import StudySettings, load_study
+from ecg_lightning.study.slurm import check_partition, who_waits, with_status_command
+from ecg_lightning.study.snakemake_run import SECONDS_TO_STOP, stop_snakemake, what_failed
 
 SNAKEMAKE_LOG: Final = "snakemake.log"
 _NEEDS: Final = "pip install 'ecg-lightning[study]'"
@@ -42,8 +45,9 @@ def run_study(path: str, snakemake: Sequence[str], overrides: Mapping[str, Any])
     study = load_study(path, **overrides)
     _check_installed()
     check_executor(snakemake)
+    wide_threads = check_partition(study, snakemake)
     study.folder.mkdir(parents=True, exist_ok=True)
-    command = _command(study, path, snakemake, overrides)
+    command = _command(study, path, snakemake, overrides, wide_threads)
     with _alone(study):
         _unlock(study, command)
         if any(option in snakemake for option in _INFORMATIVE):
@@ -54,10 +58,13 @@ def run_study(path: str, snakemake: Sequence[str], overrides: Mapping[str, Any])
     return study.folder
 
 
-def _command(study: StudySettings, path: str, snakemake: Sequence[str], overrides: Mapping[str, Any]) -> list[str]:
+def _command(
+    study: StudySettings, path: str, snakemake: Sequence[str], overrides: Mapping[str, Any], wide_threads: int | None
+) -> list[str]:
     config = study.folder / ".snakemake" / "study.yaml"
     given_settings = {key: value for key, value in overrides.items() if value is not None}
-    content = {"study_file": str(path), "cwd": str(Path.cwd()), "overrides": given_settings}
+    content: dict[str, Any] = {"study_file": str(path), "cwd": str(Path.cwd()), "overrides": given_settings}
+    content["wide_threads"] = wide_threads
     config.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(config) as part:
         part.write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -67,7 +74,7 @@ def _command(study: StudySettings, path: str, snakemake: Sequence[str], override
         *("--rerun-incomplete", "--keep-going", "--nocolor"),
         # of the content of the configurations a job's own hash tells; how new a file is says nothing
         *("--rerun-triggers", "params", "input", "mtime"),
-        *with_room(snakemake),
+        *with_status_command(with_room(snakemake)),
     ]
 
 
@@ -77,15 +84,15 @@ def _run(study: StudySettings, command: Sequence[str]) -> None:
     started = time.time()
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        progress = Progress(study, started)
+        before_end(lambda: stop_snakemake(process), SECONDS_TO_STOP)
+        progress = Progress(study, started, lambda: who_waits(log))
         try:
             progress.watch(process)
         except BaseException:
-            process.terminate()  # Snakemake ends its jobs and writes down which are incomplete
-            process.wait()
+            stop_snakemake(process)
             raise
     if process.returncode:
-        raise StudyError(_what_failed(study, log, started))
+        raise StudyError(what_failed(study, log, started))
 
 
 def _release_damaged(study: StudySettings) -> None:
@@ -94,18 +101,6 @@ def _release_damaged(study: StudySettings) -> None:
 
     for line in release_damaged(study.folder):
         print(f"{study.study}: {line}", flush=True)
-
-
-def _what_failed(study: StudySettings, log: Path, started: float) -> str:
-    failed = failed_jobs(study.folder / "logs", started)
-    lines = [f"  {name}: {path}" for name, path in failed.items()]
-    lines = lines or [f"  Snakemake: {log}", *(f"    {line}" for line in log.read_text().splitlines()[-12:])]
-    return (
-        f"the study {study.study} is not complete; what failed, with its log:\n"
-        + "\n".join(lines)
-        + "\nMend the cause and give the same command again: what is done is kept. To compare the runs that are "
-        f"finished: python -m ecg_lightning.cli compare {study.folder}"
-    )
 
 
 def _check_installed() -> None:

@@ -109,7 +109,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     daemons: list[subprocess.Popen[bytes]] = []
     try:
         _write(folder)
-        environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
+        environment = _environment(folder)
         munge = folder / "munge"
         daemons.append(_daemon(folder, environment, "munged", "--foreground", "--key-file", f"{munge}/key",
             "--socket", f"{munge}/socket", "--pid-file", f"{munge}/pid", "--log-file", f"{munge}/log",
@@ -138,6 +138,16 @@ def _write(folder: Path) -> None:
     unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
     plugin = "CgroupPlugin=cgroup/v2\nIgnoreSystemd=yes\n" if unified else "CgroupPlugin=cgroup/v1\n"
     (folder / "cgroup.conf").write_text(plugin)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Where clients find the configuration; Snakemake's plugin takes the variable from the `srun` of its jobs."""
+    (folder / "bin").mkdir(exist_ok=True)
+    srun = folder / "bin/srun"
+    srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {_found("srun")} "$@"\n')
+    srun.chmod(0o755)
+    path = f"{folder}/bin:{os.environ.get('PATH', '')}"
+    return {**os.environ, "SLURM_CONF": str(folder / "slurm.conf"), "PATH": path}
 
 
 def _free_ports(number: int) -> list[int]:
@@ -190,7 +200,7 @@ def _check(daemons: "list[subprocess.Popen[bytes]]", folder: Path, deadline: flo
 
 def _stop(folder: Path, daemons: "list[subprocess.Popen[bytes]]") -> None:
     """The jobs first; the daemons in the opposite order of their start; what hangs is killed."""
-    environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
+    environment = _environment(folder)
     with suppress(OSError, subprocess.SubprocessError):
         subprocess.run(["scancel", "--full", "--signal=KILL", "--user=root"], env=environment, timeout=20, check=False)
         time.sleep(0.5)
