@@ -1,4 +1,7 @@
-"""Clusters: the script of one network on several GPUs, and studies whose jobs Slurm runs (here a stand-in for it)."""
+"""Clusters: the script of one network on several GPUs, and what a study asks Slurm (here stand-ins of its commands).
+
+On a real Slurm: tests/slurm.
+"""
 
 import json
 import os
@@ -16,6 +19,8 @@ from ecg_lightning.data.worker_count import worker_count
 from ecg_lightning.report.commands import run
 from ecg_lightning.shipped import find_config
 from ecg_lightning.study.executors import StudyError, check_executor, with_room
+from ecg_lightning.study.settings import StudySettings, load_study
+from ecg_lightning.study.slurm import check_partition, in_words, who_waits, with_status_command
 
 SCRIPT: Final = find_config("configs/fit.yaml").parent / "slurm/fit_ddp.sbatch"
 CORES: Final = ["--cores", str(worker_count(None))]
@@ -96,3 +101,88 @@ def test_other_executors_are_named_by_their_package() -> None:
 )
 def test_jobs_side_by_side(given: list[str], added: list[str]) -> None:
     assert with_room(given) == [*given, *added]
+
+
+ON_SLURM: Final = ["--executor", "slurm"]
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Slurm's commands as stand-ins: two partitions, one of them of unequal nodes; nothing is accounted."""
+    answers = {
+        "sinfo": "echo 'small*|up|4'; echo 'large|up|16'; echo 'large|up|64'; echo 'closed|down|8'",
+        "sacct": "echo 'Slurm accounting storage is disabled' >&2; exit 1",
+        "scontrol": "echo 'MinJobAge               = 300 sec'",
+        "squeue": "true",
+    }
+    for name, answer in answers.items():
+        executable(tmp_path / "bin" / name, f"#!/bin/bash\n{answer}\n")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    return tmp_path / "bin"
+
+
+def settings(**changes: object) -> StudySettings:
+    return load_study("configs/studies/quickstart.yaml", **changes)
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "threads"),
+    [
+        ([], {}, None),
+        (ON_SLURM, {}, 1),
+        (ON_SLURM, {"threads": 3}, 3),
+        (ON_SLURM, {"prepare_threads": 8}, 4),  # no more than the node has
+        ([*ON_SLURM, "--default-resources", "runtime=60", "slurm_partition=large"], {"prepare_threads": 48}, 48),
+        ([*ON_SLURM, "--default-resources=slurm_partition=large"], {"prepare_threads": 80}, 64),
+        ([*ON_SLURM, "--workflow-profile", "mine"], {"prepare_threads": 8}, 8),  # may name any partition
+        (["--executor", "drmaa"], {"prepare_threads": 8}, 8),
+    ],
+)
+def test_prepare_asks_for_what_was_said_and_a_node_has(
+    commands: Path, options: list[str], changes: dict[str, object], threads: int | None
+) -> None:
+    assert check_partition(settings(**changes), options) == threads
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "message"),
+    [
+        ([], {"threads": 5}, "threads: 5: no node of the partition small has more than 4 CPUs.*another partition"),
+        (["--default-resources", "slurm_partition=gpu"], {}, "slurm_partition=gpu: .*there are small, large, closed"),
+    ],
+)
+def test_what_can_never_run_is_refused(
+    commands: Path, options: list[str], changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(StudyError, match=message):
+        check_partition(settings(**changes), [*ON_SLURM, *options])
+
+
+def test_a_closed_partition_is_said(commands: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check_partition(settings(), [*ON_SLURM, "--default-resources", "slurm_partition=closed"])
+    assert "the partition closed is closed: jobs wait there until it is opened" in capsys.readouterr().out
+
+
+def test_the_status_command_is_one_that_answers(commands: Path) -> None:
+    assert with_status_command(ON_SLURM) == [*ON_SLURM, "--slurm-status-command", "squeue"]
+    given = [*ON_SLURM, "--slurm-status-command=sacct"]
+    assert with_status_command(given) == given
+    assert with_status_command([]) == []
+    # the plugin falls back to sacct where ended jobs are forgotten before it has looked three times
+    executable(commands / "scontrol", "#!/bin/bash\necho 'MinJobAge               = 60 sec'\n")
+    sooner = ["--slurm-init-seconds-before-status-checks", "20"]
+    assert with_status_command(ON_SLURM) == [*ON_SLURM, "--slurm-status-command", "squeue", *sooner]
+    executable(commands / "sacct", "#!/bin/bash\ntrue\n")
+    assert with_status_command(ON_SLURM) == ON_SLURM
+
+
+def test_reasons_of_waiting(commands: Path, tmp_path: Path) -> None:
+    assert in_words([]) is None
+    assert in_words(["Priority", "Resources", "Resources"]) == "3 waiting (Resources; Priority)"
+    never = "1 waiting (PartitionConfig: no node of the partition has what the job asks for)"
+    assert in_words(["PartitionConfig"]) == never
+    log = tmp_path / "snakemake.log"
+    assert who_waits(log) is None
+    executable(commands / "squeue", '#!/bin/bash\n[[ "$*" == *--name=run-7* ]] && echo "(PartitionConfig)"\n')
+    log.write_text("Building DAG of jobs...\nSLURM run ID: run-7\nJob stats:\n")
+    assert who_waits(log) == never
