@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -170,8 +171,10 @@ def test_an_offline_run_of_wandb_is_whole(place: Workplace) -> None:
     process = start(place.arguments("fit", *LONG, *ENDLESS, study="logged"))
     wait_for((place.run("logged") / "checkpoints/last.ckpt").exists, process)
     stop(process)
-    (log,) = (place.run("logged") / "wandb").glob("offline-run-*/*.wandb")
-    assert log.stat().st_size > 1000
+    (folder,) = (place.run("logged") / "wandb").glob("offline-run-*")
+    command = [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json", str(folder)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [json.loads(line)["exit"]["exit_code"] for line in told if '"type":"exit"' in line] == [143]
 
 
 def test_preparing_ends_with_its_workers(place: Workplace) -> None:

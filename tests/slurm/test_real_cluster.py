@@ -71,7 +71,9 @@ class Place:
     def stage(self, stage: str, study: str, *more: str) -> list[str]:
         """A command of one network."""
         configs = [f"configs/{stage}.yaml", CONFIGS[0], CONFIGS[1] if stage == "fit" else "maps.yaml"]
-        options = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in DATA.items()]
+        options = [
+            f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in DATA.items()
+        ]
         named = [part for config in configs for part in ("--config", config)]
         run = ["--target", TARGET, "--seed_everything", "0", "--study", study]
         return [sys.executable, "-m", "ecg_lightning.cli", stage, *named, *options, *run, *more]

@@ -3,6 +3,8 @@
 import errno
 import json
 import math
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pandas as pd
 import pytest
 
 from ecg_lightning.storage import atomic
+from ecg_lightning.storage.disk import DiskSpaceError
 
 
 def test_atomic_writers_write(tmp_path: Path) -> None:
@@ -55,17 +58,33 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
     assert (tmp_path / "figure.png").read_text() == "old"
 
 
-@pytest.mark.parametrize(
-    ("raised", "number"),
-    [
-        (OSError(errno.ENOSPC, "No space left on device"), errno.ENOSPC),
-        (OSError("12 requested and 3 written"), errno.EIO),
-    ],
-)
-def test_an_error_without_a_file_name_gets_one(tmp_path: Path, raised: OSError, number: int) -> None:
+@pytest.mark.parametrize("raised", [OSError(errno.EIO, "Input/output error"), OSError("the device says no")])
+def test_an_error_without_a_file_name_gets_one(tmp_path: Path, raised: OSError) -> None:
     path = tmp_path / "table.parquet"
-    with pytest.raises(OSError, match=r"(No space|3 written).*table\.parquet") as told, atomic.atomic_path(path):
+    with pytest.raises(OSError, match=r"(Input|says no).*table\.parquet") as told, atomic.atomic_path(path):
         raise raised
-    assert (told.value.errno, told.value.filename) == (number, str(path))
+    assert (told.value.errno, told.value.filename) == (errno.EIO, str(path))
     with pytest.raises(FileNotFoundError, match="other"), atomic.atomic_path(path):
         (tmp_path / "other").read_text()
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """Files of at most 10 kB: the system's own way to say that there is no room."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("small_disk")
+@pytest.mark.parametrize("kind", ["text", "json", "array", "parquet"])
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path, kind: str) -> None:
+    values = np.random.default_rng(0).normal(size=10_000)
+    content = {"text": "x" * 20_000, "json": values, "array": values, "parquet": pd.DataFrame({"a": values})}
+    write = getattr(atomic, f"write_{kind}_atomic")
+    with pytest.raises(
+        DiskSpaceError, match=rf"no space left for {tmp_path}/a\.{kind}: .*are free.*same command again"
+    ):
+        write(tmp_path / f"a.{kind}", content[kind])
+    assert list(tmp_path.iterdir()) == []
