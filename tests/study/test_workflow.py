@@ -53,6 +53,7 @@ def test_every_shipped_study_is_sound() -> None:
         ({"seeds": [0, 0]}, "distinct whole numbers"),
         ({"seeds": [-1]}, "distinct whole numbers"),
         ({"threads": 0}, "threads: expected a whole number from 1"),
+        ({"prepare_threads": "all"}, "prepare_threads: expected a whole number from 1, got 'all'"),
         ({"tests": {}}, "unknown tests"),
         ({"fit": {"configs": ["configs/fits.yaml"]}}, "no configuration configs/fits.yaml"),
         ({"fit": {"configs": "configs/fit.yaml"}}, "expected a list of files"),
@@ -169,7 +170,9 @@ def test_jobs_side_by_side_have_their_share_of_the_threads() -> None:
 def test_progress_counts_jobs_and_estimates_what_is_left(tmp_path: Path) -> None:
     study = load_study(write(tmp_path / "study.yaml"))
     progress = Progress(study, 0.0)
-    assert "0 of 9 jobs done, 0 running" in progress.line()
+    assert progress.line() == "study micro: 0 of 9 jobs done, 0 running"
+    waits = Progress(study, 0.0, lambda: "2 waiting (Resources)")
+    assert waits.line() == "study micro: 0 of 9 jobs done, 0 running, 2 waiting (Resources)"
     logs = study.folder / "logs"
     logs.mkdir(parents=True)
     lines = [
