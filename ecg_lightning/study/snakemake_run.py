@@ -70,6 +70,6 @@ def _errors(text: str) -> dict[str, str]:
     for block in _FAILED_RULE.findall(text):
         details = dict(_DETAIL.findall(block))
         log, *of_cluster = details.get("log", "").partition(" (check log")[0].split(", ")
-        message = details["message"].partition(". ")[0] if of_cluster else ""
+        message = details.get("message", "").partition(". ")[0] if of_cluster else ""
         found[log] = f"\n    {message}: {', '.join(of_cluster)}" if message else ""
     return found
