@@ -45,8 +45,11 @@ class RunLock:
         return self
 
     def __exit__(self, *_raised: object) -> None:
-        """Give it back; the file stays, since deleting it would let two others hold one lock each."""
+        """Give it back; the file stays, but for a folder in which nothing else was made."""
         if self._lock is not None:
+            if [path.name for path in self.folder.iterdir()] == [LOCK]:
+                self._path.unlink()  # while it is held: FileLock takes no lock of a deleted file
+                self.folder.rmdir()
             self._lock.release()
             self._lock = None
 

@@ -40,8 +40,16 @@ def test_a_second_one_is_refused_until_the_first_is_gone(held: "subprocess.Popen
     held.wait()
     with lock:
         assert json.loads((tmp_path / "seed0" / LOCK).read_text())["pid"] == os.getpid()
+        (tmp_path / "seed0/fit.yaml").touch()
     with lock:  # and back, and again
         pass
+    assert (tmp_path / "seed0" / LOCK).is_file()
+
+
+def test_a_folder_in_which_nothing_was_made_goes(tmp_path: Path) -> None:
+    with RunLock(tmp_path / "seed1", "fit"):
+        assert (tmp_path / "seed1").is_dir()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_holder_that_has_not_said_who_it_is(held: "subprocess.Popen[str]", tmp_path: Path) -> None:
