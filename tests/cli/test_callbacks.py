@@ -169,7 +169,7 @@ def test_functional_relu_shows_in_the_completeness(trained: Workplace, tmp_path:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        warnings.filterwarnings("ignore", message=".*(workers|LeafSpec|logger).*")
+        warnings.filterwarnings("ignore", message=".*(workers|LeafSpec|logger|srun).*")
         assert deltas(nn.ReLU(), "module") < 1e-5
     with pytest.warns(UserWarning, match=r"deeplift: the maps' sums miss .* functional, reused or"):
         assert deltas(nn.functional.relu, "function") > 0.05
