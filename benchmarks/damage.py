@@ -37,6 +37,7 @@ from damaged_study import (
 from ecg_lightning.report.runs import StudyRuns
 from ecg_lightning.runs.run import Run
 from ecg_lightning.storage.digest import digest_file
+from ecg_lightning.storage.readers import DamagedFileError
 from ecg_lightning.study.consistency_tables import IntervalSettings
 from ecg_lightning.study.folder import StudyFolder
 from ecg_lightning.study.sealing import inspect_study
@@ -109,8 +110,16 @@ def _made_again(bench: Bench, study: Path, changed: list[str], before: dict[str,
     if left - of_fit:
         return "wrong", f"{stage} left {', '.join(sorted(left - of_fit))} damaged"
     runs = {str(seed): Run(study / TARGET / f"seed{seed}") for seed in SEEDS}
-    read = {f"seed{seed}/{name}": value for seed, run in runs.items() for name, value in run_values(run).items()
-            if not (name == "fit" and of_fit)}  # fmt: skip
+    try:
+        of_runs = {seed: run_values(run) for seed, run in runs.items()}
+    except DamagedFileError as error:
+        return ("named", str(error)) if of_fit and _names(str(error), changed) else ("wrong", str(error))
+    read = {
+        f"seed{seed}/{name}": value
+        for seed, values in of_runs.items()
+        for name, value in values.items()
+        if not (name == "fit" and of_fit)
+    }
     read["test_beats"] = np.load(study / "test_beats.npy")
     if other := differences(before, read):
         return "wrong", f"{stage} left other values of {', '.join(other[:5])}"
