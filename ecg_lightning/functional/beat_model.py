@@ -119,7 +119,7 @@ class BeatModel:
         Returns:
             (...) float32, about 1 for the beats that it was made of.
         """
-        flat = beats.flatten(-2)
+        flat = beats.flatten(-2).double()  # in float32 a beat's distance depends on how many are asked for with it
         mean, directions = (part.to(flat) for part in (self.mean.flatten(), self.components))
         centred = flat - mean
         scores = centred @ directions.T

@@ -74,6 +74,13 @@ def test_distances() -> None:
     np.testing.assert_allclose(model.distance(held_out.float()), model.distance(held_out), rtol=1e-3)
 
 
+@pytest.mark.parametrize("together", [1, 2, 7, 64])
+def test_a_distance_does_not_depend_on_the_beats_beside_it(together: int) -> None:
+    model, asked = BeatModel.fit(beats(1, 400), components=3), beats(2, 200).float()
+    parts = torch.cat([model.distance(part) for part in asked.split(together)])
+    assert torch.equal(parts, model.distance(asked))
+
+
 def test_few_beats_are_refused() -> None:
     with pytest.raises(ValueError, match="give more training ECGs"):
         BeatModel.fit(beats(1, 7))
