@@ -6,6 +6,7 @@ collective of another rank, in a bootstrap of minutes or in a library that swall
 is cleared first, for a few seconds at most: child processes, an open W&B run, temporary files.
 """
 
+import _thread
 import multiprocessing
 import os
 import signal
@@ -72,8 +73,12 @@ def before_end(clear: Callable[[], object], seconds: float = PATIENCE) -> None:
 
 
 def end_from_handler(number: int, _frame: object) -> None:
-    """A signal's handler: end, or wait here for the end, so that the main thread finishes nothing meanwhile."""
-    _end(number)
+    """A signal's handler: wait here for the end, so that the main thread finishes nothing meanwhile.
+
+    The end itself is another thread's work: of two signals in a row, as a scheduler and a job's process send them, the
+    second one interrupts the first one's handler, and would wait for what it keeps from going on.
+    """
+    _thread.start_new_thread(_end, (number,))
     threading.Event().wait()
 
 
@@ -100,21 +105,25 @@ def _end(number: int) -> None:
     if is_rank_zero():
         os.write(2, f"\nstopped by {name}; what is done is kept: give the same command again\n".encode())
     todo = [*_to_clear, *((one, PATIENCE) for one in _ALWAYS)]
-    clearing = [threading.Thread(target=_quietly, args=(clear,), daemon=True) for clear, _ in todo]
+    # bare threads: starting one of `threading` takes a lock that the interrupted main thread may hold
+    running = [_thread.allocate_lock() for _ in todo]
     began = time.monotonic()
-    for thread in clearing:
-        thread.start()
-    for thread, (_, seconds) in zip(clearing, todo, strict=True):
-        thread.join(max(0.0, began + seconds - time.monotonic()))
+    for lock, (clear, _) in zip(running, todo, strict=True):
+        lock.acquire()
+        _thread.start_new_thread(_quietly, (clear, lock))
+    for lock, (_, seconds) in zip(running, todo, strict=True):
+        lock.acquire(timeout=max(0.0, began + seconds - time.monotonic()))
     os._exit(STOPPED[signal.Signals(number)])
 
 
-def _quietly(clear: Callable[[], object]) -> None:
+def _quietly(clear: Callable[[], object], running: "_thread.LockType") -> None:
     """Nothing that goes wrong now may keep the process from ending, or be taken for the cause of it."""
     try:
         clear()
     except BaseException:
         return
+    finally:
+        running.release()
 
 
 def _end_workers() -> None:

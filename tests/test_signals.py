@@ -88,6 +88,18 @@ def test_workers_and_temporary_files_go_too(tmp_path: Path) -> None:
     assert not alive(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.001, 0.01, 0.1])
+def test_signals_in_a_row_end_it_once(pause: float) -> None:
+    """A scheduler and the job's own process both send one: the second interrupts the first one's handler."""
+    process = run("import time", "before_end(lambda: time.sleep(0.3))", "while True: time.sleep(0.001)")
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        process.send_signal(number)
+        time.sleep(pause)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode in (143, 130)
+    assert said.count("stopped by") == 1
+
+
 def alive(pid: int) -> bool:
     try:
         return (Path("/proc") / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
