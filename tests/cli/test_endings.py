@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,8 +52,12 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def place(trained: Workplace, copy_of: Callable[[Workplace], Workplace]) -> Workplace:
-    """A fit that is done, of the test's own."""
-    return copy_of(trained)
+    """A fit that is done, of the test's own; without the maps that another test may have had computed there."""
+    copy = copy_of(trained)
+    for path in copy.run().iterdir():
+        if path.name not in ("checkpoints", "fit.yaml", "fit.done.json"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return copy
 
 
 def fit(place: Workplace, *more: str, study: str = "long") -> list[str]:

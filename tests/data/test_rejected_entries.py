@@ -72,7 +72,7 @@ def cached(source: Source, folder: Path) -> BeatCache:
         ("patient_id", "None", "patient_id is 'None'"),
         ("ecg_id", "nan", "ecg_id is 'nan'"),
         ("ecg_id", "e1", "ecg_id 'e1' stands there already"),
-        ("ecg_id", "x" * 4000, "ecg_id is 'xxxx"),
+        ("age", "x" * 4000, "age is 'xxxx"),
     ],
 )
 def test_an_impossible_cell_rejects_its_ecg_alone(

@@ -73,7 +73,7 @@ def test_against_a_loop_over_units(seed: int, signed: bool) -> None:
     """Units of unequal size: the number of units whose points are nearest to the share, most relevant first."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, 6, size=(1, 2, 20))
-    map_, ties = generator.normal(size=(2, 20)).round(1), generator.normal(size=(2, 20))
+    map_, ties = (8 * generator.normal(size=(2, 20))).round() / 8, generator.normal(size=(2, 20))  # sums are exact
     found = unit_positions(
         torch.from_numpy(map_)[None, None],
         torch.from_numpy(ties)[None],

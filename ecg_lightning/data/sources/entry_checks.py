@@ -12,7 +12,6 @@ from ecg_lightning.ecg import TARGETS
 LONGEST_LIFE: Final = 130.0
 """Years; no age is greater."""
 
-_LONGEST_ID: Final = 255
 _SEXES: Final = ("female", "male", "unknown")
 _SHOWN: Final = 40
 
@@ -53,15 +52,14 @@ def _checked(source: Source, entries: Sequence[Entry]) -> Iterator[Entry]:
 
 
 def _rejected(entry: Entry, reason: str) -> RejectedEntry:
-    ecg_id, patient_id = (str(one)[:_LONGEST_ID] for one in (entry.ecg_id, entry.patient_id))
-    return RejectedEntry.of(ecg_id, reason, patient_id=patient_id)
+    return RejectedEntry.of(str(entry.ecg_id), reason, patient_id=str(entry.patient_id))
 
 
 def _problem(entry: Entry) -> str | None:
     """What is impossible, in words; None where nothing is."""
     for name, value in (("ecg_id", entry.ecg_id), ("patient_id", entry.patient_id)):
-        if not isinstance(value, str) or is_missing(value) or len(value) > _LONGEST_ID:
-            return _expected(name, value, f"text of at most {_LONGEST_ID} characters, and none that stands for nothing")
+        if not isinstance(value, str) or is_missing(value):
+            return _expected(name, value, "text, and none that stands for nothing")
     who = f"of ECG {_shown(entry.ecg_id)}"
     if not _is_number(entry.age) or not (math.isnan(entry.age) or 0.0 <= entry.age <= LONGEST_LIFE):
         return _expected(f"age {who}", entry.age, f"years from 0 to {LONGEST_LIFE:g}, NaN where unknown")
