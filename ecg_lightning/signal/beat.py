@@ -22,6 +22,7 @@ from ecg_lightning.signal.leads import to_standard_leads
 from ecg_lightning.signal.peaks import find_r_peaks, refine_r_peaks
 from ecg_lightning.signal.recording import Recording
 from ecg_lightning.signal.resample import resample, resample_mask
+from ecg_lightning.signal.spikes import without_spikes
 
 Neighbours = Literal["keep", "blank"]
 """What becomes of the beats before and after inside the 1.2 s."""
@@ -96,7 +97,11 @@ def median_beat(
         raise ValueError(f"neighbours: expected one of {get_args(Neighbours)}, got {neighbours!r}")
     signal = _prepare(recording)
     clean, qrs_band = zero_phase(signal, CLEAN, QRS_BAND)
-    r_peaks = find_r_peaks(qrs_band) if known_beats is None else refine_r_peaks(qrs_band, known_beats)
+    if known_beats is None:
+        spikeless = without_spikes(signal)
+        r_peaks = find_r_peaks(qrs_band, None if spikeless is signal else zero_phase(spikeless, QRS_BAND)[0])
+    else:
+        r_peaks = refine_r_peaks(qrs_band, known_beats)
     aligned = align(qrs_band, r_peaks)
     before, after = FIDUCIAL_SAMPLE + _SLACK, BEAT_SAMPLES - FIDUCIAL_SAMPLE - 1 + _SLACK
     beats = shifted_windows(clean, aligned.times, before, after, fill=np.nan)  # (kept, 8, 600 + 2 slack)

@@ -6,18 +6,24 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
-from scipy.signal import butter, sosfiltfilt
+from scipy.signal import butter, find_peaks, sosfiltfilt
 from sleepecg import detect_heartbeats
 from sleepecg._heartbeat_detection import _squared_moving_integration, _thresholding
 
 from ecg_lightning.ecg import SAMPLING_RATE
+from ecg_lightning.signal.companions import companions
 from ecg_lightning.signal.errors import FewBeatsError
+from ecg_lightning.signal.strength import STEP, qrs_strength, sharpness
 
 MIN_BEATS: Final = 3
 """A median of fewer beats is not a median."""
 
 _MS: Final = SAMPLING_RATE / 1000.0  # samples
-_CLUSTER_GAP: Final = int(120 * _MS)
+_CLEAR: Final = 0.3
+_WEAK: Final = 0.1
+_AS_SHARP: Final = 0.8
+_BESIDE: Final = 0.4
+_NEAR: Final = int(100 * _MS)
 _MIN_VOTES: Final = 4
 _SEARCH: Final = int(80 * _MS)
 _ENERGY_BOX: Final = int(60 * _MS)
@@ -27,16 +33,20 @@ _INTEGRATION_SECONDS: Final = 0.15
 _REFRACTORY: Final = int(200 * _MS)
 
 
-def find_r_peaks(qrs_band: NDArray[np.float64]) -> NDArray[np.intp]:
+def find_r_peaks(
+    qrs_band: NDArray[np.float64],  # (8, sample) mV
+    spikeless: NDArray[np.float64] | None = None,  # (8, sample) mV
+) -> NDArray[np.intp]:  # (beat,)
     """Find the R peaks of a recording.
 
-    sleepecg's detector runs on each lead and on the smoothed spatial velocity. Detections less than 120 ms apart
-    are one cluster; a cluster with at least 4 of the 9 votes is a beat. Its R peak is the maximum of the velocity's
-    energy within 80 ms. Beats with under a quarter of the median energy are dropped, and of two beats
-    less than 200 ms apart the weaker one.
+    A candidate is a maximum of the leads' agreement (:func:`.strength.qrs_strength`). With .3 of the recording's usual
+    strength it is a beat; with .1 it is where it is as sharp as those, or four of nine detectors agree: sleepecg's on each
+    lead and on the spatial velocity. Waves that accompany stronger beats are left out (:mod:`.companions`). The R peak
+    is the maximum of the velocity's energy within 80 ms, and of two less than 200 ms apart the stronger one is kept.
 
     Args:
         qrs_band: (8, sample) mV at 500 Hz, 5-35 Hz.
+        spikeless: The same without pacing spikes, where there are some; beats are looked for here.
 
     Returns:
         Samples of the R peaks, (beat,), increasing.
@@ -44,14 +54,26 @@ def find_r_peaks(qrs_band: NDArray[np.float64]) -> NDArray[np.intp]:
     Raises:
         FewBeatsError: Fewer than three beats.
     """
+    searched = qrs_band if spikeless is None else spikeless
+    strength = qrs_strength(searched)
+    places = _candidates(searched, strength)
+    places = places[~companions(searched, strength, places)]
     energy = velocity_energy(qrs_band)
-    return _choose(_vote(qrs_band, energy), energy, qrs_band.shape[1])
+    peaks = _strongest_near(places * STEP, energy)
+    # A spike, or an artefact of few leads, may outweigh the QRS complex next to it.
+    beside = strength[peaks // STEP] < _BESIDE * strength[places]
+    if spikeless is not None and beside.any():
+        peaks = _strongest_near(places * STEP, velocity_energy(spikeless))
+        beside = strength[peaks // STEP] < _BESIDE * strength[places]
+    peaks = np.unique(np.where(beside, places * STEP, peaks))
+    return _enough(_apply_refractory(peaks, energy), qrs_band.shape[1])
 
 
 def refine_r_peaks(qrs_band: NDArray[np.float64], known: NDArray[np.intp]) -> NDArray[np.intp]:
     """R peaks where heart beats are known to be: by the simulator, or by annotation.
 
-    What :func:`find_r_peaks` does after its vote.
+    The maximum of the velocity's energy within 80 ms; beats with under a quarter of the median energy are dropped,
+    and of two less than 200 ms apart the weaker one.
 
     Args:
         qrs_band: (8, sample) mV at 500 Hz, 5-35 Hz.
@@ -67,14 +89,13 @@ def refine_r_peaks(qrs_band: NDArray[np.float64], known: NDArray[np.intp]) -> ND
     samples = qrs_band.shape[1]
     if len(known) and not 0 <= known.min() <= known.max() < samples:
         raise ValueError(f"known R peaks at samples {known.min()} to {known.max()}, expected 0 to {samples - 1}")
-    return _choose(known, velocity_energy(qrs_band), samples)
-
-
-def _choose(centres: NDArray[np.intp], energy: NDArray[np.float64], samples: int) -> NDArray[np.intp]:
-    """Of the places near which a beat lies, the R peaks of the beats that are strong enough and not too close."""
-    peaks = _strongest_near(centres, energy) if len(centres) else centres
+    energy = velocity_energy(qrs_band)
+    peaks = np.unique(_strongest_near(known, energy)) if len(known) else known
     peaks = peaks[energy[peaks] >= _MIN_ENERGY * np.median(energy[peaks])] if len(peaks) else peaks
-    peaks = _apply_refractory(peaks, energy)
+    return _enough(_apply_refractory(peaks, energy), samples)
+
+
+def _enough(peaks: NDArray[np.intp], samples: int) -> NDArray[np.intp]:
     if len(peaks) < MIN_BEATS:
         raise FewBeatsError(
             f"{len(peaks)} heart beats found in {samples / SAMPLING_RATE:.1f} s, at least {MIN_BEATS} are "
@@ -86,22 +107,32 @@ def _choose(centres: NDArray[np.intp], energy: NDArray[np.float64], samples: int
 def velocity_energy(qrs_band: NDArray[np.float64]) -> NDArray[np.float64]:
     """Energy of the spatial velocity, its mean over 60 ms, (sample,) (mV per sample)^2."""
     slope = np.gradient(qrs_band, axis=1)
-    return uniform_filter1d(np.einsum("ls,ls->s", slope, slope), _ENERGY_BOX + 1, mode="nearest")
+    energy = uniform_filter1d(np.einsum("ls,ls->s", slope, slope), _ENERGY_BOX + 1, mode="nearest")
+    return np.maximum(energy, 0.0)  # running sums can end a little below zero behind large values
 
 
-def _vote(qrs_band: NDArray[np.float64], energy: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Centres (median detection) of the clusters that at least four of the nine detectors agree on, (cluster,)."""
+def _candidates(qrs_band: NDArray[np.float64], strength: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Places of what may be beats by itself, the ends included; of two less than 200 ms apart the stronger, (candidate,)."""
+    found, _ = find_peaks(np.pad(strength, 1), height=_WEAK, distance=_REFRACTORY // STEP)
+    places = np.asarray(found - 1, dtype=np.intp)
+    clear = strength[places] >= _CLEAR
+    if clear.all():
+        return places
+    sharp = sharpness(qrs_band, places * STEP)
+    votes = np.zeros(len(places), dtype=np.int64)
+    for beats in _detections(qrs_band):
+        votes += (np.abs(places[:, None] * STEP - beats) <= _NEAR).any(axis=1)
+    # A recording's ends are sharp by themselves.
+    whole = (places * STEP > _NEAR) & (places * STEP < qrs_band.shape[1] - _NEAR)
+    return places[clear | (votes >= _MIN_VOTES) | (whole & (sharp >= _AS_SHARP * np.median(sharp[clear])))]
+
+
+def _detections(qrs_band: NDArray[np.float64]) -> list[NDArray[np.intp]]:
+    """What each of the nine detectors finds."""
+    speed = np.sqrt(velocity_energy(qrs_band))
     # The band ends at 35 Hz, so every second sample carries all of it at half the detectors' time.
-    channels = np.ascontiguousarray(np.vstack([qrs_band, np.sqrt(energy)])[:, ::2])
-    found = [2 * beats for beats in detect_all(channels, SAMPLING_RATE / 2)]
-    times = np.concatenate(found)
-    voters = np.repeat(np.arange(len(found)), [len(f) for f in found])
-    order = np.argsort(times, kind="stable")
-    times, voters = times[order], voters[order]
-    cuts = np.flatnonzero(np.diff(times) > _CLUSTER_GAP) + 1
-    clusters = zip(np.split(times, cuts), np.split(voters, cuts), strict=True)
-    centres = [t[len(t) // 2] for t, v in clusters if len(np.unique(v)) >= _MIN_VOTES]
-    return np.array(centres, dtype=np.intp)
+    channels = np.ascontiguousarray(np.vstack([qrs_band, speed])[:, ::2])
+    return [2 * beats for beats in detect_all(channels, SAMPLING_RATE / 2)]
 
 
 def detect_all(channels: NDArray[np.float64], sampling_rate: float) -> list[NDArray[np.intp]]:
@@ -140,7 +171,7 @@ def _strongest_near(centres: NDArray[np.intp], energy: NDArray[np.float64]) -> N
     """The sample of most energy within 80 ms of each centre, (beat,)."""
     window = np.clip(centres[:, None] + np.arange(-_SEARCH, _SEARCH + 1), 0, len(energy) - 1)
     best = energy[window].argmax(axis=1)
-    return np.unique(window[np.arange(len(centres)), best])
+    return np.asarray(window[np.arange(len(centres)), best])
 
 
 def _apply_refractory(peaks: NDArray[np.intp], energy: NDArray[np.float64]) -> NDArray[np.intp]:

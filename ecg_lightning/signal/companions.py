@@ -1,0 +1,78 @@
+"""Waves that accompany beats: a T wave behind nearly every beat, a P wave before it.
+
+A ventricular beat may be as blunt as a T wave and as weak; but it does not follow every beat at one distance.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_lightning.ecg import SAMPLING_RATE
+from ecg_lightning.signal.strength import STEP, sharpness
+
+_MS: Final = SAMPLING_RATE / 1000.0 / STEP  # places
+_T_WITHIN: Final = int(560 * _MS)
+_P_WITHIN: Final = int(320 * _MS)
+_LESS: Final = 0.7  # a T wave's strength, at most, in that of its beat
+_WEAKER: Final = 0.3  # strength, at most, in that of its beat, of a T wave that is not much blunter
+_P_WEAKER: Final = 0.4
+_BLUNTER: Final = 0.8  # a T wave's sharpness, at most, in that of its beat
+_MUCH_BLUNTER: Final = 0.6  # ventricular beats have .61 and more of a narrow beat's
+_ALIKE: Final = 1.5
+_HALF: Final = 0.5
+_SAME_DELAY: Final = int(60 * _MS)
+_SAME_SIZE: Final = 0.4
+_SHARE: Final = 0.6
+_MIN_BEATS: Final = 3
+
+
+def companions(
+    qrs_band: NDArray[np.float64],  # (lead, sample)
+    strength: NDArray[np.float64],  # (place,)
+    places: NDArray[np.intp],  # (candidate,)
+) -> NDArray[np.bool_]:  # (candidate,)
+    """Which candidates are waves that accompany beats.
+
+    A T wave lies up to 560 ms behind a candidate that is stronger and much sharper, or three times as strong and sharper; a P wave
+    up to 320 ms before one that is 2.5 times as strong; and at the same distance from most others like that one
+    something of a similar size is found. The first candidate may be the T wave of a beat before the recording.
+
+    Args:
+        qrs_band: (lead, sample) mV at 500 Hz, 5-35 Hz.
+        strength: See :func:`.strength.qrs_strength`.
+        places: (candidate,) places in ``strength``, increasing.
+
+    Returns:
+        (candidate,) boolean.
+    """
+    wave = np.zeros(len(places), dtype=np.bool_)
+    close = np.flatnonzero(np.diff(places) <= _T_WITHIN)
+    if len(close) == 0:
+        return wave
+    size = strength[places]
+    sharp = sharpness(qrs_band, places * STEP)
+
+    def like(beat: int) -> NDArray[np.bool_]:
+        return (size >= _HALF * size[beat]) & (sharp >= _BLUNTER * sharp[beat])
+
+    for before, after in zip(close, close + 1, strict=True):
+        delay = int(places[after] - places[before])
+        ratio, blunt = size[after] / size[before], sharp[after] / sharp[before]
+        if not wave[before] and ratio < _LESS and blunt < (_BLUNTER if ratio < _WEAKER else _MUCH_BLUNTER):
+            wave[after] = _usual(strength, places[like(before)], delay, size[after])
+        elif delay <= _P_WITHIN and ratio * _P_WEAKER > 1.0:
+            wave[before] = _usual(strength, places[like(after)], -delay, size[before])
+    if wave.any() and places[0] < _T_WITHIN:
+        alike = _ALIKE * np.median(size[wave]), _ALIKE * np.median(sharp[wave])
+        wave[0] |= size[0] < alike[0] and sharp[0] < alike[1]
+    return wave
+
+
+def _usual(strength: NDArray[np.float64], beats: NDArray[np.intp], delay: int, size: float) -> bool:
+    """Whether at this distance from most of these beats there is something like a wave of this size."""
+    at = beats + delay
+    at = at[(at >= 0) & (at < len(strength))]
+    near = np.clip(at[:, None] + np.arange(-_SAME_DELAY, _SAME_DELAY + 1), 0, len(strength) - 1)
+    found = strength[near].max(axis=1) >= _SAME_SIZE * size
+    return bool(len(found) >= _MIN_BEATS and found.mean() >= _SHARE)
