@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS, MAX_ABS_MILLIVOLT, SAMPLING_RATE
 from ecg_lightning.signal.align import Alignment, align, shifted_windows
-from ecg_lightning.signal.checks import check_length, check_rate, check_signal
-from ecg_lightning.signal.errors import TooShortError, VoltageError
-from ecg_lightning.signal.filters import CLEAN, QRS_BAND, SLOPE_BAND, zero_phase
+from ecg_lightning.signal.checks import check_alive, check_length, check_rate, check_signal, held_ends
+from ecg_lightning.signal.errors import FlatLeadError, TooShortError, VoltageError
+from ecg_lightning.signal.filters import CLEAN, QRS_BAND, SLOPE_BAND, STEADY_SLOPE_BAND, zero_phase
 from ecg_lightning.signal.leads import to_standard_leads
 from ecg_lightning.signal.peaks import find_r_peaks, refine_r_peaks
+from ecg_lightning.signal.quality import alive_beats, check_agreement, check_spectrum, fast_shares, qrs_of_beats
 from ecg_lightning.signal.recording import Recording
 from ecg_lightning.signal.resample import resample, resample_mask
 from ecg_lightning.signal.spikes import without_spikes
@@ -27,12 +28,13 @@ from ecg_lightning.signal.spikes import without_spikes
 Neighbours = Literal["keep", "blank"]
 """What becomes of the beats before and after inside the 1.2 s."""
 
-PIPELINE_VERSION: Final = 1
+PIPELINE_VERSION: Final = 2
 """Raised with every change that alters a median beat: it is part of the cache's key."""
 
 _MS: Final = SAMPLING_RATE / 1000.0  # samples
 _SLACK: Final = int(100 * _MS)  # how far the fiducial may lie from the template's centre
 _QUIET: Final = 0.08  # of the largest slope
+_MAINS_IN_SLOPE: Final = 0.05  # share of power above 40 Hz
 _QUIET_SAMPLES: Final = int(8 * _MS)
 _BASELINE: Final = int(22 * _MS)
 _ONSET_SEARCH: Final = int(160 * _MS)
@@ -49,6 +51,7 @@ class MedianBeat:
         fiducials: (kept,) samples at 500 Hz, with a fraction, of the fiducials of the beats in the median.
         heart_rate: Beats per minute: the mean rate over all R peaks.
         wave_masks: Name of a wave -> (8, 600) boolean: where more than half of the kept beats carry the wave.
+        beats_without: (8,) of the kept beats, how many each lead's median does without, since the lead was off.
     """
 
     beat: NDArray[np.float64]
@@ -56,6 +59,7 @@ class MedianBeat:
     fiducials: NDArray[np.float64]
     heart_rate: float
     wave_masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    beats_without: NDArray[np.intp] = field(default_factory=lambda: np.zeros(len(LEADS), dtype=np.intp))
 
     @classmethod
     def ready_made(cls, beat: NDArray[np.float64], heart_rate: float) -> "MedianBeat":
@@ -96,23 +100,22 @@ def median_beat(
     if neighbours not in get_args(Neighbours):
         raise ValueError(f"neighbours: expected one of {get_args(Neighbours)}, got {neighbours!r}")
     signal = _prepare(recording)
+    spikeless = signal if known_beats is not None else without_spikes(signal)
     clean, qrs_band = zero_phase(signal, CLEAN, QRS_BAND)
-    if known_beats is None:
-        spikeless = without_spikes(signal)
-        r_peaks = find_r_peaks(qrs_band, None if spikeless is signal else zero_phase(spikeless, QRS_BAND)[0])
-    else:
-        r_peaks = refine_r_peaks(qrs_band, known_beats)
+    calm, searched = (clean, qrs_band) if spikeless is signal else zero_phase(spikeless, CLEAN, QRS_BAND)
+    r_peaks = find_r_peaks(qrs_band, searched) if known_beats is None else refine_r_peaks(qrs_band, known_beats)
     aligned = align(qrs_band, r_peaks)
-    before, after = FIDUCIAL_SAMPLE + _SLACK, BEAT_SAMPLES - FIDUCIAL_SAMPLE - 1 + _SLACK
-    beats = shifted_windows(clean, aligned.times, before, after, fill=np.nan)  # (kept, 8, 600 + 2 slack)
-    if neighbours == "blank":
-        _blank_neighbours(beats, r_peaks, aligned, before)
-    wide = _nan_median(beats)
+    qrs = qrs_of_beats(qrs_band, aligned.times)
+    alive = alive_beats(qrs)
+    check_agreement(qrs, alive)
+    wide = _median(clean, r_peaks, aligned, alive, neighbours)
+    check_spectrum(wide if calm is clean else _median(calm, r_peaks, aligned, alive, neighbours))
     start = _fiducial(wide) - FIDUCIAL_SAMPLE
     fiducials = aligned.times + (start - _SLACK)
     beat = _finish(wide[:, start : start + BEAT_SAMPLES], blank=neighbours == "blank")
     rate = 60.0 * SAMPLING_RATE * (len(r_peaks) - 1) / float(r_peaks[-1] - r_peaks[0])
-    return MedianBeat(beat, r_peaks, fiducials, rate, _median_masks(recording, signal.shape[1], fiducials))
+    masks = _median_masks(recording, signal.shape[1], fiducials)
+    return MedianBeat(beat, r_peaks, fiducials, rate, masks, (~alive).sum(axis=0))
 
 
 def _prepare(recording: Recording) -> NDArray[np.float64]:
@@ -121,7 +124,8 @@ def _prepare(recording: Recording) -> NDArray[np.float64]:
     check_length(recording.signal.shape[-1], recording.sampling_rate)
     signal = to_standard_leads(recording.signal, recording.leads)
     check_signal(signal)
-    return resample(signal, recording.sampling_rate)
+    check_alive(signal, recording.sampling_rate)
+    return resample(held_ends(signal), recording.sampling_rate)
 
 
 def _blank_neighbours(beats: NDArray[np.float64], r_peaks: NDArray[np.intp], aligned: Alignment, centre: int) -> None:
@@ -146,6 +150,30 @@ def _nan_median(beats: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(0.5 * (ordered[low, :, at] + ordered[high, :, at]).T)
 
 
+def _median(
+    clean: NDArray[np.float64],
+    r_peaks: NDArray[np.intp],
+    aligned: Alignment,
+    alive: NDArray[np.bool_],  # (kept, lead)
+    neighbours: Neighbours,
+) -> NDArray[np.float64]:
+    """Median of each lead over the beats in which it is alive, (8, 600 + 2 slack)."""
+    before, after = FIDUCIAL_SAMPLE + _SLACK, BEAT_SAMPLES - FIDUCIAL_SAMPLE - 1 + _SLACK
+    beats = shifted_windows(clean, aligned.times, before, after, fill=np.nan)  # (kept, 8, 600 + 2 slack)
+    if neighbours == "blank":
+        _blank_neighbours(beats, r_peaks, aligned, before)
+    wide = _nan_median(beats)
+    for lead in np.flatnonzero(~alive.all(axis=0)):
+        own = _nan_median(beats[alive[:, lead], lead : lead + 1])[0]
+        if not np.array_equal(np.isnan(own), np.isnan(wide[lead])):
+            raise FlatLeadError(
+                f"lead {LEADS[lead]} is alive in {alive[:, lead].sum()} of {len(alive)} beats, all at the recording's edge, so "
+                "that none has the whole 1.2 s: the electrode was off; leave the recording out"
+            )
+        wide[lead] = own
+    return wide
+
+
 def _held(wide: NDArray[np.float64]) -> NDArray[np.float64]:
     """Samples at the ends that no beat reaches take the value of the first or last one that is reached."""
     known = np.flatnonzero(np.isfinite(wide[0]))
@@ -153,8 +181,9 @@ def _held(wide: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _slope(wide: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spatial slope below 40 Hz, (sample,) mV per sample."""
-    (smooth,) = zero_phase(_held(wide), SLOPE_BAND)
+    """Spatial slope below 40 Hz, (sample,) mV per sample; below 25 Hz where mains would be steeper than the QRS complex."""
+    held = _held(wide)
+    (smooth,) = zero_phase(held, SLOPE_BAND if fast_shares(held)[0] < _MAINS_IN_SLOPE else STEADY_SLOPE_BAND)
     return np.asarray(np.linalg.norm(np.gradient(smooth, axis=1), axis=0))
 
 

@@ -31,6 +31,13 @@ FLAT_SHARE: Final = 0.98
 """Share of flat samples that makes a lead flat; a QRS complex of 80 ms at 40 a minute fills 5 % of the time."""
 
 
+FLAT_SECONDS: Final = 2.5
+"""A lead is off where it does not move for so long: longer than between two beats at 25 a minute."""
+
+_BLOCK_SECONDS: Final = 0.1
+_FILLED: Final = 10  # samples; so many equal ones in all leads are no ECG
+
+
 def check_rate(sampling_rate: float) -> None:
     """Refuse a sampling rate that is not one of an ECG.
 
@@ -95,3 +102,58 @@ def _check_flat(signal: NDArray[np.floating], leads: Sequence[str]) -> None:
             f"lead {', '.join(flat)} is flat ({FLAT_SHARE:.0%} of its samples within {1e3 * FLAT_MILLIVOLT:g} uV of "
             "its median): the electrode was off, or the unit is V and not mV; leave the recording out or correct it"
         )
+
+
+def check_alive(signal: NDArray[np.floating], sampling_rate: float, leads: Sequence[str] = LEADS) -> None:
+    """Refuse a lead that is there for under 3 s: off for the rest, or printed in a column of a sheet.
+
+    A lead is off where it stays within 10 uV for 2.5 s.
+
+    Args:
+        signal: (lead, sample) mV.
+        sampling_rate: Hz.
+        leads: The name of each row, for the message.
+
+    Raises:
+        FlatLeadError: Under 3 s of a lead are left.
+    """
+    block = max(round(_BLOCK_SECONDS * sampling_rate), 1)
+    count, width = signal.shape[1] // block, round(FLAT_SECONDS / _BLOCK_SECONDS)
+    if count < width:
+        return
+    blocks = signal[:, : count * block].reshape(len(signal), count, block)
+    high, low = (np.lib.stride_tricks.sliding_window_view(e, width, axis=1) for e in (blocks.max(2), blocks.min(2)))
+    still = high.max(axis=2) - low.min(axis=2) <= 2 * FLAT_MILLIVOLT  # (lead, window)
+    if not still.any():
+        return
+    off = np.stack([np.convolve(row, np.ones(width)) > 0 for row in still])  # (lead, block)
+    seconds = (~off).sum(axis=1) * block / sampling_rate
+    short = [f"{lead} ({s:.1f} s)" for lead, s in zip(leads, seconds, strict=True) if s < MIN_SECONDS]
+    if short:
+        raise FlatLeadError(
+            f"of lead {', '.join(short)} is there, the rest of {signal.shape[1] / sampling_rate:.1f} s does not move; at "
+            f"least {MIN_SECONDS:g} s are needed: the electrode was off, or each lead was printed for a part of the time; "
+            "leave the recording out"
+        )
+
+
+def held_ends(signal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Hold the first and last voltages where a recording was filled up with one value in all leads.
+
+    The step from the last voltage to the filling would look like a QRS complex.
+
+    Args:
+        signal: (lead, sample).
+
+    Returns:
+        (lead, sample); ``signal`` itself where nothing was filled up.
+    """
+    samples = signal.shape[1]
+    first, last = 0, samples - 1
+    if np.ptp(signal[:, 0]) == 0.0:
+        first = int((signal != signal[:1, :1]).any(axis=0).argmax())
+    if np.ptp(signal[:, -1]) == 0.0:
+        last -= int((signal[:, ::-1] != signal[:1, -1:]).any(axis=0).argmax())
+    if first < _FILLED and last >= samples - _FILLED:
+        return signal
+    return np.ascontiguousarray(signal[:, np.clip(np.arange(samples), first, last)])

@@ -28,7 +28,7 @@ class VoltageError(RecordingError):
 
 
 class FlatLeadError(RecordingError):
-    """A lead is constant, or near-constant: an electrode was off."""
+    """A lead is constant, or near-constant, or for too long: an electrode was off."""
 
     kind: ClassVar[str] = "flat_lead"
 
@@ -49,3 +49,9 @@ class FewBeatsError(RecordingError):
     """Fewer than three beats were found, or fewer than three are alike."""
 
     kind: ClassVar[str] = "few_beats"
+
+
+class NoisyError(RecordingError):
+    """The median beat would be noise: its beats disagree, or its power is not at an ECG's frequencies."""
+
+    kind: ClassVar[str] = "noisy"

@@ -29,6 +29,9 @@ QRS_BAND: tuple[Stage, ...] = (*CLEAN, (2, (5.0, 35.0), "bandpass"))
 SLOPE_BAND: tuple[Stage, ...] = ((2, (40.0,), "lowpass"),)
 """For slopes of a median beat."""
 
+STEADY_SLOPE_BAND: tuple[Stage, ...] = ((4, (25.0,), "lowpass"),)
+"""For slopes of a median beat with mains in it."""
+
 
 def zero_phase(
     signal: NDArray[np.floating],  # (lead, sample)

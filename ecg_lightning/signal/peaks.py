@@ -46,7 +46,7 @@ def find_r_peaks(
 
     Args:
         qrs_band: (8, sample) mV at 500 Hz, 5-35 Hz.
-        spikeless: The same without pacing spikes, where there are some; beats are looked for here.
+        spikeless: The same without pacing spikes; beats are looked for here. None where there are none.
 
     Returns:
         Samples of the R peaks, (beat,), increasing.
@@ -62,8 +62,8 @@ def find_r_peaks(
     peaks = _strongest_near(places * STEP, energy)
     # A spike, or an artefact of few leads, may outweigh the QRS complex next to it.
     beside = strength[peaks // STEP] < _BESIDE * strength[places]
-    if spikeless is not None and beside.any():
-        peaks = _strongest_near(places * STEP, velocity_energy(spikeless))
+    if searched is not qrs_band and beside.any():
+        peaks = _strongest_near(places * STEP, velocity_energy(searched))
         beside = strength[peaks // STEP] < _BESIDE * strength[places]
     peaks = np.unique(np.where(beside, places * STEP, peaks))
     return _enough(_apply_refractory(peaks, energy), qrs_band.shape[1])

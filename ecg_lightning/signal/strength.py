@@ -23,7 +23,7 @@ _QUIETEST: Final = 1e-9  # (mV per sample)^2; a QRS complex of 10 uV has 1e-7
 _RANGE: Final = 1e-6  # of a lead's largest energy; an artefact may be 100 times a QRS complex
 _OFF: Final = 1e-5  # of the energy of the lead's QRS complexes; no lead is so quiet that is on
 _OFF_FOR: Final = int(600 * _MS) // STEP + 1
-_FLOOR_PERCENT: Final = 30.0  # of the time at least lies between QRS complexes, at 250 a minute too
+_FLOOR: Final = 0.3  # rank among a lead's energies; of the time at least lies between QRS complexes, at 250 a minute too
 
 
 def qrs_strength(qrs_band: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -43,7 +43,7 @@ def qrs_strength(qrs_band: NDArray[np.float64]) -> NDArray[np.float64]:
     level, live = _levels(energy)
     if not live.any():
         return np.zeros(energy.shape[1])
-    floor = np.minimum(_floors(energy, live), level)
+    floor = np.minimum(_quantiles(energy[:, ::2], live[:, ::2], _FLOOR), level)
     shown = np.clip((energy - floor) / np.maximum(level - floor, _QUIETEST), 0.0, _LOUDEST)
     weight = live * (1.0 - floor / np.maximum(level, _QUIETEST))
     mean = np.einsum("lp,lp->p", shown, weight) / np.maximum(weight.sum(axis=0), 1e-9)
@@ -74,19 +74,21 @@ def _levels(energy: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     """The energy of each lead's QRS complexes, (lead, 1), and where the lead is alive, (lead, place)."""
     loudest = maximum_filter1d(energy, _BEAT_IN, axis=1, mode="nearest")
     heard = loudest > np.maximum(_RANGE * loudest.max(axis=1, keepdims=True), _QUIETEST)
-    level = np.array([[np.median(row[mask]) if mask.any() else 0.0] for row, mask in zip(loudest, heard, strict=True)])
+    level = _quantiles(loudest, heard, 0.5)
     return level, maximum_filter1d(energy, _OFF_FOR, axis=1, mode="nearest") > np.maximum(_OFF * level, _QUIETEST)
 
 
-def _floors(energy: NDArray[np.float64], live: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The energy between QRS complexes, (lead, 1)."""
-    rows = zip(energy, live, strict=True)
-    return np.array([[np.percentile(row[mask], _FLOOR_PERCENT) if mask.any() else 0.0] for row, mask in rows])
+def _quantiles(values: NDArray[np.float64], counted: NDArray[np.bool_], share: float) -> NDArray[np.float64]:
+    """The value of this rank among the places of each lead that count, (lead, 1); 0 where none does."""
+    ordered = np.sort(np.where(counted, values, np.inf), axis=1)
+    count = counted.sum(axis=1)
+    found = ordered[np.arange(len(values)), (share * np.maximum(count - 1, 0)).astype(np.intp)]
+    return np.where(count > 0, found, 0.0)[:, None]
 
 
 def _lower_median(shown: NDArray[np.float64], live: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Median over the leads that are alive, the lower one of two, (place,); 0 where none is."""
-    ordered = np.sort(np.where(live, shown, np.inf), axis=0)
+    ordered = np.sort(np.where(live, shown, np.inf).T, axis=1)  # (place, lead): a row of memory each
     count = live.sum(axis=0)
-    middle = ordered[np.maximum(count - 1, 0) // 2, np.arange(shown.shape[1])]
+    middle = ordered[np.arange(shown.shape[1]), np.maximum(count - 1, 0) // 2]
     return np.where(count > 0, middle, 0.0)
