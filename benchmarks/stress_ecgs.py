@@ -36,11 +36,13 @@ class StressEcg:
         kind: What is hard about it.
         recording: (8, sample) mV.
         beats: (beat,) s, of R, in increasing order.
+        within: s, where the recording begins and ends, but for what it was filled up with.
     """
 
     kind: str
     recording: Recording
     beats: NDArray[np.float64]
+    within: tuple[float, float] = (0.0, SECONDS)
 
 
 def narrow(size: float = 1.0, p: float = 1.0, t: float = 1.0, t_at: float = 0.28, t_width: float = 0.045) -> list[Wave]:
@@ -241,17 +243,15 @@ _CHANGES: Final[dict[str, Callable[[np.random.Generator, Signal], None]]] = {
     "electrode pops": _pop,
     "mains": _mains,
 }
-_KINDS: Final = (
-    tall_t, blocked, paced, atrial_paced, bigeminy, ectopic, fast, fibrillation, low_voltage,
-)  # fmt: skip
+_KINDS: Final = (tall_t, blocked, paced, atrial_paced, bigeminy, ectopic, fast, fibrillation, low_voltage)
 
 
 def padded(seed: int) -> StressEcg:
     """Zeros behind, and sometimes before, at least three beats."""
     made = _ordinary("zeros before and behind", seed, _padded)
-    alive = np.flatnonzero(made.recording.signal.any(axis=0))
-    beats = made.beats[(made.beats * _RATE >= alive[0]) & (made.beats * _RATE <= alive[-1])]
-    return StressEcg(made.kind, made.recording, beats)
+    alive = np.flatnonzero(made.recording.signal.any(axis=0)) / _RATE
+    beats = made.beats[(made.beats >= alive[0]) & (made.beats <= alive[-1])]
+    return StressEcg(made.kind, made.recording, beats, (float(alive[0]), float(alive[-1])))
 
 
 def cut_in_qrs(seed: int) -> StressEcg:

@@ -16,6 +16,7 @@ _T_WITHIN: Final = int(560 * _MS)
 _P_WITHIN: Final = int(320 * _MS)
 _LESS: Final = 0.7  # a T wave's strength, at most, in that of its beat
 _WEAKER: Final = 0.3  # strength, at most, in that of its beat, of a T wave that is not much blunter
+_FAINT: Final = 0.2
 _P_WEAKER: Final = 0.4
 _BLUNTER: Final = 0.8  # a T wave's sharpness, at most, in that of its beat
 _MUCH_BLUNTER: Final = 0.6  # ventricular beats have .61 and more of a narrow beat's
@@ -34,9 +35,10 @@ def companions(
 ) -> NDArray[np.bool_]:  # (candidate,)
     """Which candidates are waves that accompany beats.
 
-    A T wave lies up to 560 ms behind a candidate that is stronger and much sharper, or three times as strong and sharper; a P wave
+    A T wave lies up to 560 ms behind a candidate that is stronger and much sharper, or three times as strong and sharper, or
+    five times as strong; a P wave
     up to 320 ms before one that is 2.5 times as strong; and at the same distance from most others like that one
-    something of a similar size is found. The first candidate may be the T wave of a beat before the recording.
+    something of a similar size is found. What is like these at the recording's ends may belong to a beat outside it.
 
     Args:
         qrs_band: (lead, sample) mV at 500 Hz, 5-35 Hz.
@@ -59,14 +61,21 @@ def companions(
     for before, after in zip(close, close + 1, strict=True):
         delay = int(places[after] - places[before])
         ratio, blunt = size[after] / size[before], sharp[after] / sharp[before]
-        if not wave[before] and ratio < _LESS and blunt < (_BLUNTER if ratio < _WEAKER else _MUCH_BLUNTER):
+        if not wave[before] and ratio < _LESS and blunt < _sharpest(ratio):
             wave[after] = _usual(strength, places[like(before)], delay, size[after])
         elif delay <= _P_WITHIN and ratio * _P_WEAKER > 1.0:
             wave[before] = _usual(strength, places[like(after)], -delay, size[before])
-    if wave.any() and places[0] < _T_WITHIN:
-        alike = _ALIKE * np.median(size[wave]), _ALIKE * np.median(sharp[wave])
-        wave[0] |= size[0] < alike[0] and sharp[0] < alike[1]
+    if wave.any():
+        alike = (size < _ALIKE * np.median(size[wave])) & (sharp < _ALIKE * np.median(sharp[wave]))
+        wave |= alike & ((places < _T_WITHIN) | (places >= len(strength) - _P_WITHIN))
     return wave
+
+
+def _sharpest(ratio: float) -> float:
+    """How sharp a T wave may be, in units of its beat's sharpness, by its strength in units of its beat's."""
+    if ratio < _FAINT:
+        return np.inf  # as sharp as the noise on it
+    return _BLUNTER if ratio < _WEAKER else _MUCH_BLUNTER
 
 
 def _usual(strength: NDArray[np.float64], beats: NDArray[np.intp], delay: int, size: float) -> bool:

@@ -22,6 +22,7 @@ _MS: Final = SAMPLING_RATE / 1000.0  # samples
 _CLEAR: Final = 0.3
 _WEAK: Final = 0.1
 _AS_SHARP: Final = 0.8
+_TOO_SHARP: Final = 1.5
 _BESIDE: Final = 0.4
 _NEAR: Final = int(100 * _MS)
 _MIN_VOTES: Final = 4
@@ -116,15 +117,18 @@ def _candidates(qrs_band: NDArray[np.float64], strength: NDArray[np.float64]) ->
     found, _ = find_peaks(np.pad(strength, 1), height=_WEAK, distance=_REFRACTORY // STEP)
     places = np.asarray(found - 1, dtype=np.intp)
     clear = strength[places] >= _CLEAR
-    if clear.all():
-        return places
-    sharp = sharpness(qrs_band, places * STEP)
-    votes = np.zeros(len(places), dtype=np.int64)
-    for beats in _detections(qrs_band):
-        votes += (np.abs(places[:, None] * STEP - beats) <= _NEAR).any(axis=1)
-    # A recording's ends are sharp by themselves.
     whole = (places * STEP > _NEAR) & (places * STEP < qrs_band.shape[1] - _NEAR)
-    return places[clear | (votes >= _MIN_VOTES) | (whole & (sharp >= _AS_SHARP * np.median(sharp[clear])))]
+    if (clear & whole).all() or not clear.any():
+        return places[clear]
+    sharp = sharpness(qrs_band, places * STEP)
+    usual = np.median(sharp[clear])
+    spike = ~whole & (sharp > _TOO_SHARP * usual)  # cut by the recording's end, so that it could not be taken out
+    if not clear.all():
+        votes = np.zeros(len(places), dtype=np.int64)
+        for beats in _detections(qrs_band):
+            votes += (np.abs(places[:, None] * STEP - beats) <= _NEAR).any(axis=1)
+        clear |= (votes >= _MIN_VOTES) | (whole & (sharp >= _AS_SHARP * usual))
+    return places[clear & ~spike]
 
 
 def _detections(qrs_band: NDArray[np.float64]) -> list[NDArray[np.intp]]:
