@@ -2,14 +2,14 @@
 
 Usage: ``python benchmarks/beat_detection.py [--stress 40] [--real-root ../shared/data]``
 
-Stress: ``--stress`` ECGs of each kind of ``stress_ecgs.py``, whose beats are known. A beat within 60 ms of an end of the recording need
-not be found, and one within 100 ms of it is not false.
+Stress: ``--stress`` ECGs of each kind of ``stress_ecgs.py``, whose beats are known. A beat within 60 ms of an end of
+the recording need not be found, and one within 100 ms of it is not false.
 
-Real: every ECG of ``ptbxl/``, ``ludb/`` and ``cinc2021/`` under ``--real-root`` (by default ``ECG_LIGHTNING_DATA``, then
-``../shared/data``) against a vote: of the public detectors xqrs and gqrs (wfdb) and sleepecg's, each on leads II, V2, V5, those
-beats that at least two detectors find in at least two leads. LUDB also against the QRS complexes that its cardiologists
-marked in any lead. The detectors learn on the first beats, so only what lies between the vote's first and last beat is
-compared, and so is the rate. What differs is printed, to be looked at: the vote is not the truth.
+Real: every ECG of ``ptbxl/``, ``ludb/`` and ``cinc2021/`` under ``--real-root`` (by default ``ECG_LIGHTNING_DATA``,
+then ``../shared/data``) against a vote: of the public detectors xqrs and gqrs (wfdb) and sleepecg's, each on leads II,
+V2, V5, those beats that at least two detectors find in at least two leads. LUDB also against the QRS complexes that its
+cardiologists marked in any lead. The detectors learn on the first beats, so only what lies between the vote's first and
+last beat is compared, and so is the rate. What differs is printed, to be looked at: the vote is not the truth.
 
 Bar: nothing missed, nothing false; the rate within 2 per minute of the vote, or a reason why.
 """
@@ -137,7 +137,8 @@ def real(source: Source, root: Path) -> None:
             sums["annotation"].append(compare(f"{entry.ecg_id} (annotation)", result, marks))
     for reference, counts in sums.items():
         beats, missed, false = np.array(counts).sum(axis=0)
-        print(f"{source.name}: {len(counts)} of {len(entries)} ECGs, {reference}: {beats} beats, {missed} missed, {false} false")
+        words = f"{beats} beats, {missed} missed, {false} false"
+        print(f"{source.name}: {len(counts)} of {len(entries)} ECGs, {reference}: {words}")
 
 
 def stress(count: int) -> None:

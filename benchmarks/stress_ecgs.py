@@ -1,7 +1,8 @@
 """ECGs that are hard for a detector of beats, with the time of every beat.
 
-Sums of Gaussian waves at known times, with the rhythms, artefacts and recorders that mislead detectors: slow rhythms with tall
-T waves, pacing spikes, bigeminy, very fast rhythms, fibrillation, leads that are off, steps, pops, wander, mains.
+Sums of Gaussian waves at known times, with the rhythms, artefacts and recorders that mislead detectors: slow rhythms
+with tall T waves, pacing spikes, bigeminy, very fast rhythms, fibrillation, leads that are off, steps, pops, wander,
+mains.
 """
 
 from collections.abc import Callable, Iterator

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS, MAX_ABS_MILLIVOLT, SAMPLING_RATE
+from ecg_lightning.signal import quality
 from ecg_lightning.signal.align import Alignment, align, shifted_windows
 from ecg_lightning.signal.checks import check_alive, check_length, check_rate, check_signal, held_ends
 from ecg_lightning.signal.errors import FlatLeadError, TooShortError, VoltageError
 from ecg_lightning.signal.filters import CLEAN, QRS_BAND, SLOPE_BAND, STEADY_SLOPE_BAND, zero_phase
 from ecg_lightning.signal.leads import to_standard_leads
 from ecg_lightning.signal.peaks import find_r_peaks, refine_r_peaks
-from ecg_lightning.signal.quality import alive_beats, check_agreement, check_spectrum, fast_shares, qrs_of_beats
 from ecg_lightning.signal.recording import Recording
 from ecg_lightning.signal.resample import resample, resample_mask
 from ecg_lightning.signal.spikes import without_spikes
@@ -104,12 +104,13 @@ def median_beat(
     clean, qrs_band = zero_phase(signal, CLEAN, QRS_BAND)
     calm, searched = (clean, qrs_band) if spikeless is signal else zero_phase(spikeless, CLEAN, QRS_BAND)
     r_peaks = find_r_peaks(qrs_band, searched) if known_beats is None else refine_r_peaks(qrs_band, known_beats)
+    quality.check_line(searched)
     aligned = align(qrs_band, r_peaks)
-    qrs = qrs_of_beats(qrs_band, aligned.times)
-    alive = alive_beats(qrs)
-    check_agreement(qrs, alive)
+    qrs = quality.qrs_of_beats(qrs_band, aligned.times)
+    alive = quality.alive_beats(qrs)
+    quality.check_agreement(qrs, alive)
     wide = _median(clean, r_peaks, aligned, alive, neighbours)
-    check_spectrum(wide if calm is clean else _median(calm, r_peaks, aligned, alive, neighbours))
+    quality.check_spectrum(wide if calm is clean else _median(calm, r_peaks, aligned, alive, neighbours))
     start = _fiducial(wide) - FIDUCIAL_SAMPLE
     fiducials = aligned.times + (start - _SLACK)
     beat = _finish(wide[:, start : start + BEAT_SAMPLES], blank=neighbours == "blank")
@@ -167,8 +168,8 @@ def _median(
         own = _nan_median(beats[alive[:, lead], lead : lead + 1])[0]
         if not np.array_equal(np.isnan(own), np.isnan(wide[lead])):
             raise FlatLeadError(
-                f"lead {LEADS[lead]} is alive in {alive[:, lead].sum()} of {len(alive)} beats, all at the recording's edge, so "
-                "that none has the whole 1.2 s: the electrode was off; leave the recording out"
+                f"lead {LEADS[lead]} is alive in {alive[:, lead].sum()} of {len(alive)} beats, all at the recording's "
+                "edge, so that none has the whole 1.2 s: the electrode was off; leave the recording out"
             )
         wide[lead] = own
     return wide
@@ -181,9 +182,9 @@ def _held(wide: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _slope(wide: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spatial slope below 40 Hz, (sample,) mV per sample; below 25 Hz where mains would be steeper than the QRS complex."""
+    """Spatial slope, (sample,) mV per sample: below 40 Hz, or 25 where mains may be steeper than the QRS complex."""
     held = _held(wide)
-    (smooth,) = zero_phase(held, SLOPE_BAND if fast_shares(held)[0] < _MAINS_IN_SLOPE else STEADY_SLOPE_BAND)
+    (smooth,) = zero_phase(held, SLOPE_BAND if quality.fast_shares(held)[0] < _MAINS_IN_SLOPE else STEADY_SLOPE_BAND)
     return np.asarray(np.linalg.norm(np.gradient(smooth, axis=1), axis=0))
 
 

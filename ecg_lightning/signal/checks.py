@@ -131,9 +131,9 @@ def check_alive(signal: NDArray[np.floating], sampling_rate: float, leads: Seque
     short = [f"{lead} ({s:.1f} s)" for lead, s in zip(leads, seconds, strict=True) if s < MIN_SECONDS]
     if short:
         raise FlatLeadError(
-            f"of lead {', '.join(short)} is there, the rest of {signal.shape[1] / sampling_rate:.1f} s does not move; at "
-            f"least {MIN_SECONDS:g} s are needed: the electrode was off, or each lead was printed for a part of the time; "
-            "leave the recording out"
+            f"of lead {', '.join(short)} is there, the rest of {signal.shape[1] / sampling_rate:.1f} s does not move; "
+            f"at least {MIN_SECONDS:g} s are needed: the electrode was off, or each lead was printed for a part of the "
+            "time; leave the recording out"
         )
 
 

@@ -35,10 +35,10 @@ def companions(
 ) -> NDArray[np.bool_]:  # (candidate,)
     """Which candidates are waves that accompany beats.
 
-    A T wave lies up to 560 ms behind a candidate that is stronger and much sharper, or three times as strong and sharper, or
-    five times as strong; a P wave
-    up to 320 ms before one that is 2.5 times as strong; and at the same distance from most others like that one
-    something of a similar size is found. What is like these at the recording's ends may belong to a beat outside it.
+    A T wave lies up to 560 ms behind a candidate that is stronger and much sharper, or three times as strong and
+    sharper, or five times as strong; a P wave up to 320 ms before one that is 2.5 times as strong; and at the same
+    distance from most others like that one something of a similar size is found. What is like these at the
+    recording's ends may belong to a beat outside it.
 
     Args:
         qrs_band: (lead, sample) mV at 500 Hz, 5-35 Hz.
@@ -56,9 +56,10 @@ def companions(
     sharp = sharpness(qrs_band, places * STEP)
 
     def like(beat: int) -> NDArray[np.bool_]:
-        return (size >= _HALF * size[beat]) & (sharp >= _BLUNTER * sharp[beat])
+        return np.asarray((size >= _HALF * size[beat]) & (sharp >= _BLUNTER * sharp[beat]))
 
-    for before, after in zip(close, close + 1, strict=True):
+    for before in close.tolist():
+        after = before + 1
         delay = int(places[after] - places[before])
         ratio, blunt = size[after] / size[before], sharp[after] / sharp[before]
         if not wave[before] and ratio < _LESS and blunt < _sharpest(ratio):

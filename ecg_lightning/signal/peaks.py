@@ -1,4 +1,4 @@
-"""R peaks by a vote of nine detectors."""
+"""R peaks, by what most leads agree on."""
 
 from functools import lru_cache
 from typing import Final
@@ -41,9 +41,9 @@ def find_r_peaks(
     """Find the R peaks of a recording.
 
     A candidate is a maximum of the leads' agreement (:func:`.strength.qrs_strength`). With .3 of the recording's usual
-    strength it is a beat; with .1 it is where it is as sharp as those, or four of nine detectors agree: sleepecg's on each
-    lead and on the spatial velocity. Waves that accompany stronger beats are left out (:mod:`.companions`). The R peak
-    is the maximum of the velocity's energy within 80 ms, and of two less than 200 ms apart the stronger one is kept.
+    strength it is a beat; with .1 it is where it is as sharp as those, or four of nine detectors agree: sleepecg's on
+    each lead and on the spatial velocity. Waves that accompany stronger beats are left out (:mod:`.companions`). The R
+    peak is the maximum of the velocity's energy within 80 ms; of two less than 200 ms apart the stronger one is kept.
 
     Args:
         qrs_band: (8, sample) mV at 500 Hz, 5-35 Hz.
@@ -113,7 +113,7 @@ def velocity_energy(qrs_band: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _candidates(qrs_band: NDArray[np.float64], strength: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Places of what may be beats by itself, the ends included; of two less than 200 ms apart the stronger, (candidate,)."""
+    """Places of what may be beats by itself, (candidate,); of two less than 200 ms apart the stronger."""
     found, _ = find_peaks(np.pad(strength, 1), height=_WEAK, distance=_REFRACTORY // STEP)
     places = np.asarray(found - 1, dtype=np.intp)
     clear = strength[places] >= _CLEAR
@@ -128,7 +128,7 @@ def _candidates(qrs_band: NDArray[np.float64], strength: NDArray[np.float64]) ->
         for beats in _detections(qrs_band):
             votes += (np.abs(places[:, None] * STEP - beats) <= _NEAR).any(axis=1)
         clear |= (votes >= _MIN_VOTES) | (whole & (sharp >= _AS_SHARP * usual))
-    return places[clear & ~spike]
+    return np.asarray(places[clear & ~spike])
 
 
 def _detections(qrs_band: NDArray[np.float64]) -> list[NDArray[np.intp]]:

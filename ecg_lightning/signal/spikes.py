@@ -21,8 +21,8 @@ _MOST: Final = 0.1  # share of the recording; more is noise
 def without_spikes(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     """Draw a straight line through every spike.
 
-    A spike is up to 6 ms wide, at least .2 mV from the running median over 14 ms, and at least 1.5 times as far from it as
-    the voltage moves in 18 ms before or behind it. It is taken out of all leads. Where more than a tenth of the
+    A spike is up to 6 ms wide, at least .2 mV from the running median over 14 ms, and at least 1.5 times as far from
+    it as the voltage moves in 18 ms before or behind it. It is taken out of all leads. Where more than a tenth of the
     recording would go, nothing is: that is noise.
 
     Args:

@@ -1,7 +1,7 @@
 """How strongly all leads together say that a QRS complex is here.
 
-Each lead is measured by its own QRS complexes, so that a lead of 10 mV of artefact has one voice like the others; a lead that
-is off has none while it is off; and what fewer than half of the leads show counts for nothing.
+Each lead is measured by its own QRS complexes, so that a lead of 10 mV of artefact has one voice like the others; a
+lead that is off has none while it is off; and what fewer than half of the leads show counts for nothing.
 """
 
 from typing import Final
@@ -23,15 +23,15 @@ _QUIETEST: Final = 1e-9  # (mV per sample)^2; a QRS complex of 10 uV has 1e-7
 _RANGE: Final = 1e-6  # of a lead's largest energy; an artefact may be 100 times a QRS complex
 _OFF: Final = 1e-5  # of the energy of the lead's QRS complexes; no lead is so quiet that is on
 _OFF_FOR: Final = int(600 * _MS) // STEP + 1
-_FLOOR: Final = 0.3  # rank among a lead's energies; of the time at least lies between QRS complexes, at 250 a minute too
+_FLOOR: Final = 0.3  # rank among a lead's energies; at 250 beats a minute too so much time lies between them
 
 
 def qrs_strength(qrs_band: NDArray[np.float64]) -> NDArray[np.float64]:
     """The leads' agreement on a QRS complex at each place.
 
-    A lead's strength is the energy of its slope over 60 ms above the lead's floor (its 30th percentile), in units of what its
-    QRS complexes have: the median over time of the maximum within 1.25 s. Leads count by how far their complexes stand
-    out of their floor. The result is the leads' weighted mean, at most twice their (lower) median.
+    A lead's strength is the energy of its slope over 60 ms above the lead's floor (its 30th percentile), in units of
+    what its QRS complexes have: the median over time of the maximum within 1.25 s. Leads count by how far their
+    complexes stand out of their floor. The result is the leads' weighted mean, at most twice their (lower) median.
 
     Args:
         qrs_band: (lead, sample) mV at 500 Hz, 5-35 Hz.
@@ -53,7 +53,7 @@ def qrs_strength(qrs_band: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def sharpness(qrs_band: NDArray[np.float64], samples: NDArray[np.intp]) -> NDArray[np.float64]:
-    """How fast the voltage turns within 60 ms to either side: radians per sample, mean over leads of equal voice, (place,)."""
+    """How fast the voltage turns near each place (60 ms), radians per sample, over leads of equal voice, (place,)."""
     slope = np.gradient(qrs_band, axis=1)
     turn = np.gradient(slope, axis=1)
     unit = 1.0 / np.maximum(np.einsum("ls,ls->l", slope, slope), _QUIETEST)  # a lead of much noise says less
