@@ -29,7 +29,7 @@ MAX_FAST_OF_LEAD: Final = 0.5
 
 
 MAX_LINE: Final = 0.95
-"""Share of the power above 14 Hz at one frequency; of 471 ECGs the worst has .42; wide beats, 250 a minute, reach .86."""
+"""Share of the power above 14 Hz at one frequency; of 471 ECGs the worst has .42; wide beats at 250 a minute: .86."""
 
 _THIN: Final = 5
 _LINES_FROM: Final = 14.0  # Hz; harmonics of 250 beats a minute are small there
