@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS, MAX_ABS_MILLIVOLT, SAMPLING_RATE
 from ecg_lightning.signal import quality
 from ecg_lightning.signal.align import Alignment, align, shifted_windows
-from ecg_lightning.signal.checks import check_alive, check_length, check_rate, check_signal, held_ends
+from ecg_lightning.signal.checks import check_alive, check_length, check_rate, check_signal
 from ecg_lightning.signal.errors import FlatLeadError, TooShortError, VoltageError
+from ecg_lightning.signal.fillings import bridge_fillings
 from ecg_lightning.signal.filters import CLEAN, QRS_BAND, SLOPE_BAND, STEADY_SLOPE_BAND, zero_phase
 from ecg_lightning.signal.leads import to_standard_leads
 from ecg_lightning.signal.peaks import find_r_peaks, refine_r_peaks
@@ -49,7 +50,7 @@ class MedianBeat:
         beat: (8, 600) mV float64, 500 Hz, leads of ``ecg.LEADS``, fiducial at sample 240.
         r_peaks: (beat,) samples at 500 Hz of all R peaks of the recording.
         fiducials: (kept,) samples at 500 Hz, with a fraction, of the fiducials of the beats in the median.
-        heart_rate: Beats per minute: the mean rate over all R peaks.
+        heart_rate: Beats per minute: the mean rate over all R peaks, without intervals that have a gap in them.
         wave_masks: Name of a wave -> (8, 600) boolean: where more than half of the kept beats carry the wave.
         beats_without: (8,) of the kept beats, how many each lead's median does without, since the lead was off.
     """
@@ -99,7 +100,7 @@ def median_beat(
     """
     if neighbours not in get_args(Neighbours):
         raise ValueError(f"neighbours: expected one of {get_args(Neighbours)}, got {neighbours!r}")
-    signal = _prepare(recording)
+    signal, filled = _prepare(recording)
     spikeless = signal if known_beats is not None else without_spikes(signal)
     clean, qrs_band = zero_phase(signal, CLEAN, QRS_BAND)
     calm, searched = (clean, qrs_band) if spikeless is signal else zero_phase(spikeless, CLEAN, QRS_BAND)
@@ -114,19 +115,30 @@ def median_beat(
     start = _fiducial(wide) - FIDUCIAL_SAMPLE
     fiducials = aligned.times + (start - _SLACK)
     beat = _finish(wide[:, start : start + BEAT_SAMPLES], blank=neighbours == "blank")
-    rate = 60.0 * SAMPLING_RATE * (len(r_peaks) - 1) / float(r_peaks[-1] - r_peaks[0])
+    rate = _heart_rate(r_peaks, filled)
     masks = _median_masks(recording, signal.shape[1], fiducials)
     return MedianBeat(beat, r_peaks, fiducials, rate, masks, (~alive).sum(axis=0))
 
 
-def _prepare(recording: Recording) -> NDArray[np.float64]:
-    """Check a recording and bring it to (8, sample) mV at 500 Hz."""
+def _prepare(recording: Recording) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+    """Check a recording and bring it to (8, sample) mV at 500 Hz; and where it was filled up, (sample,)."""
     check_rate(recording.sampling_rate)
     check_length(recording.signal.shape[-1], recording.sampling_rate)
     signal = to_standard_leads(recording.signal, recording.leads)
     check_signal(signal)
     check_alive(signal, recording.sampling_rate)
-    return resample(held_ends(signal), recording.sampling_rate)
+    signal, filled = bridge_fillings(signal, recording.sampling_rate)
+    at_500 = None if filled is None else resample_mask(filled[None], recording.sampling_rate)[0]
+    return resample(signal, recording.sampling_rate), at_500
+
+
+def _heart_rate(r_peaks: NDArray[np.intp], filled: NDArray[np.bool_] | None) -> float:
+    """Mean rate over all RR intervals, but for those with a gap in them; NaN where all have."""
+    rr = np.diff(r_peaks)
+    if filled is not None:
+        before = np.concatenate([[0], np.cumsum(filled)])
+        rr = rr[before[r_peaks[1:]] == before[r_peaks[:-1]]]
+    return 60.0 * SAMPLING_RATE * len(rr) / float(rr.sum()) if len(rr) else float("nan")
 
 
 def _blank_neighbours(beats: NDArray[np.float64], r_peaks: NDArray[np.intp], aligned: Alignment, centre: int) -> None:

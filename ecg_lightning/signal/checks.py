@@ -35,7 +35,6 @@ FLAT_SECONDS: Final = 2.5
 """A lead is off where it does not move for so long: longer than between two beats at 25 a minute."""
 
 _BLOCK_SECONDS: Final = 0.1
-_FILLED: Final = 10  # samples; so many equal ones in all leads are no ECG
 
 
 def check_rate(sampling_rate: float) -> None:
@@ -135,25 +134,3 @@ def check_alive(signal: NDArray[np.floating], sampling_rate: float, leads: Seque
             f"at least {MIN_SECONDS:g} s are needed: the electrode was off, or each lead was printed for a part of the "
             "time; leave the recording out"
         )
-
-
-def held_ends(signal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Hold the first and last voltages where a recording was filled up with one value in all leads.
-
-    The step from the last voltage to the filling would look like a QRS complex.
-
-    Args:
-        signal: (lead, sample).
-
-    Returns:
-        (lead, sample); ``signal`` itself where nothing was filled up.
-    """
-    samples = signal.shape[1]
-    first, last = 0, samples - 1
-    if np.ptp(signal[:, 0]) == 0.0:
-        first = int((signal != signal[:1, :1]).any(axis=0).argmax())
-    if np.ptp(signal[:, -1]) == 0.0:
-        last -= int((signal[:, ::-1] != signal[:1, -1:]).any(axis=0).argmax())
-    if first < _FILLED and last >= samples - _FILLED:
-        return signal
-    return np.ascontiguousarray(signal[:, np.clip(np.arange(samples), first, last)])

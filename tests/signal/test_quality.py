@@ -9,6 +9,7 @@ from synthetic_ecg import synthetic
 from ecg_lightning.ecg import LEADS
 from ecg_lightning.signal import checks, errors, quality
 from ecg_lightning.signal.beat import median_beat
+from ecg_lightning.signal.fillings import bridge_fillings
 from ecg_lightning.signal.recording import Recording
 
 RNG = np.random.default_rng(0)
@@ -146,15 +147,29 @@ def test_a_noiseless_slow_ecg_is_alive() -> None:
     checks.check_alive(synthetic(26.0, noise=0.0).recording.signal, 500.0)
 
 
-def test_only_a_filling_is_held() -> None:
-    signal = CLEAN.copy()
-    assert checks.held_ends(signal) is signal
+def test_only_a_filling_is_bridged() -> None:
+    base = CLEAN + 0.4
+    signal = base.copy()
+    assert bridge_fillings(signal, 500.0) == (signal, None)
     signal[:, 4500:] = 0.0
     signal[:, :700] = 0.0
-    held = checks.held_ends(signal)
-    np.testing.assert_array_equal(held[:, 700:4500], CLEAN[:, 700:4500])
-    np.testing.assert_array_equal(held[:, 4500:], np.tile(CLEAN[:, 4499:4500], 500))
-    np.testing.assert_array_equal(held[:, :700], np.tile(CLEAN[:, 700:701], 700))
-    repeated = CLEAN.copy()
+    signal[:, 2000:2300] = -1.0
+    bridged, filled = bridge_fillings(signal, 500.0)
+    assert filled is not None
+    np.testing.assert_array_equal(np.flatnonzero(np.diff(filled)), [699, 1999, 2299, 4499])
+    np.testing.assert_array_equal(bridged[:, ~filled], base[:, ~filled])
+    np.testing.assert_array_equal(bridged[:, 4500:], np.tile(base[:, 4499:4500], 500))
+    np.testing.assert_array_equal(bridged[:, :700], np.tile(base[:, 700:701], 700))
+    np.testing.assert_allclose(bridged[:, 2150], base[:, [1999, 2300]].mean(axis=1), atol=0.01)
+    repeated = base.copy()
     repeated[:, 4900:] = repeated[:, 4899:4900]  # an archive's own way to fill up
-    assert checks.held_ends(repeated) is repeated
+    assert bridge_fillings(repeated, 500.0) == (repeated, None)
+
+
+@pytest.mark.parametrize(("start", "stop", "value"), [(1200, 2600, 0.0), (2000, 2400, -1.5), (600, 3000, 3.0)])
+def test_a_gap_in_all_leads_counts_neither_for_peaks_nor_for_the_rate(start: int, stop: int, value: float) -> None:
+    signal = CLEAN + 0.4
+    signal[:, start:stop] = value
+    result = median_beat(Recording(signal, 500.0, LEADS))
+    assert not ((result.r_peaks > start - 5) & (result.r_peaks < stop + 5)).any()
+    assert result.heart_rate == pytest.approx(72.0, abs=0.5)
