@@ -112,7 +112,7 @@ def _made_again(bench: Bench, study: Path, changed: list[str], before: dict[str,
     runs = {str(seed): Run(study / TARGET / f"seed{seed}") for seed in SEEDS}
     try:
         of_runs = {seed: run_values(run) for seed, run in runs.items()}
-    except DamagedFileError as error:
+    except (DamagedFileError, FileNotFoundError) as error:
         return ("named", str(error)) if of_fit and _names(str(error), changed) else ("wrong", str(error))
     read = {
         f"seed{seed}/{name}": value
