@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, RejectedEntry, Source
-from ecg_lightning.data.sources.table import Row, is_missing, number, read_csv, text_of, whole_number
+from ecg_lightning.data.sources.table import Row, is_missing, number, read_csv, rows_of, text_of, whole_number
 from ecg_lightning.ecg import BEAT_SAMPLES, LEADS, TARGETS, Target
 from ecg_lightning.signal.beat import MedianBeat, Neighbours
 from ecg_lightning.signal.checks import check_signal
@@ -185,8 +185,8 @@ def _parquet_rows(path: Path) -> list[Row]:
     if missing:
         raise ValueError(f"{path}: column {', '.join(missing)} missing; {_WHAT}")
     columns = [str(column) for column in table]
-    cells = (["" if pd.isna(value) else str(value) for value in row] for row in table.itertuples(index=False))
-    return [Row(line, dict(zip(columns, one, strict=True))) for line, one in enumerate(cells, start=1)]
+    texts = (["" if pd.isna(value) else str(value) for value in row] for row in table.itertuples(index=False))
+    return rows_of(columns, texts)
 
 
 def _entry(cells: Mapping[str, str]) -> Entry:

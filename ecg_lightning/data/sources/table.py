@@ -2,7 +2,8 @@
 
 import csv
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -10,9 +11,28 @@ from typing import Final
 _MISSING: Final = frozenset(("", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>", "nat"))
 _LONGEST_CELL: Final = 1 << 20  # so far a quotation mark that stands alone is followed
 _SHOWN: Final = 60
+_SHORT: Final = 8
 
 
-@dataclass(frozen=True)
+class _Cells(Mapping[str, str]):
+    """Column -> text of a row. A million rows share the names of their columns, and a dictionary each would not."""
+
+    __slots__ = ("_places", "_texts")
+
+    def __init__(self, places: Mapping[str, int], texts: tuple[str, ...]) -> None:
+        self._places, self._texts = places, texts
+
+    def __getitem__(self, column: str) -> str:
+        return self._texts[self._places[column]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """A row of a table.
 
@@ -103,7 +123,19 @@ def read_csv(path: Path, needed: Sequence[str], get_it: str) -> list[Row]:
     if missing or twice:
         problem = f"column {', '.join(missing or twice)} {'missing' if missing else 'stands there twice'}"
         raise ValueError(f"{path}: {problem}; {get_it}")
-    return [_row(line, cells, columns, needed) for line, cells in records]
+    places = {name: place for place, name in enumerate(columns)}
+    return [_row(line, cells, places, len(columns), needed) for line, cells in records]
+
+
+def rows_of(columns: Sequence[str], texts: Iterable[Sequence[str]]) -> list[Row]:
+    """Rows of texts that are at hand, numbered from 1."""
+    places = {name: place for place, name in enumerate(columns)}
+    return [Row(line, _Cells(places, _shared(one))) for line, one in enumerate(texts, start=1)]
+
+
+def _shared(texts: Sequence[str]) -> tuple[str, ...]:
+    """The same, short texts once for all rows."""
+    return tuple(sys.intern(text) if len(text) <= _SHORT else text for text in texts)
 
 
 def _records(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
@@ -129,12 +161,13 @@ def _records(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
         start += taken
 
 
-def _row(line: int, cells: list[str], columns: list[str], needed: Sequence[str]) -> Row:
-    if len(cells) != len(columns):
+def _row(line: int, cells: list[str], places: Mapping[str, int], width: int, needed: Sequence[str]) -> Row:
+    if len(cells) != width:
         shown = ",".join(cells).strip()[:_SHOWN]
-        return Row(line, problem=f"expected {len(columns)} cells, got {len(cells)}: {shown!r}")
-    values = dict(zip(columns, cells, strict=True))
+        return Row(line, problem=f"expected {width} cells, got {len(cells)}: {shown!r}")
+    row = Row(line, _Cells(places, _shared(cells)))
     for name in needed:
-        if not values[name].isascii() and any("\udc80" <= letter <= "\udcff" for letter in values[name]):
-            return Row(line, values, f"{name} is {values[name]!a}, expected text in UTF-8")
-    return Row(line, values)
+        text = row.cells[name]
+        if not text.isascii() and any("\udc80" <= letter <= "\udcff" for letter in text):
+            return Row(line, row.cells, f"{name} is {text!a}, expected text in UTF-8")
+    return row
