@@ -2,14 +2,14 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from ecg_lightning.data.sources.base import Entry, RejectedEntry, Source
+from ecg_lightning.data.sources.base import Entry, Source
 from ecg_lightning.data.sources.label_map import LabelMap, count_codes, load_label_map
-from ecg_lightning.data.sources.table import Row, read_csv
+from ecg_lightning.data.sources.table import Row, entries_of, read_csv
 
 
 class Archive(Source):
@@ -79,7 +79,7 @@ class TableArchive(Archive):
             ValueError: The table lacks a column, or no code of the label map occurs.
         """
         self._labels_that_occur()
-        return self._entries
+        return list(self._read_entries())
 
     def where(self, place: int) -> str:
         """File and line."""
@@ -93,16 +93,6 @@ class TableArchive(Archive):
     def _codes_of(self, cells: Mapping[str, str]) -> list[str]:
         """The codes of a row; a ValueError as for ``_entry``."""
 
-    def _understood(self, row: Row, place: int) -> Entry:
-        problem = row.problem
-        if not problem:
-            try:
-                return self._entry(row.cells)
-            except ValueError as error:
-                problem = str(error)
-        name = row.cells.get(self.columns[0], "").encode("utf-8", "replace").decode().strip() or f"line {row.line}"
-        return RejectedEntry.of(name, f"{self.where(place)}: {problem}")
-
     @property
     def _codes(self) -> Sequence[Sequence[str]]:
         return [codes for row in self._rows if (codes := self._codes_or_none(row)) is not None]
@@ -113,9 +103,8 @@ class TableArchive(Archive):
         except ValueError:
             return None  # the row is rejected, with the reason
 
-    @cached_property
-    def _entries(self) -> list[Entry]:
-        return [self._understood(row, place) for place, row in enumerate(self._rows)]
+    def _read_entries(self) -> Iterator[Entry]:
+        return entries_of(self._rows, self.where, self.columns[0], self._entry)
 
     @cached_property
     def _rows(self) -> list[Row]:

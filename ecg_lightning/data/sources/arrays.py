@@ -1,7 +1,7 @@
 """Plain arrays: one NumPy file of ECGs and a table beside it, for archives that no other source reads."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -9,8 +9,18 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, RejectedEntry, Source
-from ecg_lightning.data.sources.table import Row, is_missing, number, read_csv, rows_of, text_of, whole_number
+from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, Source
+from ecg_lightning.data.sources.table import (
+    Row,
+    entries_of,
+    first_places,
+    is_missing,
+    number,
+    read_csv,
+    rows_of,
+    text_of,
+    whole_number,
+)
 from ecg_lightning.ecg import BEAT_SAMPLES, LEADS, TARGETS, Target
 from ecg_lightning.signal.beat import MedianBeat, Neighbours
 from ecg_lightning.signal.checks import check_signal
@@ -85,22 +95,12 @@ class Arrays(Source):
             )
         if len(signals) != len(rows):
             raise ValueError(f"{self.root}: {SIGNALS} has {len(signals)} ECGs, the table {len(rows)} lines")
-        return self._entries
+        return list(self._read_entries())
 
     def where(self, place: int) -> str:
         """File and line; of a Parquet table the row, counted from 1."""
         word = "line" if self._table_path.suffix == ".csv" else "row"
         return f"{self._table_path}, {word} {self._rows[place].line}"
-
-    def _understood(self, row: Row, place: int) -> Entry:
-        problem = row.problem
-        if not problem:
-            try:
-                return _entry(row.cells)
-            except ValueError as error:
-                problem = str(error)
-        name = row.cells.get("ecg_id", "").encode("utf-8", "replace").decode() or f"line {row.line}"
-        return RejectedEntry.of(name, f"{self.where(place)}: {problem}")
 
     def read(self, entry: Entry) -> Recording:
         """One row of the array."""
@@ -167,12 +167,10 @@ class Arrays(Source):
     @cached_property
     def _place(self) -> Mapping[str, int]:
         """ECG id -> row of the array; the first where an id stands there twice."""
-        known = [(one.ecg_id, place) for place, one in enumerate(self._entries) if not isinstance(one, RejectedEntry)]
-        return dict(reversed(known))
+        return first_places(self._read_entries())
 
-    @cached_property
-    def _entries(self) -> list[Entry]:
-        return [self._understood(row, place) for place, row in enumerate(self._rows)]
+    def _read_entries(self) -> Iterator[Entry]:
+        return entries_of(self._rows, self.where, _NEEDED[0], _entry)
 
 
 def _parquet_rows(path: Path) -> list[Row]:

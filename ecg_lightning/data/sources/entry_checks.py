@@ -7,13 +7,12 @@ from typing import Any, Final
 
 from ecg_lightning.data.sources.base import Entry, RejectedEntry, Source
 from ecg_lightning.data.sources.table import is_missing
-from ecg_lightning.ecg import TARGETS
+from ecg_lightning.ecg import TARGETS, shown_text
 
 LONGEST_LIFE: Final = 130.0
 """Years; no age is greater."""
 
 _SEXES: Final = ("female", "male", "unknown")
-_SHOWN: Final = 40
 
 
 def checked_entries(source: Source) -> list[Entry]:
@@ -84,5 +83,4 @@ def _expected(what: str, value: Any, expected: str) -> str:
 
 
 def _shown(value: object) -> str:
-    text = ascii(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return shown_text(repr(value))

@@ -6,10 +6,11 @@ from functools import cached_property
 from typing import Final
 
 from ecg_lightning.data.sources.archive import TableArchive
-from ecg_lightning.data.sources.base import Entry, Recording, RejectedEntry
+from ecg_lightning.data.sources.base import Entry, Recording
 from ecg_lightning.data.sources.files import named_file
-from ecg_lightning.data.sources.table import number, text_of, whole_number
+from ecg_lightning.data.sources.table import first_places, number, text_of, whole_number
 from ecg_lightning.data.sources.wfdb_files import read_wfdb
+from ecg_lightning.ecg import shown_text
 
 _TABLE: Final = "ptbxl_database.csv"
 _COLUMNS: Final = ("ecg_id", "patient_id", "age", "sex", "scp_codes", "strat_fold", "filename_hr")
@@ -20,7 +21,6 @@ _GET_IT: Final = (
 _SEXES: Final = {0.0: "male", 1.0: "female"}
 _OLDEST_SHOWN: Final = 89.0
 _OLDEST: Final = 90.0
-_SHOWN: Final = 60
 
 
 class PtbXl(TableArchive):
@@ -70,12 +70,11 @@ class PtbXl(TableArchive):
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             codes = None
         if not isinstance(codes, dict):
-            raise ValueError(f"scp_codes is {text[:_SHOWN]!r}, expected {{'code': likelihood, ...}}")
+            raise ValueError(f"scp_codes is {shown_text(repr(text))}, expected {{'code': likelihood, ...}}")
         return [str(code) for code in codes]
 
     @cached_property
     def _files(self) -> dict[str, str]:
         """ECG id -> name of its record; the first where an id stands there twice."""
-        named = zip(self._rows, self._entries, strict=True)
-        known = [(one.ecg_id, row.cells["filename_hr"]) for row, one in named if not isinstance(one, RejectedEntry)]
-        return dict(reversed(known))
+        places = first_places(self._read_entries()).items()
+        return {ecg_id: self._rows[place].cells["filename_hr"] for ecg_id, place in places}

@@ -3,14 +3,16 @@
 import csv
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ecg_lightning.data.sources.base import Entry, RejectedEntry
+from ecg_lightning.ecg import shown_text
+
 _MISSING: Final = frozenset(("", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>", "nat"))
 _LONGEST_CELL: Final = 1 << 20  # so far a quotation mark that stands alone is followed
-_SHOWN: Final = 60
 _SHORT: Final = 8
 
 
@@ -47,6 +49,40 @@ class Row:
     problem: str = ""
 
 
+def entries_of(
+    rows: Sequence[Row], where: Callable[[int], str], id_column: str, understand: Callable[[Mapping[str, str]], Entry]
+) -> Iterator[Entry]:
+    """The ECGs of a table's rows, one at a time; one that can't be understood is rejected, with its place.
+
+    Args:
+        rows: The rows.
+        where: Number of a row, from 0 -> file and line, for the reason.
+        id_column: The column of the ECG's id.
+        understand: Cells -> ECG; a ``ValueError`` names the column, its value and what is expected.
+    """
+
+    def entry(place: int, row: Row) -> Entry:
+        problem = row.problem
+        if not problem:
+            try:
+                return understand(row.cells)
+            except ValueError as error:
+                problem = str(error)
+        name = row.cells.get(id_column, "").encode("utf-8", "replace").decode().strip() or f"line {row.line}"
+        return RejectedEntry.of(name, f"{where(place)}: {problem}")
+
+    return (entry(place, row) for place, row in enumerate(rows))
+
+
+def first_places(entries: Iterable[Entry]) -> dict[str, int]:
+    """Id -> place of the first entry with it that is not rejected."""
+    found: dict[str, int] = {}
+    for place, entry in enumerate(entries):
+        if not isinstance(entry, RejectedEntry):
+            found.setdefault(entry.ecg_id, place)
+    return found
+
+
 def is_missing(text: str) -> bool:
     """Whether a cell is empty, or says in one of the usual words that nothing is known."""
     return text.strip().lower() in _MISSING
@@ -71,7 +107,7 @@ def number(cells: Mapping[str, str], column: str, expected: str) -> float:
     except ValueError:
         value = math.inf
     if not math.isfinite(value):
-        raise ValueError(f"{column} is {text[:_SHOWN]!r}, expected {expected}")
+        raise ValueError(f"{column} is {shown_text(repr(text))}, expected {expected}")
     return value
 
 
@@ -163,8 +199,8 @@ def _records(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
 
 def _row(line: int, cells: list[str], places: Mapping[str, int], width: int, needed: Sequence[str]) -> Row:
     if len(cells) != width:
-        shown = ",".join(cells).strip()[:_SHOWN]
-        return Row(line, problem=f"expected {width} cells, got {len(cells)}: {shown!r}")
+        shown = shown_text(repr(",".join(cells).strip()))
+        return Row(line, problem=f"expected {width} cells, got {len(cells)}: {shown}")
     row = Row(line, _Cells(places, _shared(cells)))
     for name in needed:
         text = row.cells[name]
