@@ -37,10 +37,10 @@ def main(args: "ArgsType" = None) -> "EcgCLI | None":
     Returns:
         Lightning's command line; None for the commands that work on a whole study.
     """
-    # Commands draw on canvases of their own. The MPLBACKEND of a notebook that calls a command names a module that
-    # need not be installed, and Matplotlib would end the command for it.
-    os.environ["MPLBACKEND"] = "agg"
     if args is None:
+        # Commands draw on canvases of their own. The MPLBACKEND of a notebook that calls a command names a module that
+        # need not be installed, and Matplotlib would end the command for it.
+        os.environ["MPLBACKEND"] = "agg"
         end_when_told()
     given = sys.argv[1:] if args is None else args
     if isinstance(given, list) and given and given[0] in _OF_A_STUDY:
