@@ -18,7 +18,7 @@ from ecg_lightning.data.study_splits import check_study_splits
 from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.sealing import is_as_sealed, remedy_of, seal_fit
 from ecg_lightning.storage.atomic import atomic_path, write_parquet_atomic
-from ecg_lightning.storage.readers import DamagedFileError, read_array, read_table
+from ecg_lightning.storage.readers import CHANGED, DamagedFileError, read_array, read_table
 
 MAX_KEPT_BEATS: Final = 20_000
 """Test ECGs that a study keeps beside its splits (384 MB)."""
@@ -98,13 +98,13 @@ def check_splits(folder: RunFolder, datamodule: EcgDataModule) -> None:
     except ValueError as error:
         if is_as_sealed(folder, folder.splits.name):
             raise
-        why = f"its content was changed after it was written, and now contradicts the data: {error}"
+        why = f"{CHANGED}, and now contradicts the data: {error}"
         raise DamagedFileError(folder.splits, why, remedy_of(f"../../{folder.splits.name}")) from error
 
 
 def _is_other_table(path: Path, table: pd.DataFrame, folder: RunFolder) -> bool:
     """Whether a table of the study has to be written anew; says so."""
-    why = "" if is_as_sealed(folder, path.name) else "its content was changed after it was written"
+    why = "" if is_as_sealed(folder, path.name) else CHANGED
     try:
         there = read_table(path, remedy_of(f"../../{path.name}"))
         if not there.equals(table) or (there.attrs and there.attrs != table.attrs):  # earlier versions kept none

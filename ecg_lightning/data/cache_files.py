@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ecg_lightning.storage.atomic import write_json_atomic
-from ecg_lightning.storage.digest import digest_file, digest_settings
+from ecg_lightning.storage.digest import digest_file, digest_without
 
 CACHE_FORMAT: Final = 2
 """Raised with every change of the files. From 2 on they have digests; caches without are read too."""
@@ -50,7 +50,7 @@ def write_marker(path: Path, info: Mapping[str, Any], files: Iterable[Path]) -> 
     """
     digests = {file.relative_to(path.parent).as_posix(): digest_file(file) for file in files}
     content = {**info, _FILES: digests}
-    write_json_atomic(path, {**content, _OWN: digest_settings(content)})
+    write_json_atomic(path, {**content, _OWN: digest_without(content, _OWN)})
 
 
 def read_marker(path: Path) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def read_marker(path: Path) -> dict[str, Any]:
     """
     try:
         info: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
-        found = digest_settings({name: value for name, value in info.items() if name != _OWN})
+        found = digest_without(info, _OWN)
     except (ValueError, TypeError, RecursionError) as error:
         raise DamagedCacheError(path, f"it is not what `prepare` writes ({error})") from error
     if info.get("format") not in (WITHOUT_DIGESTS, CACHE_FORMAT):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.sealing import is_as_sealed, remedy_of
-from ecg_lightning.storage.readers import DamagedFileError, read_array
+from ecg_lightning.storage.readers import CHANGED, DamagedFileError, read_array
 
 _known: Final[dict[tuple[Path, int, int], bool]] = {}
 
@@ -29,7 +29,7 @@ def kept_beats(folder: RunFolder, n_ecgs: int) -> NDArray[Any] | None:
     try:
         beats = read_array(path, remedy, mmap_mode="r")
         if not _is_whole(folder):
-            raise DamagedFileError(path, "its content was changed after it was written", remedy)
+            raise DamagedFileError(path, CHANGED, remedy)
     except DamagedFileError as error:
         warnings.warn(f"{error}; until then no ECG is drawn", stacklevel=3)  # Python shows one of each place
         return None

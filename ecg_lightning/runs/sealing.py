@@ -11,7 +11,7 @@ from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.search import stores_below
 from ecg_lightning.storage.digest import digest_file
 from ecg_lightning.storage.manifest import MANIFEST_NAME, StoreError, read_manifest
-from ecg_lightning.storage.readers import DamagedFileError, read_array, read_json, read_table, reading
+from ecg_lightning.storage.readers import CHANGED, DamagedFileError, read_array, read_json, read_table, reading
 from ecg_lightning.storage.seals import SEALED, Damage, Inspection, Seal, inspect, read_record, seal, write_record
 from ecg_lightning.storage.store_checks import why_rows_broken
 from ecg_lightning.storage.store_files import ROWS_NAME
@@ -185,7 +185,7 @@ def inspect_study_files(study: Path, runs: Collection[RunFolder]) -> Inspection:
         found.bytes += path.stat().st_size if path.is_file() else 0
         now = seal(study, [path]).get(name)
         if entries and now not in entries:
-            why = "it is missing" if now is None else "its content was changed after it was written"
+            why = "it is missing" if now is None else CHANGED
             found.damages.append(Damage(path, why, remedy_of(sealed)))
         elif not entries and (unreadable := _unreadable(path, remedy_of(sealed))):
             found.damages.append(unreadable)

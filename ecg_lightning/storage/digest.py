@@ -40,6 +40,22 @@ def digest_settings(settings: Mapping[str, JSON]) -> str:
     return blake2b(canonical_json(settings).encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 
+def digest_without(content: Mapping[str, JSON], own: str) -> str:
+    """Hash the content of a file that holds its own hash.
+
+    Args:
+        content: As it is read or written.
+        own: The key of the hash, which does not count.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Raises:
+        ValueError: As for ``digest_settings``.
+    """
+    return digest_settings({name: value for name, value in content.items() if name != own})
+
+
 def seed_from_settings(settings: Mapping[str, JSON]) -> int:
     """The seed of draws that are keyed by what they are for, 0 to 2**60 - 1.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ecg_lightning.packages import installed_versions
 from ecg_lightning.storage.atomic import write_json_atomic
-from ecg_lightning.storage.digest import JSON, canonical_json, digest_settings
+from ecg_lightning.storage.digest import JSON, canonical_json, digest_settings, digest_without
 
 MANIFEST_NAME = "manifest.json"
 _FORMAT = "ecg_lightning RowStore"
@@ -161,7 +161,7 @@ def write_manifest(folder: Path, spec: StoreSpec, **kept: JSON) -> None:
     head = {"format": _FORMAT, "format_version": FORMAT_VERSION, "digest": spec.digest}
     tail = {"packages": installed_versions(_PACKAGES), "created": datetime.now(UTC).isoformat(timespec="seconds")}
     content: dict[str, Any] = {**head, **spec.as_json(), **tail, **kept}
-    write_json_atomic(folder / MANIFEST_NAME, content | {_OWN_DIGEST: digest_settings(content)})
+    write_json_atomic(folder / MANIFEST_NAME, content | {_OWN_DIGEST: digest_without(content, _OWN_DIGEST)})
 
 
 def raise_version(folder: Path) -> None:
@@ -208,11 +208,12 @@ def warn_of_other_versions(folder: Path) -> None:
 def _read(folder: Path) -> dict[str, Any]:
     """The content, if it is as it was written."""
     content: dict[str, Any] = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+    found = digest_without(content, _OWN_DIGEST)
     version, own = content["format_version"], content.pop(_OWN_DIGEST, None)
     if content["format"] != _FORMAT or version not in (_WITHOUT_DIGESTS, FORMAT_VERSION):
         raise ValueError(f"format is {content['format']!r} version {version}")
-    if (version > _WITHOUT_DIGESTS or own is not None) and own != digest_settings(content):
-        raise ValueError(f"{_OWN_DIGEST} is {own}, its own content gives {digest_settings(content)}")
+    if (version > _WITHOUT_DIGESTS or own is not None) and own != found:
+        raise ValueError(f"{_OWN_DIGEST} is {own}, its own content gives {found}")
     return content
 
 

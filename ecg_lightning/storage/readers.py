@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
+CHANGED: Final = "its content was changed after it was written"
+"""What is wrong with a file that can be read and contradicts its hash."""
+
 _NO_DAMAGE: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 """Errors that name their file, and say what to do by themselves."""
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecg_lightning.storage.atomic import plain_json, write_json_atomic
-from ecg_lightning.storage.digest import digest_file, digest_settings
-from ecg_lightning.storage.readers import DamagedFileError, read_json
+from ecg_lightning.storage.digest import digest_file, digest_without
+from ecg_lightning.storage.readers import CHANGED, DamagedFileError, read_json
 from ecg_lightning.storage.store_checks import digest_rest, has_row_digests, why_rows_broken
 from ecg_lightning.storage.store_files import ROWS_NAME
 
@@ -20,7 +20,6 @@ SEALED: Final = "sealed"
 _DIGEST: Final = "digest"
 _STAGE: Final = "stage"
 _REST: Final = "rest"
-_CHANGED: Final = "its content was changed after it was written"
 
 Seal = dict[str, dict[str, Any]]
 """File, relative to the record's folder -> ``bytes`` and ``digest``."""
@@ -119,7 +118,7 @@ def write_record(path: Path, stage: str, content: Mapping[str, Any], files: Iter
         files: That the stage has left or used.
     """
     record: Any = plain_json({**content, _STAGE: stage, SEALED: seal(path.parent, files)}, str(path))
-    write_json_atomic(path, {**record, _DIGEST: digest_settings(record)})
+    write_json_atomic(path, {**record, _DIGEST: digest_without(record, _DIGEST)})
 
 
 def read_record(path: Path, stage: str, remedy: str, earlier: Collection[str]) -> dict[str, Any]:
@@ -143,8 +142,8 @@ def read_record(path: Path, stage: str, remedy: str, earlier: Collection[str]) -
         return record
     if not isinstance(record, dict) or not {_DIGEST, _STAGE, SEALED} <= set(record):
         raise DamagedFileError(path, f"it is not the record of a finished {stage}", remedy)
-    if record[_DIGEST] != digest_settings({key: value for key, value in record.items() if key != _DIGEST}):
-        raise DamagedFileError(path, "it was changed after it was written", remedy)
+    if record[_DIGEST] != digest_without(record, _DIGEST):
+        raise DamagedFileError(path, CHANGED, remedy)
     if record[_STAGE] != stage:
         raise DamagedFileError(path, f"it is the record of a {record[_STAGE]}, not of a {stage}", remedy)
     return record
@@ -170,8 +169,8 @@ def _why_broken(path: Path, entry: Mapping[str, Any], known: Collection[Path], f
             rows, why = why_rows_broken(path.parent)
             found.rows += rows
             if why or _REST in entry:
-                return why or ("" if digest_rest(path.parent) == entry[_REST] else f"{_CHANGED}, outside of the rows")
-        return "" if digest_file(path) == entry[_DIGEST] else _CHANGED
+                return why or ("" if digest_rest(path.parent) == entry[_REST] else f"{CHANGED}, outside of the rows")
+        return "" if digest_file(path) == entry[_DIGEST] else CHANGED
     except FileNotFoundError:
         return "it is missing"
     except OSError as error:
