@@ -102,6 +102,12 @@ def test_missing_values_are_missing_and_codes_are_understood(tmp_path: Path) -> 
     ]
 
 
+def test_a_space_beside_an_id_makes_no_other_patient(tmp_path: Path) -> None:
+    table = TABLE.assign(patient_id=["17", "17 ", " 17", "18", "18", "19"])
+    cache = cached(arrays(tmp_path, table), tmp_path)
+    assert cache.examples["patient_id"].tolist() == ["17", "17", "17", "18", "18", "19"]
+
+
 def test_the_signal_of_a_repeated_id_is_that_of_the_row_that_is_used(tmp_path: Path) -> None:
     table = TABLE.copy()
     table.loc[1, ["ecg_id", "age"]] = ["twice", "old"]
@@ -183,6 +189,12 @@ class Listed(Source):
 GOOD = Entry("a", "p", 50.0, "female", {"sinus_rhythm": 1.0})
 
 
+@pytest.mark.parametrize("label", [True, np.True_, np.int8(1), np.float32(1.0), 0, float("nan")])
+def test_a_label_may_be_a_number_of_any_kind(label: Any) -> None:
+    (entry,) = checked_entries(Listed([replace(GOOD, labels={"sinus_rhythm": label})]))
+    assert not isinstance(entry, RejectedEntry)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -196,6 +208,11 @@ GOOD = Entry("a", "p", 50.0, "female", {"sinus_rhythm": 1.0})
         (lambda e: replace(e, labels={"sinus_rhythm": "1"}), "sinus_rhythm of ECG 'b' is '1'"),
         (lambda e: replace(e, labels={"sinus_rhythm": 0.5}), "sinus_rhythm of ECG 'b' is 0.5"),
         (lambda e: replace(e, fold=-1), "fold of ECG 'b' is -1"),
+        (lambda e: replace(e, labels=None), "labels of ECG 'b' is None, expected a mapping"),
+        (lambda e: replace(e, labels=[1, 0]), "labels of ECG 'b' is [1, 0]"),
+        (lambda e: replace(e, patient_id="17 "), "patient_id is '17 ', expected no spaces around it"),
+        (lambda e: replace(e, patient_id="\udce4"), r"patient_id is '\udce4', expected text in UTF-8"),
+        (lambda e: replace(e, ecg_id="\udce4"), r"ecg_id is '\udce4'"),
     ],
 )
 def test_what_a_source_of_one_s_own_yields_is_checked(change: Callable[[Entry], Entry], words: str) -> None:

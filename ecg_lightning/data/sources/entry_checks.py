@@ -1,9 +1,11 @@
 """What the entries of any source must be; one that is not is rejected, with its place and its value."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any, Final
+
+import numpy as np
 
 from ecg_lightning.data.sources.base import Entry, RejectedEntry, Source
 from ecg_lightning.data.sources.table import is_missing
@@ -51,7 +53,8 @@ def _checked(source: Source, entries: Sequence[Entry]) -> Iterator[Entry]:
 
 
 def _rejected(entry: Entry, reason: str) -> RejectedEntry:
-    return RejectedEntry.of(str(entry.ecg_id), reason, patient_id=str(entry.patient_id))
+    ecg_id, patient_id = (_in_unicode(str(one)) for one in (entry.ecg_id, entry.patient_id))
+    return RejectedEntry.of(ecg_id, reason, patient_id=patient_id)
 
 
 def _problem(entry: Entry) -> str | None:
@@ -59,6 +62,12 @@ def _problem(entry: Entry) -> str | None:
     for name, value in (("ecg_id", entry.ecg_id), ("patient_id", entry.patient_id)):
         if not isinstance(value, str) or is_missing(value):
             return _expected(name, value, "text, and none that stands for nothing")
+        if _in_unicode(value) != value:
+            return _expected(name, value, "text in UTF-8")
+    if entry.patient_id != entry.patient_id.strip() and entry.patient_id != entry.ecg_id:  # a file may be named so
+        return _expected(
+            "patient_id", entry.patient_id, "no spaces around it: '17 ' would be another patient than '17'"
+        )
     who = f"of ECG {_shown(entry.ecg_id)}"
     if not _is_number(entry.age) or not (math.isnan(entry.age) or 0.0 <= entry.age <= LONGEST_LIFE):
         return _expected(f"age {who}", entry.age, f"years from 0 to {LONGEST_LIFE:g}, NaN where unknown")
@@ -66,6 +75,8 @@ def _problem(entry: Entry) -> str | None:
         return _expected(f"sex {who}", entry.sex, f"one of {', '.join(_SEXES)}")
     if not _is_number(entry.fold) or not 0 <= entry.fold < 2**31 or entry.fold != int(entry.fold):
         return _expected(f"fold {who}", entry.fold, "a whole number from 1, 0 where there is none")
+    if not isinstance(entry.labels, Mapping):
+        return _expected(f"labels {who}", entry.labels, "a mapping of target -> 1 or 0")
     for target, label in entry.labels.items():
         if target not in TARGETS:
             return _expected(f"a label {who}", target, f"one of {', '.join(TARGETS)}")
@@ -75,7 +86,12 @@ def _problem(entry: Entry) -> str | None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, Real)
+    return isinstance(value, Real | np.bool_)
+
+
+def _in_unicode(text: str) -> str:
+    """The text, with what UTF-8 can't hold written as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _expected(what: str, value: Any, expected: str) -> str:

@@ -124,12 +124,12 @@ def whole_number(cells: Mapping[str, str], column: str) -> int:
 
 
 def text_of(cells: Mapping[str, str], column: str) -> str:
-    """The text of a cell.
+    """The text of a cell, without spaces around it.
 
     Raises:
         ValueError: There is none.
     """
-    text = cells.get(column, "")
+    text = cells.get(column, "").strip()
     if is_missing(text):
         raise ValueError(f"{column} is {text!r}, expected text")
     return text
