@@ -75,9 +75,10 @@ def _problem(entry: Entry) -> str | None:
         return _expected(f"sex {who}", entry.sex, f"one of {', '.join(_SEXES)}")
     if not _is_number(entry.fold) or not 0 <= entry.fold < 2**31 or entry.fold != int(entry.fold):
         return _expected(f"fold {who}", entry.fold, "a whole number from 1, 0 where there is none")
-    if not isinstance(entry.labels, Mapping):
-        return _expected(f"labels {who}", entry.labels, "a mapping of target -> 1 or 0")
-    for target, label in entry.labels.items():
+    labels: Any = entry.labels  # a source of one's own may give anything
+    if not isinstance(labels, Mapping):
+        return _expected(f"labels {who}", labels, "a mapping of target -> 1 or 0")
+    for target, label in labels.items():
         if target not in TARGETS:
             return _expected(f"a label {who}", target, f"one of {', '.join(TARGETS)}")
         if not _is_number(label) or not (label in (0.0, 1.0) or math.isnan(label)):
