@@ -22,7 +22,7 @@ from callbacks.patient_controls import (
     check_patient_controls,
 )
 from callbacks.ranks import classifier_of, datamodule_of, identity, on_rank_zero, run_folder
-from ecg_lightning.attribution import AttributionMethod, MethodName, RandomKey, build_methods, prepare_task
+from ecg_lightning.attribution import AttributionMethod, MethodName, MethodSet, RandomKey, build_methods, prepare_task
 from ecg_lightning.attribution.base import Explanation
 from ecg_lightning.attribution.controls import CONTROLS, ControlName, check_controls, control_maps
 from ecg_lightning.attribution.cost import estimate, measure_passes
@@ -50,7 +50,7 @@ class AttributionMaps(Callback):
     ``reliability/<method>/``.
 
     Args:
-        methods: Names of the twelve methods (default hyperparameters), or objects; None: all twelve.
+        methods: The twelve with some settings changed, or a list of their names and of objects; None: all twelve.
         controls: Maps that know nothing of the network, for the audits to compare with; never stored.
         patient_controls: Maps that know nothing of the patient, which audits make from the stored ones when all are
             there: ``other_ecg``, ``mean_map`` (see :class:`callbacks.patient_controls.PatientControls`).
@@ -74,7 +74,7 @@ class AttributionMaps(Callback):
 
     def __init__(
         self,
-        methods: Sequence[MethodName | AttributionMethod] | None = None,
+        methods: MethodSet | Sequence[MethodName | AttributionMethod] | None = None,
         controls: Sequence[ControlName] = CONTROLS,
         patient_controls: Sequence[PatientControl] = PATIENT_CONTROLS,
         partners: int = 5,

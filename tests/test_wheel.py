@@ -16,11 +16,19 @@ REPOSITORY = Path(__file__).parents[1]
 TARGET = "first_degree_av_block"
 NEEDED = ("pyproject.toml", "README.md", "LICENSE", "ecg_lightning", "callbacks", "configs")
 FEW_MAPS = """
-trainer:
-  callbacks:
-    - class_path: callbacks.AttributionMaps
-      init_args: { methods: [saliency, gradient_x_input] }
-    - class_path: callbacks.TestRecord
+maps: { methods: [saliency, gradient_x_input] }
+completeness: null
+background_dependence: null
+similarity: null
+randomization: null
+perturbation: null
+localization: null
+faithfulness: null
+audit_summary: null
+beat_pictures: null
+map_pictures: null
+predictions: null
+result_summary: null
 """
 
 

@@ -1,5 +1,6 @@
 """The twelve methods of the paper ("Attribution methods"), thin objects over Captum's implementations."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Final
 
@@ -41,17 +42,60 @@ METHODS: Final[dict[str, type[AttributionMethod]]] = {
 """Name -> class, in the paper's order."""
 
 
+class MethodSet:
+    """The twelve methods, each with other settings or left out where that is said, and methods of one's own.
+
+    A configuration names what it changes and no more: ``{smoothgrad: {n_samples: 128}, gradcam: null}``.
+
+    Args:
+        own: Further methods.
+        **changed: Name -> the method with its settings; None leaves it out. The others keep their defaults.
+
+    Raises:
+        ValueError: A name that is none of the twelve, or a method of another name under it.
+    """
+
+    def __init__(self, own: Sequence[AttributionMethod] = (), **changed: AttributionMethod | None) -> None:
+        for name, method in changed.items():
+            if name not in METHODS or not isinstance(method, METHODS[name] | None):
+                raise ValueError(
+                    f"methods: {name} is {type(method).__name__}; expected one of {', '.join(METHODS)}, each with an "
+                    "object of its class, or None to leave it out; methods of your own go into `own`"
+                )
+        twelve = [changed[name] if name in changed else kind() for name, kind in METHODS.items()]
+        self.methods = (*(method for method in twelve if method is not None), *own)
+
+
+def _command_line_signature() -> inspect.Signature:
+    """What the command line may set: each of the twelve by its name, with the settings of its class."""
+    own, *_ = list(inspect.signature(MethodSet).parameters.values())
+    twelve = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default={"class_path": f"{kind.__module__}.{kind.__qualname__}"},
+            annotation=kind | None,
+        )
+        for name, kind in METHODS.items()
+    ]
+    return inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD), own, *twelve])
+
+
+MethodSet.__init__.__signature__ = _command_line_signature()  # type: ignore[attr-defined]
+
+
 def build_methods(
-    methods: Sequence[MethodName | AttributionMethod] | None = None,
+    methods: MethodSet | Sequence[MethodName | AttributionMethod] | None = None,
 ) -> tuple[AttributionMethod, ...]:
     """Methods from names (with default hyperparameters) and objects.
 
     Args:
-        methods: Names of the twelve, or objects; None: all twelve.
+        methods: A set, or names of the twelve and objects; None: all twelve.
 
     Raises:
         ValueError: An unknown name, a name listed twice, or nothing listed.
     """
+    methods = methods.methods if isinstance(methods, MethodSet) else methods
     chosen = METHOD_NAMES if methods is None else methods
     built = tuple(_build(method) for method in chosen)
     names = [method.name for method in built]

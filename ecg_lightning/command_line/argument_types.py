@@ -17,15 +17,20 @@ class _ParsersOnly(EcgCLI):
         """Nothing is parsed.
 
         Raises:
-            _ParsersMadeError: Always, with what each command's arguments are declared as.
+            _ParsersMadeError: Always, with the parser of each command.
         """
-        raise _ParsersMadeError({name: parser_types(one) for name, one in self._subcommand_parsers.items()})
+        raise _ParsersMadeError(dict(self._subcommand_parsers))
+
+
+def command_parsers() -> dict[str, LightningArgumentParser]:
+    """The parser of every command."""
+    try:
+        run_lightning([], _ParsersOnly)
+    except _ParsersMadeError as made:
+        parsers: dict[str, LightningArgumentParser] = made.args[0]
+    return parsers
 
 
 def argument_types() -> dict[str, dict[str, Declared]]:
     """Of every command the arguments, and what may stand there."""
-    try:
-        run_lightning([], _ParsersOnly)
-    except _ParsersMadeError as made:
-        types: dict[str, dict[str, Declared]] = made.args[0]
-    return types
+    return {name: parser_types(one) for name, one in command_parsers().items()}

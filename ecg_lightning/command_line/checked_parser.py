@@ -93,10 +93,18 @@ class CheckedParser(LightningArgumentParser):
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **kwargs: Any) -> Namespace:
         """Parse words; a class's parser is given single ones, ``--name=value``, for ``--model.network.name value``."""
         if getattr(self, "_inner_parser", False):
-            for word in args or ():
-                name, _, value = str(word).removeprefix("--").partition("=")
+            args = [self._with_null(str(word)) for word in args or ()]
+            for word in args:
+                name, _, value = word.removeprefix("--").partition("=")
                 self._refuse_objects({name: value})
         return super().parse_args(args, *more, **kwargs)
+
+    def _with_null(self, word: str) -> str:
+        """Jsonargparse has read ``null`` below a class in a class, and writes it as Python does."""
+        name, joined, value = word.removeprefix("--").partition("=")
+        declared = parser_types(self).get(name)
+        of_a_class = "." in name or (declared is not None and declared.bases and not declared.text)
+        return f"--{name}{joined}null" if value == "None" and of_a_class else word
 
     def _refuse_objects(self, content: Mapping[str, Any]) -> None:
         """Of the arguments of a class: nothing is made where the parameter declares no class.

@@ -18,7 +18,7 @@ from lightning.pytorch.cli import (
 )
 from lightning.pytorch.utilities import rank_zero_info
 
-from callbacks import AttributionMaps, StageConfig
+from callbacks import StageConfig
 from ecg_lightning.command_line.checked_cli import CheckedCLI
 from ecg_lightning.command_line.checked_parser import CheckedParser
 from ecg_lightning.command_line.run_config import (
@@ -30,6 +30,13 @@ from ecg_lightning.command_line.run_config import (
     test_all_of_another_source,
 )
 from ecg_lightning.command_line.stage_guard import end_trainer_when_told, lock_of, warn_if_unfinished
+from ecg_lightning.command_line.test_keys import (
+    add_test_keys,
+    check_setting_names,
+    in_order,
+    keyed_configs,
+    take_listed_callbacks,
+)
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.study_splits import check_study_settings
 from ecg_lightning.ecg import Target
@@ -101,6 +108,21 @@ class EcgCLI(CheckedCLI):
         parser.link_arguments(_RUN_ARGUMENTS, "checkpoint.dirpath", compute_fn=checkpoint_path)
         parser.link_arguments(_RUN_ARGUMENTS, "last_checkpoint.dirpath", compute_fn=checkpoint_path)
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse what the user has typed, whose names below the keys of a test are looked at first.
+
+        Raises:
+            SystemExit: A name that does not exist.
+        """
+        check_setting_names(args)
+        super().parse_arguments(parser, args)
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand != "fit":
+            add_test_keys(parser)
+        return parser
+
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         super()._add_subcommands(parser, **kwargs)
         prepare = self.init_parser(**kwargs.get(_PREPARE, {}))
@@ -150,7 +172,9 @@ class EcgCLI(CheckedCLI):
             fill(logger, "save_dir", config.trainer.default_root_dir)
             fill(logger, "group", run_group(config.study, config.target, config.seed_everything))
             fill(logger, "job_type", self.subcommand)
-        for callback in subclass_configs(config.trainer.callbacks):
+        if self.subcommand != "fit":
+            take_listed_callbacks(config, self._parser(self.subcommand).get_defaults())
+        for callback in (*subclass_configs(config.trainer.callbacks), *keyed_configs(config)):
             for argument in ("on_mismatch", "ids"):
                 if argument in callback.init_args:
                     callback.init_args[argument] = config[argument]
@@ -164,6 +188,10 @@ class EcgCLI(CheckedCLI):
             return
         self.config_init = self.parser.instantiate(self.config)
         self.datamodule = self._get(self.config_init, "data")
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+        config["callbacks"] = in_order(self.config_init[self.subcommand], config["callbacks"] or [])
+        return super()._instantiate_trainer(config, callbacks)
 
     def _run_subcommand(self, subcommand: str) -> None:
         if subcommand == _PREPARE:
@@ -204,19 +232,15 @@ class EcgCLI(CheckedCLI):
         """Find the passes that the configured methods need; on one device, and on validation ECGs only.
 
         Raises:
-            ValueError: The callbacks have no AttributionMaps, so there are no methods to tune.
+            ValueError: There are no maps, so there are no methods to tune.
         """
         config = self.config[_TUNE]
-        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        maps = next((one for one in callbacks if isinstance(one, AttributionMaps)), None)
+        maps = self.config_init[_TUNE].maps
         if maps is None:
-            raise ValueError(
-                "tune measures the methods of AttributionMaps, and the trainer's callbacks have none: pass "
-                "--config configs/test.yaml, or put callbacks.AttributionMaps into `trainer.callbacks`"
-            )
+            raise ValueError("tune measures the methods of the key `maps`, which is null: leave `maps: null` out")
         if is_rank_zero():
             module = load_trained(self.trainer, self.model, self.datamodule, Path(config.ckpt_path))
-            configured = yaml.safe_load(self._parser(_TUNE).dump(config, skip_none=False))["trainer"]["callbacks"]
+            configured = yaml.safe_load(self._parser(_TUNE).dump(config, skip_none=False))["maps"]
             folder = Path(config.trainer.default_root_dir) / _TUNE
             settings = self.config_init[_TUNE][_TUNE]
             run_tuning(TuneJob(maps, module, self.datamodule, settings, folder, configured))

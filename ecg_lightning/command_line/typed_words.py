@@ -13,7 +13,7 @@ from jsonargparse import Namespace
 from ecg_lightning.models.trusted_classes import class_names
 from ecg_lightning.runs.origin import lies_in_run
 
-_CONFIG: Final = ("--config", "-c")
+CONFIG_OPTIONS: Final = ("--config", "-c")
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class TypedWords:
         runs = Path(next((value for option, value in reversed(options) if option == "--runs"), "runs")).absolute()
         found = [] if options else list(class_names(as_mapping(words)))
         for option, value in options:
-            if option not in _CONFIG:
+            if option not in CONFIG_OPTIONS:
                 found += class_names({option.lstrip("-"): value})
             elif not lies_in_run(value, runs):
-                found += class_names(_content(value))
+                found += class_names(content_of(value))
         return cls(options, frozenset(found), runs)
 
     def lies_in_run(self, path: str | Path) -> bool:
@@ -69,7 +69,7 @@ def as_mapping(config: Any) -> Any:
     return [as_mapping(value) for value in config] if isinstance(config, list | tuple) else config
 
 
-def _content(config: str) -> object:
+def content_of(config: str) -> object:
     """A configuration's content; nothing where it can't be read, which the command line says by itself."""
     try:
         return yaml.safe_load(Path(config).read_text(encoding="utf-8") if Path(config).is_file() else config)

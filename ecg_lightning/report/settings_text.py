@@ -104,7 +104,9 @@ def _split_words(population: pd.DataFrame) -> str:
 
 
 def _attribution_seed(test: Mapping[str, Any]) -> Any:
-    for callback in at(test, "trainer", "callbacks") or ():
-        if str(callback.get("class_path", "")).endswith("AttributionMaps"):
-            return (callback.get("init_args") or {}).get("attribution_seed", 0)
+    """Of the key ``maps``, or of the list of callbacks in which version 0.1 had it."""
+    listed = [at(test, "maps"), *(at(test, "trainer", "callbacks") or ())]
+    for one in listed:
+        if str((one or {}).get("class_path", "")).endswith("AttributionMaps"):
+            return (one.get("init_args") or {}).get("attribution_seed", 0)
     return 0

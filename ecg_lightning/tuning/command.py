@@ -61,7 +61,7 @@ class TuneJob:
         datamodule: Set up for validation.
         settings: Target and bounds.
         folder: ``<run>/tune``.
-        callbacks: The configured callbacks, resolved.
+        configured: The configuration of ``maps``, resolved.
     """
 
     maps: MapMaker
@@ -69,7 +69,7 @@ class TuneJob:
     datamodule: EcgDataModule
     settings: TuningSettings
     folder: Path
-    callbacks: Sequence[Entry]
+    configured: Entry
 
 
 def load_trained(trainer: Trainer, model: nn.Module, datamodule: EcgDataModule, checkpoint: Path) -> EcgClassifier:
@@ -116,7 +116,7 @@ def run_tuning(job: TuneJob) -> list[TunedMethod]:
     write_parquet_atomic(job.folder / "methods.parquet", summary_frame(found))
     _write_picture(job, tuned, chosen)
     header = _header(job, len(ids))
-    write_text_atomic(job.folder / "methods.yaml", methods_config(job.callbacks, type(job.maps), tuned, found, header))
+    write_text_atomic(job.folder / "methods.yaml", methods_config(job.configured, tuned, found, header))
     _tell(job, found, len(ids), n_test)
     return tuned
 

@@ -1,4 +1,4 @@
-"""The found settings as a config: the callbacks that ``tune`` was given, with the methods' settings changed."""
+"""The found settings as a configuration of the key ``maps``: what ``tune`` was given, with the settings changed."""
 
 import inspect
 import textwrap
@@ -12,7 +12,9 @@ from ecg_lightning.models.class_names import imported_object
 from ecg_lightning.tuning.measure import TunedMethod
 from ecg_lightning.tuning.results import MethodSummary
 
-_METHODS_MODULE: Final = "ecg_lightning.attribution.methods"
+MAPS: Final = "callbacks.AttributionMaps"
+"""What the key ``maps`` makes where a configuration names no class."""
+
 _SET_ELSEWHERE: Final = ("on_mismatch",)
 """Arguments that the command line hands to the callbacks by itself."""
 
@@ -20,34 +22,50 @@ Entry = Mapping[str, Any]
 """``class_path`` and ``init_args`` of an object in a config."""
 
 
-def methods_config(
-    callbacks: Sequence[Entry], maps: type, tuned: Sequence[TunedMethod], found: Sequence[MethodSummary], header: str
-) -> str:
+def methods_config(maps: Entry, tuned: Sequence[TunedMethod], found: Sequence[MethodSummary], header: str) -> str:
     """YAML for ``test --config configs/test.yaml --config <this>``.
 
-    A list in a later config replaces the earlier one, so every callback is in it.
-
     Args:
-        callbacks: Those that ``tune`` was given, resolved.
-        maps: Class of the callback that has the methods.
+        maps: The configuration that ``tune`` was given of the callback that has the methods, resolved.
         tuned: What tuning found, in the order of the callback's methods.
         found: The same in numbers.
         header: Comment at its top.
 
     Returns:
-        The text.
+        The text, which sets the key ``maps`` and says of each of the twelve methods what it is, or that it is left out.
 
     Raises:
-        ValueError: There is no such callback, or other methods than were tuned.
+        ValueError: Other methods than were tuned.
     """
-    lines = [*(f"# {line}".rstrip() for line in header.splitlines()), "trainer:", "  callbacks:"]
-    places = [place for place, entry in enumerate(callbacks) if imported_object(entry["class_path"]) is maps]
-    if not places:
-        raise ValueError(f"expected a {maps.__name__} among the callbacks, got {[e['class_path'] for e in callbacks]}")
-    for place, entry in enumerate(callbacks):
-        text = _maps(entry, tuned, found) if place == places[0] else _item(without_defaults(entry))
-        lines.append(textwrap.indent(text, "    ").rstrip())
-    return "\n".join(lines) + "\n"
+    arguments = maps.get("init_args") or {}
+    listed = _listed(arguments.get("methods"))
+    if len(listed) != len(tuned):
+        raise ValueError(f"expected the {len(listed)} methods of the configuration, got {len(tuned)} tuned ones")
+    others = {name: value for name, value in arguments.items() if name != "methods"}
+    settings = without_defaults({**maps, "init_args": others}).get("init_args")
+    text = yaml.safe_dump(settings, sort_keys=False) if settings else ""
+    text += "methods:\n" + textwrap.indent(_methods(listed, tuned, found), "  ")
+    if maps["class_path"] != MAPS:
+        text = f"class_path: {maps['class_path']}\ninit_args:\n{textwrap.indent(text, '  ')}"
+    comments = "\n".join(f"# {line}".rstrip() for line in header.splitlines())
+    return f"{comments}\nmaps:\n{textwrap.indent(text, '  ')}"
+
+
+def _methods(listed: Sequence[Entry], tuned: Sequence[TunedMethod], found: Sequence[MethodSummary]) -> str:
+    """One line for each of the twelve, and the methods of one's own behind them, each below what was measured."""
+    lines, own = dict.fromkeys(METHODS, "{name}: null\n"), ""
+    for entry, method, numbers in zip(listed, tuned, found, strict=True):
+        name, comment = method.method.name, f"# {_comment(numbers)}\n"
+        # what was found stands there even where it is the default: another configuration may say something else
+        settings = without_defaults(entry).get("init_args", {}) | method.changes
+        if type(method.method) is METHODS.get(name):
+            flow = yaml.safe_dump(settings, default_flow_style=True, sort_keys=False, width=1000)
+            lines[name] = f"{comment}{{name}}: {flow}"
+        else:
+            item = {"class_path": entry["class_path"]} | ({"init_args": settings} if settings else {})
+            own += comment + yaml.safe_dump([item], sort_keys=False)
+    text = "".join(line.replace("{name}", name) for name, line in lines.items())
+    return text + (f"own:\n{textwrap.indent(own, '  ')}" if own else "")
 
 
 def without_defaults(entry: Entry) -> dict[str, Any]:
@@ -64,28 +82,18 @@ def without_defaults(entry: Entry) -> dict[str, Any]:
     return kept | ({"dict_kwargs": extra} if extra else {})
 
 
-def _maps(entry: Entry, tuned: Sequence[TunedMethod], found: Sequence[MethodSummary]) -> str:
-    """The item of the callback that has the methods: the others' arguments first, then one method after the other."""
-    arguments = entry.get("init_args") or {}
-    listed = arguments.get("methods") or list(METHODS)
-    if len(listed) != len(tuned):
-        raise ValueError(f"expected the {len(listed)} methods of the config, got {len(tuned)} tuned ones")
-    rest = without_defaults({**entry, "init_args": {k: v for k, v in arguments.items() if k != "methods"}})
-    text = _item({"class_path": rest["class_path"]}) + "  init_args:\n"
-    if rest.get("init_args"):
-        text += textwrap.indent(yaml.safe_dump(rest["init_args"], sort_keys=False), "    ")
-    text += "    methods:\n"
-    for one, method, numbers in zip(listed, tuned, found, strict=True):
-        item = f"# {_comment(numbers)}\n{_item(_method(one, method))}"
-        text += textwrap.indent(item, "      ")
-    return text
+def _listed(methods: Any) -> list[Entry]:
+    """The configured methods one after the other: of a ``MethodSet``, of a list, or all twelve."""
+    if isinstance(methods, Mapping):
+        arguments = methods.get("init_args") or {}
+        chosen = [arguments.get(name, name) for name in METHODS]
+        methods = [*(one for one in chosen if one is not None), *(arguments.get("own") or [])]
+    names = list(METHODS) if methods is None else methods
+    return [{"class_path": _class_path(METHODS[one])} if isinstance(one, str) else one for one in names]
 
 
-def _method(listed: str | Entry, tuned: TunedMethod) -> dict[str, Any]:
-    if isinstance(listed, str):
-        listed = {"class_path": f"{_METHODS_MODULE}.{METHODS[listed].__name__}"}
-    changed = {**(listed.get("init_args") or {}), **tuned.changes}
-    return without_defaults({**listed, "init_args": changed})
+def _class_path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _comment(one: MethodSummary) -> str:
@@ -102,10 +110,6 @@ def _comment(one: MethodSummary) -> str:
         return f"kept as configured; {reached}; {cost}"
     flag = "TARGET NOT REACHED within the bound: " if one.status == "bound" else ""
     return f"{flag}{reached}; {cost}"
-
-
-def _item(entry: Mapping[str, Any]) -> str:
-    return yaml.safe_dump([dict(entry)], sort_keys=False)
 
 
 def _plain(value: object) -> object:

@@ -13,10 +13,11 @@ from networks import LinearReadout, keys, trained_like_resnet, waves
 from torch import Tensor
 
 from callbacks import AttributionMaps
-from ecg_lightning.attribution import AttributionMethod, AttributionTask, RandomKey, build_methods, prepare_task
+from ecg_lightning.attribution import AttributionMethod, AttributionTask, RandomKey, prepare_task
 from ecg_lightning.attribution.base import OneMap, Passes
 from ecg_lightning.attribution.cost import PassSeconds
 from ecg_lightning.attribution.methods import (
+    METHODS,
     DeepLiftShap,
     GradientShap,
     IgSmoothGrad,
@@ -25,7 +26,7 @@ from ecg_lightning.attribution.methods import (
     ShapleySampling,
     SmoothGrad,
 )
-from ecg_lightning.tuning.config import methods_config, without_defaults
+from ecg_lightning.tuning.config import MAPS, methods_config, without_defaults
 from ecg_lightning.tuning.finer_ladders import squared_correlation
 from ecg_lightning.tuning.ladder import Ladder
 from ecg_lightning.tuning.ladders import grid, ladder_of
@@ -211,47 +212,54 @@ def test_a_method_of_ones_own_is_measured_as_it_is(task: AttributionTask) -> Non
     assert ladder_of(Saliency(), task, QUICK, None) is None
 
 
-def test_the_config_holds_every_callback_and_only_what_differs_from_defaults(task: AttributionTask) -> None:
-    methods = [SmoothGrad(target_correlation=0.9, noise=0.2), Saliency(), IgSmoothGrad(), GradientShap()]
+def test_the_configuration_holds_what_was_found_and_what_differs_from_defaults(task: AttributionTask) -> None:
+    methods = [SmoothGrad(target_correlation=0.9, noise=0.2), Saliency(), IgSmoothGrad(), Scripted()]
     tuned = tune_methods(methods, task, waves(2), key, QUICK)
     found = summaries(tuned, task, 100, PassSeconds(0.001, 0.002))
     name = "ecg_lightning.attribution.methods."
-    callbacks = [
-        {
-            "class_path": "callbacks.AttributionMaps",
-            "init_args": {
-                "methods": [
-                    {"class_path": f"{name}SmoothGrad", "init_args": {"target_correlation": 0.9, "noise": 0.2}},
-                    {"class_path": f"{name}Saliency", "init_args": {"absolute": True}},
-                    "ig_smoothgrad",
-                    {"class_path": f"{name}GradientShap"},
-                ],
-                "controls": ["random", "smoothed_random", "absolute_input", "absolute_slope"],
-                "attribution_seed": 7,
-                "on_mismatch": "replace",
-            },
-        },
-        {"class_path": "callbacks.MapPictures", "init_args": {"svg": True}},
-        {"class_path": "callbacks.TestRecord", "init_args": {}},
+    scripted = f"{Scripted.__module__}.Scripted"
+    listed = [
+        {"class_path": f"{name}SmoothGrad", "init_args": {"target_correlation": 0.9, "noise": 0.2}},
+        {"class_path": f"{name}Saliency", "init_args": {"absolute": True}},
+        "ig_smoothgrad",
+        {"class_path": scripted},
     ]
-    text = methods_config(callbacks, AttributionMaps, tuned, found, "first\n\nlast")
-    assert text.startswith("# first\n#\n# last\ntrainer:\n")
-    read = yaml.safe_load(text)["trainer"]["callbacks"]
-    assert read[1:] == [
-        {"class_path": "callbacks.MapPictures", "init_args": {"svg": True}},
-        {"class_path": "callbacks.TestRecord"},
+    arguments = {
+        "methods": listed,
+        "controls": ["random", "smoothed_random", "absolute_input", "absolute_slope"],
+        "attribution_seed": 7,
+        "on_mismatch": "replace",
+    }
+    maps = {"class_path": MAPS, "init_args": arguments}
+    text = methods_config(maps, tuned, found, "first\n\nlast")
+    assert f"callbacks.{AttributionMaps.__name__}" == MAPS
+    assert text.startswith("# first\n#\n# last\nmaps:\n")
+    read = yaml.safe_load(text)["maps"]
+    assert set(read) == {"attribution_seed", "methods"}
+    chosen = {key: settings for key, settings in read["methods"].items() if settings is not None}
+    assert list(chosen) == ["saliency", "smoothgrad", "ig_smoothgrad", "own"]  # in the paper's order
+    assert chosen.pop("own") == [{"class_path": scripted}]
+    assert [METHODS[key](**chosen[key]) for key in ("smoothgrad", "saliency", "ig_smoothgrad")] == [
+        one.method for one in tuned[:3]
     ]
-    assert set(read[0]["init_args"]) == {"attribution_seed", "methods"}
-    built = []
-    for one in read[0]["init_args"]["methods"]:
-        (kind,) = (type(m) for m in build_methods() if one["class_path"] == f"{name}{type(m).__name__}")
-        built.append(kind(**one.get("init_args", {})))
-    assert built == [one.method for one in tuned]
-    assert built[0].noise == 0.2
-    with pytest.raises(ValueError, match="expected the 4 methods of the config, got 1"):
-        methods_config(callbacks, AttributionMaps, tuned[:1], found[:1], "")
-    with pytest.raises(ValueError, match="expected a AttributionMaps among the callbacks"):
-        methods_config(callbacks[1:], AttributionMaps, tuned, found, "")
+    assert chosen["smoothgrad"]["noise"] == 0.2
+    with pytest.raises(ValueError, match="expected the 4 methods of the configuration, got 1"):
+        methods_config(maps, tuned[:1], found[:1], "")
+
+
+def test_a_set_and_a_list_of_the_same_methods_are_written_alike(task: AttributionTask) -> None:
+    methods = [SmoothGrad(noise=0.2), GradientShap()]
+    tuned = tune_methods(methods, task, waves(2), key, QUICK)
+    found = summaries(tuned, task, 100, PassSeconds(0.001, 0.002))
+    entries = [{"class_path": f"ecg_lightning.attribution.methods.{type(one).__name__}"} for one in methods]
+    entries[0]["init_args"] = {"noise": 0.2}  # type: ignore[assignment]
+    several = dict.fromkeys(METHODS) | dict(zip(("smoothgrad", "gradient_shap"), entries, strict=True))
+    as_set = {"class_path": "ecg_lightning.attribution.MethodSet", "init_args": several}
+    texts = [
+        methods_config({"class_path": MAPS, "init_args": {"methods": one}}, tuned, found, "")
+        for one in (as_set, entries)
+    ]
+    assert texts[0] == texts[1]
 
 
 def test_defaults_of_a_class_are_left_out() -> None:

@@ -18,7 +18,6 @@ from callbacks import AttributionMaps, Completeness, MapPictures, TestRecord
 from callbacks.map_pictures import _cost
 from callbacks.ranks import on_rank_zero
 from ecg_lightning import open_run
-from ecg_lightning.attribution import METHODS
 from ecg_lightning.attribution.methods import IgSmoothGrad, SmoothGrad
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.sources import PtbXl
@@ -274,11 +273,3 @@ def test_a_failure_on_rank_zero_is_raised_with_its_own_type(tmp_path: Path) -> N
     with pytest.raises(KeyError, match="which"):
         on_rank_zero(trainer(tmp_path), fail)
     assert on_rank_zero(trainer(tmp_path), lambda: 7) == 7
-
-
-def test_every_method_is_in_the_shipped_configurations() -> None:
-    configs = Path(__file__).parents[2] / "configs"
-    for name in ("test.yaml", "callbacks/coarse.yaml"):
-        text = (configs / name).read_text()
-        for kind in METHODS.values():
-            assert text.count(f"methods.{kind.__name__}\n") == 1, (name, kind)

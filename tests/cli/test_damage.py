@@ -300,13 +300,9 @@ class Late(Callback):
         pd.DataFrame({"late": [1]}).to_parquet(folder / "tables" / "late.parquet")
 """
 FEW_CALLBACKS = """
-trainer:
-  callbacks:
-    - class_path: callbacks.AttributionMaps
-      init_args: { methods: [{ class_path: ecg_lightning.attribution.methods.Saliency }] }
-    - class_path: callbacks.TestRecord
-      init_args: { n_resamples: 100 }
-    - class_path: late_callback.Late
+maps: { methods: [saliency] }
+test_record: { n_resamples: 100 }
+trainer: { callbacks: [{ class_path: late_callback.Late }] }
 """
 
 

@@ -26,15 +26,11 @@ AT_ONCE: Final = 15.0
 """s; it takes one or two where the machine has nothing else to do."""
 
 MAPS: Final = """
-trainer:
-  callbacks:
-    - class_path: callbacks.AttributionMaps
-      init_args:
-        methods:
-          - saliency
-          - class_path: ecg_lightning.attribution.methods.ShapleySampling
-            init_args: { estimator: permutation, n_permutations: 12 }
-    - class_path: callbacks.TestRecord
+maps:
+  methods:
+    - saliency
+    - class_path: ecg_lightning.attribution.methods.ShapleySampling
+      init_args: { estimator: permutation, n_permutations: 12 }
 """
 LONG: Final = ("--trainer.max_epochs", "25", "--early_stopping.patience", "25", "--data.batch_size", "24")
 ENDLESS: Final = ("--trainer.max_epochs", "100000", "--early_stopping.patience", "100000")

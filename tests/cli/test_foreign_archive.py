@@ -43,8 +43,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
     def write(*methods: str) -> Path:
         path = tmp_path_factory.mktemp("few") / "few.yaml"
-        maps = {"class_path": "callbacks.AttributionMaps", "init_args": {"methods": list(methods)}}
-        path.write_text(yaml.safe_dump({"trainer": {"callbacks": [maps, {"class_path": "callbacks.TestRecord"}]}}))
+        path.write_text(yaml.safe_dump({"maps": {"methods": list(methods)}, "completeness": None}))
         return path
 
     return write

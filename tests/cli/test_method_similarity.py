@@ -33,20 +33,15 @@ METHODS = ("saliency", "smoothgrad", "gradcam", "guided_gradcam")
 NAMES = (*METHODS, *CONTROLS)
 SCOPES, SIGNS = ("ecg", "lead"), ("native", "absolute")
 CONFIG = """
-trainer:
-  callbacks:
-    - class_path: callbacks.AttributionMaps
-      init_args:
-        methods:
-          - class_path: ecg_lightning.attribution.methods.Saliency
-          - class_path: ecg_lightning.attribution.methods.SmoothGrad
-            init_args: { n_samples: 32 }
-          - class_path: ecg_lightning.attribution.methods.GradCam
-          - class_path: ecg_lightning.attribution.methods.GuidedGradCam
-            init_args: { rectified: false } # rectified, they are zero on so small a network
-    - class_path: callbacks.TestRecord
-    - class_path: callbacks.method_similarity.MethodSimilarity
-      init_args: { n_resamples: 200 }
+maps:
+  methods:
+    - saliency
+    - class_path: ecg_lightning.attribution.methods.SmoothGrad
+      init_args: { n_samples: 32 }
+    - gradcam
+    - class_path: ecg_lightning.attribution.methods.GuidedGradCam
+      init_args: { rectified: false } # rectified, they are zero on so small a network
+similarity: { n_resamples: 200 }
 """
 
 

@@ -18,27 +18,18 @@ from ecg_lightning.cli import main
 from ecg_lightning.storage.store import RowStore
 
 SLOW = """
-trainer:
-  callbacks:
-    - class_path: callbacks.AttributionMaps
-      init_args:
-        methods:
-          - class_path: ecg_lightning.attribution.methods.Saliency
-          - class_path: ecg_lightning.attribution.methods.ShapleySampling
-            init_args: { estimator: permutation, n_permutations: 12 }
-          - class_path: ecg_lightning.attribution.methods.SmoothGrad
-    - class_path: callbacks.TestRecord
+maps:
+  methods:
+    - saliency
+    - class_path: ecg_lightning.attribution.methods.ShapleySampling
+      init_args: { estimator: permutation, n_permutations: 12 }
+    - smoothgrad
 """
 
 
 CASCADE = """
-trainer:
-  callbacks:
-    - class_path: callbacks.AttributionMaps
-      init_args: { methods: [saliency, integrated_gradients] }
-    - class_path: callbacks.TestRecord
-    - class_path: callbacks.RandomizationCascade
-      init_args: { repeats: 3, n_resamples: 100 }
+maps: { methods: [saliency, integrated_gradients] }
+randomization: { repeats: 3, n_resamples: 100 }
 """
 
 

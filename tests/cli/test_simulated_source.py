@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -14,6 +13,7 @@ from workplace import CONFIGS
 import callbacks.map_pictures
 from ecg_lightning import open_run
 from ecg_lightning.cli import main
+from ecg_lightning.command_line.test_keys import TEST_KEYS
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.sources import Entry, Recording, Source
 
@@ -52,11 +52,9 @@ def arguments(stage: str, folder: Path, *more: str) -> list[str]:
 def few(tmp_path: Path) -> Path:
     """Two methods, the pictures and the last words."""
     methods = ["saliency", "gradient_x_input"]
-    chosen: list[dict[str, Any]] = [{"class_path": "callbacks.AttributionMaps", "init_args": {"methods": methods}}]
-    chosen += [
-        {"class_path": f"callbacks.{name}"} for name in ("TestRecord", "BeatPictures", "MapPictures", "ResultSummary")
-    ]
-    (tmp_path / "few.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": chosen}}))
+    wanted = ("test_record", "beat_pictures", "map_pictures", "result_summary")
+    left_out = [key for key in TEST_KEYS if key not in wanted]
+    (tmp_path / "few.yaml").write_text(yaml.safe_dump({**dict.fromkeys(left_out), "maps": {"methods": methods}}))
     return tmp_path / "few.yaml"
 
 

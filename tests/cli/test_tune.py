@@ -30,11 +30,10 @@ def tuned(trained: Workplace) -> Workplace:
     return trained
 
 
-def methods_of(path: Path) -> dict[str, dict[str, Any]]:
-    """Class name -> hyperparameters, of the first callback of a config."""
-    first = yaml.safe_load(path.read_text(encoding="utf-8"))["trainer"]["callbacks"][0]
-    assert first["class_path"] == "callbacks.AttributionMaps"
-    return {one["class_path"].rpartition(".")[2]: one.get("init_args", {}) for one in first["init_args"]["methods"]}
+def methods_of(path: Path) -> dict[str, dict[str, Any] | None]:
+    """Method -> hyperparameters."""
+    methods: dict[str, dict[str, Any] | None] = yaml.safe_load(path.read_text(encoding="utf-8"))["maps"]["methods"]
+    return methods
 
 
 def test_curves_are_written_for_every_method_with_something_to_choose(tuned: Workplace) -> None:
@@ -73,23 +72,19 @@ def test_the_chosen_setting_is_the_first_that_is_good_enough(tuned: Workplace) -
 
 
 def test_what_was_found_is_what_test_takes(tuned: Workplace, copy_of: Callable[[Workplace], Workplace]) -> None:
-    """All callbacks are in the config, only the found settings differ, and maps come out with them."""
+    """Every method is in the configuration with what was found, and maps come out with it."""
     place = copy_of(tuned)
     path = place.run() / "tune/methods.yaml"
-    given = yaml.safe_load(Path(__file__).with_name("maps_only.yaml").read_text())["trainer"]["callbacks"]
-    found = yaml.safe_load(path.read_text())["trainer"]["callbacks"]
-    assert [one["class_path"] for one in found] == [one["class_path"] for one in given]
     settings = pd.read_parquet(path.with_name("methods.parquet")).set_index("method")
     changed = methods_of(path)
-    assert list(changed) == [kind.__name__ for kind in METHODS.values()]
-    assert changed["ShapleySampling"]["group_samples"] == 50
+    assert list(changed) == list(METHODS)
+    assert changed["shapley_sampling"]["group_samples"] == 50
     for name, argument in (
-        ("SmoothGrad", "n_samples"),
-        ("IgSmoothGrad", "n_samples"),
-        ("IntegratedGradients", "n_steps"),
+        ("smoothgrad", "n_samples"),
+        ("ig_smoothgrad", "n_samples"),
+        ("integrated_gradients", "n_steps"),
     ):
-        (method,) = (method for method, kind in METHODS.items() if kind.__name__ == name)
-        assert changed[name] == {argument: settings.loc[method, "value"]}
+        assert changed[name] == {argument: settings.loc[name, "value"]}
     # the run may have been tested with other settings before
     aside = ("--trainer.logger", "false", "--on_mismatch", "replace")
     main(place.arguments("test", "--config", str(path), *aside, pictures=False))
@@ -106,22 +101,17 @@ def test_a_target_out_of_reach_keeps_the_bound_and_says_so(
 ) -> None:
     place = copy_of(tuned)
     only = tmp_path / "one.yaml"
-    only.write_text(
-        "trainer:\n  callbacks:\n    - class_path: callbacks.AttributionMaps\n      init_args:\n"
-        "        attribution_seed: 3\n        methods: [smoothgrad, saliency]\n"
-    )
+    only.write_text("maps: { attribution_seed: 3, methods: [smoothgrad, saliency] }\n")
     more = ("--tune.target_correlation", "0.9999", "--tune.max_samples", "32")
     with pytest.warns(
         UserWarning, match=r"smoothgrad does not reach a correlation of 0\.9999 with n_samples 32.*raise"
     ):
         main(place.arguments("tune", *SMALL, *more, "--config", str(only), pictures=False))
     text = (place.run() / "tune/methods.yaml").read_text()
-    assert re.search(
-        r"# TARGET NOT REACHED within the bound: .*\n +- class_path: .*SmoothGrad\n +init_args:\n +n_samples: 32", text
-    )
-    (callback,) = yaml.safe_load(text)["trainer"]["callbacks"]
-    assert callback["init_args"]["attribution_seed"] == 3
-    assert methods_of(place.run() / "tune/methods.yaml") == {"SmoothGrad": {"n_samples": 32}, "Saliency": {}}
+    assert re.search(r"# TARGET NOT REACHED within the bound: .*\n +smoothgrad: {n_samples: 32}", text)
+    assert yaml.safe_load(text)["maps"]["attribution_seed"] == 3
+    chosen = {"smoothgrad": {"n_samples": 32}, "saliency": {}}
+    assert methods_of(place.run() / "tune/methods.yaml") == dict.fromkeys(METHODS) | chosen
     assert "below target" in " ".join(capsys.readouterr().out.split())
 
 
@@ -131,8 +121,8 @@ def test_bad_input_is_told_before_anything_is_measured(trained: Workplace, tmp_p
     with pytest.raises(ValueError, match=r"tune\.target_correlation must be between 0 and 1 .*got 1\.5"):
         main(trained.arguments("tune", *SMALL, "--tune.target_correlation", "1.5", pictures=False))
     none = tmp_path / "none.yaml"
-    none.write_text("trainer:\n  callbacks:\n    - class_path: callbacks.TestRecord\n")
-    with pytest.raises(ValueError, match=r"the trainer's callbacks have none: pass --config configs/test\.yaml"):
+    none.write_text("maps: null\n")
+    with pytest.raises(ValueError, match="tune measures the methods of the key `maps`, which is null"):
         main(trained.arguments("tune", *SMALL, "--config", str(none)))
     with pytest.raises(ValueError, match=r"data\.split_seed: 0 then, 3 now"):
         main(trained.arguments("tune", *SMALL, "--data.split_seed", "3", pictures=False))

@@ -1,0 +1,149 @@
+"""The configuration keys of a test: one for each thing that it does, ``null`` to leave it out."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser
+from lightning.pytorch.utilities import rank_zero_warn
+
+import callbacks
+from ecg_lightning.command_line.run_config import subclass_configs
+from ecg_lightning.command_line.setting_names import nested, unknown_settings
+from ecg_lightning.command_line.typed_words import CONFIG_OPTIONS, TypedWords, content_of
+from ecg_lightning.models.class_names import imported_object
+from ecg_lightning.tuning.config import without_defaults
+
+_MEASURING: Final[dict[str, type[Callback]]] = {
+    "maps": callbacks.AttributionMaps,
+    "test_record": callbacks.TestRecord,
+    "completeness": callbacks.Completeness,
+    "background_dependence": callbacks.BackgroundDependence,
+    "similarity": callbacks.MethodSimilarity,
+    "randomization": callbacks.RandomizationCascade,
+    "perturbation": callbacks.PerturbationCurves,
+    "localization": callbacks.EvidenceLocalization,
+    "faithfulness": callbacks.FaithfulnessScores,
+}
+_SHOWING: Final[dict[str, type[Callback]]] = {
+    "audit_summary": callbacks.AuditSummary,
+    "beat_pictures": callbacks.BeatPictures,
+    "map_pictures": callbacks.MapPictures,
+    "predictions": callbacks.PredictionTable,
+    "result_summary": callbacks.ResultSummary,
+}
+TEST_KEYS: Final[Mapping[str, type[Callback]]] = _MEASURING | _SHOWING
+"""Key -> callback, in the order in which a test runs them; a user's own callbacks run between the two groups."""
+
+_SETTINGS: Final[dict[str, dict[str, Any]]] = {"randomization": {"max_examples": 24}}
+"""Where the command line has other defaults than the class: the cascade is expensive, a verdict needs 20 patients."""
+
+
+def add_test_keys(parser: LightningArgumentParser) -> None:
+    """Add one argument a key, such as ``--randomization.max_examples 4`` or ``--randomization null``.
+
+    Args:
+        parser: Of a command that tests, predicts or validates.
+    """
+    for key, kind in TEST_KEYS.items():
+        first_line = (kind.__doc__ or "").partition("\n")[0]
+        default = {"class_path": _class_path(kind), "init_args": _SETTINGS.get(key, {})}
+        parser.add_argument(f"--{key}", type=kind | None, default=default, help=f"{first_line} null: it is left out.")
+
+
+def check_setting_names(args: ArgsType) -> None:
+    """Refuse misspelt settings below the keys, naming the file or option and the settings that there are.
+
+    Args:
+        args: What the user has typed.
+
+    Raises:
+        SystemExit: There is such a name.
+    """
+    words = TypedWords.of(args)
+    for option, value in words.options:
+        is_file = option in CONFIG_OPTIONS
+        content = content_of(value) if is_file else nested(option.lstrip("-"), value)
+        for problem in unknown_settings(content, TEST_KEYS) if isinstance(content, Mapping) else ():
+            raise SystemExit(f"{value}: {problem}" if is_file else f"--{problem}")
+
+
+def in_order(made: Namespace, own: list[Callback]) -> list[Callback]:
+    """Every callback in the order of the test: what measures, the user's own, what shows.
+
+    Args:
+        made: The command's configuration with objects in it.
+        own: The callbacks of ``trainer.callbacks``.
+    """
+    measuring, showing = ([made[key] for key in keys if made.get(key) is not None] for keys in (_MEASURING, _SHOWING))
+    return [*measuring, *own, *showing]
+
+
+def keyed_configs(config: Namespace) -> Iterator[Namespace]:
+    """The class configurations at the keys of a command."""
+    for key in TEST_KEYS:
+        yield from subclass_configs(config.get(key))
+
+
+def take_listed_callbacks(config: Namespace, defaults: Namespace) -> None:
+    """Put the callbacks of a configuration that lists them below ``trainer.callbacks`` at their keys.
+
+    That is how version 0.1 wrote them. A list with maps or records of the test is complete: what is not in it does not
+    run, and a warning says how it is written with keys. Another list adds its callbacks to what runs.
+
+    Args:
+        config: Of a command; changed in place.
+        defaults: The same command's configuration where nothing was set.
+
+    Raises:
+        SystemExit: Keys are set beside such a list.
+    """
+    listed: dict[str, Namespace] = {}
+    for one in subclass_configs(config.trainer.callbacks):
+        if (key := _key_of(one)) is not None:
+            listed.setdefault(key, one)
+    own = config.trainer.callbacks or []
+    if listed:
+        config.trainer.callbacks = [one for one in own if not any(one is other for other in listed.values())]
+    if listed.keys().isdisjoint(("maps", "test_record")):
+        config.update(Namespace(**listed))
+        return
+    set_too = [key for key in TEST_KEYS if config[key] != defaults[key]]
+    if set_too:
+        raise SystemExit(
+            f"trainer.callbacks lists {', '.join(one.class_path for one in listed.values())}, and {', '.join(set_too)} "
+            "is set beside the list, which is complete: what is not in it does not run. Write the list as keys:\n"
+            + _as_keys(listed)
+        )
+    for key in TEST_KEYS:
+        config[key] = listed.get(key)
+    rank_zero_warn(
+        "trainer.callbacks lists callbacks that have keys of their own now. The list is taken as complete; this is how "
+        f"it is written with keys:\n{_as_keys(listed)}"
+    )
+
+
+def _class_path(kind: type[Callback]) -> str:
+    return f"{callbacks.__name__}.{kind.__name__}"
+
+
+def _key_of(listed: Namespace) -> str | None:
+    """The key whose callback this is; a class that is derived from it runs at its place, too."""
+    kind = imported_object(listed.class_path)
+    return next((key for key, own in TEST_KEYS.items() if isinstance(kind, type) and issubclass(kind, own)), None)
+
+
+def _as_keys(listed: Mapping[str, Namespace]) -> str:
+    """The shortest YAML that says what a list says."""
+    content: dict[str, Any] = {}
+    for key, kind in TEST_KEYS.items():
+        if key not in listed:
+            content[key] = None
+        else:
+            entry = without_defaults(listed[key].as_dict())
+            own_class = entry["class_path"] != _class_path(kind)
+            if settings := (entry if own_class else entry.get("init_args")):
+                content[key] = settings
+    return yaml.safe_dump(content, sort_keys=False)
