@@ -151,6 +151,14 @@ class TrustedClasses:
             for name, one in types.items()
         }
 
+    def _below_any(self, kinds: Iterable[type]) -> Mapping[str, Declared]:
+        """The parameters of the classes of which one is meant; nothing is made where they disagree."""
+        types: dict[str, Declared] = {}
+        for kind in kinds:
+            for name, one in self._below(kind).items():
+                types[name] = one if types.get(name, one) == one else OPEN
+        return types
+
     def _check_mapping(self, value: Mapping[Any, Any], declared: Declared, key: str) -> None:
         records = [base for base in declared.bases if is_record(base)]
         if declared.open:
@@ -159,6 +167,8 @@ class TrustedClasses:
         elif records:
             for record in records:
                 self.check_tree(value, self._below(record), f"{key}.")
+        elif all(map(is_of_project, declared.bases)):  # the class is that which stands there, or the declared one
+            self.check_tree(value, self._below_any(declared.bases), f"{key}.")
         elif self._is_foreign_file:
             raise self._no(
                 key, "found arguments of a class without its name", f"{CLASS} beside init_args", "Name the class"

@@ -254,6 +254,16 @@ FOREIGN: dict[str, tuple[Callable[[Plant], dict[str, Any]], str]] = {
         },
         r"trainer\.callbacks\[0\]\.init_args\.methods\[0\]\.init_args\.n_samples: found class_path",
     ),
+    "below a key": (
+        lambda p: {"maps": {"methods": {"smoothgrad": {"n_samples": p.popen}}}},
+        r"maps\.methods\.smoothgrad\.n_samples: found class_path",
+    ),
+    "a method of its own": (
+        lambda _: {"maps": {"methods": {"own": [{"class_path": "planted.Evil"}]}}},
+        r"maps\.methods\.own\[0\]\.class_path: found 'planted\.Evil'",
+    ),
+    "at a key": (lambda _: {"randomization": {"class_path": "planted.Evil"}}, r"randomization\.class_path: found 'pl"),
+    "at a key by its name": (lambda _: {"similarity": "planted.Evil"}, r"similarity: found 'planted"),
     "pickles": (lambda _: {"weights_only": False}, r"weights_only: found False"),
     "the environment": (lambda _: {"study": "${oc.env:HOME}"}, r"study: found the reference"),
 }
