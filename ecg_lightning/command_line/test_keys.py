@@ -90,8 +90,8 @@ def keyed_configs(config: Namespace) -> Iterator[Namespace]:
 def take_listed_callbacks(config: Namespace, defaults: Namespace) -> None:
     """Put the callbacks of a configuration that lists them below ``trainer.callbacks`` at their keys.
 
-    That is how version 0.1 wrote them. A list with maps or records of the test is complete: what is not in it does not
-    run, and a warning says how it is written with keys. Another list adds its callbacks to what runs.
+    A list that has maps, or the record of the test, is complete: what is not in it does not run, and a warning says how
+    it is written with keys. Another list adds its callbacks to what runs.
 
     Args:
         config: Of a command; changed in place.

@@ -104,7 +104,7 @@ def _split_words(population: pd.DataFrame) -> str:
 
 
 def _attribution_seed(test: Mapping[str, Any]) -> Any:
-    """Of the key ``maps``, or of the list of callbacks in which version 0.1 had it."""
+    """Of the key ``maps``, or of the list of callbacks in which it stood earlier."""
     listed = [at(test, "maps"), *(at(test, "trainer", "callbacks") or ())]
     for one in listed:
         if str((one or {}).get("class_path", "")).endswith("AttributionMaps"):

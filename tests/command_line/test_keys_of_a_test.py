@@ -165,7 +165,7 @@ def test_names_that_are_right_or_of_another_class_are_no_matter() -> None:
     assert nested("a.b.c", 3) == {"a": {"b": {"c": 3}}}
 
 
-# --- lists of version 0.1 ------------------------------------------------------------------------------------------
+# --- earlier lists ------------------------------------------------------------------------------------------
 
 
 def listed(parser: Any, folder: Path, *contents: object) -> Namespace:

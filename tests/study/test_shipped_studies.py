@@ -93,7 +93,7 @@ def test_all_of_ptbxl(parse: Parse) -> None:
 
 
 def test_the_shipped_keys_change_nothing_but_what_they_say() -> None:
-    """The test's configuration spells out what is done without it, so that lists of version 0.1 may stand beside it."""
+    """The test's configuration spells out what is done without it, so that earlier lists may stand beside it."""
     content = yaml.safe_load(find_config("configs/test.yaml").read_text())
     spelt = {key: content[key] for key in content if key in TEST_KEYS}
     assert list(spelt) == list(TEST_KEYS)
