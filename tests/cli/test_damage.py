@@ -302,6 +302,18 @@ class Late(Callback):
 FEW_CALLBACKS = """
 maps: { methods: [saliency] }
 test_record: { n_resamples: 100 }
+completeness: null
+background_dependence: null
+similarity: null
+randomization: null
+perturbation: null
+localization: null
+faithfulness: null
+audit_summary: null
+beat_pictures: null
+map_pictures: null
+predictions: null
+result_summary: null
 trainer: { callbacks: [{ class_path: late_callback.Late }] }
 """
 
