@@ -32,6 +32,7 @@ from ecg_lightning.attribution.shared import shareable, shared_maps
 from ecg_lightning.attribution.task import AttributionTask, Precision
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.functional.plain_copy import plain_copy
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.atomic import write_parquet_atomic
@@ -133,7 +134,7 @@ class AttributionMaps(Callback):
         self.ecg_ids = datamodule.examples("test")["ecg_id"].tolist()
         backgrounds = self._backgrounds(module, datamodule)
         self.backgrounds = backgrounds.beats.to(module.device)
-        self.source_network = module.network
+        self.source_network = plain_copy(module.network)
         self.task = self.prepared(module.network, compiled=self.compiled)
         self.training_seed = module.seed
         self.threshold = float(module.threshold)

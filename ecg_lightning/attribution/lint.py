@@ -1,6 +1,5 @@
 """Is a network safe for each method? Structure by a traced pass, and the methods' own promises in numbers."""
 
-import copy
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from ecg_lightning.attribution.methods import build_methods
 from ecg_lightning.attribution.robust import explain_or_nan
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks, prepare_task
+from ecg_lightning.functional.plain_copy import plain_copy
 from ecg_lightning.models.lint import Finding, FindingKind, Trace, behaviour, trace_structure
 from ecg_lightning.models.precision import full_float32
 
@@ -136,7 +136,7 @@ def lint_task(
     """
     with torch.inference_mode(False), full_float32():
         some = ecg[:LINTED_ECGS].detach().clone().to(task.backgrounds)
-        plain = copy.deepcopy(network).eval()
+        plain = plain_copy(network)
         trace = trace_structure(plain, some)
         behaviour(plain, some, trace)
         checks = (

@@ -1,6 +1,5 @@
 """What is attributed: a frozen copy of a network, with what the methods need beside it."""
 
-import copy
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +9,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ecg_lightning.functional.plain_copy import COMPILED, plain_copy
 from ecg_lightning.models.channels_last import to_channels_last
 from ecg_lightning.models.compiling import CompileError, compile_network
 from ecg_lightning.models.folding import FoldedBatchNorm, FoldingError, fold_batchnorm
@@ -113,7 +113,7 @@ class AttributionTask:
             ValueError: No such module, or no default (the message lists the convolutions), or one whose output
                 folding has changed.
         """
-        wanted = name or self.gradcam_layer
+        wanted = (name or self.gradcam_layer or "").replace(COMPILED, "") or None
         modules: dict[str, nn.Module] = dict(self.network.network.named_modules())
         if any(isinstance(module, FoldedBatchNorm) and module.into == wanted for module in modules.values()):
             raise ValueError(
@@ -164,12 +164,13 @@ def prepare_task(
     """
     # a copy made under Lightning's inference mode could never take part in a gradient
     with torch.inference_mode(False):
-        frozen = OneLogit(_copied(network)).eval().requires_grad_(False)
+        frozen = OneLogit(plain_copy(network)).eval().requires_grad_(False)
         reference = next(iter(frozen.parameters()), backgrounds)
         dtype = reference.dtype if reference.dtype.is_floating_point else torch.float32
         backgrounds = backgrounds.detach().clone().to(device=reference.device, dtype=dtype)
-        layer = gradcam_layer or getattr(network, "gradcam_layer", None)
-        folded = fold and _fold(frozen, backgrounds, {*keep, layer or ""})
+        layer = gradcam_layer or getattr(frozen.network, "gradcam_layer", None)
+        layer = layer and layer.replace(COMPILED, "")
+        folded = fold and _fold(frozen, backgrounds, {*(name.replace(COMPILED, "") for name in keep), layer or ""})
         if reference.device.type == "cpu" and dtype == torch.float32:
             to_channels_last(frozen)  # behind folding, which knows layers by their exact class
     if precision == "bfloat16" and dtype != torch.float32:
@@ -210,16 +211,6 @@ def _fold(frozen: OneLogit, ecg: Tensor, keep: Collection[str]) -> bool:
         )
         return False
     return True
-
-
-def _copied(network: nn.Module) -> nn.Module:
-    try:
-        return copy.deepcopy(network)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{type(network).__name__} can't be copied for attribution ({error}): replace torch.nn.utils.weight_norm "
-            "by torch.nn.utils.parametrizations.weight_norm, or fold it into the weights first"
-        ) from error
 
 
 def _chunk(network: nn.Module, ecg: Tensor, memory_budget_mb: float) -> int:

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ecg_lightning.functional.executed_layers import executed_layers
+from ecg_lightning.functional.plain_copy import plain_copy
+
 Direction = Literal["from_output", "from_input", "independent"]
 """Depth d has randomised the d layers next to the output, or to the input, or layer d from the output alone."""
 
@@ -49,7 +52,7 @@ def weight_layers(network: nn.Module, ecg: Tensor) -> tuple[str, ...]:
     Raises:
         ValueError: There is none.
     """
-    order = [name for name, module in _executed(network, ecg) if _has_weights(module)]
+    order = [name for name, module in executed_layers(network, ecg) if _has_weights(module)]
     if not order:
         raise ValueError(f"{type(network).__name__} has no layer with weights that could be randomised")
     return tuple(order)
@@ -110,7 +113,7 @@ def randomised(
         )
     if batchnorm != "kept" and ecgs is None:
         raise ValueError(f"batchnorm {batchnorm!r} needs ECGs to run the network on")
-    result = copy.deepcopy(network).eval()
+    result = plain_copy(network)
     modules = dict(result.named_modules())
     unknown = [name for name in layers if name not in modules]
     if unknown:
@@ -126,37 +129,49 @@ def randomised(
 
 
 def check_resettable(network: nn.Module, layers: Sequence[str]) -> None:
-    """Raise a ValueError that names the layers which have no ``reset_parameters``."""
+    """Refuse layers whose reset leaves trained weights, before any map of a randomised network is made.
+
+    Args:
+        network: With its trained weights; it stays as it is.
+        layers: Names of ``weight_layers``.
+
+    Raises:
+        ValueError: Layers without ``reset_parameters``, or whose own leaves some of their weights as they are.
+    """
     modules = dict(network.named_modules())
-    fixed = [name for name in layers if not _resettable(modules[name])]
+    fixed = [name for name in layers if _reset_of(modules[name]) is None]
     if fixed:
         raise ValueError(f"{type(network).__name__}: {', '.join(fixed)} can't be reset: {_REMEDY}")
+    kept = [f"{name}.{weight}" for name in layers for weight in _kept_by_reset(modules[name])]
+    if kept:
+        raise ValueError(
+            f"{type(network).__name__}: a reset leaves {', '.join(kept)} as trained, so that the network would not be "
+            f"random: {_REMEDY}"
+        )
 
 
-def _resettable(module: nn.Module) -> bool:
-    return callable(getattr(module, "reset_parameters", None))
+def _reset_of(module: nn.Module) -> Callable[[], None] | None:
+    """The method that draws a module's weights anew; PyTorch's attention has one of another name."""
+    for name in ("reset_parameters", "_reset_parameters"):
+        method = getattr(module, name, None)
+        if callable(method):
+            reset: Callable[[], None] = method
+            return reset
+    return None
 
 
-def _executed(network: nn.Module, ecg: Tensor) -> list[tuple[str, nn.Module]]:
-    """Modules with parameters of their own, in the order of their first call."""
-    names = {module: name for name, module in network.named_modules()}
-    order: list[tuple[str, nn.Module]] = []
-
-    def note(module: nn.Module, _: object) -> None:
-        if all(module is not known for _, known in order):
-            order.append((names[module], module))
-
-    own = [module for module in names if next(module.parameters(recurse=False), None) is not None]
-    hooks = [module.register_forward_pre_hook(note) for module in own]
-    training = network.training
-    try:
-        with torch.no_grad():
-            network.eval()(ecg)
-    finally:
-        network.train(training)
-        for hook in hooks:
-            hook.remove()
-    return order
+def _kept_by_reset(module: nn.Module) -> list[str]:
+    """Names of the module's own weights that its reset does not fill: what is not a number stays so."""
+    scratch = copy.deepcopy(module).cpu()
+    own = dict(scratch.named_parameters(recurse=False))
+    with torch.no_grad():
+        for weight in own.values():
+            weight.fill_(torch.nan)
+    reset = _reset_of(scratch)
+    with _seeded(0):
+        if reset is not None:
+            reset()
+    return [name for name, weight in scratch.named_parameters(recurse=False) if weight.isnan().any()]
 
 
 def _has_weights(module: nn.Module) -> bool:
@@ -171,12 +186,13 @@ def _randomise(name: str, module: nn.Module, seed: int, how: How) -> None:
                 order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
                 parameter.copy_(parameter.flatten()[order].reshape(parameter.shape))
         return
-    if not _resettable(module):
+    reset = _reset_of(module)
+    if reset is None:
         raise ValueError(f"{name} can't be reset: {_REMEDY}")
     place = next(module.parameters())
     module.cpu()
     with _seeded(seed):
-        module.reset_parameters()  # type: ignore[operator]
+        reset()
     module.to(place.device)
 
 
@@ -194,7 +210,7 @@ def _seeded(seed: int) -> Iterator[None]:
 def _reset_norms(network: nn.Module, ecg: Tensor, layers: set[str]) -> None:
     owner: str | None = None
     waiting: list[nn.Module] = []  # before the first layer: they belong to it
-    for name, module in _executed(network, ecg):
+    for name, module in executed_layers(network, ecg):
         if _has_weights(module):
             if owner is None and name in layers:
                 for one in waiting:

@@ -35,7 +35,7 @@ class ChannelsLastBatchNorm1d(nn.BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channel, sample) -> (batch, channel, sample)."""
-        if x.dim() != 3 or self.training:
+        if x.dim() != 3 or self.training or self.running_mean is None:
             return super().forward(x)
         output: Tensor = nn.functional.batch_norm(
             _four(x), self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps

@@ -1,12 +1,13 @@
 """A Lightning module that is rebuilt from a checkpoint without running what the checkpoint asks for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ecg_lightning.models.hyper_parameters import check_hyper_parameters
 
@@ -43,3 +44,20 @@ class CheckedLoading(LightningModule):
             checkpoint_path, map_location=map_location, weights_only=weights_only, **kwargs
         )
         return module
+
+
+def weight_differences(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> list[str]:
+    """How the weights of a network and of a checkpoint differ in names and shapes, one sentence each.
+
+    Args:
+        own: State of the network; lazy weights take any shape.
+        saved: That of the checkpoint.
+    """
+    found = [f"{name} is missing in the checkpoint" for name in own.keys() - saved.keys()]
+    found += [f"{name} is only in the checkpoint" for name in saved.keys() - own.keys()]
+    found += [
+        f"{name} has shape {tuple(saved[name].shape)} in the checkpoint, {tuple(own[name].shape)} here"
+        for name in own.keys() & saved.keys()
+        if not is_lazy(own[name]) and own[name].shape != saved[name].shape
+    ]
+    return sorted(found)

@@ -1,21 +1,24 @@
 """The Lightning module: a binary classifier of one target over any network that reads beats."""
 
 import copy
-from typing import Any, Final, TypedDict
+from collections.abc import Callable
+from typing import Any, Final, Self, TypedDict
 
 import torch
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.dataset import Batch
 from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.functional.threshold import youden_threshold
-from ecg_lightning.models.checked_loading import CheckedLoading
+from ecg_lightning.models.checked_loading import CheckedLoading, weight_differences
 from ecg_lightning.models.checkpoint_paths import with_absolute_paths, with_relative_paths
-from ecg_lightning.models.precision import full_float32
+from ecg_lightning.models.fit_checks import check_before_fit, example_ecgs, make_real
+from ecg_lightning.models.precision import at_least_float32, full_float32
 from ecg_lightning.models.scores import LogitsAndLabels, decision_scores, has_both_classes, ranking_scores
 from ecg_lightning.models.step_seeding import seed_step
 
@@ -126,6 +129,33 @@ class EcgClassifier(CheckedLoading):
             )
         return logit
 
+    def setup(self, stage: str) -> None:
+        """Give lazy modules their weights, and refuse to train a network that could never be tested.
+
+        Args:
+            stage: ``fit``, ``validate``, ``test`` or ``predict``.
+
+        Raises:
+            ValueError: See :func:`ecg_lightning.models.fit_checks.check_before_fit`.
+        """
+        datamodule = self._datamodule()
+        if datamodule is None:
+            return
+        ecg = example_ecgs(datamodule, stage).to(self.device)
+        make_real(self.network, ecg)
+        if stage == "fit":
+            check_before_fit(self.network, ecg)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """As PyTorch's; a threshold of half precision would move decisions, and the example goes where weights go."""
+        threshold = self.threshold
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.threshold = threshold.to(self.threshold.device)
+        weight = next(self.network.parameters(), None)
+        if isinstance(self.example_input_array, Tensor) and weight is not None and not is_lazy(weight):
+            self.example_input_array = self.example_input_array.to(weight.dtype)
+        return self
+
     def on_fit_start(self) -> None:
         """Choose the backgrounds once: a checkpoint is written after every epoch."""
         datamodule = self._datamodule()
@@ -166,7 +196,10 @@ class EcgClassifier(CheckedLoading):
     def test_step(self, batch: Batch, batch_idx: int) -> StepOutput:  # noqa: ARG002
         """Logits for the callbacks; nothing is gathered."""
         with full_float32():
-            logit = self(batch["ecg"])
+            logit = at_least_float32(self(batch["ecg"]))
+        batch["ecg"] = at_least_float32(
+            batch["ecg"]
+        )  # a true half precision has rounded it; callbacks go on from there
         self.test_outputs.update(logit, batch["label"])
         return {"logit": logit, "label": batch["label"], "row": batch["row"]}
 
@@ -180,7 +213,7 @@ class EcgClassifier(CheckedLoading):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Row, logit and probability of each ECG, and the decision at the checkpoint's threshold."""
-        logit = self(batch["ecg"])
+        logit = at_least_float32(self(batch["ecg"]))
         probability = torch.sigmoid(logit.cpu().double())  # as in the scores
         return {
             "row": batch["row"],
@@ -191,7 +224,9 @@ class EcgClassifier(CheckedLoading):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the network's parameters."""
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        weight = next(self.network.parameters())
+        eps = max(1e-8, torch.finfo(weight.dtype).tiny)  # 1e-8 is 0 in float16, and the first step would divide by it
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, eps=eps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what a test must know: target, data, backgrounds; and no path of this machine.
@@ -225,7 +260,7 @@ class EcgClassifier(CheckedLoading):
         datamodule = self._datamodule()
         if datamodule is not None and _DATA_KEY in checkpoint:
             datamodule.definition().check_trained_on(checkpoint[_DATA_KEY])
-        differences = _differences(self.state_dict(), checkpoint["state_dict"])
+        differences = weight_differences(self.state_dict(), checkpoint["state_dict"])
         if differences:
             raise ValueError(
                 "the checkpoint's weights do not fit this network: "
@@ -245,6 +280,7 @@ class EcgClassifier(CheckedLoading):
 
     def _loss(self, logit: Tensor, label: Tensor) -> Tensor:
         """Mean over the labelled ECGs, without a branch on the data: no device synchronisation."""
+        logit = at_least_float32(logit)
         labelled = ~torch.isnan(label)
         known = torch.where(labelled, label, torch.zeros_like(label)).to(logit.dtype)
         losses = nn.functional.binary_cross_entropy_with_logits(logit, known, reduction="none")
@@ -257,14 +293,3 @@ def _example_input(network: nn.Module) -> Tensor | None:
     if not isinstance(config, dict) or not {"leads", "length"} <= config.keys():
         return None
     return torch.zeros(2, config["leads"], config["length"])
-
-
-def _differences(own: dict[str, Tensor], saved: dict[str, Tensor]) -> list[str]:
-    found = [f"{name} is missing in the checkpoint" for name in own.keys() - saved.keys()]
-    found += [f"{name} is only in the checkpoint" for name in saved.keys() - own.keys()]
-    found += [
-        f"{name} has shape {tuple(saved[name].shape)} in the checkpoint, {tuple(own[name].shape)} here"
-        for name in own.keys() & saved.keys()
-        if own[name].shape != saved[name].shape
-    ]
-    return sorted(found)

@@ -4,7 +4,6 @@ A network that falls on perturbed beats may have lost evidence, or may never hav
 fine-tuning on randomly perturbed ones the second is no longer the case (Zheng et al., F-Fidelity, ICLR 2025).
 """
 
-import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from ecg_lightning.functional.plain_copy import plain_copy
 from ecg_lightning.models.precision import full_float32
 
 SHARE_OF_LEARNING_RATE: Final = 0.1
@@ -56,7 +56,7 @@ def fine_tuned(
     device = weights[0].device
     # a copy made under Lightning's inference mode could never take part in a gradient
     with torch.inference_mode(False), torch.enable_grad(), full_float32(), _random_state_of_its_own(device, seed):
-        learner = copy.deepcopy(network).train()
+        learner = plain_copy(network).train()
         trainable = [weight for weight in learner.parameters() if weight.requires_grad]
         optimizer = torch.optim.Adam(trainable, lr=learning_rate, weight_decay=weight_decay)
         for ecg, label in batches:

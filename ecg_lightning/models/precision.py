@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 
 @contextmanager
@@ -20,3 +21,8 @@ def full_float32() -> Iterator[None]:
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = matmul
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Values of half precision in float32, others as they are: losses and decisions need more than two digits."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

@@ -1,0 +1,77 @@
+"""Is a network one that a test can work with? Asked before it is trained, when mending it costs nothing."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parameter import is_lazy
+
+from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.data.splits import Split
+from ecg_lightning.functional.plain_copy import plain_copy
+
+
+def example_ecgs(datamodule: EcgDataModule, stage: str) -> Tensor:
+    """Two ECGs of those that a stage reads first, (2, 8, 600) mV.
+
+    Args:
+        datamodule: Set up for the stage.
+        stage: ``fit``, ``validate``, ``test`` or ``predict``.
+    """
+    split: Split = "train" if stage == "fit" else "validation" if stage == "validate" else "test"
+    dataset = datamodule.dataset(split)
+    return dataset.__getitems__(list(range(min(2, len(dataset)))))["ecg"]
+
+
+def make_real(network: nn.Module, ecg: Tensor) -> None:
+    """Give lazy modules the weights whose shapes they learn in their first pass.
+
+    Args:
+        network: Any network; one without lazy modules stays as it is.
+        ecg: (batch, lead, sample) mV.
+    """
+    if any(is_lazy(weight) for weight in (*network.parameters(), *network.buffers())):
+        modes = {module: module.training for module in network.modules()}
+        floating = next((weight.dtype for weight in network.parameters() if not is_lazy(weight)), ecg.dtype)
+        with torch.no_grad():
+            network.eval()(ecg.to(floating))
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def check_before_fit(network: nn.Module, ecg: Tensor) -> None:
+    """Refuse a network that can be trained and could never be tested; no random state is moved.
+
+    Args:
+        network: (batch, lead, sample) mV -> one logit an ECG.
+        ecg: (batch, lead, sample) mV, one or more.
+
+    Raises:
+        ValueError: It can't be copied, a copy runs the weights of the original, or its logits depend on the other ECGs
+            of a batch; the module is named, and what to do.
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is None:
+            raise ValueError(
+                f"{name} is a BatchNorm without running statistics: also in evaluation mode an ECG's logit depends on "
+                "the other ECGs of its batch, so that it has no map of its own. Set track_running_stats=True"
+            )
+    with torch.random.fork_rng(devices=[]):
+        copied = plain_copy(network)
+        _check_own_weights(copied, ecg)
+
+
+def _check_own_weights(copied: nn.Module, ecg: Tensor) -> None:
+    """What is not a number in its weights must show in the logits of a copy."""
+    weights = [weight for weight in copied.parameters() if weight.is_floating_point()]
+    if not weights:
+        return
+    with torch.no_grad():
+        ecg = ecg.to(weights[0])
+        expected = copied(ecg)
+        for weight in weights:
+            weight.fill_(torch.nan)
+        if torch.equal(copied(ecg), expected) and expected.isfinite().all():
+            raise ValueError(
+                f"a copy of {type(copied).__name__} runs other weights than its own, most likely those of the original "
+                "that a function or hook refers to: let forward use self, and nothing from outside of the network"
+            )
