@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from muse_files import Fragment, MuseEcg, document
 
 from ecg_lightning.data.sources.label_map import load_label_map, parse_label_map
-from ecg_lightning.data.sources.muse_statements import Statement, StatementLabels, read_statements
+from ecg_lightning.data.sources.muse_labels import StatementLabels
+from ecg_lightning.data.sources.muse_statements import Statement, read_statements
 from ecg_lightning.ecg import TARGETS, Target
 
 MEANING = StatementLabels(load_label_map("muse"))
@@ -96,6 +97,54 @@ def test_fragments_form_lines() -> None:
     assert said(report) == ["Sinus rhythm", "1st degree AV delay", "Cannot rule out LBBB"]
     open_end = (("Lateral infarct",), (", age undetermined",))  # the last line need not be ended
     assert said(open_end) == ["Lateral infarct", "age undetermined"]
+
+
+@pytest.mark.parametrize("flags", [(), ("USERINSERT",)])
+def test_without_ends_of_lines_each_fragment_is_a_line_unless_it_goes_on(flags: tuple[str, ...]) -> None:
+    words = ("Sinus rhythm", "with", "1st degree AV block", "Left bundle branch block", "Cannot rule out", "LVH")
+    assert said(tuple((one, *flags) for one in words)) == [
+        "Sinus rhythm",
+        "1st degree AV block",
+        "Left bundle branch block",
+        "Cannot rule out LVH",
+    ]
+    joined = ("Sinus rhythm", "with 1st degree AV block", "Lateral infarct", ", age undetermined", "LBBB", "or", "RBBB")
+    assert said(tuple((one, *flags) for one in joined)) == [
+        "Sinus rhythm",
+        "1st degree AV block",
+        "Lateral infarct",
+        "age undetermined",
+        "LBBB or RBBB",
+    ]
+    small = ("sinus rhythm", "left bundle branch block", "possible", "lvh")
+    assert said(tuple((one, *flags) for one in small)) == ["sinus rhythm", "left bundle branch block", "possible lvh"]
+    shouted = (
+        "SINUS RHYTHM",
+        "LOW VOLTAGE QRS",
+        "POSSIBLE",
+        "LEFT VENTRICULAR HYPERTROPHY",
+        "Confirmed by",
+        "Doe, John",
+    )
+    assert said(tuple((one, *flags) for one in shouted)) == [
+        "SINUS RHYTHM",
+        "LOW VOLTAGE QRS",
+        "POSSIBLE LEFT VENTRICULAR HYPERTROPHY",
+    ]
+    compared = ("NSR", "LBBB", "When compared with ECG of", "10-MAY-2021", "Sinus rhythm", "has replaced", "AFIB")
+    assert said(tuple((one, *flags) for one in compared)) == ["NSR", "LBBB"]
+
+
+def test_a_report_with_some_of_its_flags() -> None:
+    end = "ENDSLINE"
+    last_only = (("Sinus rhythm",), ("Left bundle branch block",), ("Possible",), ("LVH",), ("Abnormal ECG", end))
+    assert said(last_only) == ["Sinus rhythm", "Left bundle branch block", "Possible LVH", "Abnormal ECG"]
+    one_line = (("Sinus rhythm",), ("with 1st degree AV block", end))
+    assert said(one_line) == ["Sinus rhythm", "1st degree AV block"]
+    typed_behind = (("Sinus rhythm",), ("with PVCs", end), ("LBBB", "USERINSERT"), ("LVH", "USERINSERT"))
+    assert said(typed_behind) == ["Sinus rhythm", "PVCs", "LBBB", "LVH"]
+    deleted = (("Atrial fibrillation", "DELETED"), ("Sinus rhythm",), ("LBBB",))
+    assert said(deleted) == ["Sinus rhythm", "LBBB"]
 
 
 def test_deleted_statements_are_not_said() -> None:

@@ -14,6 +14,7 @@ from ecg_lightning.ecg import TARGETS, Target
 
 _NEVER_LABELLED: Final = "never_labelled"
 _DOUBTFUL: Final = "doubtful"
+_MAY_MEAN: Final = "may_mean"
 _NOT_COUNTED: Final = "not_counted"
 _LINES: Final = "lines 'code: target'"
 _SHOWN: Final = 5
@@ -28,6 +29,7 @@ class LabelMap:
         codes: Code -> target.
         never_labelled: Part of the archive -> targets that it has no code for, although other parts have.
         doubtful: Of archives whose codes are words: code -> targets that it leaves open.
+        may_mean: Of the same archives: target -> words, abbreviations and beginnings of words that leave it open.
         not_counted: Of the same archives: words that say nothing of the target whose code they contain.
     """
 
@@ -35,6 +37,7 @@ class LabelMap:
     codes: Mapping[str, Target]
     never_labelled: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
     doubtful: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+    may_mean: Mapping[Target, tuple[str, ...]] = field(default_factory=dict)
     not_counted: tuple[str, ...] = ()
 
     @cached_property
@@ -101,7 +104,9 @@ def name_codes(counts: Mapping[str, int]) -> str:
 
 
 def load_label_map(archive: str, path: str | Path | None = None) -> LabelMap:
-    """Read a label map: lines ``code: target``, and maybe the tables ``never_labelled``, ``doubtful``, ``not_counted``.
+    """Read a label map: lines ``code: target``, and maybe tables.
+
+    They are ``never_labelled``, ``doubtful``, ``may_mean`` and ``not_counted``, see :class:`LabelMap`.
 
     Args:
         archive: Name of the shipped map, ``labels/<archive>.yaml``.
@@ -143,13 +148,12 @@ def parse_label_map(text: str, where: str) -> LabelMap:
     _check_unique([key.value for key, _ in root.value], where)
     never = _table(content.pop(_NEVER_LABELLED, {}), _NEVER_LABELLED, where)
     doubtful = _table(content.pop(_DOUBTFUL, {}), _DOUBTFUL, where)
-    not_counted = content.pop(_NOT_COUNTED, [])
-    if not isinstance(not_counted, list) or not all(isinstance(words, str) for words in not_counted):
-        raise ValueError(f"label map {where}: {_NOT_COUNTED}: expected a list of words, got {not_counted!r}")
+    may_mean = _words_of_targets(content.pop(_MAY_MEAN, {}), where)
+    not_counted = _words(content.pop(_NOT_COUNTED, []), _NOT_COUNTED, where)
     codes = {code: _target(target, f"code {code}", where) for code, target in content.items()}
     if not codes:
         raise ValueError(f"label map {where}: no code; expected {_LINES}")
-    return LabelMap(where, codes, never, doubtful, tuple(not_counted))
+    return LabelMap(where, codes, never, doubtful, may_mean, not_counted)
 
 
 def _table(content: object, name: str, where: str) -> dict[str, tuple[Target, ...]]:
@@ -158,6 +162,21 @@ def _table(content: object, name: str, where: str) -> dict[str, tuple[Target, ..
         raise ValueError(f"label map {where}: {name}: expected '{key}: [target, ...]', got {content!r}")
     return {
         key: tuple(_target(target, f"{name} {key}", where) for target in targets) for key, targets in content.items()
+    }
+
+
+def _words(content: object, name: str, where: str) -> tuple[str, ...]:
+    if not isinstance(content, list) or not all(isinstance(words, str) and words.strip() for words in content):
+        raise ValueError(f"label map {where}: {name}: expected a list of words, got {content!r}")
+    return tuple(content)
+
+
+def _words_of_targets(content: object, where: str) -> dict[Target, tuple[str, ...]]:
+    if not isinstance(content, dict):
+        raise ValueError(f"label map {where}: {_MAY_MEAN}: expected 'target: [words, ...]', got {content!r}")
+    return {
+        _target(target, f"{_MAY_MEAN}: a line", where): _words(words, f"{_MAY_MEAN} {target}", where)
+        for target, words in content.items()
     }
 
 

@@ -15,8 +15,9 @@ from ecg_lightning.data.sources.base import Entry, Recording, RejectedEntry
 from ecg_lightning.data.sources.files import walk
 from ecg_lightning.data.sources.label_map import LabelMap, count_codes, load_label_map
 from ecg_lightning.data.sources.muse_header import MuseHeader, read_header
+from ecg_lightning.data.sources.muse_labels import StatementLabels
 from ecg_lightning.data.sources.muse_median import vendor_beat
-from ecg_lightning.data.sources.muse_statements import Statement, StatementLabels
+from ecg_lightning.data.sources.muse_statements import Statement
 from ecg_lightning.data.sources.muse_waveforms import read_waveform
 from ecg_lightning.data.sources.muse_xml import read_tree
 from ecg_lightning.data.sources.wfdb_checks import UnreadableError
@@ -136,12 +137,15 @@ class Muse(Archive):
 
         Of those that a reader has typed, which may name people, only those of five ECGs or more.
         """
-        counts = count_codes([one.text for one in said if not one.typed] for said in self._said)
-        typed = self._labels.unmapped(count_codes([one.text for one in said if one.typed] for said in self._said))
-        for words, n in typed.items():
+        counts = self._unknown(typed=False)
+        for words, n in self._unknown(typed=True).items():
             key = words if n >= _FEW or words in counts else _RARE
             counts[key] = counts.get(key, 0) + n
         return self._labels.unmapped(counts)
+
+    def _unknown(self, *, typed: bool) -> dict[str, int]:
+        counts = count_codes([one.text for one in said if one.typed == typed] for said in self._said)
+        return {words: n for words, n in counts.items() if not self._meaning.is_code(words)}
 
     def settings(self) -> dict[str, object]:
         """A digest of all files' places below the root and sizes, the label map, and the arguments.
@@ -152,6 +156,7 @@ class Muse(Archive):
             "files_blake2b": self._scan[1],
             "label_map": dict(self._labels.codes),
             "doubtful": {code: list(targets) for code, targets in self._labels.doubtful.items()},
+            "may_mean": {target: list(words) for target, words in self._labels.may_mean.items()},
             "not_counted": list(self._labels.not_counted),
             "beats": self.beats,
             "check_crc": self.check_crc,

@@ -1,20 +1,23 @@
-"""The diagnosis of a MUSE export: its statements, and the targets that they state, leave open or exclude."""
+"""The diagnosis of a MUSE export, cut into statements."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 from xml.etree.ElementTree import Element
-
-from ecg_lightning.data.sources.label_map import LabelMap
-from ecg_lightning.ecg import TARGETS, Target
 
 _CURRENT, _ORIGINAL = "Diagnosis", "OriginalDiagnosis"
 _DELETED, _END_OF_LINE, _TYPED = "DELETED", "ENDSLINE", "USERINSERT"
 # 12SL says "with 1st degree AV block" as a statement of its own; readers type it behind the rhythm. MUSE speaks the
 # hospital's language.
-_CUT: Final = re.compile(r"[,;()*]+|[.:](?=\s|$)|\s(?=(?:with|met|mit|avec|con|com|med)\s)", re.IGNORECASE)
+# "A. fib", "AV block 1. degree" and "inc. RBBB" are one statement, and two of 12SL's have "with" or ":" before an AV
+# block of no degree.
+_ABBREVIATED: Final = ("inc", "incomp", "incompl", "part", "poss", "prob", "deg", "vent", "atr", "critical test result")
+_NOT_BEHIND: Final = "".join(rf"(?<!\b{words})" for words in (r"\w", *_ABBREVIATED))
+_CUT: Final = re.compile(
+    rf"[,;()*]+|{_NOT_BEHIND}[.:](?=\s|$)|"
+    r"(?<!idioventricular rhythm)\s(?=(?:with|met|mit|avec|con|com|med)\s)",
+    re.IGNORECASE,
+)
 _WITH: Final = re.compile(r"^(?:with|met|mit|avec|con|com|med)\s+", re.IGNORECASE)
 _COMPARISON: Final = re.compile(
     r"\bcompared (?:with|to)\b|\bsince (?:the )?previous\b|\bhas replaced\b|^previous ecg\b", re.IGNORECASE
@@ -25,9 +28,19 @@ _SIGNATURE: Final = re.compile(
     re.IGNORECASE,
 )
 _DOUBT: Final = re.compile(
-    r"\b(?:no|not|without|possible|possibly|probable|probably|cannot|consider|suspect|suspected|suggests?|question|"
+    r"\b(?:no|not|without|poss|possible|possibly|prob|probable|probably|cannot|consider|suspect|suspected|suggests?|question|"
     r"questionable|borderline|rule out|r/o|versus|vs|prior|previous|history of)\b|\?",
     re.IGNORECASE,
+)
+# Without flags: what ends like these goes on in the next fragment, and what begins like these goes on itself.
+_GOES_ON: Final = re.compile(
+    r"(?:\b(?:with|and|or|of|for|in|by|to|is|has|no|not|without|possible|possibly|probable|probably|consider|suspect|"
+    r"suspected|suggests?|questionable|borderline|rule out|r/o|versus|vs|history|coarse|accelerated|incomplete|"
+    r"intermittent|occasional|frequent|minimal|moderate|marked)|[,(&?/-])$",
+    re.IGNORECASE,
+)
+_JOINS: Final = re.compile(
+    r"(?:with|and|or|has|have|is|are|may be|cannot be|could be|met|mit|avec|con|com|med|und|et)\b", re.IGNORECASE
 )
 
 
@@ -65,7 +78,7 @@ def read_statements(root: Element) -> tuple[Statement, ...] | None:
     return None
 
 
-def _statements(said: Iterable[Element]) -> Iterable[Statement]:
+def _statements(said: Sequence[Element]) -> Iterable[Statement]:
     for line, typed in _lines(said):
         if _COMPARISON.search(line):
             return
@@ -73,19 +86,36 @@ def _statements(said: Iterable[Element]) -> Iterable[Statement]:
             yield from _cut(line, typed)
 
 
-def _lines(said: Iterable[Element]) -> Iterable[tuple[str, bool]]:
-    """The lines of a report, from fragments such as "Sinus rhythm", "with", "1st degree AV block"."""
+def _lines(said: Sequence[Element]) -> Iterator[tuple[str, bool]]:
+    """The lines of a report, from fragments such as "Sinus rhythm", "with", "1st degree AV block".
+
+    A line goes up to a fragment with the flag ``ENDSLINE``. Some exporters leave flags out; where none is set before
+    the last fragment, and behind the last that is set, each fragment is a line, but for those that belong together.
+    """
+    flags = [{(flag.text or "").strip().upper() for flag in one.findall("StmtFlag")} for one in said]
+    ends = [place for place, one in enumerate(flags) if _END_OF_LINE in one]
+    flagged = ends[-1] + 1 if ends and ends != [len(said) - 1] else 0
     words: list[str] = []
     typed = False
-    for one in said:
-        flags = {(flag.text or "").strip().upper() for flag in one.findall("StmtFlag")}
-        if _DELETED not in flags:
-            words += (one.findtext("StmtText") or "").split()
-            typed |= _TYPED in flags
-        if _END_OF_LINE in flags:
+    for place, (one, own) in enumerate(zip(said, flags, strict=True)):
+        text = "" if _DELETED in own else " ".join((one.findtext("StmtText") or "").split())
+        if place >= flagged and text and words and not _belong_together(words, text):
+            yield " ".join(words), typed
+            words, typed = [], False
+        if text:
+            words.append(text)
+            typed |= _TYPED in own
+        if place < flagged and _END_OF_LINE in own:
             yield " ".join(words), typed
             words, typed = [], False
     yield " ".join(words), typed
+
+
+def _belong_together(line: Sequence[str], text: str) -> bool:
+    """Whether a fragment continues those before: "Cannot rule out" and "LBBB"; "Sinus rhythm" and "with PVCs"."""
+    in_small_letters = text[0].islower() and not line[0][0].islower()
+    goes_on = _GOES_ON.search(line[-1]) or _JOINS.match(text)
+    return goes_on is not None or in_small_letters or not (text[0].isalnum() or text[0] in "*?")
 
 
 def _cut(line: str, typed: bool) -> Iterable[Statement]:
@@ -105,62 +135,3 @@ def tidy(text: str) -> str:
     """
     text = _WITH.sub("", " ".join(text.split()).strip(" -"))
     return re.sub(r"\bA-V\b", "AV", text, flags=re.IGNORECASE)
-
-
-class StatementLabels:
-    """What statements mean, by a label map. Each statement is looked up once.
-
-    Args:
-        label_map: Its codes are statements.
-    """
-
-    def __init__(self, label_map: LabelMap) -> None:
-        self.label_map = replace(
-            label_map,
-            codes={tidy(code): target for code, target in label_map.codes.items()},
-            doubtful={tidy(code): targets for code, targets in label_map.doubtful.items()},
-        )
-        self._open: dict[str, frozenset[Target]] = {}
-
-    def labels(self, statements: Sequence[Statement]) -> dict[Target, float]:
-        """Turn the statements of one ECG into labels.
-
-        Args:
-            statements: See :func:`read_statements`.
-
-        Returns:
-            Target -> 1.0 where a statement is one of the map's, else 0.0; without the targets that are left open: by a
-            statement of the map's table ``doubtful``, by one that contains a code of the map and is none, or by one
-            that is doubted.
-        """
-        stated = [one.text for one in statements if not one.doubted]
-        labels = self.label_map.labels(stated)
-        left_open = frozenset[Target]().union(*(self._left_open(one) for one in statements))
-        return {target: label for target, label in labels.items() if label or target not in left_open}
-
-    def _left_open(self, statement: Statement) -> frozenset[Target]:
-        """Targets that a statement may mean and does not state."""
-        key = statement.text.casefold()
-        if key not in self._open:
-            rest = self._not_counted.sub(" ", key) if self.label_map.not_counted else key
-            named = {target for target, words in self._words.items() if words.search(rest)}
-            self._open[key] = frozenset(named.union(self._doubtful.get(key, ())))
-        return self._open[key]
-
-    @cached_property
-    def _doubtful(self) -> Mapping[str, tuple[Target, ...]]:
-        return {code.casefold(): targets for code, targets in self.label_map.doubtful.items()}
-
-    @cached_property
-    def _not_counted(self) -> re.Pattern[str]:
-        return _any_of(self.label_map.not_counted)
-
-    @cached_property
-    def _words(self) -> Mapping[Target, re.Pattern[str]]:
-        by_target = {t: [code for code, target in self.label_map.codes.items() if target == t] for t in TARGETS}
-        return {target: _any_of(codes) for target, codes in by_target.items() if codes}
-
-
-def _any_of(words: Iterable[str]) -> re.Pattern[str]:
-    """Finds any of the words, whole, in text in small letters."""
-    return re.compile("|".join(rf"(?<!\w){re.escape(tidy(one).casefold())}(?!\w)" for one in words))
