@@ -59,7 +59,8 @@ def merge(folder: Path, parts: Sequence[Path], entries: Sequence[Entry], source:
             write_parquet_atomic(folder / name, table)
     by_kind = Counter(rejected["reason_kind"].tolist())
     counts = {"entries": len(entries), "examples": len(examples), "rejected": len(rejected), "by_kind": dict(by_kind)}
-    return {"counts": counts, "regions": regions}
+    remarks = _remarks(parts, entries)
+    return {"counts": counts | ({"remarks": remarks} if remarks else {}), "regions": regions}
 
 
 def finish(folder: Path, info: Mapping[str, Any]) -> None:
@@ -113,6 +114,18 @@ def _rejected(parts: Sequence[Path], entries: Sequence[Entry]) -> pd.DataFrame:
             "reason": pd.Series([reason for _, reason in words], dtype="str"),
         }
     )
+
+
+def _remarks(parts: Sequence[Path], entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
+    """Remark -> how many ECGs it is true of, and the first of them."""
+    said: list[tuple[str, str]] = []
+    for part in parts:
+        with np.load(part) as content:
+            if "remarks" in content:
+                index, remarks = content["remarked_index"].tolist(), content["remarks"].tolist()
+                said += [(remark, entries[place].ecg_id) for place, remark in zip(index, remarks, strict=True)]
+    first = dict(reversed(said))
+    return {remark: {"ecgs": n, "first": first[remark]} for remark, n in Counter(one for one, _ in said).items()}
 
 
 def _summary(rejected: pd.DataFrame) -> str:

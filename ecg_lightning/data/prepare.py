@@ -1,6 +1,7 @@
 """Recordings of a source to a cache of median beats."""
 
 import shutil
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -50,7 +51,8 @@ def prepare(
     Every ECG ends in ``examples.parquet`` or, with the reason, in ``rejected.parquet``: lines of a table and files that
     can't be read, impossible labels, ages or ids, signals without a usable median beat, patients under ``min_age``
     (paper, Methods, "Study population"). An ECG whose age is unknown is kept. Codes that mean no target are counted in
-    ``cache.json`` and named in the final line.
+    ``cache.json`` and named in the final line. What is odd about beats that are used is a warning, with the number of
+    ECGs and the first of them, and is in ``cache.json`` too.
     Files of a source that were missing and are there now do not change the hash: repair them and prepare with
     ``overwrite``.
 
@@ -151,6 +153,8 @@ def _build(
         # Kept parts would repeat the failure after its cause (a wrong root, say) is gone.
         shutil.rmtree(folder)
         raise
+    for remark, ecgs in found["counts"].get("remarks", {}).items():
+        warnings.warn(f"{source.name}: of {ecgs['ecgs']:,} ECGs ({ecgs['first']} is the first) {remark}", stacklevel=3)
     found["counts"]["unmapped_codes"] = {code: int(n) for code, n in source.unmapped_codes().items()}
     finish(folder, {"hash": cache_hash(settings), "settings": settings, **found})
     shutil.rmtree(folder / "parts")

@@ -66,6 +66,7 @@ class Prepared:
     heart_rate: float
     n_beats: int
     masks: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def prepare_entry(source: Source, entry: Entry, settings: BeatSettings) -> Prepa
     except Exception as error:
         return Rejection("unexpected", f"{type(error).__name__}: {error}")
     microvolts = np.rint(1e3 * result.beat).astype(np.int16)  # within 20 mV, so never over 32,767 uV
-    return Prepared(microvolts, result.heart_rate, result.n_beats_kept, packed)
+    return Prepared(microvolts, result.heart_rate, result.n_beats_kept, packed, result.remark)
 
 
 def _pack(region: str, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -121,7 +122,8 @@ def write_shard(source: Source, shard: Shard, settings: BeatSettings) -> None:
     """Prepare the entries of a shard and write its part file.
 
     The part holds ``index`` (place in the source), ``beats``, ``heart_rate``, ``n_beats`` of the used ECGs,
-    ``mask:<region>`` and ``present:<region>`` over the same rows, and ``rejected_index``, ``rejected`` (kind, reason).
+    ``mask:<region>`` and ``present:<region>`` over the same rows, ``rejected_index``, ``rejected`` (kind, reason), and
+    where there are some ``remarked_index``, ``remarks``.
 
     Raises:
         DiskSpaceError: The disk is full.
@@ -134,7 +136,7 @@ def write_shard(source: Source, shard: Shard, settings: BeatSettings) -> None:
             used.append((index, outcome))
         else:
             rejected.append((index, outcome))
-    arrays = _used_arrays(used) | _rejected_arrays(rejected)
+    arrays = _used_arrays(used) | _rejected_arrays(rejected) | _remarks(used)
     needed = sum(array.nbytes for array in arrays.values())
     with full_disk_explained(shard.path.parent, needed, MAKE_ROOM), atomic_path(shard.path) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
@@ -160,6 +162,14 @@ def _rejected_arrays(rejected: Sequence[tuple[int, Rejection]]) -> dict[str, NDA
         "rejected_index": np.array([index for index, _ in rejected], dtype=np.int64),
         "rejected": np.array(words, dtype=np.str_).reshape(-1, 2),
     }
+
+
+def _remarks(used: Sequence[tuple[int, Prepared]]) -> dict[str, NDArray[np.generic]]:
+    remarked = [(index, p.remark) for index, p in used if p.remark]
+    if not remarked:
+        return {}
+    index, remarks = zip(*remarked, strict=True)
+    return {"remarked_index": np.array(index, dtype=np.int64), "remarks": np.array(remarks, dtype=np.str_)}
 
 
 _source: Source | None = None

@@ -53,6 +53,7 @@ class MedianBeat:
         heart_rate: Beats per minute: the mean rate over all R peaks, without intervals that have a gap in them.
         wave_masks: Name of a wave -> (8, 600) boolean: where more than half of the kept beats carry the wave.
         beats_without: (8,) of the kept beats, how many each lead's median does without, since the lead was off.
+        remark: What is odd about it and no reason to reject it, in the same words for every such ECG; they are counted.
     """
 
     beat: NDArray[np.float64]
@@ -61,16 +62,19 @@ class MedianBeat:
     heart_rate: float
     wave_masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     beats_without: NDArray[np.intp] = field(default_factory=lambda: np.zeros(len(LEADS), dtype=np.intp))
+    remark: str = ""
 
     @classmethod
-    def ready_made(cls, beat: NDArray[np.float64], heart_rate: float) -> "MedianBeat":
+    def ready_made(cls, beat: NDArray[np.float64], heart_rate: float, remark: str = "") -> "MedianBeat":
         """A median beat that was made elsewhere: one beat at the fiducial, no R peaks.
 
         Args:
             beat: (8, 600) mV, 500 Hz, leads of ``ecg.LEADS``.
             heart_rate: Beats per minute, NaN where unknown.
+            remark: See the attribute.
         """
-        return cls(beat, np.empty(0, dtype=np.intp), np.array([float(FIDUCIAL_SAMPLE)]), heart_rate)
+        no_peaks, fiducial = np.empty(0, dtype=np.intp), np.array([float(FIDUCIAL_SAMPLE)])
+        return cls(beat, no_peaks, fiducial, heart_rate, remark=remark)
 
     @property
     def n_beats_kept(self) -> int:

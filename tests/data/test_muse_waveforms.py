@@ -13,7 +13,7 @@ from muse_files import STEP, MuseEcg, document, steps, write_muse
 from synthetic_ecg import TWELVE_LEADS, one_beat, synthetic, twelve_leads
 
 from ecg_lightning.data.sources.base import RecordingError
-from ecg_lightning.data.sources.muse_median import MedianError, qrs_middle, vendor_beat
+from ecg_lightning.data.sources.muse_median import NOT_WHERE_MARKED, MedianError, qrs_marks, vendor_beat
 from ecg_lightning.data.sources.muse_waveforms import read_waveform
 from ecg_lightning.data.sources.muse_xml import read_tree
 from ecg_lightning.data.sources.wfdb_checks import UnreadableError
@@ -73,11 +73,10 @@ def test_sample_exponent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("onset", "offset", "base", "middle"),
+    ("onset", "offset", "base", "marks"),
     [
-        ("219", "261", "500", 240.0),
-        ("110", "130", "250", 240.0),
-        ("216", "266", "500", 241.0),
+        ("219", "261", "500", (219.0, 261.0)),
+        ("110", "130", "250", (220.0, 260.0)),
         ("", "261", "500", None),
         ("0", "0", "500", None),
         ("219", "261", "0", None),
@@ -86,24 +85,59 @@ def test_sample_exponent(tmp_path: Path) -> None:
     ],
 )
 def test_wave_boundaries_count_at_their_own_rate(
-    tmp_path: Path, onset: str, offset: str, base: str, middle: float | None
+    tmp_path: Path, onset: str, offset: str, base: str, marks: tuple[float, float] | None
 ) -> None:
     measurements = {"QOnset": onset, "QOffset": offset, "ECGSampleBase": base}
-    found = qrs_middle(read_tree(write_muse(tmp_path / "a.xml", replace(ECG, measurements=measurements))))
-    assert np.isnan(found) if middle is None else found == middle
+    assert qrs_marks(read_tree(write_muse(tmp_path / "a.xml", replace(ECG, measurements=measurements)))) == marks
+
+
+def ends(onset: int, offset: int) -> dict[str, str]:
+    return {"QOnset": str(onset), "QOffset": str(offset), "ECGSampleBase": "500"}
 
 
 @given(away=st.integers(-50, 50), known=st.booleans())
 def test_a_beat_off_its_place_is_moved_there(tmp_path_factory: pytest.TempPathFactory, away: int, known: bool) -> None:
     shifted = steps(one_beat(TIME - away / 500.0))
-    ends = {"QOnset": str(219 + away), "QOffset": str(261 + away), "ECGSampleBase": "500"}
     path = tmp_path_factory.mktemp("muse") / "a.xml"
-    beat = beat_of(write_muse(path, MuseEcg(median=shifted, measurements=ends if known else {}))).beat
-    moved = away if known and abs(away) > 10 else 0  # within 20 ms it is 12SL's own place
+    measurements = ends(219 + away, 261 + away) if known else {}
+    found = beat_of(write_muse(path, MuseEcg(median=shifted, measurements=measurements)))
+    steepest = int(np.linalg.norm(np.gradient(shifted.astype(float), axis=1), axis=0).argmax()) - 240
+    nearer = abs(steepest - away) < abs(steepest)  # the marks are right, but within 20 ms it is 12SL's own place
+    moved = away if known and abs(away) > 10 and nearer else 0
     inside = slice(50, -50)
-    np.testing.assert_array_equal(beat[:, inside], np.roll(shifted, -moved, axis=1)[:, inside] * (STEP * 1e-3))
+    np.testing.assert_array_equal(found.beat[:, inside], np.roll(shifted, -moved, axis=1)[:, inside] * (STEP * 1e-3))
     edge = 0 if moved < 0 else -1
-    np.testing.assert_array_equal(beat[:, edge], shifted[:, edge] * (STEP * 1e-3))
+    np.testing.assert_array_equal(found.beat[:, edge], shifted[:, edge] * (STEP * 1e-3))
+    assert found.remark == (NOT_WHERE_MARKED if known and abs(away) > 10 and not nearer else "")
+
+
+def paced(onset: int, offset: int) -> np.ndarray:
+    """A wide QRS complex of two slopes between two samples, behind a pacing spike."""
+    at = np.arange(BEAT_SAMPLES)[None]
+    wide = np.sin(np.clip((at - onset) / (offset - onset), 0.0, 1.0) * 2 * np.pi) * np.linspace(0.8, 1.6, 8)[:, None]
+    spike = np.where((at >= onset - 6) & (at < onset - 5), 2.0, 0.0)
+    return steps(wide + spike + 0.2 * np.exp(-0.5 * ((at - onset - 170) / 25) ** 2))
+
+
+@pytest.mark.parametrize("marks", [(251, 315), (258, 330), (160, 200), (150, 205), (266, 460)])
+def test_marks_that_are_another_wave_s_move_no_beat(tmp_path: Path, marks: tuple[int, int]) -> None:
+    median = paced(204, 264)
+    found = beat_of(write_muse(tmp_path / "a.xml", MuseEcg(median=median, measurements=ends(*marks))))
+    np.testing.assert_array_equal(found.beat, median * (STEP * 1e-3))
+    assert found.remark == NOT_WHERE_MARKED
+
+
+def test_a_paced_beat_with_right_marks_is_moved(tmp_path: Path) -> None:
+    median = paced(240, 300)
+    found = beat_of(write_muse(tmp_path / "a.xml", MuseEcg(median=median, measurements=ends(240, 300))))
+    np.testing.assert_array_equal(found.beat[:, :-30], median[:, 30:] * (STEP * 1e-3))
+    assert found.remark == ""
+
+
+def test_a_beat_that_lies_badly_and_is_marked_badly_is_rejected(tmp_path: Path) -> None:
+    path = write_muse(tmp_path / "a.xml", MuseEcg(median=np.roll(MEDIAN, 150, axis=1), measurements=ends(251, 315)))
+    with pytest.raises(MedianError, match=r"steepest at 0.7.. s, expected its QRS complex within 100 ms of 0.48 s"):
+        beat_of(path)
 
 
 @pytest.mark.parametrize(
@@ -120,10 +154,12 @@ def test_medians_that_do_not_fit(tmp_path: Path, median: np.ndarray | None, mess
         beat_of(path)
 
 
-def test_a_median_whose_boundaries_are_elsewhere(tmp_path: Path) -> None:
-    ends = {"QOnset": "100", "QOffset": "140", "ECGSampleBase": "500"}
-    with pytest.raises(MedianError, match=r"QOnset and QOffset place .* at 0.240 s, expected 0.48 s within 100 ms"):
-        beat_of(write_muse(tmp_path / "a.xml", replace(ECG, measurements=ends)))
+def test_a_median_whose_qrs_complex_is_elsewhere_and_marked_there(tmp_path: Path) -> None:
+    early = replace(ECG, median=np.roll(MEDIAN, -120, axis=1), measurements=ends(99, 141))
+    with pytest.raises(
+        MedianError, match=r"QOnset and QOffset place .* at 0.240 s, and it is steepest there; expected"
+    ):
+        beat_of(write_muse(tmp_path / "a.xml", early))
 
 
 @pytest.mark.parametrize("rate", ["", "0", "-1", "inf", "n/a"])

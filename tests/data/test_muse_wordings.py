@@ -269,7 +269,7 @@ def test_near_spellings(word: str, wanted: str, near: bool) -> None:
     assert is_near(word, wanted) is near
 
 
-@given(word=st.text("abc", min_size=5, max_size=8), other=st.text("abc", min_size=5, max_size=8))
+@given(word=st.text("aei", min_size=5, max_size=8), other=st.text("aei", min_size=5, max_size=8))
 def test_nearness_of_words_is_symmetric_where_they_are_of_a_length(word: str, other: str) -> None:
     assert is_near(word, word)
     assert is_near(word, other) == is_near(other, word)
