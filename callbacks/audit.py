@@ -20,12 +20,12 @@ from callbacks.ranks import (
     callback_before,
     check_interval_settings,
     classifier_of,
-    close_store,
     datamodule_of,
     on_rank_zero,
     open_store,
     run_folder,
 )
+from callbacks.test_seal import close_store
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.digest import JSON
 from ecg_lightning.storage.store import RowStore, StoreSpec
@@ -160,7 +160,7 @@ class Audit(Callback, ABC):
         if not self.stores:
             return
         for store in self.stores.values():
-            close_store(trainer, store)
+            close_store(trainer, store, np.flatnonzero(self.chosen))
         self._fill_controls(trainer)
         on_rank_zero(trainer, lambda: self._summarise(trainer, pl_module))
 

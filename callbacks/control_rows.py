@@ -11,7 +11,7 @@ from callbacks.attribution_maps import AttributionMaps
 from callbacks.audit_places import AuditBatch, Place
 from callbacks.map_stores import Rows
 from callbacks.patient_controls import PatientControl
-from callbacks.ranks import close_store
+from callbacks.test_seal import close_store
 from ecg_lightning.storage.store import RowStore
 
 Measure = Callable[[AuditBatch, PatientControl], Mapping[str, ArrayLike]]
@@ -62,7 +62,7 @@ class ControlRows:
             for folder, values in self.measured(some).items():
                 self.stores[folder].write(some, values)
         for store in self.stores.values():
-            close_store(trainer, store)
+            close_store(trainer, store, rows)
 
     def measured(self, rows: Rows) -> dict[str, NDArray[np.float64]]:
         """Folder -> (k, ...) with the dimension ``control``."""

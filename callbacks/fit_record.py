@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from numpy.typing import NDArray
 
 from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
@@ -30,17 +30,23 @@ class FitRecord(Callback):
     """Writes the study's ECGs at the start of ``fit`` and ``fit.done.json`` at its end.
 
     In ``runs/<study>/``: ``splits.parquet``, ``population.parquet`` and ``rejected.parquet``.
-    ``fit.done.json`` seals them, the checkpoints and ``fit.yaml``: a change of any of them is noticed from then on.
+    ``fit.done.json`` seals them, the checkpoints and ``fit.yaml``: a change of any of them is noticed from then on. It
+    is not written where no network was kept (``fast_dev_run``, no epoch, a ``max_time`` that ends before the first one),
+    and it says below ``limits`` which options left out a part of the training or validation ECGs.
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Every run of a study shares one split of the ECGs."""
         datamodule, folder = datamodule_of(trainer, "FitRecord"), run_folder(trainer)
-        on_rank_zero(trainer, lambda: folder.fit_record.unlink(missing_ok=True))  # of a fit that goes on
         on_rank_zero(trainer, lambda: record_splits(folder, datamodule))
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take away the record of a fit that goes on; one that trains nothing does not come here."""
+        if not _is_trial(trainer):
+            on_rank_zero(trainer, lambda: run_folder(trainer).fit_record.unlink(missing_ok=True))
+
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Only a ``fit`` that came to its own end is done; an interrupted one resumes."""
+        """Only a ``fit`` that came to its own end, and kept a network, is done; an interrupted one resumes."""
         if not trainer.interrupted:
             on_rank_zero(trainer, lambda: _record_end(trainer))
 
@@ -139,16 +145,52 @@ def _beat_blocks(dataset: BeatDataset) -> Iterator[tuple[slice, NDArray[np.float
         yield slice(rows.start, rows.stop), dataset.__getitems__(list(rows))["ecg"].numpy().astype("<f4")
 
 
+def _is_trial(trainer: Trainer) -> bool:
+    """Whether it runs a few batches without keeping anything (``fast_dev_run``)."""
+    return bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
+
+
 def _record_end(trainer: Trainer) -> None:
+    folder = run_folder(trainer)
+    if _is_trial(trainer) or not trainer.global_step or not any(folder.checkpoints.glob("*.ckpt")):
+        rank_zero_warn(f"{folder.path} is not trained: {_why_no_network(trainer)}; fit.done.json is not written")
+        return
+    limits = _limits(trainer)
+    if limits:
+        words = ", ".join(f"{name} {value}" for name, value in limits.items())
+        rank_zero_info(f"{folder.path}: the training or its validation was limited, as its record says: {words}")
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     checkpoint = next((c for c in callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
     score = None if checkpoint is None or checkpoint.best_model_score is None else float(checkpoint.best_model_score)
     seal_fit(
-        run_folder(trainer),
+        folder,
         {
             "epochs": trainer.current_epoch,
             "steps": trainer.global_step,
             "monitor": None if checkpoint is None else checkpoint.monitor,
             "best_score": score,
+            "limits": limits,
         },
     )
+
+
+def _why_no_network(trainer: Trainer) -> str:
+    if _is_trial(trainer):
+        return "fast_dev_run tries a batch of each kind and keeps no network. Give `fit` again without it"
+    if not trainer.global_step:
+        return (
+            f"no step was made (max_epochs {trainer.max_epochs}, max_steps {trainer.max_steps}, limit_train_batches "
+            f"{trainer.limit_train_batches}). Give `fit` again with an epoch or more"
+        )
+    return (
+        f"it ended after {trainer.global_step} steps, before a checkpoint was kept (one is kept after each epoch's "
+        "validation). Give `fit` again with more time or steps, or with checkpoints"
+    )
+
+
+def _limits(trainer: Trainer) -> dict[str, int | float]:
+    """The options that left out a part of the training or validation ECGs."""
+    whole: dict[str, int | float] = {"limit_train_batches": 1.0, "limit_val_batches": 1.0, "overfit_batches": 0.0}
+    given = {name: getattr(trainer, name) for name in whole}
+    # of a limit, 1 is one batch and 1.0 is all of them
+    return {name: value for name, value in given.items() if value != whole[name] or type(value) is not type(whole[name])}

@@ -11,7 +11,8 @@ from lightning.pytorch import Trainer
 from numpy.typing import NDArray
 from torch import Tensor
 
-from callbacks.ranks import close_store, open_store
+from callbacks.ranks import open_store
+from callbacks.test_seal import close_store
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.store import RowStore, StoreSpec

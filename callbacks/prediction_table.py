@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
+from lightning.pytorch.utilities import rank_zero_warn
 
 from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
 from ecg_lightning.storage.atomic import write_parquet_atomic
@@ -41,3 +42,8 @@ class PredictionTable(BasePredictionWriter):
         write_parquet_atomic(folder / "predictions.parquet", joined.reset_index(drop=True))
         for part in parts:
             part.unlink()
+        if untold := len(examples) - len(joined):
+            rank_zero_warn(
+                f"{untold} of {len(examples)} test ECGs were not predicted, and are not in {folder}/predictions.parquet: "
+                "run `predict` without limit_predict_batches (and without fast_dev_run)"
+            )

@@ -132,13 +132,6 @@ def open_derived_store(trainer: Trainer, path: Path, spec: StoreSpec) -> RowStor
     return made if made is not None else RowStore.attach(path, spec, rank=trainer.global_rank)
 
 
-def close_store(trainer: Trainer, store: RowStore) -> None:
-    """Unite the ranks' masks once all have written."""
-    trainer.strategy.barrier()
-    on_rank_zero(trainer, store.merge)
-    store.close()
-
-
 def identity(module: EcgClassifier, datamodule: EcgDataModule) -> tuple[str, str, dict[str, JSON]]:
     """What every test-time store depends on: hash of the weights, hash of the test ECGs, and the network's structure.
 

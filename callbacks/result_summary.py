@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
+from ecg_lightning.runs.finished import WITHOUT_LIMITS
 from ecg_lightning.runs.sealing import TEST_AGAIN
 from ecg_lightning.storage.readers import read_json, read_table
 from ecg_lightning.wandb_logger import RunLogger
@@ -39,7 +40,10 @@ def summary(folder: Path, target: str, wandb_runs: list[str]) -> list[str]:
     """
     lines = [f"Results of {target} in {folder}"]
     if (path := folder / "metrics.json").is_file():
-        lines.append(f"  {_score(read_json(path, TEST_AGAIN))}: metrics.json")
+        metrics = read_json(path, TEST_AGAIN)
+        lines.append(f"  {_score(metrics)}: metrics.json")
+        if untested := metrics.get("n_not_tested"):
+            lines.append(f"  a part only: {untested} test ECGs were not tested; {WITHOUT_LIMITS}")
     methods = sorted(one.parent.name for one in folder.glob("maps/*/manifest.json"))
     if methods:
         lines.append(f"  maps of {len(methods)} methods: maps/")

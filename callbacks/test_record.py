@@ -1,26 +1,29 @@
 """What a ``test`` leaves on disk besides maps: its ECGs, their logits, and the metrics with intervals."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 
 from callbacks.fit_record import check_splits, record_splits, record_test_beats
 from callbacks.mending import mend_stores, take_away_damaged
 from callbacks.ranks import (
     check_interval_settings,
     classifier_of,
-    close_store,
     datamodule_of,
     identity,
     on_rank_zero,
     open_store,
     run_folder,
 )
-from callbacks.test_seal import last_callback
+from callbacks.test_seal import close_store, last_callback
 from ecg_lightning.functional.classification import binary_metrics_with_intervals
 from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.runs.checkpoints import epoch_of, read_checkpoint
+from ecg_lightning.runs.finished import TEST_SET, UNFINISHED_FIT, unfinished_fit
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.atomic import write_json_atomic, write_parquet_atomic
 from ecg_lightning.storage.store import StoreSpec
@@ -29,8 +32,10 @@ from ecg_lightning.storage.store import StoreSpec
 class TestRecord(Callback):
     """Writes ``examples.parquet``, ``logits/`` and ``metrics.json`` with patient-clustered intervals.
 
-    When every callback has written what it writes, ``test.done.json`` says that the test has ended, and seals all
-    files: a change of any of them is noticed from then on. Files that have changed since an earlier test of the same
+    When every callback has written what it writes, ``test.done.json`` says that the test has ended, how many of the
+    test ECGs were tested, and which stores lack some, and seals all files: a change of any of them is noticed from then
+    on. A part of a test (``limit_test_batches``) is not a finished run; the same test without the limit goes on with
+    the rest. Files that have changed since an earlier test of the same
     folder are taken away at the start, and a store whose digests alone are damaged gets them back.
 
     Args:
@@ -69,6 +74,9 @@ class TestRecord(Callback):
         datamodule, folder = datamodule_of(trainer, "TestRecord"), run_folder(trainer)
         on_rank_zero(trainer, lambda: check_splits(folder, datamodule))
         on_rank_zero(trainer, lambda: mend_stores(folder))
+        if trainer.limit_test_batches == 0:  # Lightning calls no further hook then
+            n_ecgs = len(datamodule.examples("test"))
+            rank_zero_warn(f"limit_test_batches is 0: all {n_ecgs} test ECGs are not tested, and nothing is written")
         last_callback(trainer).content = self._content
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -76,6 +84,7 @@ class TestRecord(Callback):
         module = classifier_of(pl_module, "TestRecord")
         datamodule = datamodule_of(trainer, "TestRecord")
         folder = run_folder(trainer)
+        self.unfinished_fit = _unfinished_fit(trainer)
         on_rank_zero(trainer, lambda: take_away_damaged(folder))
         on_rank_zero(trainer, lambda: record_splits(folder, datamodule))  # not before the checkpoint was accepted
         if self.keep_beats:
@@ -113,7 +122,12 @@ class TestRecord(Callback):
         on_rank_zero(trainer, lambda: self._write_metrics(trainer, module))
 
     def _content(self) -> dict[str, Any]:
-        return {"n_ecgs": len(self.examples), "network": self.store.spec.network}
+        return {
+            "n_ecgs": int(self.store.done.sum()),
+            TEST_SET: len(self.examples),
+            "network": self.store.spec.network,
+            UNFINISHED_FIT: self.unfinished_fit,
+        }
 
     def _write_metrics(self, trainer: Trainer, module: EcgClassifier) -> None:
         done = self.store.done
@@ -135,6 +149,13 @@ class TestRecord(Callback):
         }
         for logger in trainer.loggers:
             logger.log_metrics(intervals)
+
+
+def _unfinished_fit(trainer: Trainer) -> str | None:
+    """How far a fit was that has not ended and left the tested checkpoint; None where it has ended, or isn't known."""
+    if trainer.ckpt_path is None or unfinished_fit(Path(trainer.ckpt_path)) is None:
+        return None
+    return epoch_of(read_checkpoint(Path(trainer.ckpt_path)))
 
 
 def metrics_with_intervals(

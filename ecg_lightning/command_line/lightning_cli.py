@@ -151,7 +151,7 @@ class EcgCLI(CheckedCLI):
             check_as_sealed(path)
             content = read_checkpoint(path)
             check_same_model(path, content, config.target, config.seed_everything)
-            warn_if_unfinished(path)
+            warn_if_unfinished(path, content)
             config.ckpt_path = str(path)
             if stage != "validate":
                 test_all_of_another_source(config, trained_source(content))

@@ -1,14 +1,16 @@
 """What guards a stage of one network: its folder's lock, its end by a signal, and a word about an unfinished fit."""
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
 from ecg_lightning.endings import STOPPED, before_end, end_from_handler, ends_when_told, is_rank_zero
-from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.checkpoints import epoch_of
+from ecg_lightning.runs.finished import unfinished_fit
 from ecg_lightning.runs.run_lock import RunLock
 from ecg_lightning.wandb_logger import RunLogger
 
@@ -39,13 +41,16 @@ def end_trainer_when_told(trainer: Trainer) -> None:
             before_end(lambda logger=logger: logger.finish(STOPPED[signal.SIGTERM]))  # type: ignore[misc]
 
 
-def warn_if_unfinished(checkpoint: Path) -> None:
-    """Say that a checkpoint is of a run folder whose ``fit`` has not come to its end."""
-    if checkpoint.parent.name != RunFolder(Path()).checkpoints.name:
-        return  # lies in no run folder
-    record = RunFolder(checkpoint.parent.parent).fit_record
-    if not record.is_file():
+def warn_if_unfinished(checkpoint: Path, content: Mapping[str, Any]) -> None:
+    """Say that a checkpoint is of a run folder whose ``fit`` has not come to its end.
+
+    Args:
+        checkpoint: The file.
+        content: What it holds.
+    """
+    if folder := unfinished_fit(checkpoint):
         rank_zero_warn(
-            f"{checkpoint} is of a fit that is not finished ({record} is missing): give the fit's command again, "
-            "which goes on where it was; what is computed now is of the epochs so far"
+            f"{checkpoint} is of a fit that is not finished ({folder.fit_record} is missing): it is the network of "
+            f"{epoch_of(content)}. Give the fit's command again, which goes on where it was; what is computed now is "
+            "of the epochs so far"
         )

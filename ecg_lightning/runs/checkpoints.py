@@ -114,6 +114,16 @@ def check_same_model(path: Path, content: Mapping[str, Any], target: str, seed: 
         )
 
 
+def epoch_of(content: Mapping[str, Any]) -> str:
+    """After which epoch a checkpoint was kept, counted from 1, in words.
+
+    Args:
+        content: What :func:`read_checkpoint` gave.
+    """
+    epoch = content.get("epoch")
+    return f"epoch {epoch + 1}" if isinstance(epoch, int) else "an unknown epoch"
+
+
 def trained_source(content: Mapping[str, Any]) -> str | None:
     """Name of the source whose ECGs a checkpoint was trained on; None where it doesn't say.
 

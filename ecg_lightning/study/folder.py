@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from ecg_lightning.ecg import TARGETS
+from ecg_lightning.runs.finished import why_partial
 from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.sealing import inspect_run
@@ -100,7 +101,7 @@ class StudyFolder:
         return found
 
     def finished_runs(self) -> tuple[dict[str, dict[int, Run]], list[UnfinishedRun]]:
-        """The runs whose ``test`` has ended and whose files are what was written, and the others with the reason.
+        """The runs that are tested to the end and whose files are what was written, and the others with the reason.
 
         Every file that is read, and every row, is compared with its seal or digest: about a second for each GB.
         """
@@ -126,10 +127,10 @@ class StudyFolder:
 
 
 def why_unfinished(run: Run) -> str | None:
-    """What a run lacks, in words; None where its test has ended."""
+    """What a run lacks, in words; None where all its test ECGs were tested, with a network that was trained."""
     folder = RunFolder(run.path)
     if folder.test_record.is_file():
-        return None
+        return why_partial(folder)
     if folder.fit_record.is_file():
         return "not tested to the end: test.done.json is missing"
     return "not trained to the end: fit.done.json is missing"

@@ -99,7 +99,12 @@ def main() -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     given = parser.parse_args()
     arguments = given.arguments[1:] if given.arguments[:1] == ["--"] else given.arguments
-    status = run_job(given.name, arguments, Path(given.lock), Path(given.log), Path(given.done), given.threads)
+    log, done = Path(given.log), Path(given.done)
+    status = run_job(given.name, arguments, Path(given.lock), log, done, given.threads)
+    if status == 0 and not done.is_file():  # a fit of no epoch, for one
+        with log.open("a") as output:
+            print(f"{given.name} came to its end without writing {done}, so it is not finished", file=output)
+        status = 1
     sys.exit(status if status >= 0 else 128 - status)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from ecg_lightning.runs.finished import why_partial
 from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.sealing import inspect_run, inspect_study_files, is_of_fit, lost_parts, read_through
 from ecg_lightning.runs.search import stores_below
@@ -93,7 +94,9 @@ def inspect_study(study: StudyFolder) -> StudyInspection:
 
 
 def release_damaged(path: Path) -> Iterator[str]:
-    """Take away the records of stages whose files have changed since, so that a study runs these again.
+    """Take away the records of stages whose files have changed since, and of tests of a part of the test set.
+
+    So a study runs these again.
 
     Of a damaged checkpoint, which no ``test`` can make whole, it only says so.
 
@@ -112,7 +115,10 @@ def release_damaged(path: Path) -> Iterator[str]:
         of_fit = [one for one in damages if is_of_fit(run, one.path)]
         if any(one.path == run.fit_record for one in of_fit):
             run.fit_record.unlink()
-        if len(of_fit) < len(damages):
+        partial = why_partial(run)
+        if partial is not None:
+            yield f"{run.path}: {partial}"
+        if partial is not None or len(of_fit) < len(damages):
             run.test_record.unlink()
     if tested and (shared := inspect_study_files(study.path, runs).damages):
         yield from map(str, shared)
@@ -124,6 +130,8 @@ def release_damaged(path: Path) -> Iterator[str]:
 
 def run_notes(folder: RunFolder, unfinished: list[str], unsealed: list[str]) -> Iterator[str]:
     """Sentences on the stages of a run that are not finished, or not sealed."""
+    if partial := why_partial(folder):
+        yield f"{folder.path}: test not finished: {partial}"
     if unfinished:
         yield f"{folder.path}: {' and '.join(unfinished)} not finished; what is there was read, and rows were checked"
     if unsealed:

@@ -143,9 +143,18 @@ def comparable_maps(
             left_out[method] = f"no maps of seed {', '.join(map(str, without))}"
             continue
         folders = tuple(str(run.path / "maps" / method) for run in runs.values())
+        if parts := [words for seed, one in zip(runs, folders, strict=True) if (words := _what_lacks(seed, one))]:
+            left_out[method] = ", ".join(parts)
+            continue
         _check_same_settings(target, method, folders)
         found.append(SeedMaps(method, tuple(runs), folders, rows))
     return found, left_out
+
+
+def _what_lacks(seed: int, folder: str) -> str:
+    """Of a store that a finished test did not ask for: an earlier one that was not finished left a part of it."""
+    done = RowStore.open(folder).done
+    return "" if done.all() else f"seed {seed} has maps of {int(done.sum())} of {len(done)} ECGs"
 
 
 def in_paper_order(methods: Collection[str]) -> list[str]:

@@ -117,6 +117,16 @@ def test_a_job_keeps_its_log_and_tells_when_it_begins_and_ends(tmp_path: Path) -
     assert failed_jobs(tmp_path / "logs", 0.0) == {"bad": str(tmp_path / "logs/b.log")}
 
 
+def test_a_job_that_leaves_no_record_has_failed(tmp_path: Path) -> None:
+    log, done = tmp_path / "logs/a.log", tmp_path / "fit.done.json"
+    places = ["--lock", str(tmp_path / "a.lock"), "--log", str(log), "--done", str(done)]
+    command = [sys.executable, "-m", "ecg_lightning.study.job", "--name", "fit a seed0", *places, "--", "fit", "--help"]
+    assert subprocess.run(command, check=False).returncode == 1
+    assert f"without writing {done}, so it is not finished" in log.read_text()
+    done.touch()
+    assert subprocess.run(command, check=False).returncode == 0
+
+
 def test_a_job_waits_for_a_survivor_of_a_killed_study(tmp_path: Path) -> None:
     """The lock is held by another process, as by the command of a job whose parent was killed."""
     holder = subprocess.Popen(

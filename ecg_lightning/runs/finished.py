@@ -1,0 +1,69 @@
+"""Whether what a run's records speak of is the whole: a test of every ECG, of a network that was trained to its end."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.sealing import record_of
+from ecg_lightning.runs.search import is_run_folder
+from ecg_lightning.storage.manifest import StoreError
+from ecg_lightning.storage.readers import DamagedFileError
+from ecg_lightning.storage.store import RowStore
+
+TEST_SET: Final = "n_test_set"
+INCOMPLETE: Final = "incomplete"
+UNFINISHED_FIT: Final = "unfinished_fit"
+"""Keys of ``test.done.json``; ``n_ecgs`` is how many of the test set were tested."""
+
+WITHOUT_LIMITS: Final = "run `test` without limit_test_batches (and without fast_dev_run)"
+_SHOWN: Final = 3
+
+
+def why_partial(folder: RunFolder) -> str | None:
+    """Why a test that has ended is not a finished one, with the remedy, in words.
+
+    Args:
+        folder: Of the run.
+
+    Returns:
+        None where it is finished, has not ended, or where its record or its logits are damaged, which is told by who
+        looks at the seals.
+    """
+    try:
+        record = record_of(folder, "test")
+        return None if record is None else _why_partial(record, folder)
+    except (DamagedFileError, StoreError, OSError):
+        return None
+
+
+def unfinished_fit(checkpoint: Path) -> RunFolder | None:
+    """The run folder that a checkpoint lies in, where that run's ``fit`` has not come to its end; else None."""
+    folder = RunFolder(checkpoint.absolute().parent.parent)
+    if checkpoint.absolute().parent != folder.checkpoints or not is_run_folder(folder.path):
+        return None  # of another project, which has no such records
+    return None if folder.fit_record.is_file() else folder
+
+
+def _why_partial(record: Mapping[str, Any], folder: RunFolder) -> str | None:
+    tested, wanted = _counts(record, folder)
+    if tested < wanted:
+        return f"{tested} of {wanted} test ECGs were tested: {WITHOUT_LIMITS}"
+    if lacking := record.get(INCOMPLETE):
+        stores = [f"{name} has {done} of {rows} ECGs" for name, (done, rows) in lacking.items()]
+        more = f", and {len(stores) - _SHOWN} more stores lack some" if len(stores) > _SHOWN else ""
+        return f"{', '.join(stores[:_SHOWN])}{more}: {WITHOUT_LIMITS}"
+    if record.get(UNFINISHED_FIT):
+        return (
+            f"the network that was tested is of {record[UNFINISHED_FIT]}, and its fit was not finished: give `fit` "
+            "again, which goes on where it was, and then `test --on_mismatch replace`"
+        )
+    return None
+
+
+def _counts(record: Mapping[str, Any], folder: RunFolder) -> tuple[int, int]:
+    """How many ECGs were tested, and how many there are."""
+    if TEST_SET in record:
+        return int(record["n_ecgs"]), int(record[TEST_SET])
+    done = RowStore.open(folder.path / "logits").done  # records of earlier versions count the test set only
+    return int(done.sum()), len(done)
