@@ -31,7 +31,7 @@ class FitRecord(Callback):
 
     In ``runs/<study>/``: ``splits.parquet``, ``population.parquet`` and ``rejected.parquet``.
     ``fit.done.json`` seals them, the checkpoints and ``fit.yaml``: a change of any of them is noticed from then on. It
-    is not written where no network was kept (``fast_dev_run``, no epoch, a ``max_time`` that ends before the first one),
+    is not written where no network was kept (``fast_dev_run``, no epoch, a ``max_time`` that ends before it),
     and it says below ``limits`` which options left out a part of the training or validation ECGs.
     """
 
@@ -193,4 +193,6 @@ def _limits(trainer: Trainer) -> dict[str, int | float]:
     whole: dict[str, int | float] = {"limit_train_batches": 1.0, "limit_val_batches": 1.0, "overfit_batches": 0.0}
     given = {name: getattr(trainer, name) for name in whole}
     # of a limit, 1 is one batch and 1.0 is all of them
-    return {name: value for name, value in given.items() if value != whole[name] or type(value) is not type(whole[name])}
+    return {
+        name: value for name, value in given.items() if value != whole[name] or type(value) is not type(whole[name])
+    }

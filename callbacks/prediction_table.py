@@ -44,6 +44,6 @@ class PredictionTable(BasePredictionWriter):
             part.unlink()
         if untold := len(examples) - len(joined):
             rank_zero_warn(
-                f"{untold} of {len(examples)} test ECGs were not predicted, and are not in {folder}/predictions.parquet: "
+                f"{untold} of {len(examples)} test ECGs were not predicted, and miss in {folder}/predictions.parquet: "
                 "run `predict` without limit_predict_batches (and without fast_dev_run)"
             )

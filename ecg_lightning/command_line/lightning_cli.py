@@ -25,6 +25,7 @@ from ecg_lightning.command_line.run_config import (
     check_root,
     checkpoint_path,
     fill,
+    folder_name,
     run_path,
     subclass_configs,
     test_all_of_another_source,
@@ -69,9 +70,11 @@ class EcgCLI(CheckedCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The top-level arguments, and what each of them sets."""
-        parser.add_argument("--study", default="default", help="Name of the study; its runs are compared.")
+        parser.add_argument(
+            "--study", type=folder_name, default="default", help="Name of the study; its runs are compared."
+        )
         parser.add_argument("--target", type=Target, required=True, help="The diagnosis to classify.")
-        parser.add_argument("--runs", default="runs", help="Folder of all studies.")
+        parser.add_argument("--runs", type=folder_name, default="runs", help="Folder of all studies.")
         parser.add_argument(
             "--on_mismatch",
             type=OnMismatch,

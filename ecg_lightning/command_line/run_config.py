@@ -10,6 +10,17 @@ from ecg_lightning.models.class_names import imported_object
 from ecg_lightning.runs.layout import RunFolder
 
 
+def folder_name(value: object) -> str:
+    """The name of a folder, of the command line or of a configuration.
+
+    Raises:
+        ValueError: What YAML has read there is no text, as ``study: 007``, which is the number 7.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f'expected a name, and YAML reads {value!r} there: write it in quotes, such as "007"')
+    return value
+
+
 def run_path(runs: str, study: str, target: str | None, seed: int) -> str:
     """Folder of a run, for the arguments that are linked to it.
 

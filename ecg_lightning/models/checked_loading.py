@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ecg_lightning.models.hyper_parameters import check_hyper_parameters
+from ecg_lightning.models.plain_checkpoints import read_plain
 
 
 class CheckedLoading(LightningModule):
@@ -35,9 +36,11 @@ class CheckedLoading(LightningModule):
             **kwargs: Arguments of the constructor, such as ``network``, in place of the checkpoint's; ``strict``.
 
         Raises:
+            CheckpointError: The file holds pickled objects, which are named, or is no checkpoint.
             UntrustedContentError: The checkpoint names another class, or holds something that is no plain value.
         """
-        content = torch.load(checkpoint_path, weights_only=weights_only, map_location="cpu")
+        path = Path(checkpoint_path)
+        content = read_plain(path) if weights_only else torch.load(path, weights_only=False, map_location="cpu")
         remedy = f"If you trust it, pass its class: {cls.__name__}.load_from_checkpoint(path, classes=[...])"
         check_hyper_parameters(content, checkpoint_path, cls, classes=classes, given=kwargs, remedy=remedy)
         module: Self = super().load_from_checkpoint(

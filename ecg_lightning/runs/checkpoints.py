@@ -1,20 +1,23 @@
 """The checkpoint that a stage evaluates: found, whole, and of the run that was asked for."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import torch
+from torch import Tensor
 
+from ecg_lightning.models.plain_checkpoints import CheckpointError, read_plain
 from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.sealing import record_of, remedy_of
+from ecg_lightning.storage.file_kinds import kind_of_file
 from ecg_lightning.storage.readers import DamagedFileError
 from ecg_lightning.storage.seals import SEALED, broken
 
-
-class CheckpointError(ValueError):
-    """A checkpoint that is missing, broken, or of another run; the message names the file and the remedy."""
+_LIGHTNING: Final = "pytorch-lightning_version"
+_KEEP_IT: Final = (
+    "Load the weights in Python into the network that they are of, EcgClassifier(network), and keep that with "
+    "Trainer.save_checkpoint"
+)
 
 
 def find_checkpoint(folder: RunFolder, asked: str | None) -> Path:
@@ -29,6 +32,8 @@ def find_checkpoint(folder: RunFolder, asked: str | None) -> Path:
     """
     named = {None: folder.best_checkpoint, "best": folder.best_checkpoint, "last": folder.last_checkpoint}
     path = named[asked] if asked in named else Path(str(asked))
+    if path.is_dir():
+        raise CheckpointError(f"{path} is {kind_of_file(path)}")
     if not path.is_file():
         raise CheckpointError(
             f"no checkpoint {path}; train it first, with the same --runs, --study, --target and --seed_everything: "
@@ -69,21 +74,27 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Load a checkpoint's content on the CPU, without running pickled code.
 
     Raises:
-        CheckpointError: The file is truncated or no checkpoint.
+        CheckpointError: The file holds pickled objects, is truncated, or is no checkpoint; the message says which.
     """
-    try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"{path} can't be read as a checkpoint ({type(error).__name__}: {error}): it was cut short, or is another "
-            "kind of file. Take `last.ckpt` beside it with --ckpt_path last, or train again with --on_mismatch replace "
-            "after deleting fit.done.json"
-        ) from error
+    content = read_plain(path)
     if not isinstance(content, dict) or "state_dict" not in content:
-        raise CheckpointError(f"{path} holds no `state_dict`: it is not a Lightning checkpoint")
+        raise CheckpointError(f"{path} holds no `state_dict`: it is not a Lightning checkpoint{_what_else(content)}")
     if not isinstance(content.get("hyper_parameters", {}), dict):
         raise CheckpointError(f"{path}: hyper_parameters: expected a mapping, as `fit` writes it")
+    if _LIGHTNING not in content:
+        raise CheckpointError(
+            f"{path} has a `state_dict` and no {_LIGHTNING}: Lightning did not write it, and can't load it. {_KEEP_IT}"
+        )
     return content
+
+
+def _what_else(content: object) -> str:
+    """Of what is no checkpoint: what it seems to be, and what to do, as the end of a sentence."""
+    if not isinstance(content, Mapping):
+        return f", but a {type(content).__name__}"
+    if content and all(isinstance(value, Tensor) for value in content.values()):
+        return f", but the weights alone ({len(content)} tensors, the first is {next(iter(content))}). {_KEEP_IT}"
+    return f"; it holds {', '.join(map(str, content)) or 'nothing'}"[:300]
 
 
 def check_same_model(path: Path, content: Mapping[str, Any], target: str, seed: int) -> None:

@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.shipped import find_config
+from ecg_lightning.study.settings_file import check_names, read_settings
 
 _KEYS: Final = (
     *("study", "targets", "seeds", "root", "runs", "prepare", "fit", "test", "only"),
@@ -129,70 +127,99 @@ def load_study(path: str | Path, **overrides: Any) -> StudySettings:
         ValueError: A setting that is unknown, missing or impossible; the message names the file and the setting.
     """
     file = find_config(path)
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
-    except (OmegaConfBaseException, ValueError) as error:
-        raise ValueError(f"{file} can't be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{file}: expected settings such as those of {_EXAMPLE}, got {type(content).__name__}")
-    settings = {str(key): value for key, value in content.items()}
+    settings = read_settings(file, _EXAMPLE)
     settings |= {key: value for key, value in overrides.items() if value is not None}
     return _study(settings, str(file))
 
 
 def _study(settings: Mapping[str, Any], where: str) -> StudySettings:
     _check_keys(settings, _KEYS, where)
-    missing = [key for key in ("study", "targets", "seeds", "fit", "test") if not settings.get(key)]
+    nothing: tuple[Any, ...] = (None, "", [], {})
+    missing = [key for key in ("study", "targets", "seeds", "fit", "test") if settings.get(key) in nothing]
     if missing:
-        raise ValueError(f"{where}: {', '.join(missing)} missing or empty; see {_EXAMPLE}")
-    targets, seeds = tuple(settings["targets"]), tuple(settings["seeds"])
-    unknown = [target for target in targets if target not in TARGETS]
-    if unknown or len(set(targets)) < len(targets):
-        raise ValueError(
-            f"{where}: targets: expected some of {', '.join(TARGETS)}, each once; got {', '.join(map(str, targets))}"
+        quotes = (
+            " (null and ~ are no text in YAML: a name such as these stands in quotes)" if "study" in missing else ""
         )
-    if not all(isinstance(seed, int) and seed >= 0 for seed in seeds) or len(set(seeds)) < len(seeds):
-        raise ValueError(f"{where}: seeds: expected distinct whole numbers from 0, got {list(seeds)}")
+        raise ValueError(f"{where}: {', '.join(missing)} missing or empty{quotes}; see {_EXAMPLE}")
+    check_names(settings, where)
+    targets, seeds = _targets(settings["targets"], where), _seeds(settings["seeds"], where)
     for key in ("threads", "prepare_threads"):
-        number = settings.get(key, 1)
-        if not isinstance(number, int) or number < 1:
+        number = settings.get(key)
+        if number is not None and (type(number) is not int or number < 1):
             raise ValueError(f"{where}: {key}: expected a whole number from 1, got {number!r}")
     study = StudySettings(
-        study=str(settings["study"]),
+        study=settings["study"],
         targets=targets,
         seeds=seeds,
         fit=_stage(settings["fit"], "fit", where),
         test=_stage(settings["test"], "test", where),
-        only=tuple(_exception(one, targets, seeds, where) for one in settings.get("only") or ()),
+        only=tuple(_exception(one, targets, seeds, where) for one in _list(settings.get("only"), "only", where)),
         prepare=_stage(settings["prepare"], "prepare", where) if settings.get("prepare") else None,
-        runs=str(settings.get("runs") or "runs"),
+        runs=settings.get("runs") or "runs",
         root=settings.get("root"),
-        threads=settings.get("threads", 1),
+        threads=settings.get("threads") or 1,
         prepare_threads=settings.get("prepare_threads"),
-        report=dict(settings.get("report") or {}),
+        report=_options(settings.get("report"), "report", where),
     )
-    study.run(targets[0], seeds[0])  # refuses a name that is no folder's
+    try:
+        study.run(targets[0], seeds[0])
+    except ValueError as error:
+        raise ValueError(f"{where}: study: {error}") from error
     return study
+
+
+def _targets(content: Any, where: str) -> tuple[str, ...]:
+    targets = _list(content, "targets", where, "[sinus_rhythm, atrial_fibrillation]")
+    if any(one not in TARGETS for one in targets) or len(set(targets)) < len(targets):
+        raise ValueError(
+            f"{where}: targets: expected some of {', '.join(TARGETS)}, each once; got {', '.join(map(str, targets))}"
+        )
+    return targets
+
+
+def _seeds(content: Any, where: str) -> tuple[int, ...]:
+    seeds = _list(content, "seeds", where, "[0, 1, 2]")
+    if any(type(seed) is not int or seed < 0 for seed in seeds) or len(set(seeds)) < len(seeds):
+        raise ValueError(f"{where}: seeds: expected distinct whole numbers from 0, as [0, 1, 2]; got {list(seeds)}")
+    return seeds
+
+
+def _list(content: Any, key: str, where: str, example: str = "") -> tuple[Any, ...]:
+    """What a list holds; nothing where nothing is set."""
+    if content is None:
+        return ()
+    if not isinstance(content, list | tuple):
+        such = f" such as {example}" if example else ""
+        raise ValueError(f"{where}: {key}: expected a list{such}, got {content!r}")
+    return tuple(content)
+
+
+def _options(content: Any, key: str, where: str) -> dict[str, Any]:
+    if content is not None and not isinstance(content, Mapping):
+        raise ValueError(f"{where}: {key}: expected options with their values, got {content!r}")
+    return {str(name): value for name, value in (content or {}).items()}
 
 
 def _stage(content: Any, name: str, where: str) -> Stage:
     if not isinstance(content, Mapping):
         raise ValueError(f"{where}: {name}: expected 'configs' and maybe 'options', got {content!r}")
     _check_keys(content, _STAGE_KEYS, f"{where}: {name}")
-    configs = content.get("configs") or []
-    if isinstance(configs, str) or not all(isinstance(config, str) for config in configs):
-        raise ValueError(f"{where}: {name}.configs: expected a list of files, got {configs!r}")
+    configs = _list(content.get("configs"), f"{name}.configs", where, "[configs/fit.yaml]")
+    if not all(isinstance(config, str) for config in configs):
+        raise ValueError(f"{where}: {name}.configs: expected a list of files, got {list(configs)!r}")
     for config in configs:
         find_config(config)
-    return Stage(tuple(configs), dict(content.get("options") or {}))
+    return Stage(configs, _options(content.get("options"), f"{name}.options", where))
 
 
 def _exception(content: Any, targets: Sequence[str], seeds: Sequence[int], where: str) -> SomeRuns:
     if not isinstance(content, Mapping):
         raise ValueError(f"{where}: only: expected a list of 'targets', 'seeds' and 'test', got {content!r}")
     _check_keys(content, ("targets", "seeds", "test"), f"{where}: only")
-    chosen, repeats = tuple(content.get("targets") or ()), tuple(content.get("seeds") or ())
-    strange = [str(one) for one in (*chosen, *repeats) if one not in (*targets, *seeds)]
+    chosen = _list(content.get("targets"), "only.targets", where, "[sinus_rhythm]")
+    repeats = _list(content.get("seeds"), "only.seeds", where, "[0]")
+    strange = [str(one) for one in chosen if one not in targets]
+    strange += [str(one) for one in repeats if type(one) is not int or one not in seeds]
     if strange:
         raise ValueError(f"{where}: only: {', '.join(strange)} not in the study's targets or seeds")
     return SomeRuns(chosen, repeats, _stage(content.get("test"), "only.test", where))

@@ -1,5 +1,6 @@
 """Runs a study's workflow: Snakemake does the work, this module starts it, unlocks it and shows how far it is."""
 
+import json
 import subprocess
 import sys
 import time
@@ -10,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from filelock import FileLock, Timeout
 
 from ecg_lightning.endings import before_end
@@ -67,7 +67,7 @@ def _command(
     content["wide_threads"] = wide_threads
     config.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(config) as part:
-        part.write_text(yaml.safe_dump(content), encoding="utf-8")
+        part.write_text(json.dumps(content), encoding="utf-8")  # YAML whose texts are all in quotes: a name stays one
     return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(files("ecg_lightning.study") / "Snakefile")),
         *("--configfile", str(config.resolve()), "--directory", str(study.folder.resolve())),

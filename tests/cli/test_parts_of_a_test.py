@@ -24,14 +24,10 @@ from ecg_lightning.study.sealing import release_damaged
 
 N_ECGS = 9
 ONE_METHOD, TWO_METHODS = "[saliency]", "[saliency, gradient_x_input]"
-MAPS = """trainer:
-  callbacks:
-    - class_path: callbacks.AttributionMaps
-      init_args: {{ methods: {methods} }}
-    - class_path: callbacks.TestRecord
-    - class_path: callbacks.Completeness
-    - class_path: callbacks.MethodSimilarity
-    - class_path: callbacks.ResultSummary
+MAPS = """
+maps: {{ methods: {methods} }}
+similarity: {{}}
+result_summary: {{}}
 """
 
 
@@ -118,10 +114,11 @@ def test_rows_of_a_rank_that_are_missing_are_counted(place: Workplace) -> None:
     """As where a rank's disk was lost: the next test finds what lacks, and a limited one does not hide it."""
     give_test(place)
     for name in ("logits", "maps/saliency"):
-        mask = place.run() / name / "done.0.npy"
-        done = np.load(mask)
-        done[1::2] = 0
-        np.save(mask, done)
+        for marks in ("done.0.npy", "digests.0.npy"):
+            kept = np.load(place.run() / name / marks)
+            kept[1::2] = 0
+            np.save(place.run() / name / marks, kept)
+    (place.run() / "test.done.json").unlink()
     with pytest.warns(UserWarning, match=r"3 of 9 test ECGs were not tested"):
         give_test(place, "--trainer.limit_test_batches", "1")
     assert record(place)["n_ecgs"] == 6
@@ -148,8 +145,7 @@ def test_a_study_runs_a_part_again(place: Workplace) -> None:
 
 
 def test_a_part_of_the_predictions_is_said(place: Workplace) -> None:
-    (place.folder / "table.yaml").write_text("trainer: {callbacks: [{class_path: callbacks.PredictionTable}]}")
-    options = ("--config", str(place.folder / "table.yaml"), "--trainer.logger", "false", "--data.eval_batch_size", "4")
+    options = ("--trainer.logger", "false", "--data.eval_batch_size", "4")
     with pytest.warns(UserWarning, match=r"5 of 9 test ECGs were not predicted"):
         main(place.arguments("predict", *options, "--trainer.limit_predict_batches", "1", pictures=False))
     assert len(pd.read_parquet(place.run() / "predictions.parquet")) == 4
