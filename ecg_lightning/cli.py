@@ -57,12 +57,17 @@ def main(args: "ArgsType" = None) -> "EcgCLI | None":
     elif isinstance(args, list):
         args = list(_found_configs(args))
     from ecg_lightning.command_line.lightning_cli import run_lightning
+    from ecg_lightning.command_line.stage_guard import TOLD
     from ecg_lightning.runs.run_lock import RunInUseError
 
     try:
         return run_lightning(args)
     except RunInUseError as error:
         sys.exit(str(error))
+    except TOLD as error:
+        if args is not None:  # who calls from Python may handle it
+            raise
+        sys.exit(f"{sys.argv[1]}: {error}")
 
 
 if __name__ == "__main__":

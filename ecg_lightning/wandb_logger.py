@@ -1,5 +1,6 @@
 """Weights & Biases without surprises: it never asks for a key, and a run without network is a run offline."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
 
 MODE_VARIABLE: Final = "WANDB_MODE"
+ID_VARIABLE: Final = "WANDB_RUN_ID"
+SWEEP_VARIABLE: Final = "WANDB_SWEEP_ID"
+_LONGEST_ID: Final = 64  # characters
 
 _NOTHING_OF_THE_MACHINE: Final = {
     "x_disable_meta": True,  # command line, executable, paths
@@ -46,15 +50,35 @@ def run_group(study: str, target: str, seed: int) -> str:
     return f"{study}/{target}/seed{seed}"
 
 
+def own_run_id(shared: str, group: str | None, stage: str | None) -> str:
+    """The identifier of one stage of one network, where the environment gives the same one to all of them.
+
+    Args:
+        shared: ``WANDB_RUN_ID``, which every stage, and every job of a study, inherits.
+        group: Such as ``study/target/seed0``; see ``run_group``.
+        stage: ``fit``, ``test`` ...
+
+    Returns:
+        Another one for every stage and network, and the same again for a stage that is resumed.
+    """
+    own = "-".join(part for part in (shared, *(group or "").split("/"), stage) if part)
+    if len(own) <= _LONGEST_ID:
+        return own
+    digest = hashlib.blake2b(own.encode(), digest_size=6).hexdigest()
+    return f"{own[: _LONGEST_ID - len(digest) - 1]}-{digest}"
+
+
 class RunLogger(WandbLogger):
     """Lightning's ``WandbLogger`` that decides by itself whether it can be online.
 
     The constructor only configures; the run begins when Lightning first asks for ``experiment``, on rank zero. It is
     online where W&B finds a key (``WANDB_API_KEY``, netrc, W&B's settings files, an identity token) and offline where
     it finds none or can't reach its server; then one line says why, and how to upload the run later. ``WANDB_MODE``
-    (``online``, ``offline``, ``disabled``) and every other variable of W&B are respected. W&B's own messages are
-    off unless ``WANDB_SILENT=false``, and all its files, its cache included, lie below ``save_dir`` unless
-    ``WANDB_CACHE_DIR`` or ``WANDB_DATA_DIR`` say otherwise.
+    (``online``, ``offline``, ``disabled``) and the other variables of W&B are respected, but for those of a single run,
+    which every stage and every job of a study inherits: ``WANDB_RUN_ID`` becomes the beginning of the stage's own
+    identifier, unless an agent of a sweep has set it, and ``WANDB_NAME``, ``WANDB_RUN_GROUP`` and ``WANDB_JOB_TYPE``
+    give way to name, group and stage. W&B's own messages are off unless ``WANDB_SILENT=false``, and all its files, its
+    cache included, lie below ``save_dir`` unless ``WANDB_CACHE_DIR`` or ``WANDB_DATA_DIR`` say otherwise.
 
     Checkpoints are not uploaded, nor is what W&B finds out about the machine: host, user, command line, paths, git,
     packages, processors, and what the program prints.
@@ -135,6 +159,7 @@ class RunLogger(WandbLogger):
     def _begin(self) -> None:
         """Begin the run in the mode that is possible, and say in one line where it is."""
         self._set_environment()
+        self._take_own_id()
         import wandb  # slow, and reads the environment
 
         insists = self._asked_offline is False or (
@@ -165,6 +190,15 @@ class RunLogger(WandbLogger):
         os.environ.setdefault("WANDB_SILENT", "true")
         os.environ.setdefault("WANDB_CACHE_DIR", str(folder / "cache"))
         os.environ.setdefault("WANDB_DATA_DIR", str(folder / "data"))
+
+    def _take_own_id(self) -> None:
+        shared = os.environ.get(ID_VARIABLE)
+        # an agent of a sweep gives every run the identifier that it must have
+        if not shared or self._wandb_init["id"] is not None or os.environ.get(SWEEP_VARIABLE):
+            return
+        own = own_run_id(shared, self._wandb_init["group"], self._wandb_init["job_type"])
+        self._wandb_init["id"] = self._id = own
+        rank_zero_info(f"W&B: {ID_VARIABLE} is {shared}, which every stage inherits; the run of this one is {own}")
 
     def _mode(self, *, insists: bool) -> tuple[str | None, str]:
         """Decide W&B's mode (None: W&B's own settings do) and why it is offline."""

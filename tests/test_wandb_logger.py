@@ -224,3 +224,54 @@ def test_yaml_configures_the_logger_and_the_constructor_writes_nothing(tmp_path:
     assert list(tmp_path.iterdir()) == []
     # What is not typed can't be set in YAML.
     assert set(config.logger.as_dict()) == set(RunLogger.__init__.__annotations__) - {"return"}
+
+
+STAGES = """
+from ecg_lightning.wandb_logger import RunLogger, run_group
+for seed in (0, 1):
+    for stage in ("fit", "test", "fit"):
+        group = run_group("demo", "left_ventricular_hypertrophy", seed)
+        logger = RunLogger(save_dir=f"made/seed{seed}", group=group, job_type=stage)
+        logger.log_metrics({"loss": 1.0})
+        print("id", logger.experiment.id)
+        logger.finish()
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "fit", "test"),
+    [
+        ({"WANDB_RUN_ID": "abc"}, "abc-demo-left_ventricular_hypertrophy-seed0-fit", "-seed0-test"),
+        ({"WANDB_RUN_ID": "abc", "WANDB_RESUME": "must"}, "abc-demo-left_ventricular_hypertrophy-seed0-fit", "-test"),
+        ({"WANDB_RUN_ID": "a" * 40, "WANDB_NAME": "x", "WANDB_RUN_GROUP": "g"}, "a" * 40 + "-demo-", "a" * 40),
+    ],
+)
+def test_stages_that_inherit_one_identifier_are_runs_of_their_own(
+    tmp_path: Path, variables: dict[str, str], fit: str, test: str
+) -> None:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(NAMES_OF_WANDB)}
+    own = {"WANDB_MODE": "offline", "PYTHONPATH": str(REPOSITORY), "HOME": str(tmp_path), **variables}
+    done = subprocess.run(
+        [sys.executable, "-c", STAGES], cwd=tmp_path, env=inherited | own, capture_output=True, text=True, check=True
+    )
+    ids = [line.removeprefix("id ") for line in done.stdout.splitlines() if line.startswith("id ")]
+    assert ids[0].startswith(fit)
+    assert test in ids[1]
+    assert ids[0] == ids[2]  # a stage that is resumed goes on with its own
+    assert len(set(ids)) == 4
+    assert max(map(len, ids)) <= 64
+    for run in ids:
+        assert list(tmp_path.glob(f"made/seed*/wandb/offline-run-*-{run}"))
+
+
+def test_an_identifier_that_was_asked_for_or_is_a_sweep_s_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_RUN_ID", "abc")
+    logger = RunLogger(save_dir=tmp_path, group="a/b/seed0", job_type="test", version="mine")
+    logger._take_own_id()
+    assert logger._wandb_init["id"] == "mine"
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep")
+    logger = RunLogger(save_dir=tmp_path, group="a/b/seed0", job_type="fit")
+    logger._take_own_id()
+    assert logger._wandb_init["id"] is None  # W&B takes that of the sweep

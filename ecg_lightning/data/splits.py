@@ -22,6 +22,11 @@ HELD_OUT_SHARE: Final = 0.1
 VALIDATION_FOLD: Final = 9
 TEST_FOLD: Final = 10
 
+
+class LabelsError(ValueError):
+    """The labels of a source are not enough for what was asked; the message counts them, and says what to do."""
+
+
 _SPLITS_OF_STAGE: Final[dict[str, tuple[Split, ...]]] = {
     "fit": ("train", "validation"),
     "validate": ("validation",),
@@ -184,11 +189,11 @@ def check_both_classes(
         remedy: What would help, for the message.
 
     Raises:
-        ValueError: One class only; the message counts both.
+        LabelsError: One class only; the message counts both.
     """
     positive, negative = int((label == 1).sum()), int((label == 0).sum())
     if not positive or not negative:
-        raise ValueError(
+        raise LabelsError(
             f"target {target}: the {split} split has {positive} ECGs with it, {negative} without and "
             f"{int(np.isnan(label).sum())} where the label is missing; both classes are needed: {remedy}"
         )
@@ -208,6 +213,11 @@ def class_remedy(examples: pd.DataFrame, rule: SplitRule, target: Target, held_o
     if not np.isin((0, 1), label).all():
         both = [name for name in TARGETS if np.isin((0, 1), labels_of(examples, name)).all()]
         never = bool(np.isnan(label).all())  # an archive that nobody looked for it in has no more of them
+        if all(np.isnan(labels_of(examples, name)).all() for name in TARGETS):
+            return (
+                "no ECG of this source has a label of any target, so that nothing can be learnt or tested on them; take "
+                "an archive with labels (`predict` needs no labels)"
+            )
         nothing = "none of its ECGs has this label" if never else "all of its labelled ECGs agree"
         remedy = "take another target" if never else f"take another target, or {more}"
         return (

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from micro_study import SEEDS, TARGET
 
 from ecg_lightning.cli import main
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-TARGET = "first_degree_av_block"
-SEEDS = (0, 1)
 
 
 @pytest.fixture(scope="session")
