@@ -215,8 +215,8 @@ def class_remedy(examples: pd.DataFrame, rule: SplitRule, target: Target, held_o
         never = bool(np.isnan(label).all())  # an archive that nobody looked for it in has no more of them
         if all(np.isnan(labels_of(examples, name)).all() for name in TARGETS):
             return (
-                "no ECG of this source has a label of any target, so that nothing can be learnt or tested on them; take "
-                "an archive with labels (`predict` needs no labels)"
+                "no ECG of this source has a label of any target, so that nothing can be learnt or tested on them; "
+                "take an archive with labels (`predict` needs no labels)"
             )
         nothing = "none of its ECGs has this label" if never else "all of its labelled ECGs agree"
         remedy = "take another target" if never else f"take another target, or {more}"
