@@ -6,8 +6,8 @@ another gain, a filter or a change of rate, and as far as the noise from every o
 voltages as they stand, and below 30 Hz with what a filter does (derivatives and integrals) fitted, by the median square
 of what is left. A recording whose noise is below its rounding can't tell.
 
-Of 8,197 medians and averages of 1,171 recordings (471 real, 700 simulated; of all beats and of three, filtered, at 250 Hz)
-one is called a stretch: a median of three beats whose baselines drift, which is the middle one in every lead.
+Of 8,197 medians and averages of 1,171 recordings (471 real, 700 simulated; of all beats and of three, filtered, at
+250 Hz) one is called a stretch: a median of three beats whose baselines drift, which is the middle one in every lead.
 """
 
 from dataclasses import dataclass
