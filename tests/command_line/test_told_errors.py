@@ -60,7 +60,7 @@ def checkpoint(path: Path) -> Path:
         "epoch": 0,
         "global_step": 1,
     }
-    torch.save({**content, "pytorch-lightning_version": "2.6.6", "loops": {}, "ecg_target": TARGET}, path)
+    torch.save({**content, "pytorch-lightning_version": "2.6.6", "ecg_target": TARGET}, path)
     return path
 
 
