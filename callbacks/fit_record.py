@@ -152,7 +152,7 @@ def _is_trial(trainer: Trainer) -> bool:
 
 def _record_end(trainer: Trainer) -> None:
     folder = run_folder(trainer)
-    if _is_trial(trainer) or not trainer.global_step or not any(folder.checkpoints.glob("*.ckpt")):
+    if _is_trial(trainer) or not trainer.global_step or not _kept_a_network(trainer):
         rank_zero_warn(f"{folder.path} is not trained: {_why_no_network(trainer)}; fit.done.json is not written")
         return
     limits = _limits(trainer)
@@ -174,13 +174,21 @@ def _record_end(trainer: Trainer) -> None:
     )
 
 
+def _kept_a_network(trainer: Trainer) -> bool:
+    """Whether a checkpoint is in the run's folder, or where a callback of the user's has put it."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    paths = [one.best_model_path for one in callbacks if isinstance(one, ModelCheckpoint)]
+    elsewhere = any(path and Path(path).exists() for path in paths)
+    return elsewhere or any(run_folder(trainer).checkpoints.glob("*.ckpt"))
+
+
 def _why_no_network(trainer: Trainer) -> str:
     if _is_trial(trainer):
         return "fast_dev_run tries a batch of each kind and keeps no network. Give `fit` again without it"
     if not trainer.global_step:
         return (
             f"no step was made (max_epochs {trainer.max_epochs}, max_steps {trainer.max_steps}, limit_train_batches "
-            f"{trainer.limit_train_batches}). Give `fit` again with an epoch or more"
+            f"{trainer.limit_train_batches}, or a max_time that was over). Give `fit` again with an epoch or more"
         )
     return (
         f"it ended after {trainer.global_step} steps, before a checkpoint was kept (one is kept after each epoch's "

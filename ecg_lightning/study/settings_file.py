@@ -1,5 +1,6 @@
 """Reading a study's YAML file: names stay as they are written, and every error says in which line it is."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +39,7 @@ def read_settings(file: Path, example: str) -> dict[str, Any]:
     return settings
 
 
-def check_names(settings: dict[str, Any], where: str) -> None:
+def check_names(settings: Mapping[str, Any], where: str) -> None:
     """Refuse what names no folder.
 
     Raises:
