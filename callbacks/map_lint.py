@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from callbacks.audit_results import AuditResults
 from callbacks.ranks import on_rank_zero, run_folder
 from ecg_lightning.attribution import AttributionMethod
-from ecg_lightning.attribution.lint import LintReport
+from ecg_lightning.attribution.lint_report import LintReport
 from ecg_lightning.storage.atomic import atomic_path
 
 LintMode = Literal["skip", "warn", "off"]

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from ecg_lightning.attribution.guided_reference import guided_gradient
-from ecg_lightning.attribution.lint import LintReport, lint_network
+from ecg_lightning.attribution.lint import lint_network
+from ecg_lightning.attribution.lint_report import LintReport
 from ecg_lightning.method_names import METHOD_NAMES
 from ecg_lightning.models import ResNet1d
 

@@ -1,0 +1,80 @@
+"""What the linter says: a verdict for each method, with reasons and a remedy."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+import pandas as pd
+
+from ecg_lightning.models.lint import Finding
+
+Verdict = Literal["safe", "doubtful", "refused"]
+
+
+@dataclass(frozen=True)
+class MethodVerdict:
+    """What the linter says of one method.
+
+    Attributes:
+        method: Its name.
+        verdict: ``safe``, ``doubtful`` or ``refused``.
+        reasons: Why, in words; none where it is safe.
+        remedy: What to do about a refusal.
+    """
+
+    method: str
+    verdict: Verdict = "safe"
+    reasons: tuple[str, ...] = ()
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class LintReport:
+    """What the linter says of a network.
+
+    Attributes:
+        network: Name of its class.
+        verdicts: One a method.
+        findings: What was found, for whoever mends the network.
+    """
+
+    network: str
+    verdicts: tuple[MethodVerdict, ...]
+    findings: tuple[Finding, ...]
+
+    def refused(self) -> dict[str, MethodVerdict]:
+        """Name -> verdict of the methods that give wrong maps on this network."""
+        return {one.method: one for one in self.verdicts if one.verdict == "refused"}
+
+    def as_frame(self) -> pd.DataFrame:
+        """``method, verdict, reasons, remedy``."""
+        rows = [{**asdict(one), "reasons": "; ".join(one.reasons)} for one in self.verdicts]
+        return pd.DataFrame(rows, columns=["method", "verdict", "reasons", "remedy"])
+
+    def as_json(self) -> str:
+        """The whole report."""
+        return json.dumps(asdict(self), indent=2)
+
+    def __str__(self) -> str:
+        lines = [f"Lint of {self.network}:"]
+        for one in self.verdicts:
+            words = "; ".join(one.reasons) + (f" -> {one.remedy}" if one.remedy else "")
+            lines.append(f"  {one.method:22} {one.verdict:9} {words}".rstrip())
+        return "\n".join(lines)
+
+
+@dataclass
+class Opinion:
+    """Collects reasons; the gravest verdict counts."""
+
+    verdict: Verdict = "safe"
+    reasons: list[str] = field(default_factory=list)
+    remedy: str = ""
+
+    def add(self, verdict: Verdict, reason: str, remedy: str = "") -> None:
+        """Note a reason once; its verdict and remedy count where they are graver than those before."""
+        order: tuple[Verdict, ...] = ("safe", "doubtful", "refused")
+        if order.index(verdict) > order.index(self.verdict):
+            self.verdict, self.remedy = verdict, remedy or self.remedy
+        if reason not in self.reasons:
+            self.reasons.append(reason)
