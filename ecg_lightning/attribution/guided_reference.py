@@ -52,3 +52,30 @@ def guided_gradient(network: nn.Module, ecg: Tensor) -> Tensor:
             logit = network(probe).sum()
         gradient, *_ = torch.autograd.grad(logit, probe, allow_unused=True)
     return torch.zeros_like(ecg) if gradient is None else gradient
+
+
+def layer_cam(network: nn.Module, layer: str, ecg: Tensor) -> Tensor | None:
+    """Grad-CAM of a layer that runs once, not yet interpolated, from a hook of its own.
+
+    Args:
+        network: In evaluation mode.
+        layer: Dotted name of a module whose output is (batch, channel, place).
+        ecg: (batch, lead, sample) mV.
+
+    Returns:
+        (batch, 1, place); None where no gradient reaches the layer.
+    """
+    outputs: list[Tensor] = []
+
+    def keep(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+        outputs.append(output)
+        return output.clone()  # what follows may change it in place
+
+    hook = dict(network.named_modules())[layer].register_forward_hook(keep)
+    try:
+        with torch.enable_grad():
+            logit = network(ecg.detach().clone().requires_grad_())
+            (slope,) = torch.autograd.grad(logit.sum(), outputs, allow_unused=True)
+    finally:
+        hook.remove()
+    return None if slope is None else (slope.mean(-1, keepdim=True) * outputs[0]).sum(1, keepdim=True).detach()

@@ -14,6 +14,7 @@ from ecg_lightning.attribution.task import AttributionTask, prepare_task
 from ecg_lightning.functional.plain_copy import plain_copy
 from ecg_lightning.models.lint import Finding, FindingKind, Trace, trace_structure
 from ecg_lightning.models.lint_behaviour import behaviour
+from ecg_lightning.models.output_range import probability_words
 from ecg_lightning.models.precision import full_float32
 
 _LAYERED: Final = ("gradcam", "guided_gradcam")
@@ -47,7 +48,7 @@ def lint_network(
     try:
         task = prepare_task(network, ecg[:LINTED_ECGS], gradcam_layer=gradcam_layer)
     except Exception as error:  # whatever a stranger's network raises is told in the report
-        trace = Trace()
+        trace = _look_at_all_cost(network, ecg[:LINTED_ECGS])
         trace.add("fails", "", f"it can't be prepared: {type(error).__name__}: {error}")
         return _report(type(network).__name__, built, trace, {})
     return lint_task(network, task, ecg, built)
@@ -70,12 +71,30 @@ def lint_task(
     with torch.inference_mode(False), full_float32():
         some = ecg[:LINTED_ECGS].detach().clone().to(task.backgrounds)
         plain = plain_copy(network)
-        trace = trace_structure(plain, some)
-        behaviour(plain, some, trace)
+        trace = _look(plain, some)
         checks = (
             {} if any(one.kind in _BROKEN for one in trace.findings) else numbers(plain, task, some, methods, trace)
         )
     return _report(type(network).__name__, methods, trace, checks)
+
+
+def _look(network: nn.Module, ecg: Tensor) -> Trace:
+    """What passes of a network tell, before any map."""
+    trace = trace_structure(network, ecg)
+    behaviour(network, ecg, trace)
+    if words := probability_words(network, ecg):
+        trace.add("probability", "", words)
+    return trace
+
+
+def _look_at_all_cost(network: nn.Module, ecg: Tensor) -> Trace:
+    """The same of a network that can't be prepared; empty where it can't be copied either."""
+    reference = next((one for one in network.parameters() if one.is_floating_point()), ecg)
+    try:
+        with torch.inference_mode(False), full_float32():
+            return _look(copy.deepcopy(network).eval(), ecg.detach().clone().to(reference))
+    except Exception:  # why it can't be prepared is told
+        return Trace()
 
 
 _BROKEN: Final[tuple[FindingKind, ...]] = ("fails", "not_finite", "mixes_ecgs")
@@ -104,7 +123,7 @@ def _judge(method: str, finding: Finding) -> tuple[Verdict, str] | None:
     kind = finding.kind
     if kind in _BROKEN:
         return "refused", "mend the network first"
-    if kind == "random_in_eval":
+    if kind in ("random_in_eval", "probability"):
         return "doubtful", ""
     if kind in ("functional_relu", "relu_made_in_forward") and method in (*GUIDED, *DEEPLIFT):
         return "refused", ONE_RELU

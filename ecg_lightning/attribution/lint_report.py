@@ -10,6 +10,9 @@ from ecg_lightning.models.lint import Finding
 
 Verdict = Literal["safe", "doubtful", "refused"]
 
+Complaint = tuple[Verdict, str, str]
+"""Verdict, reason in words, and what to do about it (may be empty)."""
+
 
 @dataclass(frozen=True)
 class MethodVerdict:

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
@@ -30,8 +31,8 @@ FindingKind = Literal[
     "no_convolution",
     "random_in_eval",
     "mixes_ecgs",
+    "probability",
     "not_finite",
-    "constant",
     "fails",
 ]
 
@@ -84,11 +85,13 @@ class Trace:
     Attributes:
         relus: ReLUs that ran, of any kind: places in the order of their calls.
         findings: What was found.
+        batch_statistics: BatchNorms that ran without running statistics: name -> words.
         logit: (batch, ...) what the network gave.
     """
 
     relus: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    batch_statistics: dict[str, str] = field(default_factory=dict)
     logit: Tensor = field(default_factory=lambda: torch.empty(0))
 
     def add(self, kind: FindingKind, where: str, text: str) -> None:
@@ -150,6 +153,9 @@ class _Tracer(TorchFunctionMode):
             self.trace.add("other_activation", name or self._place(), f"{kind} is no ReLU")
         elif isinstance(module, _MAX_POOL_MODULES):
             self._max_pool(inputs, name or self._place())
+        elif words := batch_statistics(module):
+            place = name or self._place()
+            self.trace.batch_statistics[place] = f"{type(module).__name__} {place!r} {words}"
 
     def _leave(self, module: nn.Module, _: Any, output: Any) -> None:
         if self.stack and self.stack[-1] is module:
@@ -216,6 +222,14 @@ class _Tracer(TorchFunctionMode):
                 self.trace.add("carries_hooks", label, f"{label} carries hooks of others")
         if not any(isinstance(module, _CONVOLUTIONS) for module in self.names):
             self.trace.add("no_convolution", "", "there is no convolution")
+
+
+def batch_statistics(module: nn.Module) -> str | None:
+    """Why a BatchNorm takes its mean and variance from the batch, in words; None where it doesn't, or is none."""
+    if not isinstance(module, _BatchNorm) or (module.running_mean is not None and not module.training):
+        return None
+    why = "track_running_stats=False" if module.running_mean is None else "it is in training mode after eval()"
+    return f"takes its mean and variance from the batch ({why})"
 
 
 def _clamps_at_zero(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
