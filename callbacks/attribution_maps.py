@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from callbacks.attribution_report import cost_table, logged_numbers, maps_table, warnings_of
-from callbacks.map_lint import LintMode, usable_methods
+from callbacks.map_lint import LintMode, try_methods, usable_methods
 from callbacks.map_specs import map_specs
 from callbacks.map_stores import MapStores, Rows
 from callbacks.patient_controls import (
@@ -26,14 +26,16 @@ from ecg_lightning.attribution import AttributionMethod, MethodName, MethodSet, 
 from ecg_lightning.attribution.base import Explanation
 from ecg_lightning.attribution.controls import CONTROLS, ControlName, check_controls, control_maps
 from ecg_lightning.attribution.cost import estimate, measure_passes
+from ecg_lightning.attribution.folding_check import folding_error
 from ecg_lightning.attribution.lint import LINTED_ECGS, lint_task
 from ecg_lightning.attribution.robust import explain_or_nan
-from ecg_lightning.attribution.shared import shareable, shared_maps
+from ecg_lightning.attribution.shared import shared_maps
 from ecg_lightning.attribution.task import AttributionTask, Precision
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.functional.plain_copy import plain_copy
 from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.models.lint import Finding
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.atomic import write_parquet_atomic
 from ecg_lightning.storage.digest import JSON
@@ -135,11 +137,12 @@ class AttributionMaps(Callback):
         backgrounds = self._backgrounds(module, datamodule)
         self.backgrounds = backgrounds.beats.to(module.device)
         self.source_network = plain_copy(module.network)
+        self.fold = True
         self.task = self.prepared(module.network, compiled=self.compiled)
         self.training_seed = module.seed
         self.threshold = float(module.threshold)
         self._lint(trainer, datamodule)
-        self._try_methods()
+        self.shared = try_methods(self.methods, self.task)
         specs = map_specs(
             self.methods,
             self.task,
@@ -200,21 +203,21 @@ class AttributionMaps(Callback):
         if self.lint == "off":
             return
         ecgs = datamodule.dataset("test").__getitems__(list(range(min(len(self.ecg_ids), LINTED_ECGS))))["ecg"]
+        found = self._choose_folding(ecgs)
         report = lint_task(self.source_network, self.task, ecgs, self.methods)
-        self.methods = usable_methods(trainer, self.methods, report, self.lint)
+        self.methods = usable_methods(trainer, self.methods, report.with_findings(found), self.lint)
 
-    def _try_methods(self) -> None:
-        """One map of each cheap method: what can't work is told before hours are spent and stores are made."""
-        for method in self.methods:
-            method.resolved_settings(self.task)
-            if method.single_pass:
-                method(self.task, self.task.backgrounds[:1], [RandomKey()])
-        family = shareable(self.methods)
-        try:
-            self.shared = tuple(shared_maps(family, self.task, self.task.backgrounds[:1])) if len(family) > 1 else ()
-        except ValueError as error:
-            self.shared = ()
-            rank_zero_warn(f"{', '.join(one.name for one in family)} share no passes on this network: {error}")
+    def _choose_folding(self, ecgs: Tensor) -> list[Finding]:
+        """Take the network with its BatchNorms unfolded where folding clearly harms; says what was measured."""
+        if not self.task.folded:
+            return []
+        error = folding_error(self.source_network, self.task, self.prepared(self.source_network, fold=False), ecgs)
+        if error is not None and error.worse:
+            name = type(self.source_network).__name__
+            rank_zero_warn(f"{name} is attributed without folding its BatchNorms, in slower passes: {error}")
+            self.fold = False
+            self.task = self.prepared(self.source_network, compiled=self.compiled)
+        return [] if error is None else [Finding("folding", "", str(error))]
 
     def _draws(self) -> dict[str, JSON]:
         """What determines the draws of the stochastic methods, and the rounding of their passes."""
@@ -256,18 +259,20 @@ class AttributionMaps(Callback):
                 for name, maps in shared_maps([family[own] for own in names], self.task, ecg[places]).items():
                     self.kept.write(name, rows[places], maps)
 
-    def prepared(self, network: nn.Module, *, compiled: bool = False) -> AttributionTask:
+    def prepared(self, network: nn.Module, *, compiled: bool = False, fold: bool = True) -> AttributionTask:
         """Another network, such as a randomised one, prepared as the trained one is.
 
         Args:
             network: (batch, lead, sample) mV -> one logit an ECG.
             compiled: Also compile it, which takes longer than the passes of a randomised network.
+            fold: Fold BatchNorms, unless that harmed the trained network.
         """
         return prepare_task(
             network,
             self.backgrounds,
             memory_budget_mb=self.memory_budget_mb,
             gradcam_layer=self.gradcam_layer,
+            fold=fold and self.fold,
             keep=[str(layer) for method in self.methods if (layer := getattr(method, "layer", None))],
             precision=self.precision,
             compiled=compiled and any(method.stochastic for method in self.methods),

@@ -1,4 +1,4 @@
-"""The linter before any map is computed: refused methods are skipped, and the record says why."""
+"""Before any map is computed: methods that the linter refuses are skipped and on record, the others tried."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,8 +8,10 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from callbacks.audit_results import AuditResults
 from callbacks.ranks import on_rank_zero, run_folder
-from ecg_lightning.attribution import AttributionMethod
+from ecg_lightning.attribution import AttributionMethod, RandomKey
 from ecg_lightning.attribution.lint_report import LintReport
+from ecg_lightning.attribution.shared import shareable, shared_maps
+from ecg_lightning.attribution.task import AttributionTask
 from ecg_lightning.storage.atomic import atomic_path
 
 LintMode = Literal["skip", "warn", "off"]
@@ -31,6 +33,9 @@ def usable_methods(
         ValueError: No method is left.
     """
     on_rank_zero(trainer, lambda: _record(trainer, report))
+    for finding in report.findings:
+        if finding.kind == "probability":  # no refusal, but what `logit` means from here on
+            rank_zero_warn(f"{report.network}: {finding.text}")
     refused = report.refused()
     for one in refused.values():
         what = "is skipped" if mode == "skip" else "is computed all the same, and wrong"
@@ -43,6 +48,31 @@ def usable_methods(
             f"`lint: warn` to compute them all the same.\n{report}"
         )
     return kept
+
+
+def try_methods(methods: Sequence[AttributionMethod], task: AttributionTask) -> tuple[str, ...]:
+    """One map of each cheap method: what can't work is told before hours are spent and stores are made.
+
+    Args:
+        methods: Those that will be computed.
+        task: The frozen network.
+
+    Returns:
+        Names of the methods that can share passes; none, after a warning, where that fails.
+
+    Raises:
+        ValueError: A method can't work on this network.
+    """
+    for method in methods:
+        method.resolved_settings(task)
+        if method.single_pass:
+            method(task, task.backgrounds[:1], [RandomKey()])
+    family = shareable(methods)
+    try:
+        return tuple(shared_maps(family, task, task.backgrounds[:1])) if len(family) > 1 else ()
+    except ValueError as error:
+        rank_zero_warn(f"{', '.join(one.name for one in family)} share no passes on this network: {error}")
+        return ()
 
 
 def _record(trainer: Trainer, report: LintReport) -> None:

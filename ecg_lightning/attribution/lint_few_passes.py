@@ -58,7 +58,7 @@ def few_passes(method: AttributionMethod, task: AttributionTask, ecg: Tensor, lo
 
 
 def _without_ties(ecg: Tensor) -> Tensor:
-    """The ECGs with a little noise: where neighbouring samples are equal, maximum pooling has no gradient of its own."""
+    """The ECGs with a little noise: where neighbouring samples are equal, maximum pooling has any gradient."""
     noise = torch.randn(ecg.shape, generator=torch.Generator().manual_seed(0)).to(ecg)
     return ecg.detach() + _DITHER * ecg.std() * noise
 

@@ -1,8 +1,9 @@
 """What the linter says: a verdict for each method, with reasons and a remedy."""
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal, Self
 
 import pandas as pd
 
@@ -48,6 +49,10 @@ class LintReport:
     def refused(self) -> dict[str, MethodVerdict]:
         """Name -> verdict of the methods that give wrong maps on this network."""
         return {one.method: one for one in self.verdicts if one.verdict == "refused"}
+
+    def with_findings(self, findings: Sequence[Finding]) -> Self:
+        """The same with further findings."""
+        return replace(self, findings=(*self.findings, *findings))
 
     def as_frame(self) -> pd.DataFrame:
         """``method, verdict, reasons, remedy``."""

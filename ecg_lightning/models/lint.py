@@ -32,6 +32,7 @@ FindingKind = Literal[
     "random_in_eval",
     "mixes_ecgs",
     "probability",
+    "folding",
     "not_finite",
     "fails",
 ]
