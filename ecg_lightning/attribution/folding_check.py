@@ -1,10 +1,10 @@
 """Does folding BatchNorms make a network's maps worse than float32 makes them anyway?
 
 A folded network computes the same with other rounding, and a ReLU whose input is within that rounding of 0 then lets a
-gradient through that was stopped, or stops one. On networks trained on real ECGs about 1 map of integrated gradients in
-100 differs from the one in float64 by more than a thousandth of its largest value, folded or not: 12 of 1,200 with
-folding and 14 without (six small ResNets, 200 ECGs each), 1 and 2 of 40 (the full one), mostly of other ECGs. So the few
-maps that are off don't tell a network on which folding harms. How far all gradients are off does.
+gradient through that was stopped, or stops one. On networks trained on real ECGs about 1 map of integrated gradients
+in 100 differs from the one in float64 by more than a thousandth of its largest value, folded or not: 12 of 1,200 with
+folding and 14 without (six small ResNets, 200 ECGs each), 1 and 2 of 40 (the full one), mostly of other ECGs. So the
+few maps that are off don't tell a network on which folding harms. How far all gradients are off does.
 """
 
 import copy
