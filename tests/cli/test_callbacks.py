@@ -18,6 +18,7 @@ from callbacks import AttributionMaps, Completeness, MapPictures, TestRecord
 from callbacks.map_pictures import _cost
 from callbacks.ranks import on_rank_zero
 from ecg_lightning import open_run
+from ecg_lightning.attribution.folding_check import FoldingError
 from ecg_lightning.attribution.methods import IgSmoothGrad, SmoothGrad
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.sources import PtbXl
@@ -146,6 +147,31 @@ def test_a_network_that_no_method_can_explain(trained: Workplace, tmp_path: Path
     with pytest.warns(UserWarning, match="deeplift is computed all the same, and wrong"):
         run = run_test(trained, tmp_path, OneLayer(torch.relu), AttributionMaps(["deeplift"], lint="warn"))
     assert sorted(open_run(run).maps) == ["deeplift"]
+
+
+def test_a_probability_is_told_at_the_start(trained: Workplace, tmp_path: Path) -> None:
+    network = nn.Sequential(OneLayer(nn.ReLU()), nn.Sigmoid())
+    with pytest.warns(UserWarning, match=r"it is a probability \(it ends in a sigmoid\), and a logit is needed"):
+        run = run_test(trained, tmp_path, network, AttributionMaps(["saliency"]))
+    table = pd.read_parquet(run / "tables/lint.parquet").set_index("method")
+    assert table["verdict"].to_dict() == {"saliency": "doubtful"}
+
+
+def test_folding_is_measured_and_left_where_it_harms(
+    trained: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps = AttributionMaps(QUICK)
+    run = run_test(trained, tmp_path / "folded", small(), maps)
+    assert maps.task.folded
+    assert "of 16 gradients" in (run / "lint.json").read_text()
+    monkeypatch.setattr(FoldingError, "worse", True)
+    maps = AttributionMaps(QUICK)
+    with pytest.warns(
+        UserWarning, match="ResNet1d is attributed without folding its BatchNorms, in slower passes: of 16"
+    ):
+        run_test(trained, tmp_path / "plain", small(), maps)
+    assert not maps.task.folded
+    assert not maps.prepared(small()).folded  # neither are networks with random weights
 
 
 def test_half_precision_networks_keep_their_maps_as_float32(trained: Workplace, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ MIXING: dict[str, Callable[[], nn.Module]] = {
     "maximum once standardised": lambda: Plain(lambda x: standardised(x) / standardised(x).abs().max()),
     "maximum of what is clipped": lambda: Plain(lambda x: x.clamp(-5, 5) / x.clamp(-5, 5).max()),
     "maximum in float32": lambda: Plain(lambda x: (x / x.abs().max()).float().to(x.dtype)),
-    "maximum in the features": lambda: Plain(features=lambda x: x / x.amax((0, 2), keepdim=True)),
+    "maximum in the features": lambda: Plain(features=lambda x: x / (x.amax((0, 2), keepdim=True) + 1e-3)),
     "functional BatchNorm": lambda: Plain(features=lambda x: F.batch_norm(x, None, None, training=True)),
     "BatchNorm without statistics": lambda: Plain(features=nn.BatchNorm1d(6, track_running_stats=False)),
     "BatchNorm in training mode": lambda: Plain(features=AlwaysTraining(6)),
