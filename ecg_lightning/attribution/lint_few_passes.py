@@ -51,14 +51,18 @@ def few_passes(method: AttributionMethod, task: AttributionTask, ecg: Tensor, lo
         with recording_gradients():
             if isinstance(method, ShapleySampling):
                 return _shapley(method, task, ecg, logit)
-            known = _known(method, task, _without_ties(ecg))
+            known = _known(method, task, without_ties(ecg))
             return [] if known is None else _compared(known)
     except Exception as error:  # Captum raises many kinds; the report tells which
         return [("refused", f"it fails: {type(error).__name__}: {error}", "")]
 
 
-def _without_ties(ecg: Tensor) -> Tensor:
-    """The ECGs with a little noise: where neighbouring samples are equal, maximum pooling has any gradient."""
+def without_ties(ecg: Tensor) -> Tensor:
+    """The ECGs with a little noise: where neighbouring samples are equal, rounding decides what maximum pooling takes.
+
+    Args:
+        ecg: (batch, lead, sample) mV.
+    """
     noise = torch.randn(ecg.shape, generator=torch.Generator().manual_seed(0)).to(ecg)
     return ecg.detach() + _DITHER * ecg.std() * noise
 

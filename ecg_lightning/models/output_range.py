@@ -162,8 +162,8 @@ def _by_range(network: nn.Module, ecg: Tensor) -> str | None:
             return f"the output lies in 0..1: it is a probability, and a logit is needed; {_REMEDY}"
         if _between(found, -1.0, 1.0) and _at_ends(found[len(plain) :], -1.0, 1.0):
             return (
-                "the output lies in -1..1, so that its sigmoid is no probability below 0.27 or above 0.73, and a logit is "
-                "needed, which may be any number; remove what bounds it (tanh)"
+                "the output lies in -1..1, so that its sigmoid is no probability below 0.27 or above 0.73, and a logit "
+                "is needed, which may be any number; remove what bounds it (tanh)"
             )
         return None
     return None
