@@ -88,8 +88,8 @@ def folding_error(
 def _gradient(network: nn.Module, points: Tensor, chunk: int) -> Tensor:
     """(point, lead x sample) float64 on the CPU."""
     parts = []
-    for part in points.split(chunk):
+    for part in torch.split(points, chunk):
         probe = part.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(network(probe).sum(), probe)
-        parts.append(gradient.double().cpu().flatten(1))
+        parts.append(gradient.cpu().double().flatten(1))
     return torch.cat(parts)

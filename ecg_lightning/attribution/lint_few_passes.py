@@ -92,7 +92,7 @@ def _known(method: AttributionMethod, task: AttributionTask, ecg: Tensor) -> _Kn
         near = ecg * (1 - _NEAR)
         maps = [
             quiet(replace(task, backgrounds=background), one, [key])
-            for background, one, key in zip(near.split(1), ecg.split(1), keys, strict=True)
+            for background, one, key in zip(torch.split(near, 1), torch.split(ecg, 1), keys, strict=True)
         ]
         truth = gradients(task, ecg) * (ecg - near)
         return _Known(torch.cat(maps), truth, "from a background like the ECG the gradient times their difference")
@@ -100,7 +100,7 @@ def _known(method: AttributionMethod, task: AttributionTask, ecg: Tensor) -> _Kn
 
 
 def _compared(known: _Known) -> list[Complaint]:
-    maps, truth = (one.detach().double().cpu().flatten(1) for one in (known.maps, known.truth))
+    maps, truth = (one.detach().cpu().double().flatten(1) for one in (known.maps, known.truth))
     error = float(((maps - truth).norm(dim=1) / truth.norm(dim=1).clamp_min(1e-30)).median())
     if error <= _DOUBTFUL_ERROR:
         return []
@@ -113,7 +113,7 @@ def _shapley(method: ShapleySampling, task: AttributionTask, ecg: Tensor, logit:
     short = replace(method, estimator="permutation", n_permutations=1, group_samples=half)
     maps = short(task, ecg, [RandomKey(ecg_id=str(place)) for place in range(len(ecg))])
     baseline = short.baseline_logit(task)
-    apart = (maps.double().cpu().sum((1, 2)) - (logit - baseline)).abs()
+    apart = (maps.cpu().double().sum((1, 2)) - (logit - baseline)).abs()
     error = float((apart / torch.maximum(logit.abs(), (logit - baseline).abs()).clamp_min(1e-30)).median())
     if error <= _DOUBTFUL_ERROR:
         return []

@@ -56,8 +56,8 @@ def layer_complaints(network: nn.Module, name: str, ecg: Tensor) -> list[Complai
     output = seen.outputs[0]
     with torch.no_grad():
         larger = _look(network, layer, torch.cat([ecg, ecg[:1]])).outputs
-    if words := _odd_shape(name, output, larger[0] if larger else output, len(ecg)):
-        return [("refused", words, _READABLE)]
+    if odd := _odd_shape(name, output, larger[0] if larger else output, len(ecg)):
+        return [("refused", odd, _READABLE)]
     with torch.enable_grad():
         effect = _effect(name, output, seen.logit)
     with torch.no_grad():
@@ -141,14 +141,14 @@ def _windows_read(network: nn.Module, layer: nn.Module, ecg: Tensor, output: Ten
         outputs = _look(network, layer, changed).outputs
         if len(outputs) != 1 or outputs[0].shape != output.shape:
             return None
-        moved.append((outputs[0] - output).detach().abs().double().mean(0))
+        moved.append((outputs[0] - output).detach().abs().mean(0).cpu().double())
     weights = torch.stack(moved)
     total = weights.sum(0)
     if not total.isfinite().all() or not total.any():
         return None
-    number = torch.arange(len(moved), dtype=torch.float64).to(weights.device)[:, None, None]
+    number = torch.arange(len(moved), dtype=torch.float64)[:, None, None]
     middle = (len(moved) - 1) / 2  # of a place that reads nothing
-    return torch.where(total > 0, (weights * number).sum(0) / total.clamp_min(1e-300), middle).cpu()
+    return torch.where(total > 0, (weights * number).sum(0) / total.clamp_min(1e-300), middle)
 
 
 def _order(read: Tensor) -> float:

@@ -147,9 +147,9 @@ def _slope(method: AttributionMethod, network: nn.Module, ecg: Tensor) -> list[C
     with torch.enable_grad():
         probe = ecg.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(network(probe).sum(), probe)
-    terms = (gradient * ecg).double().flatten(1)
+    terms = (gradient * ecg).cpu().double().flatten(1)
     with torch.no_grad():
-        larger, smaller = (network(ecg * (1 + step)).reshape(-1).double() for step in (_STEP, -_STEP))
+        larger, smaller = (network(ecg * (1 + step)).reshape(-1).cpu().double() for step in (_STEP, -_STEP))
     slope = (larger - smaller) / (2 * _STEP)
     rounding = 10 * torch.finfo(ecg.dtype).eps * larger.abs() / _STEP
     apart = ((terms.sum(1) - slope).abs() - rounding).clamp_min(0.0)
@@ -170,6 +170,6 @@ def median_error(maps: Tensor, truth: Tensor) -> float:
         maps: (batch, lead, sample).
         truth: The same shape.
     """
-    maps, truth = maps.double().cpu().flatten(1), truth.detach().double().cpu().flatten(1)
+    maps, truth = maps.cpu().double().flatten(1), truth.detach().cpu().double().flatten(1)
     largest = truth.abs().amax(1).clamp_min(1e-30)
     return float(((maps - truth).abs().amax(1) / largest).median())

@@ -145,7 +145,7 @@ def _logits(network: nn.Module, ecg: Tensor, seed: int = 0) -> Tensor:
     devices = [ecg.device] if ecg.device.type == "cuda" else []
     with torch.no_grad(), torch.random.fork_rng(devices):
         torch.manual_seed(seed)
-        logit = network(ecg)
+        logit: Tensor = network(ecg)
     if logit.numel() != len(ecg):
         raise ValueError(f"expected one logit an ECG, got {tuple(logit.shape)} for {len(ecg)} ECGs")
-    return logit.reshape(-1).double().cpu()
+    return logit.reshape(-1).cpu().double()

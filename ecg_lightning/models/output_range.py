@@ -151,10 +151,10 @@ def _at(end: float, part: Any) -> Any:
 
 
 def _by_range(network: nn.Module, ecg: Tensor) -> str | None:
-    plain = network(ecg).reshape(-1).double()
+    plain = network(ecg).reshape(-1).cpu().double()
     layer = _last_layer(network, ecg)
     for gain in _GAINS if layer else ():
-        outputs = [_with_gain(network, layer, sign * gain)(ecg).reshape(-1).double() for sign in (1, -1)]
+        outputs = [_with_gain(network, layer, sign * gain)(ecg).reshape(-1).cpu().double() for sign in (1, -1)]
         found = torch.cat([plain, *outputs])
         if not found.isfinite().all() or bool((found == plain.repeat(3)).all()):
             continue
@@ -197,7 +197,7 @@ def _last_layer(network: nn.Module, ecg: Tensor) -> str:
     for name, module in reversed(list(network.named_modules())):
         weights = module.parameters(recurse=False) if isinstance(module, torch.jit.ScriptModule) else ()
         if any(weight.ndim > 1 for weight in weights):
-            return name
+            return str(name)
     return ""
 
 
