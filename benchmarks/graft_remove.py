@@ -204,6 +204,7 @@ def report(target: Target, scores: Mapping[str, RegionScore]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser)
+    parser.add_argument("--simulation-seed", type=int, default=0)
     parser.add_argument("--twins", type=int, default=60, help="pairs of twins for each class")
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=TARGETS, help="classes; default: all nine")
     parser.add_argument("--out", type=Path, help="a JSON file for the figures")

@@ -138,7 +138,7 @@ class AttributionMaps(Callback):
         self.backgrounds = backgrounds.beats.to(module.device)
         self.source_network = plain_copy(module.network)
         self.fold = True
-        self.task = self.prepared(module.network, compiled=self.compiled)
+        self.task = self.prepared(self.source_network, compiled=self.compiled)
         self.training_seed = module.seed
         self.threshold = float(module.threshold)
         self._lint(trainer, datamodule)
@@ -179,11 +179,10 @@ class AttributionMaps(Callback):
             self._meet_others(trainer, datamodule_of(trainer, "AttributionMaps"))
 
     def _meet_others(self, trainer: Trainer, datamodule: EcgDataModule) -> None:
-        methods = tuple(method.name for method in self.methods)
         self.of_others = PatientControls(
             trainer,
             datamodule,
-            OwnMaps(methods, self.controls, self.kept, self.key, self.task.backgrounds.device),
+            OwnMaps(tuple(self.stores), self.controls, self.kept, self.key, self.task.backgrounds.device),
             attribution_seed=self.attribution_seed,
             threshold=self.threshold,
             count=self.partners,

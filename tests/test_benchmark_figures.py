@@ -1,6 +1,5 @@
 """The arithmetic of the benchmarks that judge the simulator: a wrong ratio there would praise a wrong mask."""
 
-import functools
 import os
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torchmetrics.functional.classification import binary_auroc
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -161,67 +159,6 @@ def test_other_labels_are_other_networks(simulated, monkeypatch):
 
 
 labels_as_they_are = multilabel.labels_of_cache
-
-
-# --- the table -------------------------------------------------------------------------------------------------
-
-
-def test_scores_agree_with_torchmetrics_on_the_mean_logit():
-    rng = np.random.default_rng(1)
-    label = (rng.random((80, 9)) < 0.3).astype(float)
-    label[:10, 7] = np.nan
-    logits = rng.normal(size=(3, 80, 9)) + np.nan_to_num(label)
-    real = sim_to_real.RealEcgs(torch.empty(80, 8, 600), label, np.array([f"p{k // 2}" for k in range(80)]))
-    found = sim_to_real.scores(logits, label, logits, real)
-    for index, target in enumerate(TARGETS):
-        known = ~np.isnan(label[:, index])
-        truth = torch.from_numpy(label[known, index]).int()
-        areas = [binary_auroc(torch.from_numpy(one[known, index]), truth).item() for one in [logits.mean(0), *logits]]
-        row = found[target]
-        assert [row.real, *row.seeds] == pytest.approx(areas, abs=1e-6)
-        assert row.simulated == row.real
-        assert row.low < row.real < row.high
-        assert row.positives == truth.sum()
-    assert all(target in sim_to_real.table(found) for target in TARGETS)
-
-
-@pytest.mark.parametrize(
-    ("simulated_auroc", "positives", "real", "verdict"),
-    [(0.99, 9, 0.9, "ok"), (0.99, 9, 0.86, "BELOW"), (0.99, 8, 0.5, "few"), (1.0, 30, 0.99, "EASY")],
-)
-def test_verdicts(simulated_auroc, positives, real, verdict):
-    score = sim_to_real.ClassScore(simulated_auroc, positives, real, 0.8, 1.0, [real], 0.99, prototype=0.9)
-    assert score.verdict == verdict
-
-
-def test_the_real_labels_are_those_of_the_prototype(data_root):
-    positives = dict.fromkeys(TARGETS, 0)
-    for source in sim_to_real.real_sources(data_root):
-        left_out = sim_to_real.VOLTAGE if source.name == "ludb" else ()
-        for entry in source.entries():
-            for target in set(TARGETS) - set(left_out):
-                positives[target] += entry.labels.get(target, 0) == 1
-    assert positives == dict(zip(TARGETS, (351, 12, 35, 28, 13, 7, 9, 1, 23), strict=True))
-
-
-def test_archives_are_joined_and_ludb_has_no_voltage_classes(data_root, tmp_path, monkeypatch):
-    sources = sim_to_real.real_sources(data_root)
-    for source in sources:
-        monkeypatch.setattr(source, "entries", functools.partial(list, source.entries()[:3]))
-    real = sim_to_real.real_ecgs(sources, tmp_path, 1)
-    assert [patient.partition(":")[0] for patient in real.patient] == ["ptbxl"] * 3 + ["cinc"] * 3 + ["ludb"] * 3
-    assert real.ecg.shape == (9, 8, 600)
-    assert np.isnan(real.label[6:, 7:]).all()
-    assert not np.isnan(real.label[:6, 7:]).any()
-
-
-def test_patients_are_left_out_by_name():
-    real = sim_to_real.RealEcgs(torch.arange(3.0), np.eye(3, 9), np.array(["a:1", "b:1", "a:1"]))
-    left = sim_to_real.without_patients(real, ["a:1"])
-    assert (left.ecg.tolist(), left.patient.tolist()) == ([1.0], ["b:1"])
-    np.testing.assert_array_equal(left.label, np.eye(3, 9)[[1]])
-    with pytest.raises(ValueError, match=r"no real ECG of the patients c:1; .* such as a:1"):
-        sim_to_real.without_patients(real, ["c:1"])
 
 
 # --- throughput ------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ folding and 14 without (six small ResNets, 200 ECGs each), 1 and 2 of 40 (the fu
 few maps that are off don't tell a network on which folding harms. How far all gradients are off does.
 """
 
-import copy
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from ecg_lightning.attribution.base import recording_gradients
 from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.functional.plain_copy import plain_copy
 
 _WAY: Final = (0.25, 0.5, 0.75, 1.0)
 """Places between a zero ECG and an ECG at which gradients are taken: methods read them at the end, or on the way."""
@@ -74,7 +74,7 @@ def folding_error(
         ecg = ecg.detach().clone().to(folded.backgrounds)
         points = torch.cat([place * ecg for place in _WAY])
         try:
-            exact = copy.deepcopy(network).eval().double()
+            exact = plain_copy(network).double()
             truth = _gradient(exact, points.double(), folded.chunk)
         except Exception:  # some devices have no float64, and some networks make float32 tensors as they go
             return None

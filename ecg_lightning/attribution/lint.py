@@ -92,7 +92,7 @@ def _look_at_all_cost(network: nn.Module, ecg: Tensor) -> Trace:
     reference = next((one for one in network.parameters() if one.is_floating_point()), ecg)
     try:
         with torch.inference_mode(False), full_float32():
-            return _look(copy.deepcopy(network).eval(), ecg.detach().clone().to(reference))
+            return _look(plain_copy(network), ecg.detach().clone().to(reference))
     except Exception:  # why it can't be prepared is told
         return Trace()
 

@@ -1,6 +1,7 @@
 """Is a network one that a test can work with? Asked before it is trained, when mending it costs nothing."""
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
@@ -8,6 +9,7 @@ from torch.nn.parameter import is_lazy
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.splits import Split
 from ecg_lightning.functional.plain_copy import plain_copy
+from ecg_lightning.models.output_range import probability_words
 
 
 def example_ecgs(datamodule: EcgDataModule, stage: str) -> Tensor:
@@ -39,7 +41,9 @@ def make_real(network: nn.Module, ecg: Tensor) -> None:
 
 
 def check_before_fit(network: nn.Module, ecg: Tensor) -> None:
-    """Refuse a network that can be trained and could never be tested; no random state is moved.
+    """Refuse a network that can be trained and could never be tested; warn of one whose output is no logit.
+
+    No random state is moved.
 
     Args:
         network: (batch, lead, sample) mV -> one logit an ECG.
@@ -57,7 +61,10 @@ def check_before_fit(network: nn.Module, ecg: Tensor) -> None:
             )
     with torch.random.fork_rng(devices=[]):
         copied = plain_copy(network)
+        words = probability_words(copied, ecg.to(next(copied.parameters(), ecg).dtype))
         _check_own_weights(copied, ecg)
+    if words is not None:
+        rank_zero_warn(f"{type(network).__name__}: {words}")
 
 
 def _check_own_weights(copied: nn.Module, ecg: Tensor) -> None:

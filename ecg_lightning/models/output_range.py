@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name
 from torch.overrides import TorchFunctionMode
 
+from ecg_lightning.functional.plain_copy import plain_copy
+
 _ENDS: Final[dict[Any, str]] = {
     **dict.fromkeys((torch.sigmoid, torch.sigmoid_, Tensor.sigmoid, Tensor.sigmoid_, F.sigmoid), "sigmoid"),
     torch.special.expit: "sigmoid",
@@ -71,7 +73,7 @@ def probability_words(network: nn.Module, ecg: Tensor) -> str | None:
     """
     try:
         with torch.inference_mode(False), torch.no_grad():
-            probe = copy.deepcopy(network).eval()
+            probe = plain_copy(network)
             ecg = ecg.detach().clone()
             return _by_operation(probe, ecg) or _by_range(probe, ecg)
     except Exception:  # what a network can't do is told elsewhere
