@@ -44,7 +44,8 @@ def summary(folder: Path, target: str, wandb_runs: list[str]) -> list[str]:
         lines.append(f"  {_score(metrics)}: metrics.json")
         if untested := metrics.get("n_not_tested"):
             lines.append(f"  a part only: {untested} test ECGs were not tested; {WITHOUT_LIMITS}")
-    methods = sorted(one.parent.name for one in folder.glob("maps/*/manifest.json"))
+    stores = [one.parent.name for one in folder.glob("maps/*/manifest.json")]
+    methods = [name for name in stores if ".replaced-" not in name]  # others were moved aside
     if methods:
         lines.append(f"  maps of {len(methods)} methods: maps/")
     if (path := folder / "tables" / "maps.parquet").is_file():

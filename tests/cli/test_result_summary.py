@@ -1,6 +1,7 @@
 """The last words of a test."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def test_score_interval_and_every_place_are_named(tmp_path: Path) -> None:
     for path in ("maps/saliency/manifest.json", "maps/gradcam/manifest.json", "figures/a.png", "figures/maps/b/c.png"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
+    shutil.copytree(tmp_path / "maps/gradcam", tmp_path / "maps/gradcam.replaced-20260101T000000.000000Z")
     (tmp_path / "maps/broken").mkdir()  # of a killed run: without a manifest it is no store
     assert auroc["value"] == pytest.approx(7 / 9)
     assert summary(tmp_path, "sinus_rhythm", ["runs/wandb/offline-run-1"]) == [
