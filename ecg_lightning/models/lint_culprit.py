@@ -69,9 +69,8 @@ def _run(network: nn.Module, visit: Visit, before: Any, after: Any) -> nn.Module
 def _hooks(network: nn.Module, before: Any, after: Any) -> Iterator[None]:
     with ExitStack() as stack:
         for module in network.modules():
-            if not isinstance(module, torch.jit.ScriptModule):  # a script's modules call no hooks, or refuse them
-                stack.enter_context(module.register_forward_pre_hook(before, with_kwargs=True))
-                stack.enter_context(module.register_forward_hook(after, with_kwargs=True))
+            stack.enter_context(module.register_forward_pre_hook(before, with_kwargs=True))
+            stack.enter_context(module.register_forward_hook(after, with_kwargs=True))
         yield
 
 

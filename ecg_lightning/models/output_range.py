@@ -187,20 +187,14 @@ def _at_ends(values: Tensor, low: float, high: float) -> bool:
 
 
 def _last_layer(network: nn.Module, ecg: Tensor) -> str:
-    """Name of the linear layer or convolution that runs last; of a script the last that it holds; empty for none."""
-    ran: list[str] = []
+    """Name of the linear layer or convolution that runs last; empty for none."""
+    ran = [""]
     with ExitStack() as stack:
         for name, module in network.named_modules():
             if isinstance(module, _LAYERS):
                 stack.enter_context(module.register_forward_hook(lambda *_, name=name: ran.append(name)))
         network(ecg)
-    if ran:
-        return ran[-1]
-    for name, module in reversed(list(network.named_modules())):
-        weights = module.parameters(recurse=False) if isinstance(module, torch.jit.ScriptModule) else ()
-        if any(weight.ndim > 1 for weight in weights):
-            return str(name)
-    return ""
+    return ran[-1]
 
 
 def _floats(value: Any) -> list[Tensor]:

@@ -87,7 +87,6 @@ PROBABILITIES: dict[str, tuple[nn.Module, str]] = {
     "tanh": (Net(lambda h: torch.tanh(h[:, 0])), "lies in -1..1"),
     "softsign": (Net(lambda h: F.softsign(h)[:, 0]), "lies in -1..1"),
     "difference of probabilities": (Net(lambda h: h.softmax(1)[:, 1] - h.softmax(1)[:, 0]), "lies in -1..1"),
-    "script": (torch.jit.trace(Net(lambda h: torch.sigmoid(h[:, 0])), ECG), "lies in 0..1"),
 }
 
 LOGITS: dict[str, nn.Module] = {
