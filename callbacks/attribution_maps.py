@@ -65,8 +65,7 @@ class AttributionMaps(Callback):
         gradcam_layer: Dotted name of the module that Grad-CAM reads; None: the network's ``gradcam_layer``.
         precision: Of the passes of the sampling methods: ``bfloat16`` is up to twice as fast where the hardware has it;
             its maps correlate above .998 with those of float32, and depend on the batch that they were computed in.
-        compiled: Compile those passes of the trained network, see :func:`ecg_lightning.attribution.prepare_task`;
-            worth a try on a GPU, or for thousands of ECGs.
+        compiled: Compile those passes, see :func:`ecg_lightning.attribution.prepare_task`; worth a try on a GPU.
         lint: What to do about methods that give wrong maps on this network (see ``ecg_lightning.attribution.lint``):
             ``skip`` them and say so, compute them after a ``warn``ing, or don't look: ``off``.
         on_mismatch: What to do with a store of other settings: ``error``, or ``replace``: move it aside.
@@ -107,6 +106,7 @@ class AttributionMaps(Callback):
         self.kept = MapStores()
         self.failures: dict[str, dict[str, str]] = {}
         self.shared: tuple[str, ...] = ()
+        self.fold = True
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -56,7 +56,10 @@ def test_every_shipped_study_is_sound() -> None:
         ({"prepare_threads": "all"}, "prepare_threads: expected a whole number from 1, got 'all'"),
         ({"tests": {}}, "unknown tests"),
         ({"fit": {"configs": ["configs/fits.yaml"]}}, "no configuration configs/fits.yaml"),
-        ({"fit": {"configs": "configs/fit.yaml"}}, "expected a list of files"),
+        (
+            {"fit": {"configs": "configs/fit.yaml"}},
+            r"fit\.configs: expected a list such as \[configs/fit\.yaml\], got 'configs/fit\.yaml'",
+        ),
         ({"study": "a/b"}, "name of one folder"),
         ({"only": [{"targets": ["low_qrs_voltage"], "test": {}}]}, "low_qrs_voltage not in the study's targets"),
     ],
