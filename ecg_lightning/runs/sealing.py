@@ -27,10 +27,10 @@ _TEST_FILES: Final = ("test.yaml", "examples.parquet", "metrics.json", "lint.jso
 _TEST_FOLDERS: Final = ("tables", "figures")
 _UNREAD: Final = ("figures/", "checkpoints/")
 _EARLIER: Final[Mapping[str, Collection[str]]] = {
-    "fit": ("epochs", "steps", "monitor", "best_score", "limits"),
-    "test": ("n_ecgs", "network", "n_test_set", "incomplete", "unfinished_fit"),
+    "fit": ("epochs", "steps", "monitor", "best_score"),
+    "test": ("n_ecgs", "network"),
 }
-"""Stage -> what its record may say without seals, as earlier versions wrote it."""
+"""Stage -> what its record said in versions that sealed nothing."""
 
 _REMEDIES: Final[Mapping[str, str]] = {
     "fit.done.json": "delete it and give `fit` again, which goes on from last.ckpt and ends at once",

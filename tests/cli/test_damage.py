@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from damage import check
 from damaged_study import STUDY, TARGET, Bench, Mutation, mutable_files, mutations, values_of
+from few_keys import without_others
 
 from ecg_lightning import open_run
 from ecg_lightning.cli import main
@@ -196,10 +197,25 @@ def test_an_unfinished_test_is_said_and_what_is_there_is_checked(
     assert any("smoothgrad/manifest.json: it is missing" in line for line in lines)
 
 
+SEALS = ("sealed", "digest", "stage")
+LATER = ("limits", "n_test_set", "incomplete", "unfinished_fit")  # keys that only sealed records have
+
+
+def rewritten(path: Path, *left_out: str) -> None:
+    path.write_text(json.dumps({key: v for key, v in json.loads(path.read_text()).items() if key not in left_out}))
+
+
 def made_by_an_earlier_version(study: Path) -> None:
     for path in study.rglob("*.done.json"):
-        content = json.loads(path.read_text())
-        path.write_text(json.dumps({k: v for k, v in content.items() if k not in ("sealed", "digest", "stage")}))
+        rewritten(path, *SEALS, *LATER)
+
+
+@pytest.mark.parametrize("stage", ["fit", "test"])
+def test_a_record_whose_seals_are_gone_is_damaged(study: Path, capsys: pytest.CaptureFixture[str], stage: str) -> None:
+    rewritten(study / SEED0 / f"{stage}.done.json", *SEALS)
+    status, lines = verify(study, capsys)
+    assert status == 1
+    assert any(f"{stage}.done.json: it is not the record of a finished {stage}" in line for line in lines)
 
 
 def test_records_of_an_earlier_version_are_used_and_said(
@@ -302,20 +318,8 @@ class Late(Callback):
 FEW_CALLBACKS = """
 maps: { methods: [saliency] }
 test_record: { n_resamples: 100 }
-completeness: null
-background_dependence: null
-similarity: null
-randomization: null
-perturbation: null
-localization: null
-faithfulness: null
-audit_summary: null
-beat_pictures: null
-map_pictures: null
-predictions: null
-result_summary: null
 trainer: { callbacks: [{ class_path: late_callback.Late }] }
-"""
+""" + without_others("maps", "test_record")
 
 
 def test_the_seal_comes_after_every_callback_and_damaged_leftovers_are_not_sealed(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import yaml
+from few_keys import without_others
 from matplotlib.figure import Figure
 from numpy.testing import assert_array_equal
 from workplace import CONFIGS
@@ -13,7 +13,6 @@ from workplace import CONFIGS
 import callbacks.map_pictures
 from ecg_lightning import open_run
 from ecg_lightning.cli import main
-from ecg_lightning.command_line.test_keys import TEST_KEYS
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.sources import Entry, Recording, Source
 
@@ -51,10 +50,8 @@ def arguments(stage: str, folder: Path, *more: str) -> list[str]:
 @pytest.fixture
 def few(tmp_path: Path) -> Path:
     """Two methods, the pictures and the last words."""
-    methods = ["saliency", "gradient_x_input"]
-    wanted = ("test_record", "beat_pictures", "map_pictures", "result_summary")
-    left_out = [key for key in TEST_KEYS if key not in wanted]
-    (tmp_path / "few.yaml").write_text(yaml.safe_dump({**dict.fromkeys(left_out), "maps": {"methods": methods}}))
+    others = without_others("maps", "test_record", "beat_pictures", "map_pictures", "result_summary")
+    (tmp_path / "few.yaml").write_text("maps: { methods: [saliency, gradient_x_input] }\n" + others)
     return tmp_path / "few.yaml"
 
 
