@@ -1,12 +1,14 @@
 """Which modules with weights a network uses, in the order in which one pass uses them first."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from ecg_lightning.functional.nested import nested
 
 
 def executed_layers(network: nn.Module, ecg: Tensor) -> list[tuple[str, nn.Module]]:
@@ -56,8 +58,8 @@ class _Uses(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if next(_tensors(result), None) is not None:  # a question about its shape uses no weight
-            for tensor in _tensors((args, kwargs)):
+        if next(nested(result, Tensor), None) is not None:  # a question about its shape uses no weight
+            for tensor in nested((args, kwargs), Tensor):
                 if id(tensor) in self.owner:
                     self.note(self.owner[id(tensor)])
         return result
@@ -65,14 +67,3 @@ class _Uses(TorchFunctionMode):
 
 def _own_parameters(module: nn.Module) -> list[nn.Parameter]:
     return list(module.parameters(recurse=False))
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)

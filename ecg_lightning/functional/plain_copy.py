@@ -18,6 +18,8 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 from torch.overrides import TorchFunctionMode
 
+from ecg_lightning.functional.nested import nested
+
 COMPILED: Final = "_orig_mod."
 """What ``torch.compile`` puts into the names of modules."""
 
@@ -162,13 +164,7 @@ def _held_by(forward: object, seen: frozenset[int] = frozenset()) -> Iterator[nn
 
 
 def _modules(value: object) -> Iterator[nn.Module]:
-    if isinstance(value, nn.Module):
-        yield value
-    elif isinstance(value, types.MethodType):
-        yield from _modules(value.__self__)
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _modules(one)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _modules(one)
+    """Modules in a value, and those that methods in it are bound to."""
+    yield from nested(value, nn.Module)
+    for method in nested(value, types.MethodType):
+        yield from _modules(method.__self__)

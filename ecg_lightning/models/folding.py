@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 from torch.overrides import TorchFunctionMode
 
+from ecg_lightning.functional.nested import nested
 from ecg_lightning.models.precision import full_float32
 
 MAX_ECGS: Final = 8
@@ -82,7 +83,7 @@ class _Uses(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func not in _SHAPE_QUERIES:
-            for tensor in _tensors((args, kwargs)):
+            for tensor in nested((args, kwargs), Tensor):
                 if id(tensor) in self.reads:
                     self.reads[id(tensor)] += 1
         return func(*args, **kwargs)
@@ -196,14 +197,3 @@ def _check_equal(logit: Tensor, expected: Tensor) -> None:
             f"folded, its logits on {len(logit)} ECGs differ by up to {error:.2g}, more than {limit:.2g}: its forward "
             "pass may read the weights of a layer that a BatchNorm follows"
         )
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)

@@ -1,7 +1,7 @@
 """Which module of a network lets other ECGs into an ECG's logit?"""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -9,6 +9,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from ecg_lightning.functional.nested import nested
 from ecg_lightning.models.lint import batch_statistics
 
 _SAME: Final = 1e-6
@@ -88,11 +89,12 @@ class _Recorder:
         self._open: list[_Call] = []
 
     def note_inputs(self, _: nn.Module, args: Any, kwargs: Any) -> None:
-        self.calls.append(_Call([tensor.clone() for tensor in tensors((args, kwargs))]))  # it may be changed in place
+        inputs = [tensor.clone() for tensor in nested((args, kwargs), Tensor)]  # they may be changed in place
+        self.calls.append(_Call(inputs))
         self._open.append(self.calls[-1])
 
     def note_outputs(self, _: nn.Module, __: Any, ___: Any, output: Any) -> None:
-        self._open.pop().outputs = [tensor.clone() for tensor in tensors(output)]
+        self._open.pop().outputs = [tensor.clone() for tensor in nested(output, Tensor)]
 
 
 class _Comparer:
@@ -106,14 +108,14 @@ class _Comparer:
 
     def compare_inputs(self, _: nn.Module, args: Any, kwargs: Any) -> None:
         call = next(self._calls, None)
-        self._open.append((call, call is not None and self._same(call.inputs, tensors((args, kwargs)))))
+        self._open.append((call, call is not None and self._same(call.inputs, nested((args, kwargs), Tensor))))
 
     def compare_outputs(self, module: nn.Module, _: Any, __: Any, output: Any) -> None:
         call, same = self._open.pop()
-        if self.found is None and call is not None and same and not self._same(call.outputs, tensors(output)):
+        if self.found is None and call is not None and same and not self._same(call.outputs, nested(output, Tensor)):
             self.found = module
 
-    def _same(self, alone: list[Tensor], odd: list[Tensor]) -> bool:
+    def _same(self, alone: list[Tensor], odd: Iterable[Tensor]) -> bool:
         rows = [(one, _row(one, other, self._batch, self._place)) for one, other in zip(alone, odd, strict=False)]
         return all(_close(one, row) for one, row in rows if row is not None)
 
@@ -135,11 +137,3 @@ def _close(one: Tensor, other: Tensor) -> bool:
     if not one.is_floating_point() or not one.numel():
         return torch.equal(one, other)
     return float((one - other).abs().amax()) <= _SAME * float(one.abs().amax())
-
-
-def tensors(value: Any) -> list[Tensor]:
-    """Every tensor in arguments or outputs, in order."""
-    if isinstance(value, Tensor):
-        return [value.detach()]
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    return [tensor for part in parts for tensor in tensors(part)]

@@ -7,7 +7,7 @@ probability stays between 0 and 1, at its ends.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name
 from torch.overrides import TorchFunctionMode
 
+from ecg_lightning.functional.nested import nested
 from ecg_lightning.functional.plain_copy import plain_copy
 
 _ENDS: Final[dict[Any, str]] = {
@@ -197,8 +198,5 @@ def _last_layer(network: nn.Module, ecg: Tensor) -> str:
     return ran[-1]
 
 
-def _floats(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value] if value.is_floating_point() else []
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    return [tensor for part in parts for tensor in _floats(part)]
+def _floats(value: Any) -> Iterator[Tensor]:
+    return (tensor for tensor in nested(value, Tensor) if tensor.is_floating_point())
