@@ -18,10 +18,13 @@ class CheckedCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse what the user has typed; what lies in a run folder is checked first, and everything afterwards."""
         words = TypedWords.of(args)
-        check_words(words, self._subcommand_parsers.values())
+        self._check_typed(words)
         with typed_by(words):
             super().parse_arguments(parser, args)
         self._check_parsed()
+
+    def _check_typed(self, words: TypedWords) -> None:
+        check_words(words, self._subcommand_parsers.values())
 
     def _parse_ckpt_path(self) -> None:
         """Take the checkpoint's hyperparameters, once it is known that they ask for nothing else than the user did."""

@@ -38,6 +38,7 @@ from ecg_lightning.command_line.test_keys import (
     keyed_configs,
     take_listed_callbacks,
 )
+from ecg_lightning.command_line.typed_words import TypedWords
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.study_splits import check_study_settings
 from ecg_lightning.ecg import Target
@@ -111,14 +112,9 @@ class EcgCLI(CheckedCLI):
         parser.link_arguments(_RUN_ARGUMENTS, "checkpoint.dirpath", compute_fn=checkpoint_path)
         parser.link_arguments(_RUN_ARGUMENTS, "last_checkpoint.dirpath", compute_fn=checkpoint_path)
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse what the user has typed, whose names below the keys of a test are looked at first.
-
-        Raises:
-            SystemExit: A name that does not exist.
-        """
-        check_setting_names(args)
-        super().parse_arguments(parser, args)
+    def _check_typed(self, words: TypedWords) -> None:
+        check_setting_names(words)
+        super()._check_typed(words)
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)

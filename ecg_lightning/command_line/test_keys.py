@@ -6,7 +6,7 @@ from typing import Any, Final
 import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser
+from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_warn
 
 import callbacks
@@ -53,16 +53,15 @@ def add_test_keys(parser: LightningArgumentParser) -> None:
         parser.add_argument(f"--{key}", type=kind | None, default=default, help=f"{first_line} null: it is left out.")
 
 
-def check_setting_names(args: ArgsType) -> None:
+def check_setting_names(words: TypedWords) -> None:
     """Refuse misspelt settings below the keys, naming the file or option and the settings that there are.
 
     Args:
-        args: What the user has typed.
+        words: What the user has typed.
 
     Raises:
         SystemExit: There is such a name.
     """
-    words = TypedWords.of(args)
     for option, value in words.options:
         is_file = option in CONFIG_OPTIONS
         content = content_of(value) if is_file else nested(option.lstrip("-"), value)

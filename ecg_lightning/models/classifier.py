@@ -17,7 +17,7 @@ from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.functional.threshold import youden_threshold
 from ecg_lightning.models.checked_loading import CheckedLoading, weight_differences
 from ecg_lightning.models.checkpoint_paths import with_absolute_paths, with_relative_paths
-from ecg_lightning.models.fit_checks import check_before_fit, example_ecgs, make_real
+from ecg_lightning.models.fit_checks import check_before_fit, example_ecgs, make_real, waits_for_shapes
 from ecg_lightning.models.precision import at_least_float32, full_float32
 from ecg_lightning.models.scores import LogitsAndLabels, decision_scores, has_both_classes, ranking_scores
 from ecg_lightning.models.step_seeding import seed_step
@@ -138,11 +138,12 @@ class EcgClassifier(CheckedLoading):
         Raises:
             ValueError: See :func:`ecg_lightning.models.fit_checks.check_before_fit`.
         """
-        datamodule = self._datamodule()
-        if datamodule is None:
+        datamodule, lazy = self._datamodule(), waits_for_shapes(self.network)
+        if datamodule is None or not (lazy or stage == "fit"):
             return
         ecg = example_ecgs(datamodule, stage).to(self.device)
-        make_real(self.network, ecg)
+        if lazy:
+            make_real(self.network, ecg)
         if stage == "fit":
             check_before_fit(self.network, ecg)
 

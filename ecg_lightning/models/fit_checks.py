@@ -24,20 +24,24 @@ def example_ecgs(datamodule: EcgDataModule, stage: str) -> Tensor:
     return dataset.__getitems__(list(range(min(2, len(dataset)))))["ecg"]
 
 
+def waits_for_shapes(network: nn.Module) -> bool:
+    """Whether a network has lazy modules that have not seen an ECG."""
+    return any(is_lazy(weight) for weight in (*network.parameters(), *network.buffers()))
+
+
 def make_real(network: nn.Module, ecg: Tensor) -> None:
     """Give lazy modules the weights whose shapes they learn in their first pass.
 
     Args:
-        network: Any network; one without lazy modules stays as it is.
+        network: Any network.
         ecg: (batch, lead, sample) mV.
     """
-    if any(is_lazy(weight) for weight in (*network.parameters(), *network.buffers())):
-        modes = {module: module.training for module in network.modules()}
-        floating = next((weight.dtype for weight in network.parameters() if not is_lazy(weight)), ecg.dtype)
-        with torch.no_grad():
-            network.eval()(ecg.to(floating))
-        for module, mode in modes.items():
-            module.training = mode
+    modes = {module: module.training for module in network.modules()}
+    floating = next((weight.dtype for weight in network.parameters() if not is_lazy(weight)), ecg.dtype)
+    with torch.no_grad():
+        network.eval()(ecg.to(floating))
+    for module, mode in modes.items():
+        module.training = mode
 
 
 def check_before_fit(network: nn.Module, ecg: Tensor) -> None:

@@ -347,7 +347,8 @@ def test_ids_are_shown_by_choice_and_patients_never(house: House, printed: str, 
     for kind, paths in files.items():
         shown = {word for _, word in found(paths, RECORD, PATIENT, HOST, USER, FOLDER)}
         assert shown == (set() if kind == "checkpoints" else {RECORD}), kind
-    assert not [path for path in house.work.rglob(f"*{RECORD}*") if "figures" in path.parts or path.suffix == ".png"]
+    named = [path for folder in (house.base, house.work) for path in folder.rglob(f"*{RECORD}*")]
+    assert not [path for path in named if "figures" in path.parts or path.suffix == ".png"]
     assert not list(Path("/tmp").glob(f"{RECORD}*"))
     for row, _ in kinds.values():
         assert (house.run / f"figures/maps/row{row:05d}_overview.png").is_file()
