@@ -28,11 +28,11 @@ from ecg_lightning.data.sources import Synthetic
 from ecg_lightning.ecg import Target
 from ecg_lightning.models import EcgClassifier, ResNet1d
 from ecg_lightning.runs.run import Run, open_run
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.verdicts.decide import decide
 from ecg_lightning.verdicts.random_draws import BASIS
 from ecg_lightning.verdicts.randomization import comparisons
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 TARGETS: Final[tuple[Target, ...]] = (
     "first_degree_av_block",

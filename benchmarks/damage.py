@@ -34,13 +34,13 @@ from damaged_study import (
     values_of,
 )
 
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.study_folder import StudyFolder
+from ecg_lightning.runs.study_sealing import inspect_study
+from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.digest import digest_file
 from ecg_lightning.storage.readers import DamagedFileError
-from ecg_lightning.study.consistency_tables import IntervalSettings
-from ecg_lightning.study.folder import StudyFolder
-from ecg_lightning.study.sealing import inspect_study
 
 OF_FIT = ("fit.yaml", "fit.done.json", "best.ckpt", "last.ckpt")
 """Files that no ``test`` writes: it must not make them whole, but they must stay named."""
@@ -85,7 +85,7 @@ def _unnamed_by_verify(study: Path, changed: list[str]) -> str:
 
 def _read_again(study: Path, changed: list[str], before: dict[str, Any]) -> tuple[str, str]:
     try:
-        runs = StudyRuns.open(study, IntervalSettings(n_resamples=100))
+        runs = JudgedRuns.open(study, IntervalSettings(n_resamples=100))
         words = "; ".join([*(one.reason for one in runs.unfinished), *map(str, runs.damaged.values())])
         read = {name: value for name, value in values_of(runs).items() if not _left_out(value)}
     except ValueError as error:
@@ -155,7 +155,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder) / "base")
         bench.make()
-        before = values_of(StudyRuns.open(bench.study, IntervalSettings(n_resamples=100)))
+        before = values_of(JudgedRuns.open(bench.study, IntervalSettings(n_resamples=100)))
         print(f"made in {time.perf_counter() - begin:.0f} s; {len(mutable_files(bench.study))} files", flush=True)
         for number, mutation in enumerate(mutations(mutable_files(bench.study), given.mutations, given.seed)):
             if number < given.first:

@@ -14,10 +14,10 @@ import numpy as np
 
 from callbacks.audit_results import AuditResults
 from ecg_lightning.cli import main as command
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.study_folder import COMPARED_TABLES
 from ecg_lightning.storage.readers import read_table
-from ecg_lightning.study.folder import COMPARED_TABLES
 
 TARGET = "sinus_tachycardia"
 SEEDS = (0, 1)
@@ -184,7 +184,7 @@ def mutations(files: list[str], count: int, seed: int) -> Iterator[Mutation]:
         yield Mutation(kind, tuple(chosen), draw.random(), draw.randrange(8))
 
 
-def values_of(runs: StudyRuns) -> dict[str, Any]:
+def values_of(runs: JudgedRuns) -> dict[str, Any]:
     """What a report reads, by name."""
     values: dict[str, Any] = {}
     for run in runs:

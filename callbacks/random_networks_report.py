@@ -9,9 +9,9 @@ from callbacks.audit_results import AuditResults
 from callbacks.cascade_plan import BASIS, CascadePlan
 from ecg_lightning.plotting.left_over import LeftOverPanel, left_over_figure, left_over_rows
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.verdicts.margins import margins_of
 from ecg_lightning.verdicts.random_network_table import table_of_runs
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 
 def report_random_networks(

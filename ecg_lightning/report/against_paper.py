@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from ecg_lightning.report.blocks import NO_NUMBER, Block, Items, Paragraph, ReportFiles, Section, TableBlock
+from ecg_lightning.plotting.page_blocks import NO_NUMBER, Block, Items, Paragraph, ReportFiles, Section, TableBlock
 from ecg_lightning.report.deviations import deviations
 from ecg_lightning.report.own_numbers import own_number
 from ecg_lightning.report.population import SPLITS, population_table
 from ecg_lightning.report.published import CITATION, INCONSISTENCIES, NUMBERS, READINGS, TABLE_1
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.runs.study_runs import StudyRuns
 
 
 def paper_section(runs: StudyRuns, files: ReportFiles) -> Section:

@@ -2,8 +2,8 @@
 
 from ecg_lightning.plotting.class_words import CLASS_WORDS, class_name
 from ecg_lightning.plotting.method_style import method_style
-from ecg_lightning.report.blocks import Block, ReportFiles, TableBlock, number
-from ecg_lightning.report.runs import StudyRuns, records
+from ecg_lightning.plotting.page_blocks import Block, ReportFiles, TableBlock, number
+from ecg_lightning.runs.study_runs import StudyRuns, records
 
 
 def agreement_blocks(runs: StudyRuns, files: ReportFiles) -> list[Block]:

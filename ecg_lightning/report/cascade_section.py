@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.curves import CurvePanel, NetworkCurve, XAxis, curve_of, curves_figure
 from ecg_lightning.plotting.method_style import method_place, method_style
-from ecg_lightning.report.blocks import Paragraph, Picture, ReportFiles, Section, TableBlock, number
+from ecg_lightning.plotting.page_blocks import Paragraph, Picture, ReportFiles, Section, TableBlock, number
 from ecg_lightning.report.random_networks_blocks import random_networks_blocks
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.runs.study_runs import StudyRuns
 from ecg_lightning.statistics.draws import known_mean
 
 _DIRECTIONS: Final = {

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
-from ecg_lightning.report.blocks import Block, Cell, Paragraph, Picture, ReportFiles, Section, TableBlock, number
-from ecg_lightning.report.runs import StudyRuns, records
+from ecg_lightning.plotting.page_blocks import Block, Cell, Paragraph, Picture, ReportFiles, Section, TableBlock, number
+from ecg_lightning.runs.study_runs import StudyRuns, records
 from ecg_lightning.verdicts.preconditions import LEAST_RELIABILITY
 
 GRADIENT_FORWARDS: Final = 2.2

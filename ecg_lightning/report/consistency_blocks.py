@@ -7,10 +7,10 @@ import pandas as pd
 
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
-from ecg_lightning.report.blocks import Block, ReportFiles, TableBlock, number, with_interval
-from ecg_lightning.report.runs import StudyRuns, records
+from ecg_lightning.plotting.page_blocks import Block, ReportFiles, TableBlock, number, with_interval
+from ecg_lightning.runs.study_folder import ALL_TARGETS
+from ecg_lightning.runs.study_runs import StudyRuns, records
 from ecg_lightning.study.consistency_intervals import FEW_PATIENTS, OVER_BOTH, TWO_SEEDS
-from ecg_lightning.study.consistency_tables import ALL_TARGETS
 
 _AVERAGES: Final = {
     "mean": "patients first",

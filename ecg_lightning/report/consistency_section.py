@@ -11,8 +11,8 @@ from ecg_lightning.functional.similarity import SIGNS, STATISTICS
 from ecg_lightning.plotting.boxes import BoxPanel, boxes_figure
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section, number
 from ecg_lightning.report.agreement_blocks import agreement_blocks
-from ecg_lightning.report.blocks import Block, Paragraph, Picture, ReportFiles, Section, number
 from ecg_lightning.report.consistency_blocks import (
     consistency_of,
     consistency_table_blocks,
@@ -23,10 +23,10 @@ from ecg_lightning.report.consistency_blocks import (
 )
 from ecg_lightning.report.other_target_blocks import other_target_blocks
 from ecg_lightning.report.performance_figure import performance_blocks
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.runs.study_folder import ALL_TARGETS
+from ecg_lightning.runs.study_runs import StudyRuns
 from ecg_lightning.storage.store import RowStore
 from ecg_lightning.study.compare import CONSISTENCY
-from ecg_lightning.study.consistency_tables import ALL_TARGETS
 from ecg_lightning.verdicts.table import networks_of
 
 _NOTES: Final = "above\nthe floor"

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecg_lightning.plotting.class_words import class_name
-from ecg_lightning.report.blocks import TableBlock
+from ecg_lightning.plotting.page_blocks import TableBlock
+from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.page import REPORT
 from ecg_lightning.report.published import CITATION
-from ecg_lightning.report.runs import StudyRuns, records
 from ecg_lightning.report.scorecard import LEGEND
 from ecg_lightning.report.scorecard_table import summary_table
 from ecg_lightning.report.scorecard_words import headline
 from ecg_lightning.report.summary_run import FIGURES, log_summary
+from ecg_lightning.runs.study_runs import records
+from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.atomic import write_json_atomic
-from ecg_lightning.study.consistency_tables import IntervalSettings
 
 NEEDS: Final = "pip install 'ecg-lightning[publish]'"
 _DEFAULT_PROJECT: Final = "ecg_lightning"
@@ -59,7 +60,7 @@ def publish(folder: str | Path, project: str | None = None, entity: str | None =
     """
     if find_spec("wandb_workspaces") is None:
         raise PublishError(f"a dashboard needs wandb-workspaces, which is not installed: {NEEDS}")
-    runs = StudyRuns.open(folder, IntervalSettings())
+    runs = JudgedRuns.open(folder, IntervalSettings())
     if not (runs.study.path / REPORT).is_file():
         raise PublishError(
             f"{runs.study.path} has no {REPORT} yet: python -m ecg_lightning.cli report {runs.study.path}"
@@ -84,7 +85,7 @@ def publish(folder: str | Path, project: str | None = None, entity: str | None =
     return done
 
 
-def workspace(runs: StudyRuns, project: str, entity: str) -> Any:
+def workspace(runs: JudgedRuns, project: str, entity: str) -> Any:
     """Sections for training, test, each experiment and the study, with curves on their own axes."""
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
@@ -150,7 +151,7 @@ def workspace(runs: StudyRuns, project: str, entity: str) -> Any:
                         sections=sections)  # fmt: skip
 
 
-def dashboard_report(runs: StudyRuns, project: str, entity: str, online: bool) -> Any:
+def dashboard_report(runs: JudgedRuns, project: str, entity: str, online: bool) -> Any:
     """The scorecard, the paper's numbers beside one's own, and, online, the curves of the runs."""
     import wandb_workspaces.reports.v2 as wr
 
@@ -198,7 +199,7 @@ def markdown_table(table: TableBlock) -> str:
     return "\n".join([line(table.head), line(["---"] * len(table.head)), *(line(row) for row in rows)])
 
 
-def _saved(runs: StudyRuns, name: str, made: Any, online: bool) -> str:
+def _saved(runs: JudgedRuns, name: str, made: Any, online: bool) -> str:
     """Save it on the server, and its JSON beside the study in any case."""
     path = runs.study.path / "wandb" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -209,13 +210,13 @@ def _saved(runs: StudyRuns, name: str, made: Any, online: bool) -> str:
     return str(saved.url)
 
 
-def _names(runs: StudyRuns) -> list[str]:
+def _names(runs: JudgedRuns) -> list[str]:
     """Methods and controls that the audits measured."""
     verdicts = runs.study_table("verdicts")
     return list(dict.fromkeys(verdicts["method"])) if not verdicts.empty else runs.methods
 
 
-def _project(runs: StudyRuns) -> str:
+def _project(runs: JudgedRuns) -> str:
     """Of the runs' own logger."""
     run = next(iter(runs))
     if not (run.path / "test.yaml").is_file():

@@ -10,7 +10,7 @@ from ecg_lightning.plotting.class_words import class_name, class_short
 from ecg_lightning.plotting.method_style import METHOD_STYLES, method_style
 from ecg_lightning.report.config_words import at, config_of, listed, short_name
 from ecg_lightning.report.own_curves import noise_words, perturbation_settings
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.runs.study_runs import StudyRuns
 
 _PAPER_SEEDS: Final = 10
 _PAPER_TEST_ECGS: Final = 1351

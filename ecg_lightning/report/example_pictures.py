@@ -11,10 +11,10 @@ from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
 from ecg_lightning.plotting.class_words import class_in_text, class_name
 from ecg_lightning.plotting.maps import map_figure
 from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.plotting.page_blocks import Block, Gallery, Paragraph, Picture, ReportFiles
 from ecg_lightning.plotting.paper import PaperScale
-from ecg_lightning.report.blocks import Block, Gallery, Paragraph, Picture, ReportFiles
 from ecg_lightning.report.claims import explaining
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.typical_ecgs import (
     OUTCOMES,
     RULE,
@@ -31,7 +31,7 @@ _SCALE: Final = PaperScale(mm_per_millivolt=5.0)
 """Half of the usual gain, so that three ECGs beside each other stay on one screen; the sheet says so."""
 
 
-def shown_run(runs: StudyRuns) -> Run | None:
+def shown_run(runs: JudgedRuns) -> Run | None:
     """The network of the pictures: the first seed of the diagnosis with most of the outcomes, the first of equals."""
     firsts = [next(iter(seeds.values())) for seeds in runs.finished.values()]
     able = [run for run in firsts if (run.path / "metrics.json").is_file() and run.maps]
@@ -50,7 +50,7 @@ def shown_method(verdicts: pd.DataFrame, run: Run, methods: list[str]) -> tuple[
     return there[0], "the first method in the paper's order; no method's maps count as an explanation here"
 
 
-def example_blocks(runs: StudyRuns, files: ReportFiles) -> list[Block]:
+def example_blocks(runs: JudgedRuns, files: ReportFiles) -> list[Block]:
     """The three pictures, or why there are none."""
     run = shown_run(runs)
     chosen = shown_method(runs.verdicts, run, runs.methods) if run is not None else None

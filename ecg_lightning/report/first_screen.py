@@ -7,21 +7,22 @@ import pandas as pd
 
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
-from ecg_lightning.report.blocks import Block, Items, Paragraph, ReportFiles, Section, TableBlock, number
+from ecg_lightning.plotting.page_blocks import Block, Items, Paragraph, ReportFiles, Section, TableBlock, number
 from ecg_lightning.report.claims import CHECKS, EXPLAINING, NOT_MEASURED, Column
 from ecg_lightning.report.config_words import at, config_of, short_name
 from ecg_lightning.report.example_pictures import example_blocks, shown_run
+from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.networks import performance_table
-from ecg_lightning.report.runs import StudyRuns, records
 from ecg_lightning.report.scorecard_table import verdict_cell
 from ecg_lightning.report.scorecard_words import answer, networks_in_words, short_answer
+from ecg_lightning.runs.study_runs import records
 from ecg_lightning.verdicts.words import claim_words
 
 _SIMULATED: Final = "Synthetic"
 _TWO_CLAIMS: Final = ("uses_the_network", "is_about_this_patient")
 
 
-def first_screen_section(runs: StudyRuns, files: ReportFiles) -> Section:
+def first_screen_section(runs: JudgedRuns, files: ReportFiles) -> Section:
     """For who has one minute: what was studied, the answer, three ECGs with a map, and the effects behind them."""
     blocks: list[Block] = [Paragraph(short_answer(runs.verdicts), "answer"), Items(list(_studied(runs)))]
     blocks += [
@@ -41,7 +42,7 @@ def first_screen_section(runs: StudyRuns, files: ReportFiles) -> Section:
     return Section("first", "What was studied, and the answer", blocks)
 
 
-def _studied(runs: StudyRuns) -> Iterator[str]:
+def _studied(runs: JudgedRuns) -> Iterator[str]:
     run = next(iter(runs))
     source = at(config_of(run, "fit"), "data", "source", "class_path")
     if source is None:
@@ -61,7 +62,7 @@ def _studied(runs: StudyRuns) -> Iterator[str]:
     yield from _coarse(runs.preconditions)
 
 
-def _how_good(runs: StudyRuns) -> str:
+def _how_good(runs: JudgedRuns) -> str:
     table = performance_table(runs)
     if table.empty or not table["auroc"].notna().any():
         return ""
@@ -85,13 +86,13 @@ def _coarse(preconditions: pd.DataFrame) -> Iterator[str]:
         yield f"{breaks}: {methods}." if methods else holds
 
 
-def _answer_row(runs: StudyRuns, target: str) -> list[object]:
+def _answer_row(runs: JudgedRuns, target: str) -> list[object]:
     examples = next(iter(runs.finished[target].values())).examples
     patients = examples[examples["label"] == 1]["patient_id"].nunique()
     return [class_name(target), f"{patients:,}", answer(runs.verdicts, target)]
 
 
-def _effects(runs: StudyRuns) -> TableBlock | None:
+def _effects(runs: JudgedRuns) -> TableBlock | None:
     """Both claims of one check for the diagnosis of the pictures: localisation if it was measured, else the next."""
     run = shown_run(runs)
     target = run.target if run is not None else runs.targets[0]

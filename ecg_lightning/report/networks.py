@@ -12,10 +12,10 @@ from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.models.hyper_parameters import network_name
 from ecg_lightning.plotting.class_words import class_name
-from ecg_lightning.report.blocks import Block, Cell, Paragraph, ReportFiles, Section, TableBlock, number
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.plotting.page_blocks import Block, Cell, Paragraph, ReportFiles, Section, TableBlock, number
 from ecg_lightning.runs.checkpoints import check_as_sealed, read_checkpoint
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.study_runs import StudyRuns
 from ecg_lightning.storage.plain_values import UntrustedContentError
 from ecg_lightning.storage.readers import DamagedFileError
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from ecg_lightning.plotting.method_style import method_style
-from ecg_lightning.report.blocks import Block, Paragraph, ReportFiles, TableBlock, number
+from ecg_lightning.plotting.page_blocks import Block, Paragraph, ReportFiles, TableBlock, number
 from ecg_lightning.report.consistency_blocks import rows_of
-from ecg_lightning.report.runs import StudyRuns
-from ecg_lightning.study.consistency_tables import ALL_TARGETS
+from ecg_lightning.runs.study_folder import ALL_TARGETS
+from ecg_lightning.runs.study_runs import StudyRuns
 
 AS_MUCH: Final = 0.8
 """Share of the agreement between seeds of one diagnosis from which on networks of another agree about as much."""

@@ -9,8 +9,8 @@ import pandas as pd
 
 from ecg_lightning.functional.perturbation_kind import PAPER_KIND
 from ecg_lightning.plotting.method_style import method_style
-from ecg_lightning.report.blocks import NO_NUMBER, number
-from ecg_lightning.report.runs import StudyRuns, records
+from ecg_lightning.plotting.page_blocks import NO_NUMBER, number
+from ecg_lightning.runs.study_runs import StudyRuns, records
 
 _NAMED_IN_4B: Final = ("smoothgrad", "deeplift_shap", "gradient_x_input", "saliency", "gradcam")
 _NEAR_ZERO: Final = 0.2

@@ -9,30 +9,30 @@ from typing import Final
 from jinja2 import Environment, StrictUndefined
 
 from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.plotting.page_blocks import Gallery, Items, Paragraph, Picture, ReportFiles, Section, TableBlock
 from ecg_lightning.report.against_paper import paper_section
-from ecg_lightning.report.blocks import Gallery, Items, Paragraph, Picture, ReportFiles, Section, TableBlock
 from ecg_lightning.report.cascade_section import cascade_section
 from ecg_lightning.report.checks_section import localisation_section, methods_section
 from ecg_lightning.report.consistency_section import consistency_section
 from ecg_lightning.report.examples_section import examples_section
 from ecg_lightning.report.first_screen import first_screen_section
+from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.networks import networks_section
 from ecg_lightning.report.perturbation_section import perturbation_section
 from ecg_lightning.report.population import population_section
 from ecg_lightning.report.relevance_section import relevance_section
-from ecg_lightning.report.runs import StudyRuns
 from ecg_lightning.report.scorecard import scorecard_section
 from ecg_lightning.report.settings_text import methods_text_section
 from ecg_lightning.report.similarity_section import similarity_section
 from ecg_lightning.runs.pseudonyms import IdChoice
+from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.atomic import write_text_atomic
-from ecg_lightning.study.consistency_tables import IntervalSettings
 from ecg_lightning.version import __version__
 
 REPORT: Final = "report.html"
 _TEMPLATE: Final = "report.html.j2"
 
-SECTIONS: Final[Sequence[Callable[[StudyRuns, ReportFiles], Section]]] = (
+SECTIONS: Final[Sequence[Callable[[JudgedRuns, ReportFiles], Section]]] = (
     first_screen_section,
     scorecard_section,
     population_section,
@@ -66,7 +66,7 @@ def write_report(folder: str | Path, intervals: IntervalSettings, ids: IdChoice 
         FileNotFoundError: There is no such folder.
         ValueError: No run in it is finished.
     """
-    runs = StudyRuns.open(folder, intervals, ids)
+    runs = JudgedRuns.open(folder, intervals, ids)
     for one in runs.unfinished:
         print(f"{one.target}, seed {one.seed} is left out: {one.reason}")
     for damage in runs.damaged.values():
@@ -78,13 +78,13 @@ def write_report(folder: str | Path, intervals: IntervalSettings, ids: IdChoice 
     return path
 
 
-def _built(build: Callable[[StudyRuns, ReportFiles], Section], runs: StudyRuns, files: ReportFiles) -> Section:
+def _built(build: Callable[[JudgedRuns, ReportFiles], Section], runs: JudgedRuns, files: ReportFiles) -> Section:
     section = build(runs, files)
     print(f"report: {section.title}", flush=True)
     return section
 
 
-def render(runs: StudyRuns, sections: Sequence[Section]) -> str:
+def render(runs: JudgedRuns, sections: Sequence[Section]) -> str:
     """The HTML of a report."""
     template = package_files("ecg_lightning.report") / "templates" / _TEMPLATE
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

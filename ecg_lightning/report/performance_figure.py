@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from ecg_lightning.plotting.class_words import class_short
-from ecg_lightning.report.blocks import Block, ReportFiles, number
+from ecg_lightning.plotting.page_blocks import Block, ReportFiles, number
 from ecg_lightning.report.networks import performance_table
-from ecg_lightning.report.runs import StudyRuns
-from ecg_lightning.study.consistency_tables import ALL_TARGETS
+from ecg_lightning.runs.study_folder import ALL_TARGETS
+from ecg_lightning.runs.study_runs import StudyRuns
 
 
 def performance_blocks(runs: StudyRuns, files: ReportFiles, table: pd.DataFrame) -> list[Block]:

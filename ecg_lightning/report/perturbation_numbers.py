@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ecg_lightning.functional.perturbation_kind import PAPER_KIND, VERDICT_KIND
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.runs.study_runs import StudyRuns
 
 _KEYS: Final = ["kind", "map", "order", "method", "control", "metric", "step", "fraction"]
 

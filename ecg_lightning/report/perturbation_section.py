@@ -13,6 +13,7 @@ from ecg_lightning.functional.self_consistency import MIN_SEEDS_FOR_INTERVAL
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.curves import CurvePanel, XAxis, curve_of, curves_figure
 from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section, TableBlock, number
 from ecg_lightning.plotting.perturbation_words import (
     MAP_WORDS,
     METRIC_WORDS,
@@ -20,7 +21,6 @@ from ecg_lightning.plotting.perturbation_words import (
     kind_sentence,
     kind_title,
 )
-from ecg_lightning.report.blocks import Block, Paragraph, Picture, ReportFiles, Section, TableBlock, number
 from ecg_lightning.report.perturbation_numbers import (
     deciding_kind,
     perturbation_areas,
@@ -28,7 +28,7 @@ from ecg_lightning.report.perturbation_numbers import (
     perturbation_means,
     perturbation_tables,
 )
-from ecg_lightning.report.runs import StudyRuns, records
+from ecg_lightning.runs.study_runs import StudyRuns, records
 
 _TITLE: Final = "Experiment 4: perturbation of what maps call relevant"
 _DISTANCE: Final = (

@@ -9,8 +9,8 @@ from ecg_lightning.data.enrichment import UNUSED
 from ecg_lightning.data.study_splits import SETTINGS
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.plotting.class_words import class_name
-from ecg_lightning.report.blocks import Block, Paragraph, ReportFiles, Section, TableBlock
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.plotting.page_blocks import Block, Paragraph, ReportFiles, Section, TableBlock
+from ecg_lightning.runs.study_runs import StudyRuns
 
 SPLITS: Final = {"train": "Train", "validation": "Validation", "test": "Test"}
 """Split -> heading, in the paper's order."""

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ecg_lightning.plotting.class_words import class_name, class_short
 from ecg_lightning.plotting.left_over import LeftOverPanel, left_over_figure, left_over_rows
 from ecg_lightning.plotting.method_style import method_place, method_style
-from ecg_lightning.report.blocks import (
+from ecg_lightning.plotting.page_blocks import (
     Block,
     Cell,
     Items,
@@ -21,13 +21,13 @@ from ecg_lightning.report.blocks import (
     number,
     with_interval,
 )
-from ecg_lightning.report.runs import StudyRuns, records
+from ecg_lightning.runs.study_runs import StudyRuns, records
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.verdicts.decide import decide
 from ecg_lightning.verdicts.margins import margins_of
 from ecg_lightning.verdicts.random_draws import POLICY
 from ecg_lightning.verdicts.random_network_table import OTHER_ECG, PERMUTED, table_of_runs
 from ecg_lightning.verdicts.randomization import comparisons
-from ecg_lightning.verdicts.target_runs import TargetRuns
 from ecg_lightning.verdicts.words import sentence, state_word
 
 _BESIDE: Final = "kept"

@@ -12,9 +12,9 @@ from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.overview import maps_overview
-from ecg_lightning.report.blocks import Block, Paragraph, Picture, ReportFiles, Section, TableBlock
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section, TableBlock
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.study_runs import StudyRuns
 
 MAX_ECGS: Final = 512
 """ECGs of a class that a mean is made of, the first in row order: more would move it by less than the line's width."""

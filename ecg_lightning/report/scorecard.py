@@ -2,10 +2,10 @@
 
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
-from ecg_lightning.report.blocks import Block, Items, Paragraph, ReportFiles, Section, TableBlock
+from ecg_lightning.plotting.page_blocks import Block, Items, Paragraph, ReportFiles, Section, TableBlock
 from ecg_lightning.report.claims import CANNOT_TELL, NOT_MEASURED, check_states
+from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.mean_map import one_map_for_all
-from ecg_lightning.report.runs import StudyRuns, records
 from ecg_lightning.report.scorecard_table import diagnosis_table, preconditions_table, summary_table
 from ecg_lightning.report.scorecard_words import (
     controls_in_words,
@@ -15,6 +15,7 @@ from ecg_lightning.report.scorecard_words import (
     who_counts,
 )
 from ecg_lightning.report.verdict_tables import PRECONDITIONS
+from ecg_lightning.runs.study_runs import records
 from ecg_lightning.verdicts.words import sentence
 
 LEGEND = (
@@ -28,7 +29,7 @@ LEGEND = (
 )
 
 
-def scorecard_section(runs: StudyRuns, files: ReportFiles) -> Section:
+def scorecard_section(runs: JudgedRuns, files: ReportFiles) -> Section:
     """Preconditions, each diagnosis, and a summary that counts them."""
     verdicts = runs.verdicts
     saved = files.table("verdicts", verdicts)
@@ -68,7 +69,7 @@ def scorecard_section(runs: StudyRuns, files: ReportFiles) -> Section:
     return Section("scorecard", "Scorecard: which methods can be trusted?", blocks, details)
 
 
-def _of_target(runs: StudyRuns, target: str, saved: list[str]) -> list[Block]:
+def _of_target(runs: JudgedRuns, target: str, saved: list[str]) -> list[Block]:
     """The table of one diagnosis and what qualifies it."""
     verdicts = runs.verdicts
     if (verdicts[verdicts["target"] == target]["state"] == NOT_MEASURED).all():
@@ -81,7 +82,7 @@ def _of_target(runs: StudyRuns, target: str, saved: list[str]) -> list[Block]:
     return [diagnosis_table(verdicts, target, who_counts(verdicts, target), saved), Items(notes)]
 
 
-def _sentences(runs: StudyRuns, target: str) -> list[str]:
+def _sentences(runs: JudgedRuns, target: str) -> list[str]:
     """Every decided verdict of a method, in words."""
     own = runs.verdicts[(runs.verdicts["target"] == target) & ~runs.verdicts["control"].astype(bool)]
     own = own[~own["state"].isin((NOT_MEASURED, CANNOT_TELL))]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
-from ecg_lightning.report.blocks import number
+from ecg_lightning.plotting.page_blocks import number
 from ecg_lightning.report.claims import (
     CANNOT_TELL,
     CHECKS,
@@ -20,7 +20,7 @@ from ecg_lightning.report.claims import (
     check_states,
     explaining,
 )
-from ecg_lightning.report.runs import records
+from ecg_lightning.runs.study_runs import records
 from ecg_lightning.verdicts.levels import FALSE_PASSES, SOME_FALSE_PASS, SOME_FALSE_PASS_OF_MANY
 from ecg_lightning.verdicts.words import claim_words, networks_words
 

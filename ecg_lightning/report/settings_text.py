@@ -7,12 +7,12 @@ import pandas as pd
 
 from ecg_lightning.plotting.class_words import class_in_text, class_name
 from ecg_lightning.plotting.method_style import method_place, method_style
-from ecg_lightning.report.blocks import Block, Paragraph, ReportFiles, Section, TableBlock
+from ecg_lightning.plotting.page_blocks import Block, Paragraph, ReportFiles, Section, TableBlock
 from ecg_lightning.report.config_words import at, config_of, listed, short_name
 from ecg_lightning.report.population import enrichment_words
 from ecg_lightning.report.published import CITATION
-from ecg_lightning.report.runs import StudyRuns, records
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.study_runs import StudyRuns, records
 from ecg_lightning.storage.manifest import read_manifest
 
 _NO_SETTINGS: Final = (

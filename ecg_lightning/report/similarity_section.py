@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS, Sign, Statistic
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section
 from ecg_lightning.plotting.similarity import similarity_figure
-from ecg_lightning.report.blocks import Block, Paragraph, Picture, ReportFiles, Section
-from ecg_lightning.report.runs import StudyRuns, means_over_runs
 from ecg_lightning.runs.run import Run
-from ecg_lightning.study.consistency_tables import ALL_TARGETS
+from ecg_lightning.runs.run_means import means_over_runs
+from ecg_lightning.runs.study_folder import ALL_TARGETS
+from ecg_lightning.runs.study_runs import StudyRuns
 
 _SCOPE: Final = 0  # the ECG
 _OTHERS: Final = ("other_ecg", "mean_map")

@@ -6,8 +6,8 @@ from typing import Any, Final
 import pandas as pd
 
 from ecg_lightning.report.claims import CANNOT_TELL, FAILS, PASSES, explaining
-from ecg_lightning.report.runs import StudyRuns, records
-from ecg_lightning.study.consistency_tables import ALL_TARGETS
+from ecg_lightning.runs.study_folder import ALL_TARGETS
+from ecg_lightning.runs.study_runs import StudyRuns, records
 from ecg_lightning.wandb_logger import RunLogger
 
 TABLES: Final = (

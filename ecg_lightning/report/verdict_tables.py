@@ -1,6 +1,6 @@
 """The verdicts and preconditions of a study, with a row for everything that was not measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -8,30 +8,10 @@ import pandas as pd
 
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.report.claims import COLUMNS, NOT_MEASURED
-from ecg_lightning.runs.run import Run
 from ecg_lightning.verdicts.table import verdicts_table
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 PRECONDITIONS: Final = {"safe": "Safe here", "converged": "Converged"}
 """Precondition -> what a person reads."""
-
-
-def joined_runs(finished: Mapping[str, Mapping[int, Run]]) -> tuple[list[TargetRuns], dict[str, str]]:
-    """Join the seeds of every diagnosis by ECG.
-
-    Args:
-        finished: Target -> seed -> run.
-
-    Returns:
-        What could be joined, and target -> why not for the others.
-    """
-    joined, refused = [], {}
-    for target, seeds in finished.items():
-        try:
-            joined.append(TargetRuns.of(target, seeds))
-        except ValueError as error:
-            refused[target] = str(error)
-    return joined, refused
 
 
 def completed(verdicts: pd.DataFrame, targets: Sequence[str], methods: Sequence[str]) -> pd.DataFrame:

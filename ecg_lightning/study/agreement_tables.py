@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ecg_lightning.functional.correlation import pearson, spearman
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.study_folder import ALL_TARGETS
 from ecg_lightning.study.compare import ComparedTarget
-from ecg_lightning.study.consistency_tables import ALL_TARGETS
 
 
 def network_table(targets: Sequence[ComparedTarget]) -> pd.DataFrame:

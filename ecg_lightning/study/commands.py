@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Final
 from ecg_lightning.study.workflow import run_study
 
 if TYPE_CHECKING:
-    from ecg_lightning.study.consistency_tables import IntervalSettings
+    from ecg_lightning.statistics.interval_settings import IntervalSettings
 
 PROGRAM: Final = "python -m ecg_lightning.cli"
 
 
 def compare(arguments: Sequence[str]) -> None:
     """``compare <study folder>``: similarity of the maps over seeds."""
+    from ecg_lightning.runs.study_folder import StudyFolder
+    from ecg_lightning.statistics.interval_settings import IntervalSettings
     from ecg_lightning.study.compare import compare_maps
-    from ecg_lightning.study.consistency_tables import IntervalSettings
-    from ecg_lightning.study.folder import StudyFolder
     from ecg_lightning.study.results import write_comparison
 
     parser = command_parser("compare", compare.__doc__)
@@ -77,6 +77,6 @@ def add_intervals(parser: argparse.ArgumentParser) -> None:
 
 def intervals_of(given: argparse.Namespace) -> "IntervalSettings":
     """What ``add_intervals`` was given."""
-    from ecg_lightning.study.consistency_tables import IntervalSettings
+    from ecg_lightning.statistics.interval_settings import IntervalSettings
 
     return IntervalSettings(given.n_resamples, given.confidence, given.bootstrap_seed)

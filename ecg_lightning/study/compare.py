@@ -20,14 +20,14 @@ from ecg_lightning.functional.self_consistency import seed_pairs, self_consisten
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
 from ecg_lightning.functional.smoothing import ORDER, WINDOW
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.seed_maps import SeedMaps, TargetMaps
+from ecg_lightning.runs.study_folder import StudyFolder, UnfinishedRun
 from ecg_lightning.storage.atomic import write_parquet_atomic
 from ecg_lightning.storage.digest import JSON, digest_array_rows
 from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.study.floor_partners import FloorPartners, floor_partners
-from ecg_lightning.study.folder import StudyFolder, UnfinishedRun
 from ecg_lightning.study.map_blocks import MapBlock, blocks_to_do, measure_blocks
 from ecg_lightning.study.other_targets import OtherTargets, open_other_targets
-from ecg_lightning.study.seed_maps import SeedMaps, TargetMaps
 
 CONSISTENCY: Final = "self_consistency"
 FLOOR: Final = "self_consistency_floor"

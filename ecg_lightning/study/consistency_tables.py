@@ -1,7 +1,6 @@
 """Tables of what was compared over seeds: patients are the unit, never ECGs, and seeds are a second one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -10,6 +9,8 @@ from numpy.typing import NDArray
 
 from ecg_lightning.functional.self_consistency import kendall_w
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
+from ecg_lightning.runs.study_folder import ALL_TARGETS
+from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.store import RowStore
 from ecg_lightning.study.compare import ComparedTarget
 from ecg_lightning.study.consistency_intervals import (
@@ -20,7 +21,6 @@ from ecg_lightning.study.consistency_intervals import (
     reliability_of,
 )
 
-ALL_TARGETS: Final = "all"
 SEVERAL_TARGETS: Final = "none: several classes"
 
 _LARGEST: Final = 0.999999
@@ -30,21 +30,6 @@ _MEANS: Final = (
     *("mean", "mean_over_ecgs", "mean_fisher_z", "mean_matched", "floor", "above_floor", "corrected_above_floor"),
     "mean_disattenuated",
 )
-
-
-@dataclass(frozen=True)
-class IntervalSettings:
-    """How intervals are made.
-
-    Attributes:
-        n_resamples: Of patients, where an interval is a bootstrap.
-        confidence: Of the intervals.
-        seed: Of the resamples.
-    """
-
-    n_resamples: int = 1000
-    confidence: float = 0.95
-    seed: int = 0
 
 
 def consistency_table(targets: Sequence[ComparedTarget], settings: IntervalSettings) -> pd.DataFrame:

@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
+from ecg_lightning.runs.study_folder import ALL_TARGETS
 from ecg_lightning.statistics.effect import MIN_PATIENTS, Effect, mean_effect, patient_means
 from ecg_lightning.study.consistency_intervals import FEW_PATIENTS, OVER_BOTH, UNDEFINED
-from ecg_lightning.study.consistency_tables import ALL_TARGETS
 from ecg_lightning.study.other_targets import OtherTargets
 
 ONE_SEED: Final = "t over patients: one seed"

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS, similarity_matrices
 from ecg_lightning.functional.smoothing import ORDER, WINDOW
+from ecg_lightning.runs.seed_maps import OF_THE_SEED, SeedMaps, TargetMaps, in_paper_order, other_settings
 from ecg_lightning.storage.atomic import write_parquet_atomic
 from ecg_lightning.storage.digest import digest_array_rows
 from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.study.map_blocks import MapBlock, blocks_to_do
-from ecg_lightning.study.seed_maps import OF_THE_SEED, SeedMaps, TargetMaps, in_paper_order, other_settings
 
 OTHER_TARGET: Final = "other_target"
 """Folder of the comparison, one store a method."""

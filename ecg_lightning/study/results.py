@@ -2,13 +2,14 @@
 
 import pandas as pd
 
+from ecg_lightning.runs.study_folder import ALL_TARGETS, StudyFolder
+from ecg_lightning.runs.study_sealing import seal_comparison
+from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.atomic import write_parquet_atomic
 from ecg_lightning.study.agreement_tables import network_table, rank_table
 from ecg_lightning.study.compare import Comparison
-from ecg_lightning.study.consistency_tables import ALL_TARGETS, IntervalSettings, consistency_table
-from ecg_lightning.study.folder import StudyFolder
+from ecg_lightning.study.consistency_tables import consistency_table
 from ecg_lightning.study.other_target_table import other_target_table
-from ecg_lightning.study.sealing import seal_comparison
 
 
 def write_comparison(study: StudyFolder, found: Comparison, settings: IntervalSettings) -> list[str]:

@@ -11,9 +11,9 @@ from ecg_lightning.data.cache_checks import inspect_cache, is_cache
 from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.sealing import inspect_run, inspect_study_files
 from ecg_lightning.runs.search import describe_runs_below, is_run_folder
+from ecg_lightning.runs.study_folder import StudyFolder
+from ecg_lightning.runs.study_sealing import StudyInspection, inspect_study, run_notes
 from ecg_lightning.study.commands import command_parser
-from ecg_lightning.study.folder import StudyFolder
-from ecg_lightning.study.sealing import StudyInspection, inspect_study, run_notes
 
 
 def verify(arguments: Sequence[str]) -> None:

@@ -97,7 +97,7 @@ def _run(study: StudySettings, command: Sequence[str]) -> None:
 
 def _release_damaged(study: StudySettings) -> None:
     """Let stages run again whose files have changed since they ended, or that tested a part only; says which."""
-    from ecg_lightning.study.sealing import release_damaged  # brings pandas, which starting processes needs not
+    from ecg_lightning.runs.study_sealing import release_damaged  # brings pandas, which starting processes needs not
 
     for line in release_damaged(study.folder):
         print(f"{study.study}: {line}", flush=True)

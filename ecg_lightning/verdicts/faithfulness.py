@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.statistics.effect import Effect
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.paired_scores import PairedScores, scores_of_others
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 
 def comparisons(runs: TargetRuns) -> list[Comparison]:

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from ecg_lightning.attribution.controls import CONTROLS
 from ecg_lightning.functional.perturbation_kind import VERDICT_KIND
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.statistics.auroc_area import auroc_effect
 from ecg_lightning.statistics.effect import Effect
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.margins import margins_of
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 Logits = NDArray[np.float64]
 

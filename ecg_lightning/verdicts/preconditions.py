@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.sealing import TEST_AGAIN
+from ecg_lightning.runs.seed_maps import in_paper_order
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.storage.readers import read_table
-from ecg_lightning.study.seed_maps import in_paper_order
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 State = Literal["holds", "does_not_hold", "not_measured"]
 

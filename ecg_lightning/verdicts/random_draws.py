@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_lightning.verdicts.target_runs import TargetRuns
+from ecg_lightning.runs.target_runs import TargetRuns
 
 FOLDER: Final = "cascade/random_networks"
 

@@ -8,10 +8,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_lightning.attribution.controls import CONTROLS
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.statistics.draws import effect_over_draws, known_mean
 from ecg_lightning.statistics.effect import patient_means
 from ecg_lightning.verdicts.random_draws import FOLDER, POLICY, read_draws, runs_with
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 PERMUTED: Final = "permuted_labels"
 """Kind of the networks that were trained on permuted labels, beside BatchNorm policies of random ones."""

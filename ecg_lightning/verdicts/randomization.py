@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.attribution.controls import CONTROLS
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.statistics.draws import effect_over_draws
 from ecg_lightning.statistics.effect import Effect
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.margins import Margin, margins_of
 from ecg_lightning.verdicts.random_draws import BASIS, read_draws, runs_with
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 AGAINST: Final = "random network"
 

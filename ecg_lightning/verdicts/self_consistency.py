@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from ecg_lightning.functional.self_consistency import seed_pairs
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
+from ecg_lightning.runs.seed_maps import in_paper_order
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.storage.store import RowStore
 from ecg_lightning.study.compare import CONSISTENCY, FLOOR
 from ecg_lightning.study.consistency_intervals import corrected_effect, noise_of_pairs, reliability_of
-from ecg_lightning.study.seed_maps import in_paper_order
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.margins import margins_of
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 AGAINST = "maps of different patients"
 

@@ -6,13 +6,13 @@ from typing import Final
 
 import pandas as pd
 
-from ecg_lightning.study.seed_maps import in_paper_order
+from ecg_lightning.runs.seed_maps import in_paper_order
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.verdicts import faithfulness, localization, perturbation, randomization, self_consistency
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.decide import Claim, decide
 from ecg_lightning.verdicts.margins import margins
 from ecg_lightning.verdicts.preconditions import COLUMNS, preconditions
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 CHECKS: Final[tuple[Callable[[TargetRuns], list[Comparison]], ...]] = (
     localization.comparisons,

@@ -32,9 +32,9 @@ from ecg_lightning.ecg import Target
 from ecg_lightning.functional.perturbation_kind import PerturbationKind
 from ecg_lightning.models import EcgClassifier
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.storage.store import RowStore, StoreMismatchError
 from ecg_lightning.verdicts.study import verdicts_of as all_verdicts
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 TARGET: Target = "low_qrs_voltage"
 LABELS = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

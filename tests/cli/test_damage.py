@@ -20,14 +20,14 @@ from few_keys import without_others
 
 from ecg_lightning import open_run
 from ecg_lightning.cli import main
-from ecg_lightning.report.blocks import Paragraph, ReportFiles
+from ecg_lightning.plotting.page_blocks import Paragraph, ReportFiles
+from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.networks import networks_section
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.runs.study_folder import StudyFolder
+from ecg_lightning.runs.study_sealing import release_damaged
+from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.readers import DamagedFileError
 from ecg_lightning.study.compare import compare_maps
-from ecg_lightning.study.consistency_tables import IntervalSettings
-from ecg_lightning.study.folder import StudyFolder
-from ecg_lightning.study.sealing import release_damaged
 
 MUTATIONS = 25
 SEED0 = f"{TARGET}/seed0"
@@ -44,7 +44,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.fixture(scope="session")
 def before(bench: Bench) -> dict[str, Any]:
-    return values_of(StudyRuns.open(bench.study, QUICK))
+    return values_of(JudgedRuns.open(bench.study, QUICK))
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_records_of_an_earlier_version_are_used_and_said(
     status, lines = verify(study, capsys)
     assert status == 0
     assert sum("earlier version" in line for line in lines) == 3  # two runs and the comparison
-    assert set(values_of(StudyRuns.open(study, QUICK))) == set(before)
+    assert set(values_of(JudgedRuns.open(study, QUICK))) == set(before)
     cut(study / SEED0 / "examples.parquet")
     status, lines = verify(study, capsys)
     assert status == 1
@@ -236,7 +236,7 @@ def test_records_of_an_earlier_version_are_used_and_said(
 
 def test_a_damaged_run_is_left_out_by_name_and_the_rest_is_reported(study: Path) -> None:
     flip(study / SEED0 / "logits" / "rows.npy", 0.9)
-    runs = StudyRuns.open(study, QUICK)
+    runs = JudgedRuns.open(study, QUICK)
     assert [run.path.name for run in runs] == ["seed1"]
     (one,) = runs.unfinished
     assert "damaged: logits/rows.npy: row" in one.reason
@@ -260,7 +260,7 @@ def test_what_no_number_is_read_from_leaves_no_run_out(study: Path, capsys: pyte
     flip(study / SEED0 / "checkpoints" / "best.ckpt")
     status, lines = verify(study, capsys)
     assert (status, len(lines)) == (1, 4)
-    runs = StudyRuns.open(study, QUICK)
+    runs = JudgedRuns.open(study, QUICK)
     assert len(runs) == 2
     words = " ".join(
         block.text
@@ -275,7 +275,7 @@ def test_what_no_number_is_read_from_leaves_no_run_out(study: Path, capsys: pyte
 def test_damaged_files_of_the_study_leave_their_part_out(study: Path) -> None:
     flip(study / "population.parquet")
     flip(study / "test_beats.npy")
-    runs = StudyRuns.open(study, QUICK)
+    runs = JudgedRuns.open(study, QUICK)
     assert {path.name for path in runs.damaged} == {"population.parquet", "test_beats.npy"}
     assert runs.population.empty
     with pytest.warns(UserWarning, match=r"test_beats\.npy is damaged.*no ECG is drawn"):

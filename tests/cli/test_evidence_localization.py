@@ -22,8 +22,8 @@ from ecg_lightning.data.twins import TwinShifts
 from ecg_lightning.functional.localization import localization_scores
 from ecg_lightning.functional.perturbation_kind import PerturbationKind
 from ecg_lightning.models import EcgClassifier
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.verdicts.localization import comparisons, mean_map_effects
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 TARGET = "low_qrs_voltage"
 LEAD, SAMPLE = 5, 240

@@ -19,8 +19,8 @@ from ecg_lightning.attribution import RandomKey
 from ecg_lightning.attribution.controls import CONTROLS
 from ecg_lightning.functional.infidelity import infidelity
 from ecg_lightning.functional.map_shape import complexity, sparseness
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.verdicts.faithfulness import comparisons, mean_map_effects
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 METHODS = ["saliency", "gradient_x_input", "integrated_gradients"]
 

@@ -14,13 +14,13 @@ from workplace import TARGET, Workplace
 
 from ecg_lightning.cli import main
 from ecg_lightning.command_line.stage_guard import warn_if_unfinished
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.runs.finished import why_partial
 from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.study_folder import StudyFolder
+from ecg_lightning.runs.study_sealing import release_damaged
+from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.store import RowStore
-from ecg_lightning.study.consistency_tables import IntervalSettings
-from ecg_lightning.study.folder import StudyFolder
-from ecg_lightning.study.sealing import release_damaged
 
 N_ECGS = 9
 ONE_METHOD, TWO_METHODS = "[saliency]", "[saliency, gradient_x_input]"
@@ -86,7 +86,7 @@ def test_a_part_says_how_much_it_is_and_the_same_test_goes_on(
     assert (record(place)["n_ecgs"], record(place)["incomplete"]) == (N_ECGS, {})
     np.testing.assert_array_equal(np.load(store / "rows.npy")[:tested], rows[:tested])
     assert reasons(place) == []
-    assert len(StudyRuns.open(place.folder / "runs/tiny", IntervalSettings())) == 1
+    assert len(JudgedRuns.open(place.folder / "runs/tiny", IntervalSettings())) == 1
     give_test(place, *limit)  # every row is there: this part takes nothing away
     assert (record(place)["n_ecgs"], reasons(place)) == (N_ECGS, [])
 

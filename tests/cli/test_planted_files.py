@@ -22,14 +22,14 @@ from ecg_lightning import open_run
 from ecg_lightning.cli import main
 from ecg_lightning.command_line.argument_types import argument_types
 from ecg_lightning.models import EcgClassifier
-from ecg_lightning.report.blocks import ReportFiles
+from ecg_lightning.plotting.page_blocks import ReportFiles
+from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.networks import networks_section
-from ecg_lightning.report.runs import StudyRuns
 from ecg_lightning.runs.checkpoints import CheckpointError
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.study_folder import StudyFolder
+from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.plain_values import UntrustedContentError
-from ecg_lightning.study.consistency_tables import IntervalSettings
-from ecg_lightning.study.folder import StudyFolder
 
 LINEAR = {"class_path": "torch.nn.Linear", "init_args": {"in_features": 3, "out_features": 1}}
 PLANTED_MODULE = """
@@ -448,5 +448,5 @@ def test_a_network_of_the_user_s_own_is_trained_tested_and_reported(
 
 def report_of(run: Run, folder: Path) -> str:
     """What the report says of a study's networks."""
-    runs = StudyRuns.open(run.path.parents[1], IntervalSettings())
+    runs = JudgedRuns.open(run.path.parents[1], IntervalSettings())
     return str(networks_section(runs, ReportFiles(StudyFolder(folder))))

@@ -16,19 +16,19 @@ from random_study import write_random_study
 from ecg_lightning.report.against_paper import table_1_beside
 from ecg_lightning.report.deviations import deviations
 from ecg_lightning.report.examples_section import _along_cascade
+from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.own_numbers import own_number
 from ecg_lightning.report.published import INCONSISTENCIES, NUMBERS, READINGS, TABLE_1
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.store import RowStore, StoreSpec
-from ecg_lightning.study.consistency_tables import IntervalSettings
 
 METHODS = ("saliency", "smoothgrad", "integrated_gradients")
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> StudyRuns:
+def runs(tmp_path: Path) -> JudgedRuns:
     study = write_random_study(tmp_path / "random", ("sinus_rhythm", "low_qrs_voltage"), (0, 1), METHODS, 12)
-    return StudyRuns.open(study, IntervalSettings(n_resamples=20))
+    return JudgedRuns.open(study, IntervalSettings(n_resamples=20))
 
 
 def published(key: str) -> str:
@@ -59,14 +59,14 @@ def test_what_is_fair_to_the_paper_is_no_inconsistency() -> None:
     assert 90 * 1351 * 12 < 1_500_000 < 90 * 1351 * 12 + 23 * 12 * 250  # with a cascade of 250 ECGs
 
 
-def test_every_number_has_a_reader_and_a_study_without_tables_a_dash(runs: StudyRuns) -> None:
+def test_every_number_has_a_reader_and_a_study_without_tables_a_dash(runs: JudgedRuns) -> None:
     found = {one.key: own_number(runs, one.key) for one in NUMBERS}
     assert found["networks"] == "4 (2 x 2)"
     assert found["maps"] == f"{4 * 12 * 3}"
     assert {text for key, text in found.items() if key not in ("networks", "maps")} == {"\N{EN DASH}"}
 
 
-def test_the_spread_beside_a_mean_over_methods_is_that_of_the_methods(runs: StudyRuns) -> None:
+def test_the_spread_beside_a_mean_over_methods_is_that_of_the_methods(runs: JudgedRuns) -> None:
     means = {"saliency": (0.2, 0.4), "smoothgrad": (0.7, 0.9), "integrated_gradients": (0.5, 0.5)}
     rows = [
         {"target": target, "method": method, "statistic": "pearson", "sign": "native", "mean": mean, "sd": 0.3,
@@ -85,7 +85,7 @@ def test_the_spread_beside_a_mean_over_methods_is_that_of_the_methods(runs: Stud
     assert own_number(runs, "consistency:most") == "0.30 to 0.50"
 
 
-def test_the_first_three_steps_and_the_noise(runs: StudyRuns) -> None:
+def test_the_first_three_steps_and_the_noise(runs: JudgedRuns) -> None:
     keys = {"direction": "from_output", "smooth": False, "statistic": "pearson", "sign": "native", "complete": True}
     rows = [keys | {"method": m, "depth": d, "similarity": s} for m, d, s in (
         ("saliency", 0, 1.0), ("saliency", 3, 0.6), ("smoothgrad", 3, 0.2), ("random", 3, 0.9), ("saliency", 9, 0.4),
@@ -114,7 +114,7 @@ def test_the_first_three_steps_and_the_noise(runs: StudyRuns) -> None:
     ("network", "halvings"),
     [({"widths": [8, 16, 32, 64], "strides": [1, 2, 2, 2]}, "3 times in 8"), ({}, "5 times in 22")],
 )
-def test_the_stride_rule_is_named(runs: StudyRuns, network: dict[str, list[int]], halvings: str) -> None:
+def test_the_stride_rule_is_named(runs: JudgedRuns, network: dict[str, list[int]], halvings: str) -> None:
     chosen = {"class_path": "ecg_lightning.models.ResNet1d", "init_args": network}
     for run in runs:
         (run.path / "fit.yaml").write_text(yaml.safe_dump({"model": {"network": chosen}}))
@@ -122,12 +122,12 @@ def test_the_stride_rule_is_named(runs: StudyRuns, network: dict[str, list[int]]
     assert f"halves the length {halvings} convolutions" in words
 
 
-def test_an_empty_study_shows_the_paper_s_table_1_alone(runs: StudyRuns) -> None:
+def test_an_empty_study_shows_the_paper_s_table_1_alone(runs: JudgedRuns) -> None:
     table = table_1_beside(runs).set_index("characteristic")
     assert table.loc["ECGs, n"].tolist() == ["871,273", "\N{EN DASH}", "1,086", "\N{EN DASH}", "1,351", "\N{EN DASH}"]
 
 
-def test_figure_2_shows_the_high_score_first_in_the_cascade_too(runs: StudyRuns) -> None:
+def test_figure_2_shows_the_high_score_first_in_the_cascade_too(runs: JudgedRuns) -> None:
     """As the caption says, and the paper: one example of a high score, then one of a low score."""
     run = next(iter(runs))
     spec = StoreSpec(

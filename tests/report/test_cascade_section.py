@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg_lightning.report.blocks import Items, Paragraph, Picture, ReportFiles, TableBlock
+from ecg_lightning.plotting.page_blocks import Items, Paragraph, Picture, ReportFiles, TableBlock
 from ecg_lightning.report.cascade_section import cascade_section
 from ecg_lightning.report.random_networks_blocks import NOT_MEASURED
-from ecg_lightning.report.runs import StudyRuns
+from ecg_lightning.runs.study_runs import StudyRuns
+from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.store import RowStore, StoreSpec
-from ecg_lightning.study.consistency_tables import IntervalSettings
 
 N, DRAWS = 24, 5
 METHODS = ("saliency", "integrated_gradients", "gradcam", "random", "absolute_input")

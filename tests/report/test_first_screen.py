@@ -17,15 +17,15 @@ from random_study import write_random_study
 from verdict_rows import random_verdicts
 
 from ecg_lightning.plotting.ecg_paper import sheet_width
+from ecg_lightning.plotting.page_blocks import Gallery, ReportFiles, TableBlock
 from ecg_lightning.plotting.paper import STANDARD_SCALE
-from ecg_lightning.report import runs as runs_module
-from ecg_lightning.report.blocks import Gallery, ReportFiles, TableBlock
+from ecg_lightning.report import judged_runs as runs_module
 from ecg_lightning.report.example_pictures import shown_method
 from ecg_lightning.report.first_screen import first_screen_section
+from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.page import render
-from ecg_lightning.report.runs import StudyRuns
 from ecg_lightning.report.typical_ecgs import evidence_cache, evidence_of, typical_ecgs
-from ecg_lightning.study.consistency_tables import IntervalSettings
+from ecg_lightning.statistics.interval_settings import IntervalSettings
 
 METHODS = ("saliency", "deeplift")
 TARGET = "low_qrs_voltage"
@@ -42,8 +42,8 @@ def study(tmp_path: Path) -> Path:
     return folder
 
 
-def opened(study: Path) -> StudyRuns:
-    return StudyRuns.open(study, IntervalSettings(n_resamples=20))
+def opened(study: Path) -> JudgedRuns:
+    return JudgedRuns.open(study, IntervalSettings(n_resamples=20))
 
 
 def test_each_outcome_is_shown_by_its_median(study: Path) -> None:

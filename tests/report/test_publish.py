@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from ecg_lightning.plotting.page_blocks import TableBlock
 from ecg_lightning.report import dashboard
-from ecg_lightning.report.blocks import TableBlock
 from ecg_lightning.report.commands import run
 from ecg_lightning.report.dashboard import markdown_table, publish
 from ecg_lightning.report.page import write_report
-from ecg_lightning.study.consistency_tables import IntervalSettings
+from ecg_lightning.statistics.interval_settings import IntervalSettings
 
 
 @pytest.fixture(scope="module")

@@ -21,20 +21,21 @@ from random_study import write_random_study
 from ecg_lightning import open_run
 from ecg_lightning.data.regions import windows
 from ecg_lightning.functional.intervals import patient_resamples
-from ecg_lightning.report.blocks import number, with_interval
+from ecg_lightning.plotting.page_blocks import number, with_interval
 from ecg_lightning.report.cascade_section import cascade_means
 from ecg_lightning.report.commands import run
 from ecg_lightning.report.deviations import deviations
+from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.networks import architecture_table
 from ecg_lightning.report.page import write_report
 from ecg_lightning.report.perturbation_numbers import perturbation_means
 from ecg_lightning.report.population import population_table
 from ecg_lightning.report.relevance_section import class_relevance
-from ecg_lightning.report.runs import StudyRuns, means_over_runs
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.run_means import means_over_runs
+from ecg_lightning.runs.study_folder import StudyFolder
+from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.study.compare import compare_maps
-from ecg_lightning.study.consistency_tables import IntervalSettings
-from ecg_lightning.study.folder import StudyFolder
 from ecg_lightning.study.results import write_comparison
 
 QUICK = IntervalSettings(n_resamples=100)
@@ -187,7 +188,7 @@ def test_a_comparison_without_floors_is_shown_raw_and_says_what_to_do(random_stu
 
 def test_intervals_over_runs_resample_the_same_patients(random_study: Path) -> None:
     """Of each target and of all, as NumPy recomputes them from one list of resamples."""
-    runs = StudyRuns.open(random_study, QUICK)
+    runs = JudgedRuns.open(random_study, QUICK)
     generator = np.random.default_rng(0)
     values = {run.path: generator.normal(size=(20, 3)) for run in runs}
     asked: list[Path] = []
@@ -222,7 +223,7 @@ def test_intervals_over_runs_resample_the_same_patients(random_study: Path) -> N
 
 
 def test_runs_of_other_patients_are_resampled_by_their_own(random_study: Path) -> None:
-    runs = StudyRuns.open(random_study, QUICK)
+    runs = JudgedRuns.open(random_study, QUICK)
     values = np.random.default_rng(0).normal(size=(20, 3))
     ids = {run.path: np.arange(20) // (2 + number % 2) for number, run in enumerate(runs)}  # ten patients, or seven
     found = means_over_runs(runs.finished, lambda run: (values, ids[run.path]), QUICK)
@@ -235,7 +236,7 @@ def test_runs_of_other_patients_are_resampled_by_their_own(random_study: Path) -
 
 
 def test_values_that_are_missing_are_left_out_of_means(random_study: Path) -> None:
-    runs = StudyRuns.open(random_study, QUICK)
+    runs = JudgedRuns.open(random_study, QUICK)
     holes = np.tile(np.arange(20.0), (2, 1)).T
     holes[3:, 1] = np.nan
     found = means_over_runs(runs.finished, lambda run: (holes, run.examples["patient_id"].to_numpy()), QUICK)["all"]
@@ -399,6 +400,6 @@ def test_the_report_says_who_has_made_the_beats(random_study: Path, source: str,
     chosen = {"class_path": f"ecg_lightning.data.sources.{source}", "init_args": settings}
     for folder in random_study.glob("*/seed*/"):
         (folder / "fit.yaml").write_text(yaml.safe_dump({"data": {"source": chosen}}))
-    first = deviations(StudyRuns.open(random_study, QUICK))[0]
+    first = deviations(JudgedRuns.open(random_study, QUICK))[0]
     assert first.startswith(f"ECGs: {source};")
     assert f"Median beats are {expected}" in first

@@ -13,7 +13,7 @@ from verdict_rows import TARGETS, random_verdicts
 from ecg_lightning.method_names import METHOD_NAMES
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
-from ecg_lightning.report.blocks import Cell
+from ecg_lightning.plotting.page_blocks import Cell
 from ecg_lightning.report.claims import CHECKS, COLUMNS, MARKS, check_states, explaining
 from ecg_lightning.report.scorecard_table import diagnosis_table, effect_text, summary_cell, summary_table, verdict_cell
 from ecg_lightning.report.scorecard_words import (

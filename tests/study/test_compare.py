@@ -18,13 +18,14 @@ from random_study import write_random_study
 
 from ecg_lightning import open_run
 from ecg_lightning.functional.self_consistency import kendall_w, seed_pairs
+from ecg_lightning.runs.study_folder import StudyFolder
+from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.atomic import write_json_atomic
 from ecg_lightning.storage.store import RowStore
 from ecg_lightning.study.agreement_tables import network_table, rank_table
 from ecg_lightning.study.compare import compare_maps
-from ecg_lightning.study.consistency_tables import IntervalSettings, consistency_table
+from ecg_lightning.study.consistency_tables import consistency_table
 from ecg_lightning.study.floor_partners import predicted_class
-from ecg_lightning.study.folder import StudyFolder
 
 TARGETS = ("sinus_rhythm", "atrial_fibrillation")
 METHODS = ("saliency", "deeplift")

@@ -18,10 +18,10 @@ from random_study import write_random_study
 
 from ecg_lightning import open_run
 from ecg_lightning.report.other_target_blocks import other_target_words
+from ecg_lightning.runs.study_folder import StudyFolder
+from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.store import RowStore
 from ecg_lightning.study.compare import compare_maps
-from ecg_lightning.study.consistency_tables import IntervalSettings
-from ecg_lightning.study.folder import StudyFolder
 from ecg_lightning.study.other_target_table import other_target_table
 from ecg_lightning.study.results import write_comparison
 

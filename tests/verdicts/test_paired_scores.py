@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from ecg_lightning.attribution.controls import CONTROLS
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.statistics.effect import mean_effect
 from ecg_lightning.verdicts.decide import decide
 from ecg_lightning.verdicts.paired_scores import PairedScores
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 NAMES = ("finds", "same_for_all", "sometimes_zero", *CONTROLS)
 PATIENTS, SEEDS = 40, 3

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from ecg_lightning.runs.run import open_run
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.verdicts.preconditions import preconditions
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 N = 9
 TARGET = "atrial_fibrillation"

@@ -13,12 +13,12 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from random_study import write_random_study
 
 from ecg_lightning import open_run
+from ecg_lightning.runs.study_folder import StudyFolder
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.study.compare import compare_maps
-from ecg_lightning.study.folder import StudyFolder
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.decide import decide
 from ecg_lightning.verdicts.self_consistency import comparisons
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 TARGET = "sinus_rhythm"
 SEEDS = (0, 1, 2)

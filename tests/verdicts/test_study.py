@@ -8,9 +8,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from random_study import write_random_study
 
 from ecg_lightning.runs.run import open_run
+from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.verdicts.margins import margins
 from ecg_lightning.verdicts.study import preconditions_of, verdicts_of
-from ecg_lightning.verdicts.target_runs import TargetRuns
 
 
 def test_runs_without_audits_are_not_measured(tmp_path: Path) -> None:

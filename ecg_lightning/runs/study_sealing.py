@@ -9,9 +9,9 @@ from ecg_lightning.runs.finished import why_partial
 from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.sealing import inspect_run, inspect_study_files, is_of_fit, lost_parts, read_through
 from ecg_lightning.runs.search import stores_below
+from ecg_lightning.runs.study_folder import COMPARED_TABLES, StudyFolder
 from ecg_lightning.storage.readers import DamagedFileError
 from ecg_lightning.storage.seals import SEALED, Damage, Inspection, inspect, read_record, write_record
-from ecg_lightning.study.folder import COMPARED_TABLES, StudyFolder
 
 _EARLIER: Final = (
     *("seeds", "single", "unfinished", "left_out_between_targets", "left_out", "kendall_w_of_method_ranks"),

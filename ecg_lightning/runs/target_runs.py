@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.runs.run import Run
-from ecg_lightning.study.seed_maps import same_ecgs
+from ecg_lightning.runs.seed_maps import same_ecgs
 
 
 @dataclass(frozen=True)
@@ -70,3 +70,21 @@ class TargetRuns:
         if len(set(found.values())) > 1:
             raise ValueError(f"{self.target}: the seeds' stores {store} have other {dim}s: {found}; repeat the tests")
         return next(iter(found.values()))
+
+
+def joined_runs(finished: Mapping[str, Mapping[int, Run]]) -> tuple[list[TargetRuns], dict[str, str]]:
+    """Join the seeds of every diagnosis by ECG.
+
+    Args:
+        finished: Target -> seed -> run.
+
+    Returns:
+        What could be joined, and target -> why not for the others.
+    """
+    joined, refused = [], {}
+    for target, seeds in finished.items():
+        try:
+            joined.append(TargetRuns.of(target, seeds))
+        except ValueError as error:
+            refused[target] = str(error)
+    return joined, refused

@@ -17,6 +17,9 @@ _SEED = re.compile(r"seed(\d+)")
 TABLES: Final = "tables"
 FIGURES: Final = "figures"
 COMPARISON: Final = "comparison"
+ALL_TARGETS: Final = "all"
+"""Stands for the mean over the targets in a table's column ``target``."""
+
 COMPARED_TABLES: Final = ("self_consistency", "network_agreement", "method_ranks", "other_target")
 """Of ``compare``, which seals them; those of ``report`` lie beside them."""
 

@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ecg_lightning.plotting.sheet import WITHOUT_DATE, save_figure
+from ecg_lightning.runs.study_folder import COMPARED_TABLES, StudyFolder
 from ecg_lightning.storage.atomic import atomic_path, write_parquet_atomic
-from ecg_lightning.study.folder import COMPARED_TABLES, StudyFolder
 
 _PAGE_DPI: Final = 130
 _LARGE_BYTES: Final = 300_000

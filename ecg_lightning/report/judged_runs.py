@@ -1,0 +1,26 @@
+"""The runs of a study with the verdicts on their methods."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from ecg_lightning.report.verdict_tables import completed, completed_preconditions
+from ecg_lightning.runs.study_runs import StudyRuns
+from ecg_lightning.verdicts.study import preconditions_of, verdicts_of
+
+
+@dataclass(frozen=True)
+class JudgedRuns(StudyRuns):
+    """The runs of a study, and what every check says of them."""
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """The verdicts table, over all seeds and diagnoses; with state ``not_measured`` for what no run has."""
+        decided = verdicts_of(self.joined[0], self.study.comparison, self.methods)
+        return completed(decided, self.targets, self.methods)
+
+    @cached_property
+    def preconditions(self) -> pd.DataFrame:
+        """The preconditions table, likewise."""
+        return completed_preconditions(preconditions_of(self.joined[0]), self.targets, self.methods)
