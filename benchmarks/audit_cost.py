@@ -31,15 +31,15 @@ from torch import Tensor, nn
 
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.audit import AuditBatch
-from callbacks.cascade_plan import RandomNetwork
 from callbacks.perturbation_curves import PerturbationCurves
 from callbacks.perturbation_data import PerturbationData
 from callbacks.randomization_cascade import RandomizationCascade
 from ecg_lightning.attribution.controls import control_maps
 from ecg_lightning.attribution.robust import suite_maps
 from ecg_lightning.data.recalibration import RecalibrationBeats
-from ecg_lightning.functional.beat_model import BeatModel
-from ecg_lightning.functional.perturbation_kind import PAPER_KIND, PerturbationKind
+from ecg_lightning.experiments.perturbation.beat_model import BeatModel
+from ecg_lightning.experiments.perturbation.kinds import PAPER_KIND, PerturbationKind
+from ecg_lightning.experiments.randomization.plan import RandomNetwork
 from ecg_lightning.functional.similarity import paired_similarity
 from ecg_lightning.models import ResNet1d
 

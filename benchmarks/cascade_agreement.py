@@ -26,13 +26,13 @@ from ecg_lightning.attribution.methods import SmoothGrad
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.sources import Synthetic
 from ecg_lightning.ecg import Target
+from ecg_lightning.experiments.randomization.checks import comparisons
+from ecg_lightning.experiments.randomization.draws import BASIS
 from ecg_lightning.models import EcgClassifier, ResNet1d
 from ecg_lightning.runs.run import Run, open_run
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.verdicts.decide import decide
-from ecg_lightning.verdicts.random_draws import BASIS
-from ecg_lightning.verdicts.randomization import comparisons
 
 TARGETS: Final[tuple[Target, ...]] = (
     "first_degree_av_block",

@@ -18,12 +18,12 @@ from memory import own_and_children, watched
 from random_study import write_random_study
 
 from ecg_lightning.ecg import TARGETS
+from ecg_lightning.experiments.self_consistency.compare import compare_maps
+from ecg_lightning.experiments.self_consistency.study_results import write_comparison
 from ecg_lightning.method_names import METHOD_NAMES
 from ecg_lightning.report.page import write_report
 from ecg_lightning.runs.study_folder import StudyFolder
 from ecg_lightning.statistics.interval_settings import IntervalSettings
-from ecg_lightning.study.compare import compare_maps
-from ecg_lightning.study.results import write_comparison
 
 
 def measure(folder: Path, options: argparse.Namespace, ecgs: int) -> tuple[float, float, float]:

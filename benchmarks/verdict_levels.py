@@ -23,17 +23,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecg_lightning.experiments.perturbation.checks import abpc_weights
+from ecg_lightning.experiments.self_consistency.seed_pairs import corrected_effect
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.statistics.auroc_area import auroc_effect
 from ecg_lightning.statistics.draws import effect_over_draws
 from ecg_lightning.statistics.effect import Effect, mean_effect
 from ecg_lightning.statistics.multiplicity import holm
-from ecg_lightning.study.consistency_intervals import corrected_effect
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.decide import decide
 from ecg_lightning.verdicts.margins import Margin
 from ecg_lightning.verdicts.paired_scores import PairedScores
-from ecg_lightning.verdicts.perturbation import abpc_weights
 
 PATIENTS: Final = (10, 20, 24, 50, 250)
 SEEDS: Final = (1, 3, 10)

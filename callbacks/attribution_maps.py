@@ -13,14 +13,8 @@ from torch import Tensor, nn
 from callbacks.attribution_report import cost_table, logged_numbers, maps_table, warnings_of
 from callbacks.map_lint import LintMode, try_methods, usable_methods
 from callbacks.map_specs import map_specs
-from callbacks.map_stores import MapStores, Rows
-from callbacks.patient_controls import (
-    PATIENT_CONTROLS,
-    OwnMaps,
-    PatientControl,
-    PatientControls,
-    check_patient_controls,
-)
+from callbacks.map_stores import MapStores
+from callbacks.patient_controls import OwnMaps, PatientControls, check_patient_controls
 from callbacks.ranks import classifier_of, datamodule_of, identity, on_rank_zero, run_folder
 from ecg_lightning.attribution import AttributionMethod, MethodName, MethodSet, RandomKey, build_methods, prepare_task
 from ecg_lightning.attribution.base import Explanation
@@ -28,6 +22,7 @@ from ecg_lightning.attribution.controls import CONTROLS, ControlName, check_cont
 from ecg_lightning.attribution.cost import estimate, measure_passes
 from ecg_lightning.attribution.folding_check import folding_error
 from ecg_lightning.attribution.lint import LINTED_ECGS, lint_task
+from ecg_lightning.attribution.partners import PATIENT_CONTROLS, PatientControl
 from ecg_lightning.attribution.robust import explain_or_nan
 from ecg_lightning.attribution.shared import shared_maps
 from ecg_lightning.attribution.task import AttributionTask, Precision
@@ -39,7 +34,7 @@ from ecg_lightning.models.lint import Finding
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.atomic import write_parquet_atomic
 from ecg_lightning.storage.digest import JSON
-from ecg_lightning.storage.store import RowStore
+from ecg_lightning.storage.store import Rows, RowStore
 
 
 class AttributionMaps(Callback):

@@ -12,10 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import ArrayLike, NDArray
 
 from callbacks.attribution_maps import AttributionMaps
-from callbacks.audit_places import AuditBatch, Place
 from callbacks.control_rows import ControlRows, lacking
-from callbacks.map_stores import Rows
-from callbacks.patient_controls import PatientControl
 from callbacks.ranks import (
     callback_before,
     check_interval_settings,
@@ -26,11 +23,13 @@ from callbacks.ranks import (
     run_folder,
 )
 from callbacks.test_seal import close_store
+from ecg_lightning.attribution.partners import PatientControl
+from ecg_lightning.experiments.audit_stores import AuditBatch, StoreLayout
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.digest import JSON
-from ecg_lightning.storage.store import RowStore, StoreSpec
+from ecg_lightning.storage.store import Rows, RowStore, StoreSpec
 
-__all__ = ["Audit", "AuditBatch", "Place"]
+__all__ = ["Audit", "AuditBatch", "StoreLayout"]
 
 
 class Audit(Callback, ABC):
@@ -72,7 +71,7 @@ class Audit(Callback, ABC):
         self.control_stores: dict[str, RowStore] = {}
 
     @abstractmethod
-    def _places(self) -> Mapping[str, Place]:
+    def _places(self) -> Mapping[str, StoreLayout]:
         """Folder below the run -> what it holds; nothing where there is nothing to measure."""
 
     @abstractmethod
@@ -83,7 +82,7 @@ class Audit(Callback, ABC):
     def _measure(self, batch: AuditBatch) -> Mapping[str, ArrayLike]:
         """Folder -> (k, ...) values of a batch's rows, for every folder of ``_places``."""
 
-    def _control_places(self) -> Mapping[str, Place]:
+    def _control_places(self) -> Mapping[str, StoreLayout]:
         """Folder below the run -> what it holds of maps that know nothing of the patient; none by default.
 
         One dimension of each is ``control``: ``AttributionMaps.patient_controls``, or some of them in their order.
@@ -185,7 +184,7 @@ class Audit(Callback, ABC):
             )
             rows.fill(trainer, np.flatnonzero(self.chosen), self.rows_at_once)
 
-    def _control_spec(self, place: Place) -> StoreSpec:
+    def _control_spec(self, place: StoreLayout) -> StoreSpec:
         """As ``_spec``; who the partners are is determined by the seed and the class that the network predicts."""
         spec = self._spec(place)
         partners = self.maps.partners if self.averages_partners else 1
@@ -196,7 +195,7 @@ class Audit(Callback, ABC):
         }
         return replace(spec, settings={**spec.settings, "patient_controls": of_others})
 
-    def _spec(self, place: Place) -> StoreSpec:
+    def _spec(self, place: StoreLayout) -> StoreSpec:
         of_maps = next(iter(self.maps.stores.values())).spec  # hashed once for all
         return StoreSpec(
             dims=("row", *place.dims),

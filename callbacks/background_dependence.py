@@ -12,12 +12,12 @@ from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from callbacks.audit import Audit, AuditBatch, Place
+from callbacks.audit import Audit, AuditBatch, StoreLayout
 from callbacks.audit_results import AuditResults
-from callbacks.example_choice import balanced_choice
 from callbacks.ranks import classifier_of, datamodule_of
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.robust import explain_or_nan
+from ecg_lightning.experiments.example_choice import balanced_choice
 from ecg_lightning.functional.similarity import similarity_matrix
 from ecg_lightning.functional.smoothing import WINDOW
 from ecg_lightning.runs.layout import OnMismatch
@@ -74,8 +74,8 @@ class BackgroundDependence(Audit):
     def _names(self) -> Sequence[str]:
         return [method.name for method in self.methods]
 
-    def _places(self) -> Mapping[str, Place]:
-        return {_folder(method.name): Place((), {}, "correlation") for method in self.methods}
+    def _places(self) -> Mapping[str, StoreLayout]:
+        return {_folder(method.name): StoreLayout((), {}, "correlation") for method in self.methods}
 
     def _settings(self) -> dict[str, JSON]:
         content = digest_array_rows(self.others.beats.numpy(), self.others.ecg_ids)

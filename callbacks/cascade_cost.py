@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
-from callbacks.cascade_plan import CascadePlan
-from callbacks.random_networks import forward_equivalents
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.cost import estimate, measure_passes
 from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.experiments.randomization.measure import forward_equivalents
+from ecg_lightning.experiments.randomization.plan import CascadePlan
 
 
 def tell_cascade_cost(

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.audit import AuditBatch
-from callbacks.cascade_plan import RandomNetwork
 from callbacks.cascade_tasks import CascadeTasks
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.controls import ControlName, control_maps
 from ecg_lightning.attribution.robust import suite_maps
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
+from ecg_lightning.experiments.randomization.plan import RandomNetwork
 from ecg_lightning.models.precision import full_float32
 
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from callbacks.attribution_maps import AttributionMaps
-from callbacks.cascade_plan import RandomNetwork
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
-from ecg_lightning.functional.randomization import How, layers_at, randomised
+from ecg_lightning.experiments.randomization.plan import RandomNetwork
+from ecg_lightning.experiments.randomization.random_weights import How, layers_at, randomised
 from ecg_lightning.models.classifier import EcgClassifier
 
 _KEPT_BYTES: Final = 512 * 2**20

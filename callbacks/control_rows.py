@@ -8,11 +8,10 @@ from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import ArrayLike, NDArray
 
 from callbacks.attribution_maps import AttributionMaps
-from callbacks.audit_places import AuditBatch, Place
-from callbacks.map_stores import Rows
-from callbacks.patient_controls import PatientControl
 from callbacks.test_seal import close_store
-from ecg_lightning.storage.store import RowStore
+from ecg_lightning.attribution.partners import PatientControl
+from ecg_lightning.experiments.audit_stores import AuditBatch, StoreLayout
+from ecg_lightning.storage.store import Rows, RowStore
 
 Measure = Callable[[AuditBatch, PatientControl], Mapping[str, ArrayLike]]
 
@@ -31,7 +30,7 @@ class ControlRows:
     def __init__(
         self,
         maps: AttributionMaps,
-        places: Mapping[str, Place],
+        places: Mapping[str, StoreLayout],
         stores: Mapping[str, RowStore],
         measure: Measure,
         partners: int,

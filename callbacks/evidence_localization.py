@@ -10,18 +10,18 @@ from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from callbacks.audit import Audit, AuditBatch, Place
+from callbacks.audit import Audit, AuditBatch, StoreLayout
 from callbacks.audit_results import AuditResults
-from callbacks.localization_report import LocalizationReport
-from callbacks.patient_controls import PatientControl
 from callbacks.ranks import datamodule_of
+from ecg_lightning.attribution.partners import PatientControl
 from ecg_lightning.data.regions import known_regions, read_regions
-from ecg_lightning.functional.localization import (
+from ecg_lightning.experiments.localization.measure import (
     LOCALIZATION_SCORES,
     LocalizationScore,
     localization_scores,
     region_share,
 )
+from ecg_lightning.experiments.localization.run_results import LocalizationReport
 from ecg_lightning.plotting.class_words import CLASS_WORDS
 from ecg_lightning.storage.digest import JSON
 
@@ -35,9 +35,9 @@ class EvidenceLocalization(Audit):
     Simulated ECGs carry the evidence of each diagnosis that they have (``causal`` by counterfactual twins, ``core`` by
     the textbook) and their waves; LUDB carries a cardiologist's waves. Writes ``localization/<score>/`` (n, region,
     method) for relevance mass, relevance rank accuracy, pointing game and AUROC (see
-    :mod:`ecg_lightning.functional.localization`); ``localization/controls/<score>/`` (n, region, method, control), the
-    same of what stands in for the patient's own maps; and ``localization/share/`` (n, region), what chance reaches. At
-    the end means with intervals. Where nothing is known nothing is written.
+    :mod:`ecg_lightning.experiments.localization.measure`); ``localization/controls/<score>/`` (n, region, method,
+    control), the same of what stands in for the patient's own maps; and ``localization/share/`` (n, region), what
+    chance reaches. At the end means with intervals. Where nothing is known nothing is written.
 
     Args: As for :class:`callbacks.audit.Audit`.
     """
@@ -53,18 +53,18 @@ class EvidenceLocalization(Audit):
             )
         super().on_test_start(trainer, pl_module)
 
-    def _places(self) -> Mapping[str, Place]:
+    def _places(self) -> Mapping[str, StoreLayout]:
         if not self.regions:
             return {}
         coords = {"region": self.regions, "method": self.maps.names}
-        places = {folder: Place(("region", "method"), coords, "1") for folder in _SCORES.values()}
-        return places | {"localization/share": Place(("region",), {"region": self.regions}, "1")}
+        places = {folder: StoreLayout(("region", "method"), coords, "1") for folder in _SCORES.values()}
+        return places | {"localization/share": StoreLayout(("region",), {"region": self.regions}, "1")}
 
-    def _control_places(self) -> Mapping[str, Place]:
+    def _control_places(self) -> Mapping[str, StoreLayout]:
         if not self.regions:
             return {}
         coords = {"region": self.regions, "method": self.maps.names, "control": self.maps.patient_controls}
-        return {folder: Place(("region", "method", "control"), coords, "1") for folder in _OF_OTHERS.values()}
+        return {folder: StoreLayout(("region", "method", "control"), coords, "1") for folder in _OF_OTHERS.values()}
 
     def _settings(self) -> dict[str, JSON]:
         return {"target": self.datamodule.target, "evidence": self.datamodule.cache.info.get("hash")}

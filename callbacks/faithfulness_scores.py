@@ -11,15 +11,15 @@ from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from callbacks.audit import Audit, AuditBatch, Place
+from callbacks.audit import Audit, AuditBatch, StoreLayout
 from callbacks.audit_results import AuditResults
-from callbacks.example_choice import balanced_choice
-from callbacks.max_sensitivity import max_sensitivity
-from callbacks.patient_controls import PatientControl
-from callbacks.score_rows import score_rows, where_own_is_known
 from ecg_lightning.attribution import RandomKey
+from ecg_lightning.attribution.partners import PatientControl
 from ecg_lightning.attribution.task import in_chunks
-from ecg_lightning.functional.infidelity import infidelity
+from ecg_lightning.experiments.example_choice import balanced_choice
+from ecg_lightning.experiments.faithfulness.max_sensitivity import max_sensitivity
+from ecg_lightning.experiments.faithfulness.measure import infidelity
+from ecg_lightning.experiments.score_rows import score_rows, where_own_is_known
 from ecg_lightning.functional.intervals import weightings
 from ecg_lightning.functional.map_shape import complexity, sparseness
 from ecg_lightning.models.precision import full_float32
@@ -37,7 +37,7 @@ class FaithfulnessScores(Audit):
     """Infidelity, max-sensitivity, sparseness and complexity of every map.
 
     Writes ``scores/<name>/`` (n, method). ``infidelity``: the share of the logit's changes under Gaussian perturbations
-    that the map does not foretell (:func:`ecg_lightning.functional.infidelity.infidelity`); the changes themselves are
+    that the map does not foretell (``ecg_lightning.experiments.faithfulness.measure``); the changes themselves are
     kept in ``scores/infidelity_change/`` (n, draw), so that what stands in for the patient's own maps needs no further
     pass: ``scores/controls/infidelity/`` (n, method, control). ``max_sensitivity``: the greatest relative change of the
     map over perturbations within a small ball (Captum's ``sensitivity_max``); it computes maps anew, so by default
@@ -100,7 +100,7 @@ class FaithfulnessScores(Audit):
         ids, patients = (self.examples[name].tolist() for name in ("ecg_id", "patient_id"))
         return balanced_choice(ids, self.examples["label"].to_numpy(), at_most, patients)
 
-    def _places(self) -> Mapping[str, Place]:
+    def _places(self) -> Mapping[str, StoreLayout]:
         coords = {"method": self.maps.names}
         names = [name for name in _UNITS if name != "max_sensitivity" or self.sensitivity_draws]
         settings: dict[str, dict[str, JSON]] = {
@@ -113,16 +113,16 @@ class FaithfulnessScores(Audit):
             },
         }
         places = {
-            f"scores/{name}": Place(("method",), coords, _UNITS[name], "float64", settings.get(name, {}))
+            f"scores/{name}": StoreLayout(("method",), coords, _UNITS[name], "float64", settings.get(name, {}))
             for name in names
         }
-        change = Place(("draw",), {"draw": range(self.draws)}, "logit", "float64", settings["infidelity"])
+        change = StoreLayout(("draw",), {"draw": range(self.draws)}, "logit", "float64", settings["infidelity"])
         return places | {_CHANGE: change}
 
-    def _control_places(self) -> Mapping[str, Place]:
+    def _control_places(self) -> Mapping[str, StoreLayout]:
         coords = {"method": self.maps.names, "control": self.maps.patient_controls}
         settings: dict[str, JSON] = {"draws": self.draws, "noise": self.noise}
-        return {_OF_OTHERS: Place(("method", "control"), coords, "1", "float64", settings)}
+        return {_OF_OTHERS: StoreLayout(("method", "control"), coords, "1", "float64", settings)}
 
     def _settings(self) -> dict[str, JSON]:
         return {"attribution_seed": self.maps.attribution_seed}
@@ -211,7 +211,7 @@ class FaithfulnessScores(Audit):
     def _table(self) -> pd.DataFrame:
         """``score, method, control, map, value, low, high, patient_mean, median, n_...`` of every score.
 
-        See :func:`callbacks.score_rows.score_rows`; what stands in for a map counts where the own map has a score.
+        See :mod:`ecg_lightning.experiments.score_rows`; what stands in for a map counts where the own map has a score.
         """
         parts = []
         for name in _UNITS:

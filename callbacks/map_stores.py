@@ -8,16 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import Trainer
-from numpy.typing import NDArray
 from torch import Tensor
 
 from callbacks.ranks import open_store
 from callbacks.test_seal import close_store
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.runs.layout import OnMismatch
-from ecg_lightning.storage.store import RowStore, StoreSpec
-
-Rows = NDArray[np.int64]
+from ecg_lightning.storage.store import Rows, RowStore, StoreSpec
 
 
 class MapStores:

@@ -11,11 +11,12 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import ArrayLike, NDArray
 
-from callbacks.audit import Audit, AuditBatch, Place
+from callbacks.audit import Audit, AuditBatch, StoreLayout
 from callbacks.audit_results import AuditResults
-from callbacks.patient_controls import PatientControl
-from callbacks.score_rows import score_rows
-from callbacks.similarity_report import (
+from ecg_lightning.attribution.partners import PatientControl
+from ecg_lightning.experiments.score_rows import score_rows
+from ecg_lightning.experiments.similarity.figures import similarity_figure
+from ecg_lightning.experiments.similarity.tables import (
     BESIDE,
     caption,
     columns_of,
@@ -37,7 +38,6 @@ from ecg_lightning.functional.similarity import (
 )
 from ecg_lightning.functional.smoothing import ORDER, WINDOW
 from ecg_lightning.plotting.class_words import CLASS_WORDS
-from ecg_lightning.plotting.similarity import similarity_figure
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.digest import JSON
 
@@ -93,7 +93,7 @@ class MethodSimilarity(Audit):
         self.order = order
         self.statistics = tuple(statistics)
 
-    def _places(self) -> Mapping[str, Place]:
+    def _places(self) -> Mapping[str, StoreLayout]:
         names = self.maps.names
         if len(names) < 2:
             raise ValueError(f"MethodSimilarity compares two methods or controls at least, got {', '.join(names)}")
@@ -102,11 +102,11 @@ class MethodSimilarity(Audit):
             raise ValueError(f"MethodSimilarity: a window of {self.window} samples is longer than a map of {samples}")
         dims = ("scope", "sign", "method", "other_method")
         coords = {"scope": SCOPES, "sign": SIGNS, "method": names, "other_method": names}
-        return {f"similarity/{statistic}": Place(dims, coords, "correlation") for statistic in self.statistics}
+        return {f"similarity/{statistic}": StoreLayout(dims, coords, "correlation") for statistic in self.statistics}
 
-    def _control_places(self) -> Mapping[str, Place]:
+    def _control_places(self) -> Mapping[str, StoreLayout]:
         coords = {"sign": SIGNS, "method": self.maps.names, "control": self.maps.patient_controls}
-        place = Place(("sign", "method", "control"), coords, "correlation")
+        place = StoreLayout(("sign", "method", "control"), coords, "correlation")
         return {f"similarity/controls/{statistic}": place for statistic in self.statistics}
 
     def _settings(self) -> dict[str, JSON]:
@@ -152,7 +152,8 @@ class MethodSimilarity(Audit):
     def _of_others(self) -> pd.DataFrame:
         """One row a statistic, sign, method and map that stands in for its own; none where none was measured.
 
-        ``statistic, sign, method, control, map, n_undefined`` and what :func:`callbacks.score_rows.score_rows` gives:
+        ``statistic, sign, method, control, map, n_undefined`` and what
+        :mod:`ecg_lightning.experiments.score_rows` gives:
         ``value`` is the mean correlation.
         """
         weights = weightings(self.examples["patient_id"], self.n_resamples, self.bootstrap_seed)

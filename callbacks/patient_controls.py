@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -12,19 +12,15 @@ from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from torch import Tensor
 
-from callbacks.map_stores import MapStores, Rows
+from callbacks.map_stores import MapStores
 from callbacks.ranks import on_rank_zero, run_folder
 from ecg_lightning.attribution.controls import ControlName, control_maps
-from ecg_lightning.attribution.partners import partners
+from ecg_lightning.attribution.partners import PATIENT_CONTROLS, PatientControl, partners
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.storage.atomic import write_parquet_atomic
 from ecg_lightning.storage.manifest import StoreError
-from ecg_lightning.storage.store import RowStore
-
-PatientControl = Literal["other_ecg", "mean_map"]
-
-PATIENT_CONTROLS: Final[tuple[PatientControl, ...]] = get_args(PatientControl)
+from ecg_lightning.storage.store import Rows, RowStore
 
 _AT_ONCE: Final = 32
 """Patients, and ECGs, that are summed up at a time: 2 x 32 x 16 maps in float64 are 40 MB."""

@@ -9,25 +9,26 @@ from lightning.pytorch import LightningModule, Trainer
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from callbacks.audit import Audit, AuditBatch, Place
+from callbacks.audit import Audit, AuditBatch, StoreLayout
 from callbacks.audit_results import AuditResults
-from callbacks.map_stores import Rows
-from callbacks.patient_controls import PatientControl, check_patient_controls
+from callbacks.patient_controls import check_patient_controls
 from callbacks.perturbation_data import PerturbationData
 from callbacks.perturbation_fine_tuning import FineTuning
-from callbacks.perturbation_report import PerturbationReport
-from callbacks.perturbation_tables import MapLogits, Population
 from callbacks.ranks import classifier_of, datamodule_of
+from ecg_lightning.attribution.partners import PatientControl
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
+from ecg_lightning.experiments.perturbation.kinds import VERDICT_KIND, PerturbationKind, check_kinds
+from ecg_lightning.experiments.perturbation.measure import Order, perturb, relevance_positions, step_counts
+from ecg_lightning.experiments.perturbation.run_results import PerturbationReport
+from ecg_lightning.experiments.perturbation.tables import MapLogits, Population
+from ecg_lightning.experiments.perturbation.units import unit_positions
 from ecg_lightning.functional.intervals import weightings
-from ecg_lightning.functional.perturbation import Order, perturb, relevance_positions, step_counts
-from ecg_lightning.functional.perturbation_kind import VERDICT_KIND, PerturbationKind, check_kinds
-from ecg_lightning.functional.perturbation_units import unit_positions
 from ecg_lightning.models.precision import full_float32
 from ecg_lightning.plotting.class_words import CLASS_WORDS
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.store import Rows
 
 _FLOATS_AT_ONCE: Final = 1 << 22
 """Perturbed values in memory at a time (16 MB), or those of one ECG, method and all steps where that is more."""
@@ -37,7 +38,7 @@ class PerturbationCurves(Audit):
     """Perturbs what each map calls relevant, step by step, and asks the network again (paper, "Perturbing input data").
 
     Every step replaces one more share of the points, most relevant first (``morf``) or least relevant first (``lerf``):
-    see :mod:`ecg_lightning.functional.perturbation`. By default two kinds are measured: the paper's, of single points
+    see :mod:`ecg_lightning.experiments.perturbation.measure`. By default two kinds are measured: the paper's, of points
     with multiplicative noise, and the verdict's, of 50-ms blocks without noise, which maps of any granularity are
     ranked alike by. Writes ``perturbation/<kind>/<order>/`` (n, method, step), logits; step 0 is the untouched beat;
     ``perturbation/<kind>/<order>_distance/``, how far the perturbed beats are from real ones; and of the verdict's kind
@@ -86,21 +87,21 @@ class PerturbationCurves(Audit):
             rows = np.arange(len(self.examples))
             self.tasks = {kind.name: self.fine_tuning.task(kind) for kind in tuned if self._lacks(kind, rows)}
 
-    def _places(self) -> Mapping[str, Place]:
+    def _places(self) -> Mapping[str, StoreLayout]:
         return {
             folder: self._place(kind, ("method", "step"), "1" if folder.endswith("_distance") else "logit")
             for kind in self.kinds
             for folder in self._folders(kind)
         }
 
-    def _control_places(self) -> Mapping[str, Place]:
+    def _control_places(self) -> Mapping[str, StoreLayout]:
         return {
             f"perturbation/{kind.name}/controls/{order}": self._place(kind, ("method", "control", "step"), "logit")
             for kind in self._kinds_with_controls()
             for order in kind.orders
         }
 
-    def _place(self, kind: PerturbationKind, dims: tuple[str, ...], unit: str) -> Place:
+    def _place(self, kind: PerturbationKind, dims: tuple[str, ...], unit: str) -> StoreLayout:
         coords: dict[str, Sequence[str | int | float]] = {
             "method": self.maps.names,
             "control": self._controls(),
@@ -111,7 +112,7 @@ class PerturbationCurves(Audit):
             of_data["real_beats"] = self.data.identity
         if kind.fine_tuned and self.fine_tuning is not None:
             of_data["fine_tuning"] = self.fine_tuning.settings
-        return Place(dims, {dim: coords[dim] for dim in dims}, unit, settings=kind.settings | of_data)
+        return StoreLayout(dims, {dim: coords[dim] for dim in dims}, unit, settings=kind.settings | of_data)
 
     def _settings(self) -> dict[str, JSON]:
         return {"attribution_seed": self.maps.attribution_seed}

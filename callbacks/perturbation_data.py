@@ -11,17 +11,17 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from numpy.typing import NDArray
 from torch import Tensor
 
-from callbacks.map_stores import Rows
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.regions import wave_labels
 from ecg_lightning.data.splits import Split, keyed_rank
 from ecg_lightning.data.twins import TwinShifts
-from ecg_lightning.functional.beat_model import MIN_BEATS, BeatModel
-from ecg_lightning.functional.perturbation import Fill, fill_with, interpolate_between
-from ecg_lightning.functional.perturbation_kind import PerturbationKind
-from ecg_lightning.functional.perturbation_units import Unit, block_labels
+from ecg_lightning.experiments.perturbation.beat_model import MIN_BEATS, BeatModel
+from ecg_lightning.experiments.perturbation.kinds import PerturbationKind
+from ecg_lightning.experiments.perturbation.measure import Fill, fill_with, interpolate_between
+from ecg_lightning.experiments.perturbation.units import Unit, block_labels
 from ecg_lightning.storage.digest import JSON, digest_settings
+from ecg_lightning.storage.store import Rows
 
 MAX_BEATS: Final = 512
 """ECGs that stand for the training set, and for the test set, where real beats are described."""

@@ -10,16 +10,16 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from callbacks.attribution_maps import AttributionMaps
-from callbacks.map_stores import Rows
 from callbacks.perturbation_data import PerturbationData
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
-from ecg_lightning.functional.perturbation import perturb
-from ecg_lightning.functional.perturbation_kind import PerturbationKind
-from ecg_lightning.functional.perturbation_units import random_positions
+from ecg_lightning.experiments.perturbation.kinds import PerturbationKind
+from ecg_lightning.experiments.perturbation.measure import perturb
+from ecg_lightning.experiments.perturbation.units import random_positions
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.models.masked_fine_tuning import BATCH_SIZE, SHARE_OF_LEARNING_RATE, even_batches, fine_tuned
 from ecg_lightning.storage.digest import JSON, digest_settings
+from ecg_lightning.storage.store import Rows
 
 
 @dataclass(frozen=True, eq=False)

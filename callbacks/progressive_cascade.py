@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from callbacks.audit import AuditBatch, Place
+from callbacks.audit import AuditBatch, StoreLayout
 from callbacks.cascade_maps import CascadeMaps
-from callbacks.cascade_plan import CascadePlan, RandomNetwork
+from ecg_lightning.experiments.randomization.plan import CascadePlan, RandomNetwork
+from ecg_lightning.experiments.randomization.random_weights import Direction
 from ecg_lightning.functional.map_shape import histogram_entropy
-from ecg_lightning.functional.randomization import Direction
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS, paired_similarities
 from ecg_lightning.storage.digest import JSON
 
@@ -21,7 +21,7 @@ _NOISE: Final = 0.1
 """Standard deviation of the smooth test's noise, as a share of the ECG's range; SmoothGrad's own default."""
 
 
-def progressive_places(plan: CascadePlan, smooth: bool, settings: Mapping[str, JSON]) -> dict[str, Place]:
+def progressive_places(plan: CascadePlan, smooth: bool, settings: Mapping[str, JSON]) -> dict[str, StoreLayout]:
     """The stores of the progressive cascade."""
     repeats = list(range(plan.full_repeats))
     coords = {"repeat": repeats, "sign": SIGNS, "method": plan.names, "depth": plan.depths}
@@ -30,11 +30,11 @@ def progressive_places(plan: CascadePlan, smooth: bool, settings: Mapping[str, J
         for kind in (f"cascade/{direction}", *((f"cascade/{direction}_smooth",) if smooth else ())):
             for statistic in STATISTICS:
                 dims = ("repeat", "sign", "method", "depth")
-                places[f"{kind}/{statistic}"] = Place(dims, coords, "correlation", settings=settings)
+                places[f"{kind}/{statistic}"] = StoreLayout(dims, coords, "correlation", settings=settings)
         logits = {"repeat": repeats, "depth": plan.depths}
-        places[f"cascade/{direction}_logits"] = Place(("repeat", "depth"), logits, "logit", settings=settings)
+        places[f"cascade/{direction}_logits"] = StoreLayout(("repeat", "depth"), logits, "logit", settings=settings)
     if plan.full_direction is not None:
-        places["scores/efficient_mprt"] = Place(("method",), {"method": plan.names}, "1", settings=settings)
+        places["scores/efficient_mprt"] = StoreLayout(("method",), {"method": plan.names}, "1", settings=settings)
     return places
 
 

@@ -8,21 +8,20 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from numpy.typing import ArrayLike, NDArray
 
-from callbacks.audit import Audit, AuditBatch, Place
+from callbacks.audit import Audit, AuditBatch, StoreLayout
 from callbacks.audit_results import AuditResults
 from callbacks.cascade_cost import tell_cascade_cost
 from callbacks.cascade_maps import CascadeMaps
-from callbacks.cascade_plan import CascadePlan, checked_depths
-from callbacks.cascade_report import CascadeReport
 from callbacks.cascade_tasks import CascadeTasks, permuted_tasks
-from callbacks.example_choice import patients_choice
 from callbacks.progressive_cascade import ProgressiveCascade, progressive_places
-from callbacks.random_networks import RandomNetworkSimilarity, draw_places, forward_equivalents
-from callbacks.random_networks_report import report_random_networks
 from callbacks.ranks import datamodule_of
 from ecg_lightning.attribution.controls import ControlName, check_controls
 from ecg_lightning.data.recalibration import RecalibrationBeats, recalibration_beats
-from ecg_lightning.functional.randomization import (
+from ecg_lightning.experiments.example_choice import patients_choice
+from ecg_lightning.experiments.randomization.measure import RandomNetworkSimilarity, draw_places, forward_equivalents
+from ecg_lightning.experiments.randomization.plan import CascadePlan, checked_depths
+from ecg_lightning.experiments.randomization.random_networks_results import report_random_networks
+from ecg_lightning.experiments.randomization.random_weights import (
     BatchNormPolicy,
     Direction,
     How,
@@ -30,6 +29,7 @@ from ecg_lightning.functional.randomization import (
     layers_at,
     weight_layers,
 )
+from ecg_lightning.experiments.randomization.run_results import CascadeReport
 from ecg_lightning.plotting.class_words import CLASS_WORDS
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.digest import JSON, digest_state_dict
@@ -70,7 +70,7 @@ class RandomizationCascade(Audit):
         full_repeats: Draws where it has randomised every layer, if more than ``repeats``.
         how: ``reset_parameters``, or ``permutation`` of the trained weights.
         batchnorm: Of the progressive cascade: ``kept`` (the paper does not say), ``reset``, ``recalibrated`` or
-            ``reset_recalibrated``, see :data:`ecg_lightning.functional.randomization.BatchNormPolicy`.
+            ``reset_recalibrated``, see :data:`ecg_lightning.experiments.randomization.random_weights.BatchNormPolicy`.
         max_examples: ECGs at most, of as many patients as there are, and then as many with as without the diagnosis, by
             a hash of their ids.
         smooth_draws: Noisy copies an ECG of the smooth test; 0: none.
@@ -190,7 +190,7 @@ class RandomizationCascade(Audit):
         ids, patients = self.examples["ecg_id"].tolist(), self.examples["patient_id"].tolist()
         return patients_choice(ids, self.examples["label"].to_numpy(), self.max_examples, patients)
 
-    def _places(self) -> Mapping[str, Place]:
+    def _places(self) -> Mapping[str, StoreLayout]:
         places = progressive_places(self.plan, bool(self.smooth_draws), self._settings_of(self.batchnorm))
         few: dict[str, JSON] = {"expensive": list(self.plan.expensive), "their_draws": self.draws_of_expensive_methods}
         for batchnorm, draws in self.plan.wholly_random.items():

@@ -31,8 +31,9 @@ HOUSE = (
     ("attribution",),
     ("runs",),  # where the files of a run lie, and how they are read back
     ("plotting", "wandb_logger"),
-    ("study", "tuning"),
     ("verdicts",),  # passes, fails, can't tell
+    ("experiments",),  # one folder an experiment: measure, tables, checks, figures, section
+    ("study", "tuning"),
     ("report",),
     ("callbacks",),
     ("command_line",),  # the only room that knows callbacks
@@ -266,7 +267,7 @@ def test_a_circle_is_found(tmp_path: Path) -> None:
     assert cycle(build(tmp_path, files)) == []
 
 
-@pytest.mark.parametrize("module", ["ecg_lightning.study.compare", "ecg_lightning.runs.run"])
+@pytest.mark.parametrize("module", ["ecg_lightning.experiments.self_consistency.compare", "ecg_lightning.runs.run"])
 def test_what_only_reads_stores_starts_without_lightning(module: str) -> None:
     # every worker of `compare` imports it: Lightning alone takes seconds
     code = f"import sys, {module}; print(sorted({{'lightning', 'captum', 'matplotlib'}} & set(sys.modules)))"

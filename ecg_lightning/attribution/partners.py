@@ -4,10 +4,17 @@ A map of somebody else is as noisy and as plausible as one's own; a method whose
 says nothing about this patient.
 """
 
+from typing import Final, Literal, get_args
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_lightning.attribution.seeding import RandomKey
+
+PatientControl = Literal["other_ecg", "mean_map"]
+"""Maps of other patients that stand in for a patient's own."""
+
+PATIENT_CONTROLS: Final[tuple[PatientControl, ...]] = get_args(PatientControl)
 
 
 def partners(

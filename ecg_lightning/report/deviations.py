@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from ecg_lightning.ecg import TARGETS
-from ecg_lightning.functional.perturbation_kind import VERDICT_KIND
+from ecg_lightning.experiments.perturbation.kinds import VERDICT_KIND
 from ecg_lightning.models.resnet1d import default_strides
 from ecg_lightning.plotting.class_words import class_name, class_short
 from ecg_lightning.plotting.method_style import METHOD_STYLES, method_style

@@ -12,9 +12,9 @@ from ecg_lightning.report.claims import CHECKS, EXPLAINING, NOT_MEASURED, Column
 from ecg_lightning.report.config_words import at, config_of, short_name
 from ecg_lightning.report.example_pictures import example_blocks, shown_run
 from ecg_lightning.report.judged_runs import JudgedRuns
-from ecg_lightning.report.networks import performance_table
 from ecg_lightning.report.scorecard_table import verdict_cell
 from ecg_lightning.report.scorecard_words import answer, networks_in_words, short_answer
+from ecg_lightning.runs.performance import performance_table
 from ecg_lightning.runs.study_runs import records
 from ecg_lightning.verdicts.words import claim_words
 

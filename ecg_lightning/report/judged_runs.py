@@ -5,9 +5,9 @@ from functools import cached_property
 
 import pandas as pd
 
+from ecg_lightning.experiments.verdicts import preconditions_of, verdicts_of
 from ecg_lightning.report.verdict_tables import completed, completed_preconditions
 from ecg_lightning.runs.study_runs import StudyRuns
-from ecg_lightning.verdicts.study import preconditions_of, verdicts_of
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from typing import Final
 
 import numpy as np
 
+from ecg_lightning.experiments.faithfulness import checks as faithfulness
+from ecg_lightning.experiments.localization import checks as localization
+from ecg_lightning.experiments.perturbation import checks as perturbation
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.report.claims import CHECKS
 from ecg_lightning.report.scorecard_words import signed
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.statistics.effect import Effect
-from ecg_lightning.verdicts import faithfulness, localization, perturbation
 
 _EFFECTS: Final[Mapping[str, Callable[[TargetRuns], dict[str, Effect]]]] = {
     "localization": localization.mean_map_effects,

@@ -1,9 +1,7 @@
 """The networks: what they are made of, and how well they read ECGs (paper, Tables S1 and S2)."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -14,22 +12,10 @@ from ecg_lightning.models.hyper_parameters import network_name
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Block, Cell, Paragraph, ReportFiles, Section, TableBlock, number
 from ecg_lightning.runs.checkpoints import check_as_sealed, read_checkpoint
-from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.performance import METRICS, performance_table
 from ecg_lightning.runs.study_runs import StudyRuns
 from ecg_lightning.storage.plain_values import UntrustedContentError
 from ecg_lightning.storage.readers import DamagedFileError
-
-METRICS: Final = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "precision": "Precision",
-    "recall": "Recall",
-    "specificity": "Specificity",
-    "accuracy": "Accuracy",
-    "f1": "F1",
-    "f1_micro": "Micro F1",
-}
-"""Of ``metrics.json``, in the order of the paper's Table S2."""
 
 
 def networks_section(runs: StudyRuns, files: ReportFiles) -> Section:
@@ -57,22 +43,6 @@ def networks_section(runs: StudyRuns, files: ReportFiles) -> Section:
         )
     ]
     return Section("networks", "Networks and their performance", blocks, details)
-
-
-def performance_table(runs: StudyRuns) -> pd.DataFrame:
-    """One row a network: ``target, seed``, each metric with ``_low`` and ``_high``, counts and threshold."""
-    return pd.DataFrame([_performance(run) for run in runs if (run.path / "metrics.json").is_file()])
-
-
-def _performance(run: Run) -> dict[str, Any]:
-    metrics = run.metrics
-    row: dict[str, Any] = {"target": run.target, "seed": run.seed}
-    for name in METRICS:
-        found: Mapping[str, float] = metrics.get(name, {})
-        row |= {name: found.get("value", np.nan)}
-        row |= {f"{name}_{side}": found.get(side, np.nan) for side in ("low", "high")}
-    row["threshold"] = metrics["threshold"]["value"]
-    return row | {name: metrics[name] for name in ("n_ecgs", "n_patients", "n_positive", "n_label_missing")}
 
 
 def _over_seeds(values: "pd.Series[float]") -> Cell:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ecg_lightning.functional.perturbation_kind import PAPER_KIND
+from ecg_lightning.experiments.perturbation.kinds import PAPER_KIND
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import NO_NUMBER, number
 from ecg_lightning.runs.study_runs import StudyRuns, records

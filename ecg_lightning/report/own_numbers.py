@@ -10,7 +10,6 @@ from ecg_lightning.ecg import TARGETS
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import NO_NUMBER, number
-from ecg_lightning.report.networks import performance_table
 from ecg_lightning.report.own_curves import (
     after_perturbation,
     first_steps,
@@ -18,6 +17,7 @@ from ecg_lightning.report.own_curves import (
     noise_words,
     perturbation_settings,
 )
+from ecg_lightning.runs.performance import performance_table
 from ecg_lightning.runs.study_folder import ALL_TARGETS
 from ecg_lightning.runs.study_runs import StudyRuns
 

@@ -8,22 +8,22 @@ from typing import Final
 
 from jinja2 import Environment, StrictUndefined
 
+from ecg_lightning.experiments.perturbation.section import perturbation_section
+from ecg_lightning.experiments.randomization.section import cascade_section
+from ecg_lightning.experiments.self_consistency.section import consistency_section
+from ecg_lightning.experiments.similarity.section import similarity_section
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Gallery, Items, Paragraph, Picture, ReportFiles, Section, TableBlock
 from ecg_lightning.report.against_paper import paper_section
-from ecg_lightning.report.cascade_section import cascade_section
 from ecg_lightning.report.checks_section import localisation_section, methods_section
-from ecg_lightning.report.consistency_section import consistency_section
 from ecg_lightning.report.examples_section import examples_section
 from ecg_lightning.report.first_screen import first_screen_section
 from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.networks import networks_section
-from ecg_lightning.report.perturbation_section import perturbation_section
 from ecg_lightning.report.population import population_section
 from ecg_lightning.report.relevance_section import relevance_section
 from ecg_lightning.report.scorecard import scorecard_section
 from ecg_lightning.report.settings_text import methods_text_section
-from ecg_lightning.report.similarity_section import similarity_section
 from ecg_lightning.runs.pseudonyms import IdChoice
 from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.atomic import write_text_atomic

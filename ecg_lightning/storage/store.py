@@ -63,6 +63,10 @@ __all__ = [
 ]
 
 
+Rows = NDArray[np.int64]
+"""Numbers of rows, (k,)."""
+
+
 class RowStore(StoredRows):
     """An array on disk with one row per ECG.
 

@@ -18,10 +18,10 @@ PROGRAM: Final = "python -m ecg_lightning.cli"
 
 def compare(arguments: Sequence[str]) -> None:
     """``compare <study folder>``: similarity of the maps over seeds."""
+    from ecg_lightning.experiments.self_consistency.compare import compare_maps
+    from ecg_lightning.experiments.self_consistency.study_results import write_comparison
     from ecg_lightning.runs.study_folder import StudyFolder
     from ecg_lightning.statistics.interval_settings import IntervalSettings
-    from ecg_lightning.study.compare import compare_maps
-    from ecg_lightning.study.results import write_comparison
 
     parser = command_parser("compare", compare.__doc__)
     add_folder(parser)

@@ -15,7 +15,7 @@ from torch import Tensor
 from workplace import TARGET, Workplace
 
 from callbacks import AttributionMaps, TestRecord
-from callbacks.audit import Audit, AuditBatch, Place
+from callbacks.audit import Audit, AuditBatch, StoreLayout
 from ecg_lightning import open_run
 from ecg_lightning.attribution.base import SinglePassMethod
 from ecg_lightning.attribution.controls import CONTROLS, control_maps
@@ -38,8 +38,8 @@ class MeanMagnitude(Audit):
         self.measured: list[int] = []
         self.summaries = 0
 
-    def _places(self) -> Mapping[str, Place]:
-        return {"scores/magnitude": Place(("method",), {"method": self.maps.names}, "1")}
+    def _places(self) -> Mapping[str, StoreLayout]:
+        return {"scores/magnitude": StoreLayout(("method",), {"method": self.maps.names}, "1")}
 
     def _settings(self) -> dict[str, JSON]:
         return {"scale": self.scale}

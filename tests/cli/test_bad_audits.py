@@ -29,12 +29,12 @@ from ecg_lightning.cli import main
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.sources import Entry, Synthetic
 from ecg_lightning.ecg import Target
-from ecg_lightning.functional.perturbation_kind import PerturbationKind
+from ecg_lightning.experiments.perturbation.kinds import PerturbationKind
+from ecg_lightning.experiments.verdicts import verdicts_of as all_verdicts
 from ecg_lightning.models import EcgClassifier
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.storage.store import RowStore, StoreMismatchError
-from ecg_lightning.verdicts.study import verdicts_of as all_verdicts
 
 TARGET: Target = "low_qrs_voltage"
 LABELS = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

@@ -20,6 +20,7 @@ from few_keys import without_others
 
 from ecg_lightning import open_run
 from ecg_lightning.cli import main
+from ecg_lightning.experiments.self_consistency.compare import compare_maps
 from ecg_lightning.plotting.page_blocks import Paragraph, ReportFiles
 from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.networks import networks_section
@@ -27,7 +28,6 @@ from ecg_lightning.runs.study_folder import StudyFolder
 from ecg_lightning.runs.study_sealing import release_damaged
 from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.readers import DamagedFileError
-from ecg_lightning.study.compare import compare_maps
 
 MUTATIONS = 25
 SEED0 = f"{TARGET}/seed0"

@@ -19,11 +19,11 @@ from ecg_lightning.data.regions import read_regions
 from ecg_lightning.data.sources import Synthetic
 from ecg_lightning.data.splits import Split
 from ecg_lightning.data.twins import TwinShifts
-from ecg_lightning.functional.localization import localization_scores
-from ecg_lightning.functional.perturbation_kind import PerturbationKind
+from ecg_lightning.experiments.localization.checks import comparisons, mean_map_effects
+from ecg_lightning.experiments.localization.measure import localization_scores
+from ecg_lightning.experiments.perturbation.kinds import PerturbationKind
 from ecg_lightning.models import EcgClassifier
 from ecg_lightning.runs.target_runs import TargetRuns
-from ecg_lightning.verdicts.localization import comparisons, mean_map_effects
 
 TARGET = "low_qrs_voltage"
 LEAD, SAMPLE = 5, 240

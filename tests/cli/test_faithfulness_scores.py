@@ -12,15 +12,15 @@ from test_callbacks import datamodule
 from workplace import Workplace
 
 from callbacks import AttributionMaps, TestRecord
-from callbacks.example_choice import balanced_choice
 from callbacks.faithfulness_scores import FaithfulnessScores
 from ecg_lightning import open_run
 from ecg_lightning.attribution import RandomKey
 from ecg_lightning.attribution.controls import CONTROLS
-from ecg_lightning.functional.infidelity import infidelity
+from ecg_lightning.experiments.example_choice import balanced_choice
+from ecg_lightning.experiments.faithfulness.checks import comparisons, mean_map_effects
+from ecg_lightning.experiments.faithfulness.measure import infidelity
 from ecg_lightning.functional.map_shape import complexity, sparseness
 from ecg_lightning.runs.target_runs import TargetRuns
-from ecg_lightning.verdicts.faithfulness import comparisons, mean_map_effects
 
 METHODS = ["saliency", "gradient_x_input", "integrated_gradients"]
 

@@ -14,7 +14,7 @@ from callbacks import AttributionMaps, TestRecord
 from callbacks.perturbation_curves import PerturbationCurves
 from ecg_lightning import open_run
 from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.functional.perturbation_kind import PerturbationKind
+from ecg_lightning.experiments.perturbation.kinds import PerturbationKind
 from ecg_lightning.models import EcgClassifier
 
 

@@ -17,13 +17,13 @@ from workplace import Workplace
 import callbacks.method_similarity
 from callbacks import AttributionMaps, TestRecord
 from callbacks.method_similarity import MethodSimilarity
-from callbacks.similarity_report import caption, select, similarity_table, warning_of
 from ecg_lightning import open_run
 from ecg_lightning.attribution.base import SinglePassMethod
 from ecg_lightning.attribution.controls import CONTROLS, control_maps
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
 from ecg_lightning.cli import main
+from ecg_lightning.experiments.similarity.tables import caption, select, similarity_table, warning_of
 from ecg_lightning.functional.ecg_means import mean_over_ecgs
 from ecg_lightning.functional.similarity import similarity_matrices
 from ecg_lightning.runs.run import Run

@@ -16,7 +16,7 @@ from torch import Tensor
 from workplace import Workplace
 
 from callbacks import AttributionMaps, TestRecord
-from callbacks.audit import AuditBatch, Place
+from callbacks.audit import AuditBatch, StoreLayout
 from ecg_lightning import open_run
 from ecg_lightning.attribution.base import SinglePassMethod
 from ecg_lightning.attribution.controls import CONTROLS, control_maps
@@ -35,9 +35,9 @@ class OfOthers(MeanMagnitude):
         super().__init__()
         self.maps_seen: dict[tuple[str, int], list[dict[str, Tensor]]] = {}
 
-    def _control_places(self) -> Mapping[str, Place]:
+    def _control_places(self) -> Mapping[str, StoreLayout]:
         coords = {"method": self.maps.names, "control": self.maps.patient_controls}
-        return {"scores/controls/magnitude": Place(("method", "control"), coords, "1", "float64")}
+        return {"scores/controls/magnitude": StoreLayout(("method", "control"), coords, "1", "float64")}
 
     def _measure_controls(self, batch: AuditBatch, control: str) -> Mapping[str, ArrayLike]:
         for place, row in enumerate(batch.rows.tolist()):

@@ -12,13 +12,13 @@ from workplace import Workplace
 
 from callbacks import AttributionMaps, TestRecord
 from callbacks.perturbation_curves import PerturbationCurves
-from callbacks.perturbation_tables import MapLogits, Population
 from ecg_lightning import open_run
 from ecg_lightning.attribution.controls import CONTROLS
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.experiments.perturbation.kinds import PerturbationKind
+from ecg_lightning.experiments.perturbation.tables import MapLogits, Population
 from ecg_lightning.functional.intervals import weightings
-from ecg_lightning.functional.perturbation_kind import PerturbationKind
 from ecg_lightning.models import EcgClassifier
 
 METHODS = ["saliency", "gradcam"]

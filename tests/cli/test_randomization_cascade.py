@@ -17,12 +17,12 @@ from workplace import Workplace
 
 from callbacks import AttributionMaps, TestRecord
 from callbacks.cascade_tasks import permuted_tasks
-from callbacks.example_choice import balanced_choice, patients_choice
 from callbacks.randomization_cascade import RandomizationCascade
 from ecg_lightning import open_run
 from ecg_lightning.attribution.methods import SmoothGrad
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.functional.partial_similarity import partial_similarity
+from ecg_lightning.experiments.example_choice import balanced_choice, patients_choice
+from ecg_lightning.experiments.randomization.partial_similarity import partial_similarity
 from ecg_lightning.models import EcgClassifier
 
 METHODS = ["saliency", "gradient_x_input", SmoothGrad(n_samples=8)]

@@ -28,10 +28,10 @@ quantus = pytest.importorskip("quantus", reason="the peer is not installed: pip 
 
 from quantus.helpers.model.pytorch_model import PyTorchModel  # noqa: E402
 
-from ecg_lightning.functional.localization import localization_scores  # noqa: E402
+from ecg_lightning.experiments.localization.measure import localization_scores  # noqa: E402
+from ecg_lightning.experiments.perturbation.measure import perturb, relevance_positions, step_counts  # noqa: E402
+from ecg_lightning.experiments.randomization.random_weights import layers_at, randomised, weight_layers  # noqa: E402
 from ecg_lightning.functional.map_shape import complexity, histogram_entropy, sparseness  # noqa: E402
-from ecg_lightning.functional.perturbation import perturb, relevance_positions, step_counts  # noqa: E402
-from ecg_lightning.functional.randomization import layers_at, randomised, weight_layers  # noqa: E402
 from ecg_lightning.functional.similarity import paired_similarity  # noqa: E402
 from ecg_lightning.models import ResNet1d  # noqa: E402
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import utils
 from torch.nn.utils import parametrizations, prune
 
+from ecg_lightning.experiments.randomization.random_weights import check_resettable, randomised, weight_layers
 from ecg_lightning.functional.plain_copy import check_copyable, plain_copy
-from ecg_lightning.functional.randomization import check_resettable, randomised, weight_layers
 
 ECG = torch.randn(3, 2, 40, generator=torch.Generator().manual_seed(1))
 

@@ -9,10 +9,10 @@ from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from paper_reading import texts
 
+from ecg_lightning.experiments.similarity.figures import CELL_MM, DIAGONAL_COLOUR, GAP_MM, similarity_figure
 from ecg_lightning.plotting import save_figure
 from ecg_lightning.plotting.colour_scale import GREY, diverging_colours
 from ecg_lightning.plotting.method_style import METHOD_STYLES
-from ecg_lightning.plotting.similarity import CELL_MM, DIAGONAL_COLOUR, GAP_MM, similarity_figure
 
 NAMES = ["saliency", "random", "gradcam", "my_method"]
 DRAWN = ["saliency", "gradcam", "my_method", "random"]  # controls last

@@ -20,23 +20,23 @@ from random_study import write_random_study
 
 from ecg_lightning import open_run
 from ecg_lightning.data.regions import windows
+from ecg_lightning.experiments.perturbation.study_tables import perturbation_means
+from ecg_lightning.experiments.randomization.section import cascade_means
+from ecg_lightning.experiments.self_consistency.compare import compare_maps
+from ecg_lightning.experiments.self_consistency.study_results import write_comparison
 from ecg_lightning.functional.intervals import patient_resamples
 from ecg_lightning.plotting.page_blocks import number, with_interval
-from ecg_lightning.report.cascade_section import cascade_means
 from ecg_lightning.report.commands import run
 from ecg_lightning.report.deviations import deviations
 from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.networks import architecture_table
 from ecg_lightning.report.page import write_report
-from ecg_lightning.report.perturbation_numbers import perturbation_means
 from ecg_lightning.report.population import population_table
 from ecg_lightning.report.relevance_section import class_relevance
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.run_means import means_over_runs
 from ecg_lightning.runs.study_folder import StudyFolder
 from ecg_lightning.statistics.interval_settings import IntervalSettings
-from ecg_lightning.study.compare import compare_maps
-from ecg_lightning.study.results import write_comparison
 
 QUICK = IntervalSettings(n_resamples=100)
 METHODS = ("saliency", "deeplift")

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ecg_lightning.functional.perturbation_kind import VERDICT_KIND
+from ecg_lightning.experiments.perturbation.checks import comparisons, mean_map_effects
+from ecg_lightning.experiments.perturbation.kinds import VERDICT_KIND
 from ecg_lightning.runs.run import open_run
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.decide import decide
-from ecg_lightning.verdicts.perturbation import comparisons, mean_map_effects
 
 NAMES = ("explains", "same_for_all", "random", "absolute_input")
 FALLS = {"own": (2.5, 2.5, 0.2, 1.2), "other_ecg": (1.0, 2.5, 0.2, 0.2), "mean_map": (2.5, 2.5, 0.2, 1.2)}

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from ecg_lightning.experiments.randomization.checks import comparisons
+from ecg_lightning.experiments.randomization.draws import BASIS
+from ecg_lightning.experiments.randomization.random_network_table import table_of_runs
 from ecg_lightning.runs.run import open_run
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.statistics.draws import effect_over_draws
 from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.verdicts.decide import decide
-from ecg_lightning.verdicts.random_draws import BASIS
-from ecg_lightning.verdicts.random_network_table import table_of_runs
-from ecg_lightning.verdicts.randomization import comparisons
 
 N = 24
 METHODS = ("keeps", "forgets", "anticorrelates", "mostly_ecg", "random", "absolute_input")

@@ -1,0 +1,48 @@
+"""What audits measure at once, and where they keep it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.store import Rows, StoreDtype
+
+
+@dataclass(frozen=True)
+class StoreLayout:
+    """An array that an audit fills, one row an ECG.
+
+    Attributes:
+        dims: Names of the dimensions after ``row``.
+        coords: What stands along each of them.
+        unit: Of the values.
+        dtype: Of the store.
+        settings: What determines this array's rows beside the audit's own settings and the maps.
+    """
+
+    dims: tuple[str, ...]
+    coords: Mapping[str, Sequence[str | int | float]]
+    unit: str
+    dtype: StoreDtype = "float32"
+    settings: Mapping[str, JSON] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the dimensions after ``row``."""
+        return tuple(len(self.coords[dim]) for dim in self.dims)
+
+
+@dataclass(frozen=True)
+class AuditBatch:
+    """What an audit measures at once.
+
+    Attributes:
+        rows: (k,) of the test set.
+        ecg: (k, lead, sample) mV.
+        maps: Name of a method or control -> (k, lead, sample), in the order of ``AttributionMaps.names``.
+    """
+
+    rows: Rows
+    ecg: Tensor
+    maps: dict[str, Tensor]

@@ -1,0 +1,1 @@
+"""Do the maps foretell how the network answers to changes of its input?"""

@@ -1,0 +1,1 @@
+"""Do the maps point where the evidence is known to be?"""

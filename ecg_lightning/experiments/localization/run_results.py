@@ -1,0 +1,141 @@
+"""What localisation says: means with intervals beside chance, of own maps and of what stands in for them."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecg_lightning.attribution.partners import PatientControl
+from ecg_lightning.experiments.localization.measure import LocalizationScore
+from ecg_lightning.experiments.run_results import RunResults
+from ecg_lightning.experiments.score_rows import score_rows, where_own_is_known
+from ecg_lightning.functional.intervals import weightings
+from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
+
+_LABELS: Final[dict[LocalizationScore, str]] = {
+    "relevance_mass": "share of |map| inside",
+    "relevance_rank_accuracy": "rank accuracy",
+    "pointing_game": "maximum inside (share of ECGs)",
+    "auroc": "AUROC of |map|",
+}
+_REGION_WORDS: Final = {
+    "causal": "causal evidence",
+    "core": "textbook evidence",
+    "PR": "PR segment",
+    "ST": "ST segment",
+}
+EVIDENCE: Final = ("causal", "core")
+
+
+@dataclass(frozen=True)
+class LocalizationReport:
+    """Tables and pictures of one run.
+
+    Attributes:
+        scores: Score -> (n, region, method); NaN where it is not defined.
+        of_others: Control without the patient -> score -> (n, region, method); empty where none was measured.
+        share: (n, region) of the points inside.
+        regions: Which.
+        names: Methods, then controls.
+        controls: Which of them are controls.
+        examples: The test ECGs.
+        n_resamples: Bootstrap resamples of the patients.
+        confidence: Of the intervals.
+        seed: Of the resamples.
+        what: Diagnosis and seed, for headings.
+    """
+
+    scores: Mapping[LocalizationScore, NDArray[np.float64]]
+    of_others: Mapping[PatientControl, Mapping[LocalizationScore, NDArray[np.float64]]]
+    share: NDArray[np.float64]
+    regions: Sequence[str]
+    names: Sequence[str]
+    controls: Sequence[str]
+    examples: pd.DataFrame
+    n_resamples: int
+    confidence: float
+    seed: int
+    what: str
+
+    def write(self, results: RunResults) -> None:
+        """Table, pictures and log."""
+        table = self.table()
+        results.table("localization", table)
+        for region in self.regions:
+            if (self.share[:, self.regions.index(region)] >= 0).any():
+                self._draw(results, table, region)
+        own = table[(table["score"] == "auroc") & (table["map"] == "own")]
+        numbers = {
+            f"localization/auroc/{row['region']}/{row['method']}": float(row["value"])
+            for row in own.dropna(subset=["value"]).to_dict("records")
+        }
+        results.numbers(numbers)
+        undefined = int(own["n_undefined"].sum())
+        if undefined:
+            warnings.warn(
+                f"EvidenceLocalization: {undefined} scores are undefined, because a map is constant or not finite or "
+                "a region is empty; "
+                "they are NaN, and left out of means",
+                stacklevel=2,
+            )
+
+    def table(self) -> pd.DataFrame:
+        """One row a score, region, method and map, which is ``own`` or what stands in for it.
+
+        ``score, region, method, control, map, chance, n_undefined``, and what
+        :mod:`ecg_lightning.experiments.score_rows` gives. What stands in for a map counts where the own map has
+        a score.
+        """
+        weights = weightings(self.examples["patient_id"], self.n_resamples, self.seed)
+        parts = []
+        for score, values in self.scores.items():
+            for index, region in enumerate(self.regions):
+                own, share = values[:, index], self.share[:, index]
+                maps: dict[str, NDArray[np.float64]] = {"own": own}
+                maps |= {name: where_own_is_known(own, of[score][:, index]) for name, of in self.of_others.items()}
+                for name, found in maps.items():
+                    part = score_rows(found, self.names, self.examples, weights, self.confidence)
+                    undefined = int(np.isfinite(share).sum()) - part["n_ecgs"]
+                    chance = _chance(score, share)
+                    part = part.assign(score=score, region=region, map=name, chance=chance, n_undefined=undefined)
+                    parts.append(part)
+        table = pd.concat(parts, ignore_index=True)
+        table["control"] = table["method"].isin(self.controls)
+        first = ["score", "region", "method", "control", "map"]
+        return table[[*first, *(column for column in table if column not in first)]]
+
+    def _draw(self, results: RunResults, table: pd.DataFrame, region: str) -> None:
+        own = table[table["region"] == region]
+        panels = [
+            ScorePanel("", label, rows := own[own["score"] == score], float(rows["chance"].iloc[0]))
+            for score, label in _LABELS.items()
+        ]
+        words = _REGION_WORDS.get(region, f"{region} wave" if region != "QRS" else "QRS complex")
+        known = np.isfinite(self.share[:, self.regions.index(region)])
+        label = self.examples["label"].to_numpy(dtype=float)
+        patients, of_positives = (self.examples["patient_id"][rows].nunique() for rows in (known, known & (label == 1)))
+        caption = (
+            f"How much of each map lies in the {words}, which covers {panels[0].chance:.1%} of the points on average; "
+            f"unsmoothed |map| of all leads. Means over the {known.sum()} test ECGs whose {words} is known, of "
+            f"{patients} patients, {of_positives} of them with the diagnosis; bars: {self.confidence:.0%} intervals of "
+            f"the own maps, patients resampled{self._undefined(own)}. {MARKS}"
+        )
+        figure = scores_figure(panels, f"Localisation of the {words}: {self.what}", caption)
+        results.figure(f"localization/{region}", figure, caption)
+
+    def _undefined(self, table: pd.DataFrame) -> str:
+        """How many resamples say nothing, in words; empty where all do."""
+        worst = int(table["n_resamples_undefined"].max())
+        return f" (up to {worst} of {self.n_resamples} resamples hold no such ECG and are left out)" if worst else ""
+
+
+def _chance(score: LocalizationScore, share: NDArray[np.float64]) -> float:
+    """What a map that points nowhere reaches, of the (n,) share of the points inside."""
+    known = np.isfinite(share)
+    if score == "auroc":
+        return 0.5
+    return float(np.mean(share[known])) if known.any() else np.nan

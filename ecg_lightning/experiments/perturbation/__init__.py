@@ -1,0 +1,1 @@
+"""Experiment 4: does the network's answer change where the maps point?"""

@@ -1,0 +1,153 @@
+"""Tables and pictures of perturbed logits."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from ecg_lightning.experiments.perturbation.kinds import PAPER_KIND, VERDICT_KIND
+from ecg_lightning.experiments.perturbation.tables import MapLogits
+from ecg_lightning.experiments.perturbation.words import (
+    MAP_WORDS,
+    METRIC_WORDS,
+    ORDER_WORDS,
+    kind_sentence,
+    kind_title,
+)
+from ecg_lightning.experiments.run_results import RunResults
+from ecg_lightning.plotting.curves import CurvePanel, XAxis, curve_of, curves_figure
+
+_AXIS: Final = XAxis("perturbed points (%)")
+
+
+@dataclass(frozen=True)
+class PerturbationReport:
+    """Tables and pictures of one run.
+
+    Attributes:
+        maps: Every kind by the own maps, then by those that know nothing of the patient.
+        what: Diagnosis and seed, for headings.
+    """
+
+    maps: Sequence[MapLogits]
+    what: str
+
+    def write(self, results: RunResults) -> None:
+        """Tables, pictures and log."""
+        results.table("perturbation", self.curve_table)
+        summary = pd.concat([one.summary() for one in self.maps], ignore_index=True)
+        results.table("perturbation_summary", summary)
+        own = [one for one in self.maps if one.map == "own"]
+        for one in own:
+            self._pictures(results, one)
+            prefix = "perturbation" if one.kind.name == PAPER_KIND.name else f"perturbation_{one.kind.name}"
+            results.curves(prefix, "fraction", _wide(one))
+        kind = next((one.kind for one in own if one.kind.name == VERDICT_KIND.name), own[0].kind)
+        metric = self._metric
+        chosen = summary[(summary["metric"] == metric) & (summary["kind"] == kind.name) & (summary["map"] == "own")]
+        for column in ("abpc", "area_over_curve"):
+            known = chosen.set_index("method")[column].dropna() if column in chosen else pd.Series(dtype=float)
+            results.numbers({f"perturbation/{column}/{name}": float(value) for name, value in known.items()})
+        self._warn(own)
+
+    @cached_property
+    def curve_table(self) -> pd.DataFrame:
+        """Curves of all kinds and maps; see ``MapLogits.curve_table``."""
+        return pd.concat([one.curve_table for one in self.maps], ignore_index=True)
+
+    @property
+    def _both_classes(self) -> bool:
+        return self.maps[0].population.both_classes
+
+    @property
+    def _metric(self) -> str:
+        """AUROC, or where all ECGs are of one class the mean probability of that class."""
+        has_it = bool((self.maps[0].population.label == 1).any())
+        return "auroc" if self._both_classes else "probability" if has_it else "probability_negatives"
+
+    def _pictures(self, results: RunResults, own: MapLogits) -> None:
+        metric = self._metric
+        of_kind = [one for one in self.maps if one.kind.name == own.kind.name]
+        panels = [panel for one in of_kind for panel in _panels(one, metric, names_map=len(of_kind) > 1)]
+        paper = own.kind.name == PAPER_KIND.name
+        title = f"Perturbation ({kind_title(own.kind)}): {self.what}"
+        caption = self.caption(own)
+        figure = curves_figure(_one_scale(panels), _AXIS, title, caption, columns=len(own.logits))
+        results.figure(f"perturbation/{metric if paper else own.kind.name}", figure, caption)
+        if own.kind.name == VERDICT_KIND.name and self._both_classes:
+            panels = [panel for one in ("auroc_positives", "auroc_negatives") for panel in _panels(own, one)]
+            figure = curves_figure(_one_scale(panels), _AXIS, f"{title}, by class", caption, columns=len(own.logits))
+            results.figure(f"perturbation/{own.kind.name}_classes", figure, caption)
+
+    def caption(self, own: MapLogits) -> str:
+        """Data, settings and intervals in words."""
+        label, patients = own.population.label, own.population.patient_ids
+        counts = []
+        for value in (1, 0):
+            chosen = patients[label == value]
+            counts.append(f"{len(chosen)} ECGs of {len(set(chosen.tolist()))} patients")
+        return (
+            f"{kind_sentence(own.kind)} Test ECGs: {counts[0]} with the diagnosis, {counts[1]} without; bands: "
+            f"{own.population.confidence:.0%} intervals of this network, patients resampled. Grey, broken: controls, "
+            "which know nothing of the network."
+        )
+
+    def _warn(self, own: Sequence[MapLogits]) -> None:
+        found: dict[str, int] = {}
+        for one in own:
+            for logits in one.logits.values():
+                without = np.isnan(logits[:, :, 0]) & ~np.isnan(logits[:, :, 0]).all(axis=1, keepdims=True)
+                for name, count in zip(one.names, without.sum(axis=0).tolist(), strict=True):
+                    found[name] = max(count, found.get(name, 0))
+            if one.kind.replacement == "twin":
+                first = next(iter(one.logits.values()))
+                twins = np.count_nonzero(np.isfinite(first[:, :, 1]).any(axis=1))
+                warnings.warn(
+                    f"PerturbationCurves: {twins} of {len(first)} test ECGs have a twin without the "
+                    "diagnosis; the curves of the kinds with twins are of these, against the others as they are",
+                    stacklevel=2,
+                )
+        if named := ", ".join(f"{name}: {count}" for name, count in found.items() if count > 0):
+            warnings.warn(
+                "PerturbationCurves: maps that are constant or not finite rank nothing and have no curve "
+                f"({named} ECGs)",
+                stacklevel=2,
+            )
+        if not self._both_classes:
+            warnings.warn(
+                "PerturbationCurves: the test ECGs are all of one class, so there is no AUROC; their mean probability "
+                "is given",
+                stacklevel=2,
+            )
+
+
+def _panels(one: MapLogits, metric: str, *, names_map: bool = False) -> list[CurvePanel]:
+    """A panel an order."""
+    table = one.curve_table[one.curve_table["metric"] == metric]
+    table = table.assign(percent=100 * table["fraction"])
+    panels = []
+    for order in one.logits:
+        of_order = table[table["order"] == order]
+        curves = {name: curve_of(of_order[of_order["method"] == name], "percent", "value") for name in one.names}
+        title = f"{MAP_WORDS[one.map]}, {ORDER_WORDS[order]}" if names_map else ORDER_WORDS[order]
+        label, _, of_class = METRIC_WORDS[metric].partition(", only ")
+        title = f"{of_class.removesuffix(' perturbed')}: {title}" if of_class else title
+        panels.append(CurvePanel(title, label, curves, level=0.5 if metric.startswith("auroc") else None))
+    return panels
+
+
+def _one_scale(panels: Sequence[CurvePanel]) -> list[CurvePanel]:
+    """The same limits for all, so that they can be compared."""
+    least = min(float(np.nanmin(one.y, initial=1.0)) for panel in panels for one in panel.curves.values())
+    lowest = min(least - 0.03, 0.45 if panels[0].level is not None else 0.0)
+    return [CurvePanel(p.title, p.y_label, p.curves, (lowest, 1.02), p.level) for p in panels]
+
+
+def _wide(one: MapLogits) -> pd.DataFrame:
+    """One row a fraction, one column a curve, for W&B."""
+    table = one.curve_table.assign(name=lambda t: t["order"] + "/" + t["metric"] + "/" + t["method"])
+    return table.pivot(index="fraction", columns="name", values="value")

@@ -1,0 +1,1 @@
+"""Experiment 3: do the maps change when the weights are randomised?"""

@@ -1,0 +1,124 @@
+"""Which random networks a cascade is made of, and whose maps are computed of each."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from ecg_lightning.experiments.randomization.random_weights import BatchNormPolicy, Direction
+
+BASIS: Final[BatchNormPolicy] = "reset_recalibrated"
+"""Of the draws that the verdict rests on: nothing that was trained is left, and the network is sane."""
+
+
+class RandomNetwork(NamedTuple):
+    """Which random network.
+
+    Attributes:
+        batchnorm: What was done to BatchNorms.
+        direction: In which layers were randomised.
+        repeat: Number of the draw.
+        depth: How many layers are random; 0 is the trained network.
+    """
+
+    batchnorm: BatchNormPolicy
+    direction: Direction
+    repeat: int
+    depth: int
+
+    @property
+    def drawn_by(self) -> str:
+        """Part of the keys of its weights and of its maps' draws: BatchNorm policies draw by themselves."""
+        return self.direction if self.batchnorm == "kept" else f"{self.direction}, {self.batchnorm}"
+
+
+@dataclass(frozen=True)
+class CascadePlan:
+    """What a cascade computes; the arguments are those of ``RandomizationCascade``.
+
+    Attributes:
+        directions: Of the progressive cascade.
+        depths: From 0.
+        n_layers: Of the network.
+        names: Methods and controls.
+        expensive: Methods that get fewer draws.
+        batchnorm: Of the progressive cascade.
+        repeats: Draws of the progressive cascade.
+        full_repeats: Draws where every layer is random, at least ``repeats``.
+        draws: Wholly random networks of the policy ``BASIS``.
+        draws_of_expensive_methods: The same for expensive methods.
+    """
+
+    directions: Sequence[Direction]
+    depths: Sequence[int]
+    n_layers: int
+    names: Sequence[str]
+    expensive: Sequence[str]
+    batchnorm: BatchNormPolicy
+    repeats: int
+    full_repeats: int
+    draws: int
+    draws_of_expensive_methods: int
+
+    def complete(self, direction: Direction) -> bool:
+        """Whether the deepest depth of a direction has randomised every layer."""
+        return direction != "independent" and self.depths[-1] == self.n_layers
+
+    @property
+    def full_direction(self) -> Direction | None:
+        """The first direction that is complete."""
+        return next((one for one in self.directions if self.complete(one)), None)
+
+    def repeats_of(self, direction: Direction) -> Iterator[tuple[int, list[int]]]:
+        """Each repeat of a direction, and the places among ``depths`` that it randomises."""
+        for repeat in range(self.full_repeats):
+            if repeat < self.repeats:
+                yield repeat, list(range(1, len(self.depths)))
+            elif self.complete(direction):
+                yield repeat, [len(self.depths) - 1]
+
+    @property
+    def wholly_random(self) -> dict[BatchNormPolicy, int]:
+        """BatchNorm policy -> how many networks of which every layer is random."""
+        beside = 0 if self.batchnorm == BASIS else self.full_repeats
+        return {name: draws for name, draws in ((BASIS, self.draws), (self.batchnorm, beside)) if draws}
+
+    def network(self, batchnorm: BatchNormPolicy, draw: int) -> RandomNetwork:
+        """A wholly random one: where the progressive cascade ends in it, its maps are computed once."""
+        return RandomNetwork(batchnorm, self.full_direction or "from_output", draw, self.n_layers)
+
+    def names_of(self, draw: int) -> tuple[str, ...]:
+        """Whose maps are computed of a draw of a wholly random network."""
+        every = draw < self.draws_of_expensive_methods
+        return tuple(name for name in self.names if every or name not in self.expensive)
+
+    def maps_of(self, method: str, smooth_draws: int) -> dict[str, int]:
+        """How many maps of one ECG are computed in random networks: of each policy's wholly random ones, and the rest.
+
+        Args:
+            method: Its name.
+            smooth_draws: Noisy copies of the smooth test, which the progressive cascade computes maps of too.
+        """
+        every = sum(len(places) for direction in self.directions for _, places in self.repeats_of(direction))
+        found: dict[str, int] = {}
+        shared = 0
+        for policy, draws in self.wholly_random.items():
+            found[policy] = sum(method in self.names_of(draw) for draw in range(draws))
+            if policy == self.batchnorm and self.full_direction is not None:
+                shared = min(draws, self.full_repeats)
+                found[policy] = max(found[policy], shared)
+        return {**found, "progressive": every - shared + smooth_draws * every}
+
+
+def checked_depths(asked: Sequence[int] | None, n_layers: int) -> tuple[int, ...]:
+    """The depths of a cascade, 0 among them.
+
+    Raises:
+        ValueError: One that the network does not have.
+    """
+    beyond = [depth for depth in asked or () if depth > n_layers]
+    if beyond:
+        raise ValueError(
+            f"RandomizationCascade: depths: the network has {n_layers} layers with weights, so depths are 0 to "
+            f"{n_layers}; got {beyond}"
+        )
+    return tuple(range(n_layers + 1)) if asked is None else tuple(sorted({0, *asked}))

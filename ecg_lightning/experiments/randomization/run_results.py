@@ -1,0 +1,233 @@
+"""What a randomisation cascade says: how fast maps lose their likeness, beside the network and the controls."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecg_lightning.experiments.randomization.plan import CascadePlan
+from ecg_lightning.experiments.randomization.random_weights import Direction
+from ecg_lightning.experiments.run_results import RunResults
+from ecg_lightning.functional.classification import auroc
+from ecg_lightning.functional.ecg_means import EcgMeans, mean_over_ecgs
+from ecg_lightning.functional.intervals import patient_bootstrap
+from ecg_lightning.functional.similarity import SIGNS, STATISTICS
+from ecg_lightning.plotting.curves import CurvePanel, NetworkCurve, XAxis, curve_of, curves_figure
+from ecg_lightning.statistics.draws import known_mean
+from ecg_lightning.statistics.effect import patient_means
+
+_TITLES = {
+    "from_output": "from the output",
+    "from_input": "from the input",
+    "independent": "each layer alone, counted from the output",
+}
+
+
+@dataclass(frozen=True)
+class CascadeReport:
+    """Tables and pictures of one run.
+
+    Attributes:
+        values: Folder -> (n, ...) of its store, NaN where nothing was measured.
+        plan: Which random networks there are.
+        layers: In the order of execution.
+        controls: Which of the plan's names are controls.
+        chosen: (n,) which ECGs were measured.
+        examples: The test ECGs.
+        reliability: Stochastic method -> (n,) of its trained maps: the similarity that fresh draws alone would leave.
+        smooth: Whether there is a smooth test.
+        n_resamples: Bootstrap resamples of the patients.
+        confidence: Of the intervals.
+        seed: Of the resamples.
+        what: Diagnosis and seed, for headings.
+        settings: In words, for captions.
+        failures: Method -> maps that could not be computed.
+    """
+
+    values: Callable[[str], NDArray[np.float64]]
+    plan: CascadePlan
+    layers: Sequence[str]
+    controls: Sequence[str]
+    chosen: NDArray[np.bool_]
+    examples: pd.DataFrame
+    reliability: Mapping[str, NDArray[np.float32]]
+    smooth: bool
+    n_resamples: int
+    confidence: float
+    seed: int
+    what: str
+    settings: str
+    failures: Mapping[str, int]
+
+    def write(self, results: RunResults) -> None:
+        """Tables, pictures and log."""
+        table = pd.concat(self._parts(), ignore_index=True)
+        network = pd.concat([self._network(direction) for direction in self.plan.directions], ignore_index=True)
+        results.table("cascade", table)
+        results.table("cascade_network", network)
+        for statistic in STATISTICS:
+            for sign in SIGNS:
+                caption = self.caption(statistic, sign)
+                panels = [self._panel(table, network, direction, statistic, sign) for direction in self.plan.directions]
+                title = f"Randomisation cascade: {self.what}"
+                results.figure(
+                    f"cascade/{statistic}_{sign}", curves_figure(panels, self._axis(), title, caption), caption
+                )
+        self._log_curves(results, table, network)
+        undefined = int(table["n_undefined"].sum())
+        if undefined or self.failures:
+            failed = ", ".join(f"{name} {count}" for name, count in self.failures.items()) or "none"
+            warnings.warn(
+                f"RandomizationCascade: {undefined:,} similarities are undefined, because a map is constant or not "
+                f"finite (maps that could not be computed: {failed}); they are NaN, and left out of means",
+                stacklevel=2,
+            )
+
+    def caption(self, statistic: str, sign: str) -> str:
+        """Data, settings and intervals in words."""
+        label = self.examples["label"].to_numpy(dtype=float)[self.chosen]
+        compared = "maps" if sign == "native" else "magnitudes of maps"
+        return (
+            f"{statistic.capitalize()} correlation of {compared} with those of the trained network, smoothed by "
+            f"Savitzky-Golay, over all points of an ECG; {self.settings}, {self._draws()}. {int(self.chosen.sum())} "
+            f"test ECGs ({int((label == 1).sum())} with the diagnosis) of "
+            f"{self.examples['patient_id'][self.chosen].nunique()} patients; bands: {self.confidence:.0%} intervals, "
+            "patients resampled. Grey, broken: controls, which know nothing of the network."
+        )
+
+    def _kinds(self) -> Iterator[tuple[Direction, bool]]:
+        for direction in self.plan.directions:
+            yield direction, False
+            if self.smooth:
+                yield direction, True
+
+    def _parts(self) -> Iterator[pd.DataFrame]:
+        """Of the table, a part for each direction, statistic, sign and method."""
+        for direction, smooth in self._kinds():
+            for statistic in STATISTICS:
+                folder = f"cascade/{direction}{'_smooth' if smooth else ''}/{statistic}"
+                values = known_mean(self.values(folder)[self.chosen], axis=1)  # (ecg, sign, method, depth)
+                means = self._means(values)
+                patients = self._patients(values)
+                for s, sign in enumerate(SIGNS):
+                    for m, name in enumerate(self.plan.names):
+                        yield pd.DataFrame(
+                            {
+                                "direction": direction,
+                                "smooth": smooth,
+                                "statistic": statistic,
+                                "sign": sign,
+                                "method": name,
+                                "control": name in self.controls,
+                                "depth": list(self.plan.depths),
+                                "complete": self.plan.complete(direction),
+                                "batchnorm": self.plan.batchnorm,
+                                "layer": [self._layer(direction, depth) for depth in self.plan.depths],
+                                "similarity": means.mean[s, m],
+                                "low": means.low[s, m],
+                                "high": means.high[s, m],
+                                "n_ecgs": means.defined[s, m],
+                                "n_patients": patients[s, m],
+                                "n_undefined": len(values) - means.defined[s, m],
+                                "ceiling": self._ceiling(name)
+                                if (statistic, sign) == ("pearson", "native")
+                                else np.nan,
+                            }
+                        )
+
+    def _network(self, direction: Direction) -> pd.DataFrame:
+        """``direction, depth, layer, auroc, low, high``: of the logits, averaged over repeats."""
+        label = self.examples["label"].to_numpy(dtype=float)
+        known = self.chosen & np.isfinite(label)
+        logits = self.values(f"cascade/{direction}_logits")[known]  # (ecg, repeat, depth)
+        label, patients = label[known], self.examples["patient_id"].to_numpy()[known]
+        rows: list[dict[str, Any]] = []
+        for place, depth in enumerate(self.plan.depths):
+            row: dict[str, Any] = {"direction": direction, "depth": depth, "layer": self._layer(direction, depth)}
+            rows.append(row | self._auroc(logits[:, :, place], label, patients))
+        return pd.DataFrame(rows)
+
+    def _auroc(
+        self, logits: NDArray[np.float64], label: NDArray[np.float64], patients: NDArray[Any]
+    ) -> dict[str, float]:
+        logits = logits[:, np.isfinite(logits).any(axis=0)]  # of the repeats that randomised so many layers
+        finite = np.isfinite(logits).all(axis=1)
+        if not logits.shape[1] or not np.isin((0, 1), label[finite]).all():
+            return {"auroc": np.nan, "low": np.nan, "high": np.nan}
+
+        def mean_auroc(weights: NDArray[np.uint16] | None) -> NDArray[np.float64]:
+            each = [auroc(logits[finite, repeat], label[finite], weights) for repeat in range(logits.shape[1])]
+            return np.asarray(np.mean(each, axis=0))
+
+        found = {"auroc": float(mean_auroc(None)[0]), "low": np.nan, "high": np.nan}
+        if len(np.unique(patients[finite])) > 1:
+            interval = patient_bootstrap(
+                mean_auroc,
+                patients[finite],
+                n_resamples=self.n_resamples,
+                confidence=self.confidence,
+                seed=self.seed,
+            ).interval
+            found |= {"low": float(interval.low), "high": float(interval.high)}
+        return found
+
+    def _patients(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """How many have a value, (ecg, ...) -> (...)."""
+        means, _ = patient_means(values, self.examples["patient_id"].to_numpy()[self.chosen])
+        return np.asarray(np.isfinite(means).sum(axis=0))
+
+    def _draws(self) -> str:
+        """How many draws of the weights, in words."""
+        plan = self.plan
+        between = "one draw of the weights" if plan.repeats == 1 else f"{plan.repeats} draws of the weights"
+        more = plan.full_direction is not None and plan.full_repeats > plan.repeats
+        return between + (f", {plan.full_repeats} where every layer is random" if more else "")
+
+    def _means(self, values: NDArray[np.float64]) -> EcgMeans:
+        patients = self.examples["patient_id"].to_numpy()[self.chosen]
+        return mean_over_ecgs(
+            values, patients, n_resamples=self.n_resamples, confidence=self.confidence, seed=self.seed
+        )
+
+    def _ceiling(self, name: str) -> float:
+        """Median reliability of a stochastic method's trained maps; NaN of a deterministic one."""
+        if name not in self.reliability:
+            return float("nan")
+        values = self.reliability[name][self.chosen]
+        return float(np.nanmedian(values)) if np.isfinite(values).any() else float("nan")
+
+    def _layer(self, direction: str, depth: int) -> str:
+        """The layer that this depth has randomised beside those of the depth before it."""
+        if depth == 0:
+            return ""
+        return self.layers[depth - 1] if direction == "from_input" else self.layers[-depth]
+
+    def _axis(self) -> XAxis:
+        return XAxis("randomised layers")
+
+    def _panel(
+        self, table: pd.DataFrame, network: pd.DataFrame, direction: str, statistic: str, sign: str
+    ) -> CurvePanel:
+        chosen = table[
+            (table["direction"] == direction)
+            & ~table["smooth"]
+            & (table["statistic"] == statistic)
+            & (table["sign"] == sign)
+        ]
+        curves = {name: curve_of(chosen[chosen["method"] == name], "depth", "similarity") for name in self.plan.names}
+        own = curve_of(network[network["direction"] == direction], "depth", "auroc")
+        label = f"{statistic.capitalize()} correlation with\nthe trained map ({sign})"
+        return CurvePanel(_TITLES[direction], label, curves, None, 0.0, NetworkCurve("AUROC of\nthe network", own, 0.5))
+
+    def _log_curves(self, results: RunResults, table: pd.DataFrame, network: pd.DataFrame) -> None:
+        chosen = table[(table["sign"] == "native") & ~table["smooth"]]
+        names = chosen["direction"] + "/" + chosen["statistic"] + "/" + chosen["method"]
+        wide = chosen.assign(name=names).pivot(index="depth", columns="name", values="similarity")
+        own = network.assign(name=network["direction"] + "/network_auroc").pivot(
+            index="depth", columns="name", values="auroc"
+        )
+        results.curves("cascade", "depth", wide.join(own))

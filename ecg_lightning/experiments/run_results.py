@@ -1,0 +1,28 @@
+"""Where the results of one run go; a test's callbacks keep them in the run folder and log them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+
+class RunResults(Protocol):
+    """Keeps tables and figures of one run and hands them, and numbers, to its logger."""
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+
+    def table(self, name: str, frame: pd.DataFrame) -> None:
+        """Keep ``tables/<name>.parquet``."""
+
+    def figure(self, name: str, figure: Figure, caption: str) -> None:
+        """Keep ``figures/<name>.png``."""
+
+    def curves(self, prefix: str, step: str, frame: pd.DataFrame) -> None:
+        """Log curves over an axis of their own; see ``callbacks.audit_results``."""
+
+    def numbers(self, values: Mapping[str, float]) -> None:
+        """Log single numbers."""

@@ -1,0 +1,1 @@
+"""Experiment 2: do networks of other training seeds give the same maps?"""

@@ -1,0 +1,1 @@
+"""Experiment 1: do the methods agree on one ECG?"""
