@@ -30,9 +30,9 @@ from ecg_lightning.statistics.auroc_area import auroc_effect
 from ecg_lightning.statistics.draws import effect_over_draws
 from ecg_lightning.statistics.effect import Effect, mean_effect
 from ecg_lightning.statistics.multiplicity import holm
+from ecg_lightning.verdicts.checks import Margin
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.decide import decide
-from ecg_lightning.verdicts.margins import Margin
 from ecg_lightning.verdicts.paired_scores import PairedScores
 
 PATIENTS: Final = (10, 20, 24, 50, 250)

@@ -13,19 +13,25 @@ import callbacks
 from ecg_lightning.command_line.run_config import subclass_configs
 from ecg_lightning.command_line.setting_names import nested, unknown_settings
 from ecg_lightning.command_line.typed_words import CONFIG_OPTIONS, TypedWords, content_of
+from ecg_lightning.experiments.registry import EXPERIMENTS
 from ecg_lightning.models.class_names import imported_object
 from ecg_lightning.tuning.config import without_defaults
 
+
+def _callback(path: str) -> type[Callback]:
+    kind = imported_object(path)
+    if not (isinstance(kind, type) and issubclass(kind, Callback)):
+        raise TypeError(f"{path} is no callback: an experiment names the class path of one")
+    return kind
+
+
+_EXPERIMENTS: Final = {experiment.name: experiment for experiment in EXPERIMENTS if experiment.callback}
 _MEASURING: Final[dict[str, type[Callback]]] = {
     "maps": callbacks.AttributionMaps,
     "test_record": callbacks.TestRecord,
     "completeness": callbacks.Completeness,
     "background_dependence": callbacks.BackgroundDependence,
-    "similarity": callbacks.MethodSimilarity,
-    "randomization": callbacks.RandomizationCascade,
-    "perturbation": callbacks.PerturbationCurves,
-    "localization": callbacks.EvidenceLocalization,
-    "faithfulness": callbacks.FaithfulnessScores,
+    **{name: _callback(experiment.callback) for name, experiment in _EXPERIMENTS.items()},
 }
 _SHOWING: Final[dict[str, type[Callback]]] = {
     "audit_summary": callbacks.AuditSummary,
@@ -37,9 +43,6 @@ _SHOWING: Final[dict[str, type[Callback]]] = {
 TEST_KEYS: Final[Mapping[str, type[Callback]]] = _MEASURING | _SHOWING
 """Key -> callback, in the order in which a test runs them; a user's own callbacks run between the two groups."""
 
-_SETTINGS: Final[dict[str, dict[str, Any]]] = {"randomization": {"max_examples": 24}}
-"""Where the command line has other defaults than the class: the cascade is expensive, a verdict needs 20 patients."""
-
 
 def add_test_keys(parser: LightningArgumentParser) -> None:
     """Add one argument a key, such as ``--randomization.max_examples 4`` or ``--randomization null``.
@@ -49,7 +52,8 @@ def add_test_keys(parser: LightningArgumentParser) -> None:
     """
     for key, kind in TEST_KEYS.items():
         first_line = (kind.__doc__ or "").partition("\n")[0]
-        default = {"class_path": _class_path(kind), "init_args": _SETTINGS.get(key, {})}
+        options = _EXPERIMENTS[key].options if key in _EXPERIMENTS else {}
+        default = {"class_path": _class_path(kind), "init_args": dict(options)}
         parser.add_argument(f"--{key}", type=kind | None, default=default, help=f"{first_line} null: it is left out.")
 
 

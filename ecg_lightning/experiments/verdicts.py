@@ -1,35 +1,16 @@
 """The verdicts of one run or of a whole study: every check over every target, decided together."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
 
 import pandas as pd
 
-from ecg_lightning.experiments.faithfulness import checks as faithfulness
-from ecg_lightning.experiments.localization import checks as localization
-from ecg_lightning.experiments.perturbation import checks as perturbation
-from ecg_lightning.experiments.randomization import checks as randomization
-from ecg_lightning.experiments.self_consistency import checks as self_consistency
+from ecg_lightning.experiments.registry import EXPERIMENTS
 from ecg_lightning.runs.seed_maps import in_paper_order
 from ecg_lightning.runs.target_runs import TargetRuns
-from ecg_lightning.verdicts.comparison import Comparison
+from ecg_lightning.verdicts.checks import checks
 from ecg_lightning.verdicts.decide import Claim, decide
-from ecg_lightning.verdicts.margins import margins
 from ecg_lightning.verdicts.preconditions import COLUMNS, preconditions
-
-CHECKS: Final[tuple[Callable[[TargetRuns], list[Comparison]], ...]] = (
-    localization.comparisons,
-    perturbation.comparisons,
-    faithfulness.comparisons,
-    randomization.comparisons,
-)
-"""Each check of one target's runs: no comparison where they have no stores of it."""
-
-STUDY_CHECKS: Final[dict[str, Callable[[TargetRuns, Path], list[Comparison]]]] = {
-    "self_consistency": self_consistency.comparisons
-}
-"""Checks that need several seeds and what ``compare`` has written of them, by their names in the margins."""
 
 
 def verdicts_of(
@@ -46,14 +27,16 @@ def verdicts_of(
     Returns:
         See :func:`ecg_lightning.verdicts.decide.decide`; ``not_measured`` where a method's runs lack the stores.
     """
-    found = [one for runs in targets for check in CHECKS for one in check(runs)]
+    of_runs = [one.comparisons for one in EXPERIMENTS if one.comparisons is not None]
+    found = [one for runs in targets for compare in of_runs for one in compare(runs)]
     if comparison is not None and comparison.is_dir():
-        found += [one for runs in targets for check in STUDY_CHECKS.values() for one in check(runs, comparison)]
-    claims = dict.fromkeys((one.check, one.claim) for one in margins())
+        of_seeds = [one.study_comparisons for one in EXPERIMENTS if one.study_comparisons is not None]
+        found += [one for runs in targets for compare in of_seeds for one in compare(runs, comparison)]
     asked = [
-        Claim(check, claim, runs.target, method)
-        for check, claim in claims
-        if comparison is not None or check not in STUDY_CHECKS
+        Claim(check.name, claim, runs.target, method)
+        for check in checks()
+        if comparison is not None or not check.compares_seeds
+        for claim in check.claims
         for runs in targets
         for method in (_methods_of(runs) if methods is None else methods)
     ]

@@ -4,9 +4,9 @@ import pandas as pd
 
 from ecg_lightning.plotting.page_blocks import NO_NUMBER, Block, Items, Paragraph, ReportFiles, Section, TableBlock
 from ecg_lightning.report.deviations import deviations
-from ecg_lightning.report.own_numbers import own_number
+from ecg_lightning.report.own_numbers import NUMBERS
 from ecg_lightning.report.population import SPLITS, population_table
-from ecg_lightning.report.published import CITATION, INCONSISTENCIES, NUMBERS, READINGS, TABLE_1
+from ecg_lightning.report.published import CITATION, INCONSISTENCIES, READINGS, TABLE_1
 from ecg_lightning.runs.study_runs import StudyRuns
 
 
@@ -14,7 +14,7 @@ def paper_section(runs: StudyRuns, files: ReportFiles) -> Section:
     """The paper's numbers beside this study's."""
     table = pd.DataFrame(
         [
-            {"quantity": one.what, "published": one.value, "this_study": own_number(runs, one.key), "where": one.where}
+            {"quantity": one.what, "published": one.value, "this_study": one.own(runs), "where": one.where}
             for one in NUMBERS
         ]
     )

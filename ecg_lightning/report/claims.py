@@ -4,6 +4,8 @@ from typing import Final, NamedTuple
 
 import pandas as pd
 
+from ecg_lightning.verdicts.checks import checks
+
 PASSES: Final = "passes"
 FAILS: Final = "fails"
 CANNOT_TELL: Final = "cannot_tell"
@@ -17,16 +19,10 @@ MARKS: Final = {
 }
 """State -> mark and style of a cell; undecided is neutral, for a lack of evidence is no failure."""
 
-CHECKS: Final = {
-    "localization": "Localisation",
-    "perturbation": "Perturbation",
-    "faithfulness": "Faithfulness",
-    "randomization": "Randomisation",
-    "self_consistency": "Self-consistency",
-}
+CHECKS: Final = {check.name: check.title for check in checks()}
 """Check -> what a person reads."""
 
-EXPLAINING: Final = ("localization", "perturbation", "faithfulness")
+EXPLAINING: Final = tuple(check.name for check in checks() if check.explains)
 """Checks of two claims, which make an explanation only together."""
 
 
@@ -42,11 +38,8 @@ class Column(NamedTuple):
     claim: str
 
 
-COLUMNS: Final = (
-    *(Column(check, claim) for check in EXPLAINING for claim in ("uses_the_network", "is_about_this_patient")),
-    Column("randomization", "needs_the_weights"),
-    Column("self_consistency", "seeds_agree"),
-)
+COLUMNS: Final = tuple(Column(check.name, claim) for check in checks() for claim in check.claims)
+"""Columns of the scorecard."""
 
 
 def check_states(verdicts: pd.DataFrame) -> pd.DataFrame:

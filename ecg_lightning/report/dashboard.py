@@ -6,6 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from ecg_lightning.experiments.experiment import Panel
+from ecg_lightning.experiments.registry import EXPERIMENTS
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import TableBlock
 from ecg_lightning.report.judged_runs import JudgedRuns
@@ -21,6 +23,18 @@ from ecg_lightning.storage.atomic import write_json_atomic
 
 NEEDS: Final = "pip install 'ecg-lightning[publish]'"
 _DEFAULT_PROJECT: Final = "ecg_lightning"
+
+_PANELS: Final = {
+    "Training": (
+        Panel("lines", "Loss", ("train/loss_epoch", "val/loss"), "epoch"),
+        Panel("lines", "AUROC on the validation set", ("val/auroc",), "epoch"),
+    ),
+    "Test": (
+        Panel("bars", "Test auroc", ("test/auroc",)),
+        Panel("bars", "Test auprc", ("test/auprc",)),
+        Panel("bars", "Reliability of the maps", ("reliability/{method}",), controls=False),
+    ),
+}
 
 
 class PublishError(RuntimeError):
@@ -86,69 +100,41 @@ def publish(folder: str | Path, project: str | None = None, entity: str | None =
 
 
 def workspace(runs: JudgedRuns, project: str, entity: str) -> Any:
-    """Sections for training, test, each experiment and the study, with curves on their own axes."""
-    import wandb_workspaces.reports.v2 as wr
+    """Sections for the study, training, test and each experiment, with curves on their own axes."""
     import wandb_workspaces.workspaces as ws
 
-    def lines(step: str, prefix: str, title: str) -> Any:
-        return wr.LinePlot(x=step, y=[f"{prefix}/{name}" for name in _names(runs)], title=title)
-
     sections = [
-        ws.Section(
-            name="Study",
-            panels=[wr.MediaBrowser(media_keys=[f"study/{name}" for name in FIGURES], title="Figures of the study")],
-            is_open=True,
+        _section(
+            "Study", [Panel("pictures", "Figures of the study", tuple(f"study/{name}" for name in FIGURES))], runs
         ),
-        ws.Section(
-            name="Training",
-            panels=[
-                wr.LinePlot(x="epoch", y=["train/loss_epoch", "val/loss"], title="Loss"),
-                wr.LinePlot(x="epoch", y=["val/auroc"], title="AUROC on the validation set"),
-            ],
-            is_open=False,
-        ),
-        ws.Section(
-            name="Test",
-            panels=[wr.BarPlot(metrics=[f"test/{name}"], title=f"Test {name}") for name in ("auroc", "auprc")],
-            is_open=False,
-        ),
-        ws.Section(
-            name="Experiment 1: similarity between methods",
-            panels=[wr.MediaBrowser(media_keys=["similarity/pearson_native", "similarity/spearman_native"])],
-            is_open=False,
-        ),
-        ws.Section(
-            name="Experiment 2: self-consistency over seeds",
-            panels=[wr.BarPlot(metrics=[f"study/self_consistency/{name}" for name in runs.methods])],
-            is_open=True,
-        ),
-        ws.Section(
-            name="Experiment 3: randomisation",
-            panels=[
-                lines("cascade/depth", "cascade/from_output/pearson", "Similarity to the trained map"),
-                wr.LinePlot(x="cascade/depth", y=["cascade/from_output/network_auroc"], title="AUROC of the network"),
-            ],
-            is_open=False,
-        ),
-        ws.Section(
-            name="Experiment 4: perturbation",
-            panels=[
-                lines("perturbation/fraction", f"perturbation/{order}/auroc", title)
-                for order, title in (("morf", "Most relevant first"), ("lerf", "Least relevant first"))
-            ],
-            is_open=False,
-        ),
-        ws.Section(
-            name="Localisation and reliability",
-            panels=[
-                wr.BarPlot(metrics=[f"localization/auroc/causal/{name}" for name in _names(runs)], title="AUROC"),
-                wr.BarPlot(metrics=[f"reliability/{name}" for name in runs.methods], title="Reliability of the maps"),
-            ],
-            is_open=False,
-        ),
+        *(_section(name, panels, runs, is_open=False) for name, panels in _PANELS.items()),
+        *(_section(one.title, one.panels, runs, is_open=not one.callback) for one in EXPERIMENTS if one.panels),
     ]
     return ws.Workspace(name=f"{runs.study.name}: can these heat maps be trusted?", entity=entity, project=project,
                         sections=sections)  # fmt: skip
+
+
+def _section(name: str, panels: Sequence[Panel], runs: JudgedRuns, *, is_open: bool = True) -> Any:
+    import wandb_workspaces.workspaces as ws
+
+    return ws.Section(name=name, panels=[_panel(panel, runs) for panel in panels], is_open=is_open)
+
+
+def _panel(panel: Panel, runs: JudgedRuns) -> Any:
+    """A panel with one metric for each method."""
+    import wandb_workspaces.reports.v2 as wr
+
+    methods = _names(runs) if panel.controls else runs.methods
+    metrics = [
+        metric.format(method=method)
+        for metric in panel.metrics
+        for method in (methods if "{method}" in metric else methods[:1])
+    ]
+    if panel.kind == "pictures":
+        return wr.MediaBrowser(media_keys=metrics, title=panel.title)
+    if panel.kind == "bars":
+        return wr.BarPlot(metrics=metrics, title=panel.title)
+    return wr.LinePlot(x=panel.step, y=metrics, title=panel.title)
 
 
 def dashboard_report(runs: JudgedRuns, project: str, entity: str, online: bool) -> Any:

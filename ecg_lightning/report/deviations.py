@@ -5,11 +5,11 @@ from typing import Any, Final
 
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.experiments.perturbation.kinds import VERDICT_KIND
+from ecg_lightning.experiments.perturbation.published import noise_words, perturbation_settings
 from ecg_lightning.models.resnet1d import default_strides
 from ecg_lightning.plotting.class_words import class_name, class_short
 from ecg_lightning.plotting.method_style import METHOD_STYLES, method_style
 from ecg_lightning.report.config_words import at, config_of, listed, short_name
-from ecg_lightning.report.own_curves import noise_words, perturbation_settings
 from ecg_lightning.runs.study_runs import StudyRuns
 
 _PAPER_SEEDS: Final = 10

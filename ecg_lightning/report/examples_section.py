@@ -8,13 +8,13 @@ import torch
 from numpy.typing import NDArray
 
 from ecg_lightning.ecg import LEADS
+from ecg_lightning.experiments.perturbation.published import perturbation_store
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
 from ecg_lightning.functional.smoothing import savitzky_golay
 from ecg_lightning.plotting.class_words import class_short
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Paragraph, ReportFiles, Section, number
 from ecg_lightning.report.examples_figure import LAYERS, STEPS, Example, examples_figure, ms_from_qrs
-from ecg_lightning.report.own_curves import perturbation_store
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.seed_maps import same_ecgs
 from ecg_lightning.runs.study_runs import StudyRuns

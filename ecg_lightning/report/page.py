@@ -8,17 +8,14 @@ from typing import Final
 
 from jinja2 import Environment, StrictUndefined
 
-from ecg_lightning.experiments.perturbation.section import perturbation_section
-from ecg_lightning.experiments.randomization.section import cascade_section
-from ecg_lightning.experiments.self_consistency.section import consistency_section
-from ecg_lightning.experiments.similarity.section import similarity_section
+from ecg_lightning.experiments.registry import EXPERIMENTS
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Gallery, Items, Paragraph, Picture, ReportFiles, Section, TableBlock
 from ecg_lightning.report.against_paper import paper_section
-from ecg_lightning.report.checks_section import localisation_section, methods_section
 from ecg_lightning.report.examples_section import examples_section
 from ecg_lightning.report.first_screen import first_screen_section
 from ecg_lightning.report.judged_runs import JudgedRuns
+from ecg_lightning.report.methods_section import methods_section
 from ecg_lightning.report.networks import networks_section
 from ecg_lightning.report.population import population_section
 from ecg_lightning.report.relevance_section import relevance_section
@@ -38,12 +35,8 @@ SECTIONS: Final[Sequence[Callable[[JudgedRuns, ReportFiles], Section]]] = (
     population_section,
     networks_section,
     examples_section,
-    similarity_section,
-    consistency_section,
-    cascade_section,
-    perturbation_section,
+    *(experiment.section for experiment in EXPERIMENTS),
     relevance_section,
-    localisation_section,
     methods_section,
     paper_section,
     methods_text_section,

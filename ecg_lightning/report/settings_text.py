@@ -66,10 +66,11 @@ def methods_text(runs: StudyRuns) -> list[str]:
         "seed, method and ECG. Maps were smoothed by a Savitzky-Golay filter (31 samples, third order) before "
         "Pearson and Spearman correlations over all 4,800 points. Perturbation ranks the unsmoothed magnitude.",
         "A method is judged by effects with their intervals against margins that were stated beforehand "
-        "(configs/margins.yaml): each check's score less that of every control without a network (random, smoothed "
-        "random, |ECG|, |slope|), and less that of the same method's map of another patient with the same predicted "
-        "class. Tests are one-sided at 0.025 with Holm's correction over methods and diagnoses; intervals and tests "
-        "are closed forms over patients and training seeds, and none is made under 20 patients with the diagnosis. "
+        "(ecg_lightning/experiments/*/claims.yaml): each check's score less that of every control without a network "
+        "(random, smoothed random, |ECG|, |slope|), and less that of the same method's map of another patient with the "
+        "same predicted class. Tests are one-sided at 0.025 with Holm's correction over methods and diagnoses; "
+        "intervals and tests are closed forms over patients and training seeds, and none is made under 20 patients "
+        "with the diagnosis. "
         f"Intervals that only describe ({runs.intervals.confidence:.0%}) are percentiles of "
         f"{runs.intervals.n_resamples:,} bootstrap resamples of patients (seed {runs.intervals.seed}). The experiments "
         "follow " + CITATION,

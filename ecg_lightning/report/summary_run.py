@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from ecg_lightning.experiments.registry import EXPERIMENTS
 from ecg_lightning.report.claims import CANNOT_TELL, FAILS, PASSES, explaining
 from ecg_lightning.runs.study_folder import ALL_TARGETS
 from ecg_lightning.runs.study_runs import StudyRuns, records
@@ -18,34 +19,19 @@ TABLES: Final = (
     "published_table_1",
     "performance",
     "population_by_split",
-    "self_consistency",
-    "other_target",
-    "network_agreement",
-    "method_ranks",
-    "similarity_by_class",
-    "random_networks",
-    "cascade_all",
-    "perturbation_areas",
-    "localization_all",
     "methods",
+    *(name for experiment in EXPERIMENTS for name in experiment.report_tables),
 )
-"""Of the report, where the study has them."""
+"""Tables of the report, where the study has them."""
 
 FIGURES: Final = (
     "first_screen/true_positive",
     "first_screen/false_positive",
     "first_screen/false_negative",
     "examples",
-    "similarity/all_pearson_native",
-    "self_consistency/all_pearson_native",
-    "self_consistency/classes_pearson_native",
-    "self_consistency/performance",
-    "cascade/random_networks",
-    "cascade/pearson_native",
-    "perturbation/auroc",
-    "localisation/causal",
+    *(name for experiment in EXPERIMENTS for name in experiment.report_figures),
 )
-"""Of the report, where the study has them; on W&B they are named ``study/<name>``."""
+"""Figures of the report, where the study has them; on W&B they are named ``study/<name>``."""
 
 JOB_TYPE: Final = "study"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecg_lightning.statistics.effect import Effect
-from ecg_lightning.verdicts.margins import Margin
+from ecg_lightning.verdicts.checks import Margin
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import pandas as pd
 
 from ecg_lightning.statistics.effect import MIN_PATIENTS
 from ecg_lightning.statistics.multiplicity import bonferroni, holm
+from ecg_lightning.verdicts.checks import margins
 from ecg_lightning.verdicts.comparison import Comparison
-from ecg_lightning.verdicts.margins import margins
 from ecg_lightning.verdicts.table import State, Why, networks_of, verdicts_table
 
 _SAME: Final = 1e-9
@@ -46,7 +46,7 @@ def decide(comparisons: Iterable[Comparison], confidence: float = 0.95, asked: I
         asked: Claims that were asked for; those without a comparison are ``not_measured`` and belong to no family.
 
     Returns:
-        The verdicts table, see ``COLUMNS``, in the order of ``configs/margins.yaml``, then as given.
+        The verdicts table, see ``COLUMNS``, in the order of the checks, then as given.
 
     Raises:
         ValueError: A confidence outside (0, 1).
@@ -176,7 +176,7 @@ def _families(claims: Iterable[Claim]) -> dict[tuple[str, str, bool], list[Claim
 
 
 def _in_order(claims: Iterable[Claim], asked: Sequence[Claim]) -> list[Claim]:
-    """As the margins list checks and claims, then targets and methods as they were asked for, or else came."""
+    """As the checks and their claims are ordered, then targets and methods as they were asked for, or else came."""
     there = list(claims)
     all_of_them = [*asked, *there]
     checks = {key: k for k, key in enumerate(dict.fromkeys((one.check, one.claim) for one in margins()))}

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from ecg_lightning.attribution.controls import CONTROLS
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.statistics.effect import Effect, mean_effect, patient_means
+from ecg_lightning.verdicts.checks import margins_of
 from ecg_lightning.verdicts.comparison import Comparison
-from ecg_lightning.verdicts.margins import margins_of
 
 
 @dataclass(frozen=True)

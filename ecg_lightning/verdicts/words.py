@@ -8,6 +8,7 @@ import pandas as pd
 
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.statistics.effect import MIN_PATIENTS
+from ecg_lightning.verdicts.checks import check_named
 
 VerdictRow = Mapping[str, Any] | pd.Series
 """A row of the verdicts table."""
@@ -32,21 +33,6 @@ _AGAINST: Final[Mapping[str, str]] = {
     "random": "a random map",
     "smoothed_random": "a smoothed random map",
 }
-
-_COMPARED: Final[Mapping[str, tuple[str, str, str]]] = {
-    "localization": ("Its AUROC against the evidence is", "above that of", "below that of"),
-    "perturbation": ("The area between its perturbation curves is", "above that of", "below that of"),
-    "faithfulness": ("Its infidelity is", "better than that of", "worse than that of"),
-}
-"""Check -> what is compared, and how a positive and a negative effect are said."""
-
-_CORRELATED: Final[Mapping[tuple[str, str], str]] = {
-    ("randomization", "partial"): "With every layer random its maps keep a correlation, given |ECG| and |slope|, of",
-    ("randomization", "magnitude"): "With every layer random its maps keep a correlation of magnitudes of",
-    ("self_consistency", "corrected_above_floor"): "Two networks' maps of one ECG correlate, corrected for noise and "
-    "less what maps of different patients do, by",
-}
-"""Check and score -> what a correlation is of."""
 
 
 def state_word(state: str) -> str:
@@ -141,29 +127,31 @@ def counts_words(states: Iterable[str]) -> str:
 
 def _found(row: VerdictRow) -> str:
     """The effect in words."""
-    check, effect = row["check"], row["effect"]
-    if check in _COMPARED:
-        subject, more, less = _COMPARED[check]
+    check, effect = check_named(row["check"]), row["effect"]
+    if check.above:
         against = against_words(row["against"])
         if not np.isfinite(effect):
-            return f"{subject} not comparable with that of {against}"
+            return f"{check.found} not comparable with that of {against}"
         size = number_words(abs(effect))
         if float(size) == 0:
-            return f"{subject} the same as that of {against}, difference {size}"
-        return f"{subject} {size} {more if effect > 0 else less} {against}"
-    subject = _CORRELATED.get((check, row["score"]), f"The {row['score'].replace('_', ' ')} is")
-    return f"{subject} {number_words(effect) if np.isfinite(effect) else 'an unknown amount'}"
+            return f"{check.found} the same as that of {against}, difference {size}"
+        return f"{check.found} {size} {check.above if effect > 0 else check.below} {against}"
+    known = (margin.found for margin in check.margins if margin.score == row["score"])
+    begins = next(known, "") or check.found or f"The {row['score'].replace('_', ' ')} is"
+    return f"{begins} {number_words(effect) if np.isfinite(effect) else 'an unknown amount'}"
 
 
 def _why_not_told(row: VerdictRow) -> str:
     if row["why"] == "few_patients":
-        return f"fewer than {MIN_PATIENTS} patients{'' if row['check'] == 'randomization' else ' with the diagnosis'}"
+        return (
+            f"fewer than {MIN_PATIENTS} patients{'' if check_named(row['check']).any_label else ' with the diagnosis'}"
+        )
     if row["why"] == "few_patients_without":
         return f"fewer than {MIN_PATIENTS} patients without the diagnosis"
     if row["why"] == "no_variance":
         return "the difference is the same for every patient, so that there is nothing to test"
     if row["why"] == "undefined":
-        if row["check"] == "self_consistency" and np.isfinite(row["effect"]) and int(row["n_seeds"]) < 3:
+        if check_named(row["check"]).compares_seeds and np.isfinite(row["effect"]) and int(row["n_seeds"]) < 3:
             return "two networks make one pair, which tells nothing of other networks"
         return str(row["reason"]) or "the effect or its interval is undefined"
     tests = int(row["family"])

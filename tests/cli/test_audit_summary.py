@@ -4,7 +4,7 @@ import pandas as pd
 from workplace import Workplace
 
 from callbacks.audit_summary import verdict_lines
-from ecg_lightning.verdicts.margins import margins
+from ecg_lightning.verdicts.checks import margins
 from ecg_lightning.verdicts.table import COLUMNS, verdicts_table
 
 

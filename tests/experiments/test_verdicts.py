@@ -10,7 +10,7 @@ from random_study import write_random_study
 from ecg_lightning.experiments.verdicts import preconditions_of, verdicts_of
 from ecg_lightning.runs.run import open_run
 from ecg_lightning.runs.target_runs import TargetRuns
-from ecg_lightning.verdicts.margins import margins
+from ecg_lightning.verdicts.checks import margins
 
 
 def test_runs_without_audits_are_not_measured(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from ecg_lightning.report.against_paper import table_1_beside
 from ecg_lightning.report.deviations import deviations
 from ecg_lightning.report.examples_section import _along_cascade
 from ecg_lightning.report.judged_runs import JudgedRuns
-from ecg_lightning.report.own_numbers import own_number
-from ecg_lightning.report.published import INCONSISTENCIES, NUMBERS, READINGS, TABLE_1
+from ecg_lightning.report.own_numbers import NUMBERS
+from ecg_lightning.report.published import INCONSISTENCIES, READINGS, TABLE_1
 from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.store import RowStore, StoreSpec
 
@@ -29,6 +29,10 @@ METHODS = ("saliency", "smoothgrad", "integrated_gradients")
 def runs(tmp_path: Path) -> JudgedRuns:
     study = write_random_study(tmp_path / "random", ("sinus_rhythm", "low_qrs_voltage"), (0, 1), METHODS, 12)
     return JudgedRuns.open(study, IntervalSettings(n_resamples=20))
+
+
+def own_number(runs: JudgedRuns, key: str) -> str:
+    return next(one.own(runs) for one in NUMBERS if one.key == key)
 
 
 def published(key: str) -> str:
@@ -60,7 +64,7 @@ def test_what_is_fair_to_the_paper_is_no_inconsistency() -> None:
 
 
 def test_every_number_has_a_reader_and_a_study_without_tables_a_dash(runs: JudgedRuns) -> None:
-    found = {one.key: own_number(runs, one.key) for one in NUMBERS}
+    found = {one.key: one.own(runs) for one in NUMBERS}
     assert found["networks"] == "4 (2 x 2)"
     assert found["maps"] == f"{4 * 12 * 3}"
     assert {text for key, text in found.items() if key not in ("networks", "maps")} == {"\N{EN DASH}"}

@@ -26,7 +26,7 @@ from ecg_lightning.report.scorecard_words import (
     who_counts,
 )
 from ecg_lightning.report.verdict_tables import completed
-from ecg_lightning.verdicts.margins import margins
+from ecg_lightning.verdicts.checks import margins
 from ecg_lightning.verdicts.words import state_word
 
 

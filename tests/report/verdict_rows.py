@@ -7,9 +7,9 @@ import pandas as pd
 
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.statistics.effect import Effect
+from ecg_lightning.verdicts.checks import margins
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.decide import decide
-from ecg_lightning.verdicts.margins import margins
 
 TARGETS = ("first_degree_av_block", "right_bundle_branch_block", "left_ventricular_hypertrophy")
 CONTROLS = ("random", "smoothed_random", "absolute_input", "absolute_slope")

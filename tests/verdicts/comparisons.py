@@ -3,8 +3,8 @@
 import numpy as np
 
 from ecg_lightning.statistics.effect import Effect
+from ecg_lightning.verdicts.checks import Margin, margins_of
 from ecg_lightning.verdicts.comparison import Comparison
-from ecg_lightning.verdicts.margins import Margin, margins_of
 
 EVIDENCE = margins_of("localization", "uses_the_network")[0]
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ecg_lightning.experiments.verdicts import verdicts_of
+from ecg_lightning.verdicts.checks import margins_of
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.decide import Claim, decide
-from ecg_lightning.verdicts.margins import margins_of
 from ecg_lightning.verdicts.table import COLUMNS
 
 CLAIM = ("localization", "uses_the_network", "atrial_fibrillation", "saliency")

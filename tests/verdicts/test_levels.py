@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from verdict_levels import BARS, CHECKS, Size, family_wise, rates, simulated
 
+from ecg_lightning.verdicts.checks import margins
 from ecg_lightning.verdicts.levels import FALSE_PASSES, SOME_FALSE_PASS, SOME_FALSE_PASS_OF_MANY
-from ecg_lightning.verdicts.margins import margins
 from ecg_lightning.verdicts.table import COLUMNS
 
 STUDIES = 400

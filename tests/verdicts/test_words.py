@@ -10,9 +10,9 @@ from comparisons import comparison
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecg_lightning.verdicts.checks import Margin, margins, margins_of
 from ecg_lightning.verdicts.comparison import Comparison
 from ecg_lightning.verdicts.decide import Claim, decide
-from ecg_lightning.verdicts.margins import Margin, margins, margins_of
 from ecg_lightning.verdicts.words import (
     STATE_WORDS,
     counts_words,

@@ -12,8 +12,8 @@ from ecg_lightning.experiments.perturbation.kinds import VERDICT_KIND
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.statistics.auroc_area import auroc_effect
 from ecg_lightning.statistics.effect import Effect
+from ecg_lightning.verdicts.checks import margins_of
 from ecg_lightning.verdicts.comparison import Comparison
-from ecg_lightning.verdicts.margins import margins_of
 
 Logits = NDArray[np.float64]
 

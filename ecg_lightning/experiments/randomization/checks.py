@@ -10,8 +10,8 @@ from ecg_lightning.experiments.randomization.draws import BASIS, read_draws, run
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.statistics.draws import effect_over_draws
 from ecg_lightning.statistics.effect import Effect
+from ecg_lightning.verdicts.checks import Margin, margins_of
 from ecg_lightning.verdicts.comparison import Comparison
-from ecg_lightning.verdicts.margins import Margin, margins_of
 
 AGAINST: Final = "random network"
 

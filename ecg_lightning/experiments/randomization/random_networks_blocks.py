@@ -26,8 +26,8 @@ from ecg_lightning.plotting.page_blocks import (
 )
 from ecg_lightning.runs.study_runs import StudyRuns, records
 from ecg_lightning.runs.target_runs import TargetRuns
+from ecg_lightning.verdicts.checks import margins_of
 from ecg_lightning.verdicts.decide import decide
-from ecg_lightning.verdicts.margins import margins_of
 from ecg_lightning.verdicts.words import sentence, state_word
 
 _BESIDE: Final = "kept"

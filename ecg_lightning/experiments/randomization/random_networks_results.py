@@ -12,7 +12,7 @@ from ecg_lightning.experiments.randomization.random_network_table import table_o
 from ecg_lightning.experiments.run_results import RunResults
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.target_runs import TargetRuns
-from ecg_lightning.verdicts.margins import margins_of
+from ecg_lightning.verdicts.checks import margins_of
 
 
 def report_random_networks(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels, compared_words
 from ecg_lightning.experiments.randomization.plan import CascadePlan
 from ecg_lightning.experiments.randomization.random_weights import Direction
 from ecg_lightning.experiments.run_results import RunResults
@@ -16,15 +17,9 @@ from ecg_lightning.functional.classification import auroc
 from ecg_lightning.functional.ecg_means import EcgMeans, mean_over_ecgs
 from ecg_lightning.functional.intervals import patient_bootstrap
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
-from ecg_lightning.plotting.curves import CurvePanel, NetworkCurve, XAxis, curve_of, curves_figure
+from ecg_lightning.plotting.curves import curves_figure
 from ecg_lightning.statistics.draws import known_mean
 from ecg_lightning.statistics.effect import patient_means
-
-_TITLES = {
-    "from_output": "from the output",
-    "from_input": "from the input",
-    "independent": "each layer alone, counted from the output",
-}
 
 
 @dataclass(frozen=True)
@@ -72,11 +67,9 @@ class CascadeReport:
         for statistic in STATISTICS:
             for sign in SIGNS:
                 caption = self.caption(statistic, sign)
-                panels = [self._panel(table, network, direction, statistic, sign) for direction in self.plan.directions]
-                title = f"Randomisation cascade: {self.what}"
-                results.figure(
-                    f"cascade/{statistic}_{sign}", curves_figure(panels, self._axis(), title, caption), caption
-                )
+                panels = cascade_panels(table, network, statistic, sign)
+                figure = curves_figure(panels, AXIS, f"Randomisation cascade: {self.what}", caption)
+                results.figure(f"cascade/{statistic}_{sign}", figure, caption)
         self._log_curves(results, table, network)
         undefined = int(table["n_undefined"].sum())
         if undefined or self.failures:
@@ -90,10 +83,9 @@ class CascadeReport:
     def caption(self, statistic: str, sign: str) -> str:
         """Data, settings and intervals in words."""
         label = self.examples["label"].to_numpy(dtype=float)[self.chosen]
-        compared = "maps" if sign == "native" else "magnitudes of maps"
         return (
-            f"{statistic.capitalize()} correlation of {compared} with those of the trained network, smoothed by "
-            f"Savitzky-Golay, over all points of an ECG; {self.settings}, {self._draws()}. {int(self.chosen.sum())} "
+            f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, smoothed "
+            f"by Savitzky-Golay, over all points of an ECG; {self.settings}, {self._draws()}. {int(self.chosen.sum())} "
             f"test ECGs ({int((label == 1).sum())} with the diagnosis) of "
             f"{self.examples['patient_id'][self.chosen].nunique()} patients; bands: {self.confidence:.0%} intervals, "
             "patients resampled. Grey, broken: controls, which know nothing of the network."
@@ -205,23 +197,6 @@ class CascadeReport:
         if depth == 0:
             return ""
         return self.layers[depth - 1] if direction == "from_input" else self.layers[-depth]
-
-    def _axis(self) -> XAxis:
-        return XAxis("randomised layers")
-
-    def _panel(
-        self, table: pd.DataFrame, network: pd.DataFrame, direction: str, statistic: str, sign: str
-    ) -> CurvePanel:
-        chosen = table[
-            (table["direction"] == direction)
-            & ~table["smooth"]
-            & (table["statistic"] == statistic)
-            & (table["sign"] == sign)
-        ]
-        curves = {name: curve_of(chosen[chosen["method"] == name], "depth", "similarity") for name in self.plan.names}
-        own = curve_of(network[network["direction"] == direction], "depth", "auroc")
-        label = f"{statistic.capitalize()} correlation with\nthe trained map ({sign})"
-        return CurvePanel(_TITLES[direction], label, curves, None, 0.0, NetworkCurve("AUROC of\nthe network", own, 0.5))
 
     def _log_curves(self, results: RunResults, table: pd.DataFrame, network: pd.DataFrame) -> None:
         chosen = table[(table["sign"] == "native") & ~table["smooth"]]

@@ -1,24 +1,17 @@
 """Experiment 3: similarity to the trained network's maps as layers are randomised (paper, Figures 4A and S5)."""
 
-from typing import Final
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels, compared_words
 from ecg_lightning.experiments.randomization.random_networks_blocks import random_networks_blocks
 from ecg_lightning.plotting.class_words import class_name
-from ecg_lightning.plotting.curves import CurvePanel, NetworkCurve, XAxis, curve_of, curves_figure
+from ecg_lightning.plotting.curves import curves_figure
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.plotting.page_blocks import Paragraph, Picture, ReportFiles, Section, TableBlock, number
 from ecg_lightning.runs.study_runs import StudyRuns
 from ecg_lightning.statistics.draws import known_mean
-
-_DIRECTIONS: Final = {
-    "from_output": "from the output",
-    "from_input": "from the input",
-    "independent": "each layer alone",
-}
 
 
 def cascade_section(runs: StudyRuns, files: ReportFiles) -> Section:
@@ -98,23 +91,7 @@ def _cascade_picture(
     where: str,
     norms: str,
 ) -> Picture:
-    chosen = table[~table["smooth"] & (table["statistic"] == statistic) & (table["sign"] == sign)]
-    names = list(dict.fromkeys(chosen["method"]))
-    panels = []
-    for direction in dict.fromkeys(chosen["direction"]):
-        part = chosen[chosen["direction"] == direction]
-        curves = {name: curve_of(part[part["method"] == name], "depth", "similarity") for name in names}
-        own = curve_of(network[network["direction"] == direction], "depth", "auroc")
-        panels.append(
-            CurvePanel(
-                _DIRECTIONS.get(direction, direction),
-                f"{statistic.capitalize()} correlation with the trained map",
-                curves,
-                None,
-                0.0,
-                NetworkCurve("AUROC of\nthe network", own, 0.5),
-            )
-        )
+    panels = cascade_panels(table, network, statistic, sign)
     count = int(table["n_networks"].iloc[0])
     bands = (
         f"bands: {runs.intervals.confidence:.0%} interval, patients resampled"
@@ -122,16 +99,15 @@ def _cascade_picture(
         else "lines: mean over seeds and classes; bands: from the lowest to the highest of the "
         f"{count} networks, which is no interval"
     )
-    compared = "maps with their sign" if sign == "native" else "magnitudes of maps"
     caption = (
-        f"{statistic.capitalize()} correlation of {compared} with those of the trained network, smoothed by "
-        f"Savitzky-Golay 31/3, over all points. x: how many layers have random weights, a fresh draw each, BatchNorms "
+        f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, smoothed "
+        f"by Savitzky-Golay 31/3, over all points. x: how many layers have random weights, a fresh draw each, BatchNorms "
         f"{norms}. {_ecgs(table)}. {where}; {bands}. Grey, broken: controls, which know nothing of the network. Below: "
         "the network's AUROC on the same ECGs, and chance."
     )
 
     def draw(caption: str) -> Figure:
-        return curves_figure(panels, XAxis("randomised layers"), "Randomisation cascade", caption)
+        return curves_figure(panels, AXIS, "Randomisation cascade", caption)
 
     return files.picture(f"cascade/{statistic}_{sign}", draw, label, caption)
 

@@ -12,8 +12,8 @@ from ecg_lightning.functional.similarity import SIGNS, STATISTICS
 from ecg_lightning.runs.seed_maps import in_paper_order
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.storage.store import RowStore
+from ecg_lightning.verdicts.checks import margins_of
 from ecg_lightning.verdicts.comparison import Comparison
-from ecg_lightning.verdicts.margins import margins_of
 
 AGAINST = "maps of different patients"
 

@@ -1,58 +1,19 @@
-"""What a study has in the place of the numbers of the paper's Figure 4: curves of randomisation and perturbation."""
+"""What the paper says of perturbed beats, and what a study has in its place."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 
 from ecg_lightning.experiments.perturbation.kinds import PAPER_KIND
+from ecg_lightning.experiments.published import Published
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import NO_NUMBER, number
-from ecg_lightning.runs.study_runs import StudyRuns, records
+from ecg_lightning.runs.study_runs import StudyRuns
 
 _NAMED_IN_4B: Final = ("smoothgrad", "deeplift_shap", "gradient_x_input", "saliency", "gradcam")
-_NEAR_ZERO: Final = 0.2
-_FIRST_STEPS: Final = 3
-
-
-def _curves(runs: StudyRuns) -> pd.DataFrame:
-    """Pearson correlation, with sign, of methods from the output: the paper's Figure 4A."""
-    table = runs.study_table("cascade_all")
-    if table.empty:
-        return table
-    chosen = (table["statistic"] == "pearson") & (table["sign"] == "native") & (table["direction"] == "from_output")
-    for column, basis in (("map", "own"), ("batchnorm", "kept")):
-        chosen &= (table[column] == basis) if column in table else True
-    own = table[chosen & ~table["smooth"]].dropna(subset=["similarity"])
-    return own[[not method_style(str(name)).control for name in own["method"]]]
-
-
-def first_steps(runs: StudyRuns) -> str:
-    """Similarity and AUROC at the third step, where the study has one."""
-    curves, network = _curves(runs), runs.tables("cascade_network")
-    if curves.empty or network.empty or not (curves["depth"] == _FIRST_STEPS).any():
-        return NO_NUMBER
-    at = curves[curves["depth"] == _FIRST_STEPS].groupby("method")["similarity"].mean()
-    if "batchnorm" in network:
-        network = network[network["batchnorm"] == "kept"]
-    auroc = network[network["direction"] == "from_output"].groupby("depth")["auroc"].mean()
-    words = f"similarity 1 to {number(at.mean())} on average (at most {number(at.max())}, {_label(at.idxmax())})"
-    if not {0, _FIRST_STEPS} <= set(auroc.index):
-        return words
-    return f"{words}; AUROC {number(auroc[0])} to {number(auroc[_FIRST_STEPS])}"
-
-
-def kept_at_the_end(runs: StudyRuns) -> str:
-    """Methods whose maps are still like the trained network's when every layer is random."""
-    curves = _curves(runs)
-    own = curves[curves["complete"]] if len(curves) else curves
-    if own.empty:
-        return NO_NUMBER
-    last = own[own["depth"] == own["depth"].max()]
-    kept = [_label(row["method"]) for row in records(last) if row["similarity"] >= _NEAR_ZERO]
-    return f"{', '.join(kept) or 'none'} (similarity of {_NEAR_ZERO} or more)"
 
 
 def noise_words(settings: Mapping[str, Any]) -> str:
@@ -114,3 +75,68 @@ def after_perturbation(runs: StudyRuns, what: str) -> str:
 
 def _label(method: object) -> str:
     return method_style(str(method)).label
+
+
+def _noise(runs: StudyRuns) -> str:
+    return noise_words(perturbation_settings(runs))
+
+
+PUBLISHED: Final = (
+    Published("noise", "noise on replaced points", "Gaussian, sigma 0.25, multiplied", "Methods, Figure 4", _noise),
+    Published(
+        "perturbation:smoothgrad",
+        "AUROC after 30 % of the points, SmoothGrad",
+        "about 0.50",
+        "Figure 4B",
+        partial(after_perturbation, what="smoothgrad"),
+    ),
+    Published(
+        "perturbation:deeplift_shap",
+        "AUROC after 30 % of the points, DeepLIFT-SHAP",
+        "about 0.65",
+        "Figure 4B",
+        partial(after_perturbation, what="deeplift_shap"),
+    ),
+    Published(
+        "perturbation:gradient_x_input",
+        "AUROC after 30 % of the points, gradient x input",
+        "about 0.65",
+        "Figure 4B",
+        partial(after_perturbation, what="gradient_x_input"),
+    ),
+    Published(
+        "perturbation:saliency",
+        "AUROC after 30 % of the points, saliency",
+        "about 0.65",
+        "Figure 4B",
+        partial(after_perturbation, what="saliency"),
+    ),
+    Published(
+        "perturbation:others",
+        "AUROC after 30 % of the points, most other methods",
+        "about 0.75",
+        "Figure 4B",
+        partial(after_perturbation, what="others"),
+    ),
+    Published(
+        "perturbation:gradcam",
+        "AUROC after 30 % of the points, Grad-CAM",
+        "0.92",
+        "Figure 4B",
+        partial(after_perturbation, what="gradcam"),
+    ),
+    Published(
+        "perturbation:steepest",
+        "the four methods with the steepest fall",
+        "SmoothGrad, DeepLIFT-SHAP, gradient x input, Saliency",
+        "Results",
+        partial(after_perturbation, what="steepest"),
+    ),
+    Published(
+        "perturbation:flattest",
+        "the method with the flattest fall",
+        "Grad-CAM",
+        "Results",
+        partial(after_perturbation, what="flattest"),
+    ),
+)

@@ -1,0 +1,70 @@
+"""Scores of single maps: whether they foretell the network's answer, how stable and how simple they are."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
+from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section
+from ecg_lightning.runs.study_runs import StudyRuns
+
+_TITLE: Final = "Faithfulness and other scores of single maps"
+_SCORES: Final = {
+    "infidelity": "infidelity (less is better)",
+    "max_sensitivity": "max-sensitivity (less is better)",
+    "sparseness": "sparseness (Gini)",
+    "complexity": "complexity (nat)",
+}
+_MEANING: Final = (
+    "Infidelity is the share of the logit's changes under small Gaussian perturbations of the ECG that a map does not "
+    "foretell; 1 is what a map of zeros has (Yeh et al. 2019, normalised). Max-sensitivity is the greatest relative "
+    "change of a map when the ECG changes by very little. Sparseness and complexity of |map| are neither better nor "
+    "worse."
+)
+
+
+def faithfulness_section(runs: StudyRuns, files: ReportFiles) -> Section:
+    """Every score by method, means over ECGs, diagnoses and seeds."""
+    table = runs.tables("scores")
+    if table.empty:
+        return Section("faithfulness", _TITLE, [Paragraph("No run has measured it.", "note")])
+    if "map" not in table:  # runs of an older version have their own maps only
+        table = table.assign(map="own")
+    saved = files.table("scores_all", table)
+    blocks: list[Block] = [
+        Paragraph(_MEANING),
+        _picture(table, files),
+        Paragraph(f"Numbers: {', '.join(saved)}.", "note"),
+    ]
+    return Section("faithfulness", _TITLE, blocks)
+
+
+def _picture(table: pd.DataFrame, files: ReportFiles) -> Picture:
+    """One panel a score."""
+    known = [score for score in _SCORES if (table["score"] == score).any()]
+    panels = [ScorePanel("", _SCORES[score], _over_runs(table[table["score"] == score])) for score in known]
+    networks = table[["target", "seed"]].drop_duplicates().shape[0]
+    caption = (
+        "Mean over ECGs, then diagnoses "
+        f"({', '.join(map(class_name, dict.fromkeys(table['target'])))}), then seeds, "
+        f"of {networks} network{'' if networks == 1 else 's'}, up to {int(table['n_ecgs'].max())} test ECGs each; "
+        "bars: range of the seeds, which is no interval. Methods of several passes have no max-sensitivity by default. "
+        f"{MARKS}"
+    )
+
+    def draw(caption: str) -> Figure:
+        return scores_figure(panels, "Scores of single maps", caption)
+
+    return files.picture("faithfulness/scores", draw, "Scores of single maps", caption)
+
+
+def _over_runs(table: pd.DataFrame) -> pd.DataFrame:
+    """``method, map, value, low, high``: mean over diagnoses, then the mean and range of the seeds."""
+    of_seed = table.groupby(["method", "map", "seed"], sort=False)["value"].mean().reset_index()
+    span = of_seed.groupby(["method", "map"], sort=False)["value"].agg(value="mean", low="min", high="max")
+    if table["seed"].nunique() == 1:
+        span[["low", "high"]] = np.nan
+    return span.reset_index()

@@ -1,0 +1,44 @@
+"""The picture of the progressive cascade, of one run and of a study alike (paper, Figures 4A and S5)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import pandas as pd
+
+from ecg_lightning.plotting.curves import CurvePanel, NetworkCurve, XAxis, curve_of
+
+AXIS: Final = XAxis("randomised layers")
+
+_DIRECTIONS: Final[Mapping[str, str]] = {
+    "from_output": "from the output",
+    "from_input": "from the input",
+    "independent": "each layer alone, counted from the output",
+}
+
+
+def cascade_panels(table: pd.DataFrame, network: pd.DataFrame, statistic: str, sign: str) -> list[CurvePanel]:
+    """One panel a direction: similarity to the trained map by depth, and below it the network's AUROC.
+
+    Args:
+        table: ``direction, smooth, statistic, sign, method, depth, similarity, low, high``; one row a point.
+        network: ``direction, depth, auroc, low, high``.
+        statistic: ``pearson`` or ``spearman``.
+        sign: ``native`` or ``absolute``.
+    """
+    chosen = table[~table["smooth"] & (table["statistic"] == statistic) & (table["sign"] == sign)]
+    label = f"{statistic.capitalize()} correlation with\nthe trained map"
+    panels = []
+    for direction in dict.fromkeys(chosen["direction"]):
+        part = chosen[chosen["direction"] == direction]
+        names = dict.fromkeys(part["method"])
+        curves = {name: curve_of(part[part["method"] == name], "depth", "similarity") for name in names}
+        own = NetworkCurve(
+            "AUROC of\nthe network", curve_of(network[network["direction"] == direction], "depth", "auroc"), 0.5
+        )
+        panels.append(CurvePanel(_DIRECTIONS.get(direction, direction), label, curves, None, 0.0, own))
+    return panels
+
+
+def compared_words(sign: str) -> str:
+    """What is compared, in words."""
+    return "maps with their sign" if sign == "native" else "magnitudes of maps"

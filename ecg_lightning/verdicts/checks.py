@@ -1,0 +1,135 @@
+"""What every check asks of a method's maps: its claims and margins, stated beforehand and never changed by the data.
+
+A check is data: ``ecg_lightning/experiments/<name>/claims.yaml``. How it measures an effect is its experiment's code.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, Literal, get_args
+
+import yaml
+
+Side = Literal["above", "below"]
+
+_CLAIMS: Final = "claims.yaml"
+_EXPLAINING: Final = frozenset(("uses_the_network", "is_about_this_patient"))
+
+
+@dataclass(frozen=True)
+class Margin:
+    """What one score of a check is tested against.
+
+    Attributes:
+        check: Name of the experiment.
+        claim: ``uses_the_network``, ``is_about_this_patient``, ``needs_the_weights`` or ``seeds_agree``.
+        score: Name of the score.
+        unit: Unit of effect and margins.
+        side: Whether a pass lies above or below the margin.
+        margin_pass: A pass is an effect beyond this.
+        margin_fail: A failure is an effect that does not reach this.
+        found: How a sentence on this score begins; empty: as the check says.
+    """
+
+    check: str
+    claim: str
+    score: str
+    unit: str
+    side: Side
+    margin_pass: float
+    margin_fail: float
+    found: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """An experiment's question, and what decides it.
+
+    Attributes:
+        name: Name of the experiment.
+        title: Heading of its column.
+        question: The question in words.
+        column: Place among the columns of the scorecard.
+        margins: Margins of its claims; a claim with several must meet each.
+        found: How a sentence on its effect begins, such as ``Its infidelity is``.
+        above: How a positive difference to another map is said; empty where no maps are compared.
+        below: How a negative one is said.
+        any_label: Whether patients of any label count.
+        compares_seeds: Whether it needs several seeds.
+    """
+
+    name: str
+    title: str
+    question: str
+    column: int
+    margins: tuple[Margin, ...]
+    found: str = ""
+    above: str = ""
+    below: str = ""
+    any_label: bool = False
+    compares_seeds: bool = False
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """Names of its claims, in the order of the file."""
+        return tuple(dict.fromkeys(margin.claim for margin in self.margins))
+
+    @property
+    def explains(self) -> bool:
+        """Whether its claims together make a map an explanation."""
+        return set(self.claims) >= _EXPLAINING
+
+
+@cache
+def checks() -> tuple[Check, ...]:
+    """Every check, in the order of the scorecard.
+
+    Raises:
+        ValueError: A file without a needed key, or with one that nobody reads; it is named.
+    """
+    folders = files("ecg_lightning.experiments").iterdir()
+    found = [_read(folder.name, folder / _CLAIMS) for folder in folders if (folder / _CLAIMS).is_file()]
+    return tuple(sorted(found, key=lambda check: (check.column, check.name)))
+
+
+def check_named(name: str) -> Check:
+    """The check of an experiment.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
+    for check in checks():
+        if check.name == name:
+            return check
+    raise ValueError(f"there is no check {name}; there are {', '.join(check.name for check in checks())}")
+
+
+def margins() -> tuple[Margin, ...]:
+    """Every margin, in the order of the checks."""
+    return tuple(margin for check in checks() for margin in check.margins)
+
+
+def margins_of(check: str, claim: str) -> tuple[Margin, ...]:
+    """The margins of a check's claim; a claim with several must meet each.
+
+    Raises:
+        ValueError: There is no such check or claim.
+    """
+    found = tuple(margin for margin in check_named(check).margins if margin.claim == claim)
+    if not found:
+        raise ValueError(f"the check {check} has no claim {claim}; it has {', '.join(check_named(check).claims)}")
+    return found
+
+
+def _read(name: str, path: Any) -> Check:
+    content: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        margins = tuple(Margin(check=name, **entry) for entry in content["margins"])
+        check = Check(name=name, **{**content, "margins": margins})
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{path}: {error}") from None
+    for margin in margins:
+        if margin.side not in get_args(Side):
+            raise ValueError(f"{path}: side is one of {', '.join(get_args(Side))}, got {margin.side!r}")
+    return check
