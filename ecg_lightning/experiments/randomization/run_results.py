@@ -84,8 +84,8 @@ class CascadeReport:
         """Data, settings and intervals in words."""
         label = self.examples["label"].to_numpy(dtype=float)[self.chosen]
         return (
-            f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, smoothed "
-            f"by Savitzky-Golay, over all points of an ECG; {self.settings}, {self._draws()}. {int(self.chosen.sum())} "
+            f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, "
+            f"smoothed by Savitzky-Golay, over all points of an ECG; {self.settings}, {self._draws()}. {int(self.chosen.sum())} "
             f"test ECGs ({int((label == 1).sum())} with the diagnosis) of "
             f"{self.examples['patient_id'][self.chosen].nunique()} patients; bands: {self.confidence:.0%} intervals, "
             "patients resampled. Grey, broken: controls, which know nothing of the network."

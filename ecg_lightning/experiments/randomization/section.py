@@ -101,8 +101,8 @@ def _cascade_picture(
     )
     caption = (
         f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, smoothed "
-        f"by Savitzky-Golay 31/3, over all points. x: how many layers have random weights, a fresh draw each, BatchNorms "
-        f"{norms}. {_ecgs(table)}. {where}; {bands}. Grey, broken: controls, which know nothing of the network. Below: "
+        f"by Savitzky-Golay 31/3, over all points. x: how many layers have random weights, a fresh draw each, "
+        f"BatchNorms {norms}. {_ecgs(table)}. {where}; {bands}. Grey, broken: controls, which know nothing of the network. Below: "
         "the network's AUROC on the same ECGs, and chance."
     )
 
