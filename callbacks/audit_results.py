@@ -9,6 +9,7 @@ from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 
 from callbacks.ranks import run_folder
+from ecg_lightning.experiments.registry import TABLES
 from ecg_lightning.plotting.sheet import save_figure
 from ecg_lightning.storage.atomic import write_parquet_atomic
 
@@ -25,7 +26,13 @@ class AuditResults:
         self.loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
 
     def table(self, name: str, frame: pd.DataFrame) -> None:
-        """Keep ``tables/<name>.parquet``; on W&B the table ``<name>``."""
+        """Keep ``tables/<name>.parquet``; on W&B the table ``<name>``.
+
+        Raises:
+            ValueError: The table has other columns than its experiment declares.
+        """
+        if name in TABLES:
+            TABLES[name].check_written(frame)
         write_parquet_atomic(self.folder / "tables" / f"{name}.parquet", frame)
         logged = frame.copy()
         for column in logged.columns[logged.dtypes == "boolean"]:  # W&B knows None, and not pandas' own NA

@@ -19,6 +19,7 @@ from ecg_lightning.runs.target_runs import TargetRuns, joined_runs
 from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.readers import read_table
 from ecg_lightning.storage.seals import Damage
+from ecg_lightning.storage.table_schema import TableSchema
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,24 @@ class StudyRuns:
         """The runs of every diagnosis joined by ECG, and why those of the others can't be."""
         return joined_runs(self.finished)
 
-    def tables(self, name: str) -> pd.DataFrame:
-        """``tables/<name>.parquet`` of every run that has it, with its ``target`` and ``seed``; else empty."""
+    def tables(self, table: str | TableSchema) -> pd.DataFrame:
+        """``tables/<name>.parquet`` of every run that has it, with its ``target`` and ``seed``; else empty.
+
+        Args:
+            table: Name of the table, or its declared columns, which are checked.
+
+        Raises:
+            ValueError: A table is damaged, lacks a column or has one of another kind; the file is named.
+        """
+        name = table if isinstance(table, str) else table.name
         parts = []
         for run in self:
             path = run.path / "tables" / f"{name}.parquet"
             if path.is_file():
-                parts.append(read_table(path, TEST_AGAIN).assign(target=run.target, seed=run.seed))
+                frame = read_table(path, TEST_AGAIN)
+                if not isinstance(table, str):
+                    table.check_read(frame, path, TEST_AGAIN)
+                parts.append(frame.assign(target=run.target, seed=run.seed))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def study_table(self, name: str) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from typing import Final
 
 from ecg_lightning.experiments.experiment import Experiment
 from ecg_lightning.experiments.faithfulness.checks import comparisons, mean_map_effects
+from ecg_lightning.experiments.faithfulness.schemas import SCORES
 from ecg_lightning.experiments.faithfulness.section import faithfulness_section
 
 FAITHFULNESS: Final = Experiment(
@@ -13,6 +14,7 @@ FAITHFULNESS: Final = Experiment(
     stores="scores/",
     section=faithfulness_section,
     callback="callbacks.FaithfulnessScores",
+    tables=(SCORES,),
     report_tables=("scores_all",),
     report_figures=("faithfulness/scores",),
     comparisons=comparisons,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ecg_lightning.experiments.faithfulness.schemas import SCORES
 from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section
@@ -28,7 +29,7 @@ _MEANING: Final = (
 
 def faithfulness_section(runs: StudyRuns, files: ReportFiles) -> Section:
     """Every score by method, means over ECGs, diagnoses and seeds."""
-    table = runs.tables("scores")
+    table = runs.tables(SCORES)
     if table.empty:
         return Section("faithfulness", _TITLE, [Paragraph("No run has measured it.", "note")])
     if "map" not in table:  # runs of an older version have their own maps only

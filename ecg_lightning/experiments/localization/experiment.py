@@ -4,6 +4,7 @@ from typing import Final
 
 from ecg_lightning.experiments.experiment import Experiment, Panel
 from ecg_lightning.experiments.localization.checks import comparisons, mean_map_effects
+from ecg_lightning.experiments.localization.schemas import LOCALIZATION_SCORES
 from ecg_lightning.experiments.localization.section import localization_section
 
 LOCALIZATION: Final = Experiment(
@@ -13,6 +14,7 @@ LOCALIZATION: Final = Experiment(
     stores="localization/",
     section=localization_section,
     callback="callbacks.EvidenceLocalization",
+    tables=(LOCALIZATION_SCORES,),
     report_tables=("localization_all",),
     report_figures=("localisation/causal",),
     panels=(Panel("bars", "AUROC against the evidence", ("localization/auroc/causal/{method}",)),),

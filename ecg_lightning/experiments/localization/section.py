@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ecg_lightning.experiments.localization.schemas import LOCALIZATION_SCORES
 from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section
@@ -23,7 +24,7 @@ _REGIONS: Final = {"causal": "the causal evidence", "core": "the textbook eviden
 def localization_section(runs: StudyRuns, files: ReportFiles) -> Section:
     """How much of each map lies where the evidence is known to be."""
     title = "Localisation of known evidence"
-    tables = runs.tables("localization")
+    tables = runs.tables(LOCALIZATION_SCORES)
     if not tables.empty:  # runs of an older version have their own maps only
         tables["map"] = tables["map"].fillna("own") if "map" in tables else "own"
     known = tables[tables["value"].notna()] if not tables.empty else tables

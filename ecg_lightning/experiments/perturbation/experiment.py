@@ -5,6 +5,7 @@ from typing import Final
 from ecg_lightning.experiments.experiment import Experiment, Panel
 from ecg_lightning.experiments.perturbation.checks import comparisons, mean_map_effects
 from ecg_lightning.experiments.perturbation.published import PUBLISHED
+from ecg_lightning.experiments.perturbation.schemas import PERTURBATION_CURVES, PERTURBATION_SUMMARY
 from ecg_lightning.experiments.perturbation.section import perturbation_section
 
 PERTURBATION: Final = Experiment(
@@ -14,6 +15,10 @@ PERTURBATION: Final = Experiment(
     stores="perturbation/",
     section=perturbation_section,
     callback="callbacks.PerturbationCurves",
+    tables=(
+        PERTURBATION_CURVES,
+        PERTURBATION_SUMMARY,
+    ),
     report_tables=("perturbation_areas",),
     report_figures=("perturbation/auroc",),
     panels=(

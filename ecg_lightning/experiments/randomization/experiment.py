@@ -5,6 +5,7 @@ from typing import Final
 from ecg_lightning.experiments.experiment import Experiment, Panel
 from ecg_lightning.experiments.randomization.checks import comparisons
 from ecg_lightning.experiments.randomization.published import PUBLISHED
+from ecg_lightning.experiments.randomization.schemas import CASCADE, CASCADE_NETWORK, RANDOM_NETWORKS
 from ecg_lightning.experiments.randomization.section import cascade_section
 
 RANDOMIZATION: Final = Experiment(
@@ -15,6 +16,11 @@ RANDOMIZATION: Final = Experiment(
     section=cascade_section,
     callback="callbacks.RandomizationCascade",
     options={"max_examples": 24},  # the cascade is expensive, and a verdict needs 20 patients
+    tables=(
+        CASCADE,
+        CASCADE_NETWORK,
+        RANDOM_NETWORKS,
+    ),
     report_tables=("random_networks", "cascade_all"),
     report_figures=("cascade/random_networks", "cascade/pearson_native"),
     panels=(

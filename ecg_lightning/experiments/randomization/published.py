@@ -5,6 +5,7 @@ from typing import Final
 import pandas as pd
 
 from ecg_lightning.experiments.published import Published
+from ecg_lightning.experiments.randomization.schemas import CASCADE_NETWORK
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import NO_NUMBER, number
 from ecg_lightning.runs.study_runs import StudyRuns, records
@@ -27,7 +28,7 @@ def _curves(runs: StudyRuns) -> pd.DataFrame:
 
 def _first_steps(runs: StudyRuns) -> str:
     """Similarity and AUROC at the third step, where the study has one."""
-    curves, network = _curves(runs), runs.tables("cascade_network")
+    curves, network = _curves(runs), runs.tables(CASCADE_NETWORK)
     if curves.empty or network.empty or not (curves["depth"] == _FIRST_STEPS).any():
         return NO_NUMBER
     at = curves[curves["depth"] == _FIRST_STEPS].groupby("method")["similarity"].mean()

@@ -85,8 +85,8 @@ class CascadeReport:
         label = self.examples["label"].to_numpy(dtype=float)[self.chosen]
         return (
             f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, "
-            f"smoothed by Savitzky-Golay, over all points of an ECG; {self.settings}, {self._draws()}. {int(self.chosen.sum())} "
-            f"test ECGs ({int((label == 1).sum())} with the diagnosis) of "
+            f"smoothed by Savitzky-Golay, over all points of an ECG; {self.settings}, {self._draws()}. "
+            f"{int(self.chosen.sum())} test ECGs ({int((label == 1).sum())} with the diagnosis) of "
             f"{self.examples['patient_id'][self.chosen].nunique()} patients; bands: {self.confidence:.0%} intervals, "
             "patients resampled. Grey, broken: controls, which know nothing of the network."
         )

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels, compared_words
 from ecg_lightning.experiments.randomization.random_networks_blocks import random_networks_blocks
+from ecg_lightning.experiments.randomization.schemas import CASCADE, CASCADE_NETWORK
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.curves import curves_figure
 from ecg_lightning.plotting.method_style import method_place, method_style
@@ -17,7 +18,7 @@ from ecg_lightning.statistics.draws import known_mean
 def cascade_section(runs: StudyRuns, files: ReportFiles) -> Section:
     """What random networks leave of the maps, and the progressive cascade of the paper."""
     title = "Experiment 3: randomisation of the network's weights"
-    tables, networks = runs.tables("cascade"), runs.tables("cascade_network")
+    tables, networks = runs.tables(CASCADE), runs.tables(CASCADE_NETWORK)
     if tables.empty:
         return Section(
             "cascade", title, [Paragraph("No run has measured it (RandomizationCascade was left out).", "note")]
@@ -102,8 +103,8 @@ def _cascade_picture(
     caption = (
         f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, smoothed "
         f"by Savitzky-Golay 31/3, over all points. x: how many layers have random weights, a fresh draw each, "
-        f"BatchNorms {norms}. {_ecgs(table)}. {where}; {bands}. Grey, broken: controls, which know nothing of the network. Below: "
-        "the network's AUROC on the same ECGs, and chance."
+        f"BatchNorms {norms}. {_ecgs(table)}. {where}; {bands}. Grey, broken: controls, which know nothing of the "
+        "network. Below: the network's AUROC on the same ECGs, and chance."
     )
 
     def draw(caption: str) -> Figure:
