@@ -1,6 +1,7 @@
 """The configuration keys of a test: one for each thing that it does, ``null`` to leave it out."""
 
 from collections.abc import Iterator, Mapping
+from pkgutil import resolve_name
 from typing import Any, Final
 
 import yaml
@@ -19,7 +20,7 @@ from ecg_lightning.tuning.config import without_defaults
 
 
 def _callback(path: str) -> type[Callback]:
-    kind = imported_object(path)
+    kind = resolve_name(path)
     if not (isinstance(kind, type) and issubclass(kind, Callback)):
         raise TypeError(f"{path} is no callback: an experiment names the class path of one")
     return kind
@@ -129,6 +130,10 @@ def take_listed_callbacks(config: Namespace, defaults: Namespace) -> None:
 
 
 def _class_path(kind: type[Callback]) -> str:
+    """As it is written in a configuration."""
+    for experiment in _EXPERIMENTS.values():
+        if resolve_name(experiment.callback) is kind:
+            return experiment.callback
     return f"{callbacks.__name__}.{kind.__name__}"
 
 

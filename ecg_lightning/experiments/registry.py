@@ -3,25 +3,31 @@
 Not in ``__init__``: the processes of ``compare`` start without what draws figures.
 """
 
+from importlib import import_module
 from typing import Final
 
 from ecg_lightning.experiments.experiment import Experiment
-from ecg_lightning.experiments.faithfulness.experiment import FAITHFULNESS
-from ecg_lightning.experiments.localization.experiment import LOCALIZATION
-from ecg_lightning.experiments.perturbation.experiment import PERTURBATION
-from ecg_lightning.experiments.randomization.experiment import RANDOMIZATION
-from ecg_lightning.experiments.self_consistency.experiment import SELF_CONSISTENCY
-from ecg_lightning.experiments.similarity.experiment import SIMILARITY
 from ecg_lightning.storage.table_schema import TableSchema
 
-EXPERIMENTS: Final[tuple[Experiment, ...]] = (
-    SIMILARITY,
-    SELF_CONSISTENCY,
-    RANDOMIZATION,
-    PERTURBATION,
-    LOCALIZATION,
-    FAITHFULNESS,
+_FOLDERS: Final = (
+    "similarity",
+    "self_consistency",
+    "randomization",
+    "perturbation",
+    "localization",
+    "faithfulness",
 )
+"""Folders beside this file, each with an ``experiment.py`` that declares its ``EXPERIMENT``."""
+
+
+def _declared(folder: str) -> Experiment:
+    declared = import_module(f"{__package__}.{folder}.experiment").EXPERIMENT
+    if not isinstance(declared, Experiment) or declared.name != folder:
+        raise TypeError(f"{__package__}.{folder}.experiment: EXPERIMENT is an Experiment of the folder's name")
+    return declared
+
+
+EXPERIMENTS: Final[tuple[Experiment, ...]] = tuple(_declared(folder) for folder in _FOLDERS)
 
 TABLES: Final[dict[str, TableSchema]] = {table.name: table for one in EXPERIMENTS for table in one.tables}
 """Name of a table -> its declared columns."""

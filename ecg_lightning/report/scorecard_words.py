@@ -21,7 +21,8 @@ from ecg_lightning.report.claims import (
     explaining,
 )
 from ecg_lightning.runs.study_runs import records
-from ecg_lightning.verdicts.levels import FALSE_PASSES, SOME_FALSE_PASS, SOME_FALSE_PASS_OF_MANY
+from ecg_lightning.verdicts.checks import check_named
+from ecg_lightning.verdicts.levels import SOME_FALSE_PASS, SOME_FALSE_PASS_OF_MANY
 from ecg_lightning.verdicts.words import claim_words, networks_words
 
 _ECG: Final = "absolute_input"
@@ -167,12 +168,12 @@ def families(verdicts: pd.DataFrame) -> list[list[str]]:
     for column in COLUMNS:
         part = own[(own["check"] == column.check) & (own["claim"] == column.claim)]
         if len(part):
-            one = FALSE_PASSES[column.check]
+            rates = check_named(column.check).false_passes
             rows.append(
                 [
                     f"{CHECKS[column.check]}: {claim_words(column.claim)}",
                     _family_words(part),
-                    f"up to {one.symmetric:.1%}, with long tails {one.long_tail:.1%}",
+                    f"up to {rates.symmetric:.1%}, with long tails {rates.long_tail:.1%}" if rates else "not simulated",
                     f"up to {SOME_FALSE_PASS_OF_MANY if _has_few_seeds(part) else SOME_FALSE_PASS:.1%}",
                 ]
             )

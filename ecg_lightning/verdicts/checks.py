@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import yaml
 
@@ -42,6 +42,18 @@ class Margin:
     found: str = ""
 
 
+class FalsePasses(NamedTuple):
+    """The highest rate of false passes of any size, 20 to 250 patients and 1 to 10 networks, before Holm's adjustment.
+
+    Attributes:
+        symmetric: Of patients with normal values.
+        long_tail: Of patients with exponential values, towards the worse side.
+    """
+
+    symmetric: float
+    long_tail: float
+
+
 @dataclass(frozen=True)
 class Check:
     """An experiment's question, and what decides it.
@@ -57,6 +69,7 @@ class Check:
         below: How a negative one is said.
         any_label: Whether patients of any label count.
         compares_seeds: Whether it needs several seeds.
+        false_passes: How often a method without merit passes one test; None where nobody has simulated it.
     """
 
     name: str
@@ -69,6 +82,7 @@ class Check:
     below: str = ""
     any_label: bool = False
     compares_seeds: bool = False
+    false_passes: FalsePasses | None = None
 
     @property
     def claims(self) -> tuple[str, ...]:
@@ -126,7 +140,8 @@ def _read(name: str, path: Any) -> Check:
     content: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
         margins = tuple(Margin(check=name, **entry) for entry in content["margins"])
-        check = Check(name=name, **{**content, "margins": margins})
+        rates = FalsePasses(**content["false_passes"]) if "false_passes" in content else None
+        check = Check(name=name, **{**content, "margins": margins, "false_passes": rates})
     except (TypeError, KeyError) as error:
         raise ValueError(f"{path}: {error}") from None
     for margin in margins:

@@ -7,7 +7,7 @@ from ecg_lightning.experiments.faithfulness.checks import comparisons, mean_map_
 from ecg_lightning.experiments.faithfulness.schemas import SCORES
 from ecg_lightning.experiments.faithfulness.section import faithfulness_section
 
-FAITHFULNESS: Final = Experiment(
+EXPERIMENT: Final = Experiment(
     name="faithfulness",
     title="Faithfulness and other scores of single maps",
     question="do maps foretell how the network's answer changes?",

@@ -7,7 +7,7 @@ from ecg_lightning.experiments.localization.checks import comparisons, mean_map_
 from ecg_lightning.experiments.localization.schemas import LOCALIZATION_SCORES
 from ecg_lightning.experiments.localization.section import localization_section
 
-LOCALIZATION: Final = Experiment(
+EXPERIMENT: Final = Experiment(
     name="localization",
     title="Localisation of known evidence",
     question="do maps mark the known evidence?",

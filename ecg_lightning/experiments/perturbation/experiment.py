@@ -8,7 +8,7 @@ from ecg_lightning.experiments.perturbation.published import PUBLISHED
 from ecg_lightning.experiments.perturbation.schemas import PERTURBATION_CURVES, PERTURBATION_SUMMARY
 from ecg_lightning.experiments.perturbation.section import perturbation_section
 
-PERTURBATION: Final = Experiment(
+EXPERIMENT: Final = Experiment(
     name="perturbation",
     title="Experiment 4: perturbation",
     question="does the network fall when what a map marks is perturbed?",

@@ -8,7 +8,7 @@ from ecg_lightning.experiments.randomization.published import PUBLISHED
 from ecg_lightning.experiments.randomization.schemas import CASCADE, CASCADE_NETWORK, RANDOM_NETWORKS
 from ecg_lightning.experiments.randomization.section import cascade_section
 
-RANDOMIZATION: Final = Experiment(
+EXPERIMENT: Final = Experiment(
     name="randomization",
     title="Experiment 3: randomisation of the network's weights",
     question="do maps need the trained weights?",

@@ -7,7 +7,7 @@ from ecg_lightning.experiments.self_consistency.checks import comparisons
 from ecg_lightning.experiments.self_consistency.published import PUBLISHED
 from ecg_lightning.experiments.self_consistency.section import consistency_section
 
-SELF_CONSISTENCY: Final = Experiment(
+EXPERIMENT: Final = Experiment(
     name="self_consistency",
     title="Experiment 2: self-consistency over seeds",
     question="how alike are the maps of different seeds?",

@@ -7,7 +7,7 @@ from ecg_lightning.experiments.similarity.published import PUBLISHED
 from ecg_lightning.experiments.similarity.schemas import SIMILARITY_CONTROLS, SIMILARITY_PAIRS
 from ecg_lightning.experiments.similarity.section import similarity_section
 
-SIMILARITY: Final = Experiment(
+EXPERIMENT: Final = Experiment(
     name="similarity",
     title="Experiment 1: similarity between methods",
     question="how alike are the maps of different methods?",

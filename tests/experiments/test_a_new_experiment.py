@@ -1,0 +1,107 @@
+"""CONTRIBUTING's experiment, added to a copy of the project as it is written there, is everywhere it should be."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+TARGET = "first_degree_av_block"
+_BLOCK = re.compile(r"^```\w+\n# (\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with the experiment in it."""
+    root = tmp_path_factory.mktemp("project")
+    for name in ("ecg_lightning", "callbacks", "configs", "docs"):
+        shutil.copytree(REPOSITORY / name, root / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for path, content in _BLOCK.findall((REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")):
+        if "peak" in path:
+            (root / path).parent.mkdir(exist_ok=True)
+            (root / path).write_text(content, encoding="utf-8")
+    (root / "ecg_lightning/experiments/peak/__init__.py").write_text('"""Peaks of the maps."""\n', encoding="utf-8")
+    registry = root / "ecg_lightning/experiments/registry.py"
+    line = '    "faithfulness",\n'
+    registry.write_text(registry.read_text(encoding="utf-8").replace(line, line + '    "peak",\n'), encoding="utf-8")
+    return root
+
+
+def python(project: Path, *arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(project), str(project / "docs")))}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def study(project: Path) -> Path:
+    """A study of one network, with its report."""
+    cli = ("-m", "ecg_lightning.cli")
+    shared = (
+        *("--config", "configs/data/synthetic.yaml", "--data.source.init_args.n_patients", "60", "--study", "peaks"),
+        *("--data.split_seed", "2", "--data.n_backgrounds", "4", "--data.cache_dir", "cache", "--data.processes", "1"),
+        *("--target", TARGET, "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"),
+        *("--trainer.logger", "false"),
+    )
+    fit = ("--config", "configs/fit.yaml", "--config", "configs/model/small.yaml", "--trainer.max_epochs", "1")
+    python(project, *cli, "fit", *fit, *shared)
+    left_out = ("similarity", "randomization", "perturbation", "localization", "faithfulness", "completeness")
+    few = ("background_dependence", "beat_pictures", "map_pictures", "predictions", "result_summary", *left_out)
+    methods = json.dumps(dict.fromkeys(_others(project)))
+    off = [word for key in few for word in (f"--{key}", "null")]
+    python(project, *cli, "test", "--config", "configs/test.yaml", *shared, f"--maps.methods={methods}", *off)
+    python(project, *cli, "report", "runs/peaks")
+    return project / "runs/peaks"
+
+
+def _others(project: Path) -> list[str]:
+    """Every method but one."""
+    names = python(project, "-c", "from ecg_lightning.method_names import METHOD_NAMES; print(*METHOD_NAMES)").split()
+    return [name for name in names if name != "saliency"]
+
+
+def test_it_is_a_key_of_a_test(project: Path) -> None:
+    printed = python(project, "-m", "ecg_lightning.cli", "test", "--config", "configs/test.yaml", "--peak.n_resamples",
+                     "200", "--print_config")  # fmt: skip
+    assert re.search(r"peak:\n\s+class_path: callbacks\.map_peak\.MapPeak\n\s+init_args:\n\s+n_resamples: 200", printed)
+
+
+def test_its_table_check_and_claim_are_in_the_run(study: Path) -> None:
+    tables = study / TARGET / "seed0/tables"
+    heights = pd.read_parquet(tables / "peak.parquet")
+    assert (heights["height"] > 1).all()
+    verdicts = pd.read_parquet(tables / "verdicts.parquet")
+    row = verdicts[(verdicts["check"] == "peak") & (verdicts["method"] == "saliency")].iloc[0]
+    assert (row["claim"], row["n_seeds"]) == ("stands_out", 1)
+    height = heights.set_index("method").loc["saliency", "height"]
+    assert row["effect"] == pytest.approx(height, rel=0.2)  # patients count once, not their ECGs
+
+
+def test_it_is_on_the_page_and_in_the_scorecard(study: Path) -> None:
+    page = (study / "report.html").read_text(encoding="utf-8")
+    assert "Peaks of the maps" in page
+    assert "Magnitude of the highest point in root mean squares of the map" in page
+    assert "Peaks" in re.search(r'<section id="scorecard".*?</section>', page, re.DOTALL)[0]
+    assert "Its highest point has, in root mean squares," in page
+
+
+def test_it_is_on_the_dashboard_and_in_the_documentation(project: Path, study: Path) -> None:
+    found = python(
+        project,
+        "-c",
+        "from ecg_lightning.report.dashboard import workspace; from ecg_lightning.report.judged_runs import JudgedRuns;"
+        "from ecg_lightning.statistics.interval_settings import IntervalSettings; import _hooks;"
+        f"runs = JudgedRuns.open({str(study)!r}, IntervalSettings());"
+        "print([one.name for one in workspace(runs, 'project', '').sections]); print(_hooks.experiments_table())",
+    )
+    assert "'Peaks of the maps'" in found
+    assert "| does one point of a map stand out? | `peak` | `peak/` | `peak` |" in found
