@@ -51,7 +51,7 @@ def test_a_family_keeps_its_level() -> None:
 def test_the_rates_that_a_report_tells_are_those_of_the_page(page: str) -> None:
     rows = re.findall(r"^\| (\w+) \| \d+ \| \d+ \| ([\d.]+) / [\d.]+ \| ([\d.]+) /", page, re.MULTILINE)
     for check, told in ((one.name, one.false_passes) for one in checks()):
-        rates = [(float(normal), float(tail)) for name, normal, tail in checks if name == check]
+        rates = [(float(normal), float(tail)) for name, normal, tail in rows if name == check]
         assert tuple(told) == tuple(map(max, zip(*rates, strict=True))), check
     families = re.findall(r"^\| (\d+) \| (\d+) \| ([\d.]+) / [\d.]+ \| [\d.]+ \| [\d.]+ \|$", page, re.MULTILINE)
     found = {(int(patients), int(networks)): float(rate) for patients, networks, rate in families}
