@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from verdict_levels import BARS, CHECKS, Size, family_wise, rates, simulated
 
-from ecg_lightning.verdicts.checks import margins
+from ecg_lightning.verdicts.checks import checks, margins
 from ecg_lightning.verdicts.levels import SOME_FALSE_PASS, SOME_FALSE_PASS_OF_MANY
 from ecg_lightning.verdicts.table import COLUMNS
 
