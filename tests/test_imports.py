@@ -5,6 +5,7 @@ A module may import from its own row's group and from every row above it. Import
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -135,6 +136,18 @@ def _problem(one: Import, exported: set[str]) -> str | None:
     if RANK[target] > RANK[source] or (RANK[target] == RANK[source] != 0):
         return f"{one}: the arrow {source} -> {target} points down; {target} must stand above {source} in HOUSE"
     return None
+
+
+def experiments_that_know_another(root: Path) -> list[str]:
+    """Imports of one experiment's folder from another's: what two need has a room above them."""
+    found = []
+    for path in sources(root):
+        own = path.relative_to(root).parts[2:3] if "experiments" in path.parts else ()
+        for one in imports(path, root) if own and path.parent.name != "experiments" else ():
+            other = re.match(rf"{PACKAGE}\.experiments\.(\w+)\.", one.imported)
+            if other and other[1] != own[0] and (root / PACKAGE / "experiments" / other[1]).is_dir():
+                found.append(str(one))
+    return found
 
 
 def forbidden_libraries(root: Path) -> list[str]:
@@ -275,3 +288,19 @@ def test_what_only_reads_stores_starts_without_lightning(module: str) -> None:
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=REPOSITORY
     ).stdout
     assert output.strip() == "[]"
+
+
+def test_an_experiment_knows_no_other() -> None:
+    assert experiments_that_know_another(REPOSITORY) == []
+
+
+def test_an_experiment_that_knows_another_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / PACKAGE / "experiments"
+    for name in ("one", "other"):
+        (folder / name).mkdir(parents=True)
+    (folder / "columns.py").write_text("", encoding="utf-8")
+    lines = "from ecg_lightning.experiments.columns import A\nfrom ecg_lightning.experiments.{}.measure import B\n"
+    (folder / "one/section.py").write_text(lines.format("one"), encoding="utf-8")
+    assert experiments_that_know_another(tmp_path) == []
+    (folder / "one/section.py").write_text(lines.format("other"), encoding="utf-8")
+    assert len(experiments_that_know_another(tmp_path)) == 1

@@ -23,7 +23,6 @@ from ecg_lightning.experiments.perturbation.words import (
     kind_sentence,
     kind_title,
 )
-from ecg_lightning.experiments.self_consistency.measure import MIN_SEEDS_FOR_INTERVAL
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.curves import CurvePanel, XAxis, curve_of, curves_figure
 from ecg_lightning.plotting.method_style import method_style
@@ -37,6 +36,9 @@ _DISTANCE: Final = (
     "than real ones."
 )
 _KNOWN_KINDS: Final = {kind.name: kind for kind in (PAPER_KIND, VERDICT_KIND)}
+
+_MIN_SEEDS_FOR_INTERVAL: Final = 5
+"""From here on a study speaks of networks like these; fewer are these networks (design, "Whose networks?")."""
 
 
 def perturbation_section(runs: StudyRuns, files: ReportFiles) -> Section:
@@ -154,7 +156,7 @@ class _Pictures:
         )
 
     def _few(self) -> str:
-        few = len(self.runs.seeds) < MIN_SEEDS_FOR_INTERVAL
+        few = len(self.runs.seeds) < _MIN_SEEDS_FOR_INTERVAL
         return f", of which there are {len(self.runs.seeds)}, too few for an interval" if few else ""
 
 

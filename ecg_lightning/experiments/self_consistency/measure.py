@@ -6,7 +6,6 @@ are aligned at the QRS: that is the floor, above which agreement begins.
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Final
 
 import numpy as np
 import torch
@@ -14,9 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecg_lightning.functional.similarity import STATISTICS, Statistic, correlated_vectors
-
-MIN_SEEDS_FOR_INTERVAL: Final = 5
-"""From here on a study speaks of networks like these; fewer are these networks (design, "Whose networks?")."""
 
 
 def seed_pairs(seeds: Sequence[int]) -> list[tuple[int, int]]:
