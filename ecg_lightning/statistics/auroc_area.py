@@ -30,6 +30,12 @@ def auroc_effect(logits: ArrayLike, weights: ArrayLike, label: ArrayLike, patien
 
     Raises:
         ValueError: Shapes that do not agree, or labels that are none of 1, 0 and NaN.
+
+    Example:
+        >>> logits = [[[2.0], [1.5], [0.2], [0.1]]]  # one seed, four ECGs, one curve point
+        >>> effect = auroc_effect(logits, [1.0], [1, 1, 0, 0], ["anna", "ben", "carl", "dora"])
+        >>> float(effect.estimate)
+        1.0
     """
     table, weight, labels, ids = _checked(logits, weights, label, patient_ids)
     complete = np.isfinite(table).all(axis=(0, 2)) & np.isfinite(labels)

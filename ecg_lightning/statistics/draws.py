@@ -24,6 +24,12 @@ def effect_over_draws(values: ArrayLike, patient_ids: ArrayLike) -> Effect:
 
     Raises:
         ValueError: Shapes that do not agree.
+
+    Example:
+        >>> values = [[[0.1, 0.3], [0.2, 0.2], [0.0, 0.4]]]  # one network, three ECGs, two draws
+        >>> effect = effect_over_draws(values, ["anna", "ben", "carl"])
+        >>> float(effect.estimate.round(3)), int(effect.n_patients)
+        (0.2, 3)
     """
     table = np.asarray(values, dtype=np.float64)
     if table.ndim < 3:
@@ -37,7 +43,12 @@ def effect_over_draws(values: ArrayLike, patient_ids: ArrayLike) -> Effect:
 
 
 def known_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Mean of what is not NaN; NaN where there is nothing."""
+    """Mean of what is not NaN; NaN where there is nothing.
+
+    Example:
+        >>> known_mean(np.array([[0.1, np.nan], [np.nan, np.nan]]), axis=1).tolist()
+        [0.1, nan]
+    """
     known = np.isfinite(values)
     with np.errstate(invalid="ignore"):
         mean: NDArray[np.float64] = np.where(known, values, 0.0).sum(axis=axis) / known.sum(axis=axis)

@@ -73,6 +73,11 @@ def patient_means(values: ArrayLike, patient_ids: ArrayLike) -> tuple[NDArray[np
 
     Raises:
         ValueError: Shapes that do not agree.
+
+    Example:
+        >>> means, patients = patient_means([0.2, 0.4, 0.9], ["anna", "anna", "ben"])
+        >>> means.round(2).tolist(), patients.tolist()
+        ([0.3, 0.9], ['anna', 'ben'])
     """
     table, ids = np.asarray(values, dtype=np.float64), np.asarray(patient_ids)
     if table.ndim == 0 or ids.shape != table.shape[:1]:
@@ -100,6 +105,12 @@ def mean_effect(values: ArrayLike) -> Effect:
 
     Raises:
         ValueError: No dimension of patients and seeds.
+
+    Example:
+        >>> effect = mean_effect([[0.1], [0.2], [0.3], [0.4]])  # four patients, one seed
+        >>> low, high = effect.interval()
+        >>> print(f"{effect.estimate:.2f} ({low:.2f} to {high:.2f}), {effect.df:.0f} degrees of freedom")
+        0.25 (0.04 to 0.46), 3 degrees of freedom
     """
     table = np.asarray(values, dtype=np.float64)
     if table.ndim < 2 or not table.shape[1]:

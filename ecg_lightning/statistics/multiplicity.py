@@ -15,6 +15,10 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
 
     Raises:
         ValueError: A p-value outside [0, 1].
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03]).tolist()
+        [0.03, 0.06, 0.06]
     """
     values = np.asarray(p, dtype=np.float64)
     flat = values.ravel()
@@ -29,6 +33,11 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
 
 
 def bonferroni(p: ArrayLike) -> float:
-    """Smallest p-value times the number of tests, at most 1: p of "one of these holds"."""
+    """Smallest p-value times the number of tests, at most 1: p of "one of these holds".
+
+    Example:
+        >>> bonferroni([0.01, 0.5, 0.2])
+        0.03
+    """
     values = np.asarray(p, dtype=np.float64)
     return float(min(values.min() * values.size, 1.0))

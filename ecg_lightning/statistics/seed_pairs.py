@@ -25,6 +25,11 @@ def pair_effect(values: ArrayLike, pairs: Sequence[tuple[int, int]]) -> Effect:
 
     Raises:
         ValueError: See :func:`corrected_pair_effect`.
+
+    Example:
+        >>> effect = pair_effect([[0.5, 0.6, 0.7], [0.4, 0.5, 0.6]], [(0, 1), (0, 2), (1, 2)])
+        >>> print(f"{effect.estimate:.2f} over {effect.n_seeds} seeds and {effect.n_patients} patients")
+        0.55 over 3 seeds and 2 patients
     """
     table = np.asarray(values, dtype=np.float64)
     return corrected_pair_effect(table, np.where(np.isfinite(table), 1.0, np.nan), pairs)
