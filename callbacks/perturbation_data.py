@@ -14,12 +14,13 @@ from torch import Tensor
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.regions import wave_labels
-from ecg_lightning.data.splits import Split, keyed_rank
+from ecg_lightning.data.splits import Split
 from ecg_lightning.data.twins import TwinShifts
 from ecg_lightning.experiments.perturbation.beat_model import MIN_BEATS, BeatModel
 from ecg_lightning.experiments.perturbation.kinds import PerturbationKind
 from ecg_lightning.experiments.perturbation.measure import Fill, fill_with, interpolate_between
 from ecg_lightning.experiments.perturbation.units import Unit, block_labels
+from ecg_lightning.randomness import keyed_order
 from ecg_lightning.storage.digest import JSON, digest_settings
 from ecg_lightning.storage.store import Rows
 
@@ -167,5 +168,5 @@ def _real_distance(datamodule: EcgDataModule, model: BeatModel) -> float:
 def _some(datamodule: EcgDataModule, split: Split) -> pd.DataFrame:
     """Up to ``MAX_BEATS`` ECGs of a split, by hashed id."""
     table = datamodule.examples(split)
-    order = np.argsort(keyed_rank(datamodule.split_seed, "perturbation:" + table["ecg_id"]), kind="stable")
+    order = keyed_order(datamodule.split_seed, "perturbation:" + table["ecg_id"])
     return table.iloc[order[:MAX_BEATS]]

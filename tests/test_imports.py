@@ -22,6 +22,7 @@ MAX_LINES = 300
 HOUSE = (
     ("ecg", "method_names", "version", "packages", "shipped"),  # facts
     ("storage",),  # what lies on the disk: files, hashes, row stores
+    ("randomness",),  # from a key to random draws
     ("endings",),  # how a command ends that is told to stop
     ("statistics",),  # closed forms that verdicts rest on
     ("functional",),  # tensors in, tensors out
@@ -47,6 +48,7 @@ LEAVES = ("ecg", "method_names", "version")
 FORBIDDEN = {
     "functional": ("lightning", "pytorch_lightning", "captum", "wandb", "matplotlib"),
     "statistics": ("torch", "lightning", "pytorch_lightning", "captum", "wandb", "matplotlib"),
+    "randomness": ("lightning", "pytorch_lightning", "captum", "wandb", "matplotlib"),
     "storage": ("lightning", "pytorch_lightning", "captum", "wandb", "matplotlib"),
     "simulator": ("torch", "lightning", "pytorch_lightning", "captum", "wandb"),
     "signal": ("torch", "lightning", "pytorch_lightning", "captum", "wandb"),

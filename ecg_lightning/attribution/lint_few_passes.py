@@ -18,6 +18,7 @@ from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.sensitivity import SmoothGrad
 from ecg_lightning.attribution.shapley import ShapleySampling
 from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.randomness import torch_generator
 
 _NOISE: Final = 1e-6
 """Of the ECG's range: hardly a ReLU changes sides."""
@@ -63,7 +64,7 @@ def without_ties(ecg: Tensor) -> Tensor:
     Args:
         ecg: (batch, lead, sample) mV.
     """
-    noise = torch.randn(ecg.shape, generator=torch.Generator().manual_seed(0)).to(ecg)
+    noise = torch.randn(ecg.shape, generator=torch_generator(0)).to(ecg)
     return ecg.detach() + _DITHER * ecg.std() * noise
 
 

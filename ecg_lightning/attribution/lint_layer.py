@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ecg_lightning.attribution.lint_report import Complaint
+from ecg_lightning.randomness import torch_generator
 
 _WINDOWS: Final = 6
 """Parts of the ECG that are changed one by one, to see where each is read."""
@@ -132,7 +133,7 @@ def _time_axis(name: str, network: nn.Module, layer: nn.Module, ecg: Tensor, out
 
 def _windows_read(network: nn.Module, layer: nn.Module, ecg: Tensor, output: Tensor) -> Tensor | None:
     """(channel, sample) number of the part of the ECG, on average, that each place of an output reads."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch_generator(0)
     noise = (torch.randn(ecg.shape, generator=generator)).to(ecg) * ecg.std()
     moved = []
     for part in torch.arange(ecg.shape[-1]).tensor_split(_WINDOWS):

@@ -4,13 +4,14 @@ Every draw comes from a CPU generator whose seed is a hash of what the draw is f
 neither read nor moved: what Captum would draw by itself is drawn here and handed to it.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
 from torch import Tensor
+
+from ecg_lightning.randomness import MAPS, keyed_number, torch_generator
+from ecg_lightning.storage.digest import canonical_json
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class RandomKey:
 
     @property
     def seed(self) -> int:
-        """63-bit seed: blake2 of the key's canonical JSON."""
+        """63-bit seed: the key's values as a JSON list, hashed."""
         values = [
             self.attribution_seed,
             self.training_seed,
@@ -54,12 +55,11 @@ class RandomKey:
             self.repeat,
             self.depth,
         ]
-        text = json.dumps(values, ensure_ascii=True, separators=(",", ":"))
-        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+        return keyed_number(canonical_json(values), MAPS)
 
     def generator(self) -> torch.Generator:
         """A fresh CPU generator of this key."""
-        return torch.Generator("cpu").manual_seed(self.seed)
+        return torch_generator(self.seed)
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal draws, float32 on the CPU, so that every precision and device sees the same."""

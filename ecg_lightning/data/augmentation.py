@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ecg_lightning.ecg import SAMPLING_RATE
+from ecg_lightning.randomness import torch_generator
 
 DRIFT_HZ: Final = (0.1, 1.0)
 """Frequencies of the drift: an eighth of a period to one over the 1.2 s of a beat, as breathing and movement do."""
@@ -173,6 +174,6 @@ def _white_noise(like: Tensor, place: Tensor) -> Tensor:
 @lru_cache(maxsize=4)
 def _pool(length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(length,) fixed standard normal draws, made on the CPU: every device and process has the same."""
-    generator = torch.Generator("cpu").manual_seed(_POOL_SEED)
+    generator = torch_generator(_POOL_SEED)
     with torch.inference_mode(False):
         return torch.randn(length, generator=generator).to(device=device, dtype=dtype)

@@ -5,7 +5,7 @@ from lightning.pytorch import LightningDataModule
 
 from ecg_lightning.data.augmentation import Augmentation
 from ecg_lightning.data.dataset import Batch
-from ecg_lightning.storage.digest import seed_from_settings
+from ecg_lightning.randomness import seed_from_settings, torch_generator
 
 
 class AugmentedTraining(LightningDataModule):
@@ -55,4 +55,4 @@ def batch_generator(seed: int, epoch: int, first_row: int) -> torch.Generator:
         first_row: Row inside the training set of the batch's first ECG.
     """
     of_batch = seed_from_settings({"purpose": "augmentation", "seed": seed, "epoch": epoch, "row": first_row})
-    return torch.Generator("cpu").manual_seed(of_batch)
+    return torch_generator(of_batch)

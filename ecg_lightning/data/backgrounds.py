@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecg_lightning.data.cache import BeatCache
-from ecg_lightning.data.splits import keyed_rank
+from ecg_lightning.randomness import keyed_order
 
 _ROWS_AT_ONCE: Final = 1024  # 20 MB of beats
 
@@ -74,7 +74,7 @@ def choose_backgrounds(cache: BeatCache, train: pd.DataFrame, n: int, seed: int,
     Returns:
         ``n`` of them, or fewer where there are fewer patients.
     """
-    order = np.argsort(keyed_rank(seed, "background:" + train["ecg_id"]), kind="stable")
+    order = keyed_order(seed, "background:" + train["ecg_id"])
     chosen = train.iloc[order].drop_duplicates("patient_id").head(n)
     beats = cache.read_beats(chosen["cache_row"].to_numpy(dtype=np.intp))
     return Backgrounds(torch.from_numpy(beats), chosen["ecg_id"].tolist(), source)

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecg_lightning.data.splits import SplitRule, keyed_rank, labels_of
+from ecg_lightning.data.splits import SplitRule, labels_of
 from ecg_lightning.ecg import TARGETS, Target
+from ecg_lightning.randomness import keyed_order
 
 UNUSED: Final = "unused"
 """Name of the split of ECGs that are in none of the three: the other ECGs of an enriched split's patients, and what it
@@ -93,9 +94,9 @@ def enrich_test(
 def _one_ecg_a_patient(examples: pd.DataFrame, rows: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
     """A row of every patient, patients in the order of their hash."""
     ids = examples[["ecg_id", "patient_id"]].iloc[rows].reset_index(drop=True)
-    order = np.argsort(keyed_rank(seed, "test:" + ids["ecg_id"]), kind="stable")
+    order = keyed_order(seed, "test:" + ids["ecg_id"])
     first = ids.iloc[order].drop_duplicates("patient_id")
-    by_hash = np.argsort(keyed_rank(seed, first["patient_id"]), kind="stable")
+    by_hash = keyed_order(seed, first["patient_id"])
     places: NDArray[np.intp] = first.index.to_numpy()[by_hash]
     return rows[places]
 

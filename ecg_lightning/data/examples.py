@@ -7,8 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import BeatCache
-from ecg_lightning.data.splits import keyed_rank, labels_of
+from ecg_lightning.data.splits import labels_of
 from ecg_lightning.ecg import Target
+from ecg_lightning.randomness import keyed_order
 from ecg_lightning.storage.digest import digest_array_rows, digest_settings
 
 _BLOCK: Final = 4096
@@ -49,7 +50,7 @@ def permute_labels(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     known = np.flatnonzero(table["label"].notna())
     ids = table["ecg_id"].iloc[known]
     taken = known[np.argsort(ids.to_numpy(), kind="stable")]
-    given = known[np.argsort(keyed_rank(seed, "permuted labels " + ids), kind="stable")]
+    given = known[keyed_order(seed, "permuted labels " + ids)]
     labels = table["label"].to_numpy(copy=True)
     labels[given] = table["label"].to_numpy()[taken]
     return table.assign(label=labels)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.data.splits import Split, keyed_rank
+from ecg_lightning.data.splits import Split
+from ecg_lightning.randomness import keyed_order
 
 RECALIBRATION_BEATS: Final = 256
 """The twenty backgrounds alone would leave a random network's statistics partly to chance."""
@@ -51,5 +51,5 @@ def recalibration_beats(
 
 def _chosen(datamodule: EcgDataModule, split: Split, n: int) -> Tensor:
     ids = datamodule.examples(split)["ecg_id"]
-    order = np.argsort(keyed_rank(datamodule.split_seed, "recalibration:" + ids), kind="stable")[:n]
+    order = keyed_order(datamodule.split_seed, "recalibration:" + ids)[:n]
     return datamodule.dataset(split).__getitems__(order.tolist())["ecg"]

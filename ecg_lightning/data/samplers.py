@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from itertools import count
 
-import numpy as np
 from lightning.pytorch import Trainer
 from torch.utils.data import Sampler
+
+from ecg_lightning.randomness import numpy_generator
 
 _BLOCK = 65_536
 """Rows turned into Python integers at a time, so that an epoch of millions needs no list of them."""
@@ -52,7 +53,7 @@ class ShuffledRows(Sampler[int]):
         return self.n // self.ranks
 
     def __iter__(self) -> Iterator[int]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.n)
+        order = numpy_generator([self.seed, self.epoch]).permutation(self.n)
         for start in range(0, self.n, self.global_batch):
             batch = order[start : start + self.global_batch]
             share = len(batch) // self.ranks

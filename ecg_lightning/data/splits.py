@@ -1,6 +1,5 @@
 """Train, validation and test ECGs, split by patient (paper, "Model architecture and algorithm development")."""
 
-import hashlib
 import math
 from typing import Final, Literal
 
@@ -9,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.ecg import TARGETS, Target
+from ecg_lightning.randomness import keyed_order
 
 Split = Literal["train", "validation", "test"]
 SplitRule = Literal["auto", "patients", "folds", "test_only"]
@@ -41,21 +41,6 @@ _SMALL_SOURCE: Final = 20_000
 
 _MORE: Final = "take more ECGs"
 _MORE_SIMULATED: Final = "simulate more patients (`--data.source.init_args.n_patients`)"
-
-
-def keyed_rank(seed: int, names: "pd.Series[str]") -> NDArray[np.uint64]:
-    """A pseudo-random rank of each name: depends on seed and name only, not on what else is in the list.
-
-    Args:
-        seed: Another one gives another order.
-        names: (n,) identifiers.
-
-    Returns:
-        (n,) blake2 hashes.
-    """
-    key = str(seed).encode()  # blake2's own keyed mode
-    digests = (hashlib.blake2b(name.encode(), digest_size=8, key=key).digest() for name in names)
-    return np.array([int.from_bytes(digest, "big") for digest in digests], dtype=np.uint64)
 
 
 def split_examples(examples: pd.DataFrame, rule: SplitRule, seed: int, held_out: int | None = None) -> NDArray[np.str_]:
@@ -131,7 +116,7 @@ def split_by_patient(patient_id: "pd.Series[str]", seed: int = 0, held_out: int 
             f"`data.held_out_patients`: expected from 1 to {(len(patients) - 1) // 2} of the {len(patients)} patients "
             f"(as many each for validation and test), got {held_out}"
         )
-    order = np.argsort(keyed_rank(seed, patients), kind="stable")
+    order = keyed_order(seed, patients)
     split = np.full(len(patients), "train", dtype="<U10")
     split[order[:held_out]] = "validation"
     split[order[held_out : 2 * held_out]] = "test"

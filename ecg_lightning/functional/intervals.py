@@ -5,10 +5,11 @@ A resample is a row of weights: how often each ECG's patient was drawn.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ecg_lightning.randomness import STREAMS, keyed_number, numpy_generator
 
 _CHUNK_ELEMENTS = 1 << 22
 """Weights that are in memory at once."""
@@ -190,8 +191,7 @@ def weighted_mean(values: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
 
 def resampling_generator(seed: int) -> np.random.Generator:
     """The generator that patients are drawn with: keyed by seed and purpose, apart from every other stream."""
-    key = blake2b(f"patient_resamples:{int(seed)}".encode(), digest_size=16).digest()
-    return np.random.default_rng(int.from_bytes(key, "little"))
+    return numpy_generator(keyed_number(f"patient_resamples:{int(seed)}", STREAMS))
 
 
 def _patient_codes(patient_ids: ArrayLike) -> tuple[NDArray[np.intp], int]:

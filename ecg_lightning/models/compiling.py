@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ecg_lightning.models.precision import full_float32
+from ecg_lightning.randomness import torch_generator
 
 _TOLERANCE: Final = 1e-4
 """Of the largest gradient, for the median ECG: single ones may differ more where a ReLU stands at its kink."""
@@ -96,7 +97,7 @@ def _single(value: int | tuple[int, ...]) -> int:
 def _noisy(ecg: Tensor, batch: int) -> Tensor:
     """(batch, lead, sample): the ECGs, repeated, with noise that is always the same."""
     repeated = ecg.repeat(-(-batch // len(ecg)), 1, 1)[:batch]
-    noise = torch.randn(repeated.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    noise = torch.randn(repeated.shape, generator=torch_generator(0), dtype=torch.float64)
     return repeated + (_NOISE * (ecg.amax() - ecg.amin()).clamp(min=1e-3)) * noise.to(ecg)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ecg_lightning.models.lint import Trace
 from ecg_lightning.models.lint_culprit import Visit, culprit
 from ecg_lightning.models.strangers import Crowd, mild_crowd, wild_crowd
+from ecg_lightning.randomness import torch_generator, torch_seeded
 
 _DOUBLE_TOLERANCE: Final = 1e-5
 """Of the logits' scale: less is no matter for a map. Float64 rounds a million times finer, which leaves room for
@@ -122,7 +123,7 @@ def _limit(network: nn.Module, ecg: Tensor, alone: Tensor) -> float:
     others = torch.cat([_logits(copy.deepcopy(network), one) for one in (0 * ecg[:1], -ecg[:1])])
     known = torch.cat([alone, others[others.isfinite()]])
     size = float(known.abs().max())
-    generator = torch.Generator().manual_seed(0)
+    generator = torch_generator(0)
     nudge = _UNSEEN * (2 * torch.rand(ecg.shape, generator=generator) - 1).to(ecg)
     moved = float((_each_alone(copy.deepcopy(network), ecg * (1 + nudge)) - alone).abs().max())
     single = ecg.dtype != torch.float64 or torch.equal(known, known.float().double())  # computed in float32 inside
@@ -142,9 +143,7 @@ def _logits(network: nn.Module, ecg: Tensor, seed: int = 0) -> Tensor:
     Raises:
         ValueError: Not one logit an ECG.
     """
-    devices = [ecg.device] if ecg.device.type == "cuda" else []
-    with torch.no_grad(), torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
+    with torch.no_grad(), torch_seeded(seed, ecg.device):
         logit: Tensor = network(ecg)
     if logit.numel() != len(ecg):
         raise ValueError(f"expected one logit an ECG, got {tuple(logit.shape)} for {len(ecg)} ECGs")

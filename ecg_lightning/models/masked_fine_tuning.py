@@ -4,8 +4,7 @@ A network that falls on perturbed beats may have lost evidence, or may never hav
 fine-tuning on randomly perturbed ones the second is no longer the case (Zheng et al., F-Fidelity, ICLR 2025).
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Final
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from ecg_lightning.functional.plain_copy import plain_copy
 from ecg_lightning.models.precision import full_float32
+from ecg_lightning.randomness import torch_seeded
 
 SHARE_OF_LEARNING_RATE: Final = 0.1
 """Of the rate that the network was trained with."""
@@ -55,7 +55,7 @@ def fine_tuned(
         )
     device = weights[0].device
     # a copy made under Lightning's inference mode could never take part in a gradient
-    with torch.inference_mode(False), torch.enable_grad(), full_float32(), _random_state_of_its_own(device, seed):
+    with torch.inference_mode(False), torch.enable_grad(), full_float32(), torch_seeded(seed, device):
         learner = plain_copy(network).train()
         trainable = [weight for weight in learner.parameters() if weight.requires_grad]
         optimizer = torch.optim.Adam(trainable, lr=learning_rate, weight_decay=weight_decay)
@@ -77,15 +77,3 @@ def even_batches(order: Tensor, most: int = BATCH_SIZE) -> list[Tensor]:
         most: In one part.
     """
     return list(order.tensor_split(-(-len(order) // most))) if len(order) else []
-
-
-@contextmanager
-def _random_state_of_its_own(device: torch.device, seed: int) -> Iterator[None]:
-    """Seed torch's global draws on the CPU and the network's GPU, and put their state back at the end."""
-    on_gpu = device.type == "cuda"
-    with torch.random.fork_rng([device] if on_gpu else []):
-        torch.default_generator.manual_seed(seed)
-        if on_gpu:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield

@@ -1,8 +1,6 @@
 """The random draws of a training step, such as dropout's: the same again after a resume."""
 
-import torch
-
-from ecg_lightning.storage.digest import seed_from_settings
+from ecg_lightning.randomness import seed_from_settings, seed_torch
 
 
 def seed_step(seed: int, epoch: int, batch: int, rank: int) -> None:
@@ -18,6 +16,6 @@ def seed_step(seed: int, epoch: int, batch: int, rank: int) -> None:
         batch: Of the epoch and rank, from 0 on.
         rank: Every rank has draws of its own.
     """
-    torch.manual_seed(
+    seed_torch(
         seed_from_settings({"purpose": "training step", "seed": seed, "epoch": epoch, "batch": batch, "rank": rank})
     )

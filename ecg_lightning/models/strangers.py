@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ecg_lightning.randomness import torch_generator
+
 
 @dataclass(frozen=True)
 class Crowd:
@@ -66,5 +68,5 @@ def _mixed(ecg: Tensor, strangers: Tensor) -> Crowd:
 
 def _noise(ecg: Tensor) -> Tensor:
     """(2, lead, sample), the same at every call."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch_generator(0)
     return torch.randn((2, *ecg.shape[1:]), generator=generator).to(ecg)

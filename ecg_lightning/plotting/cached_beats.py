@@ -8,10 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import BeatCache
-from ecg_lightning.data.splits import keyed_rank
 from ecg_lightning.ecg import BEAT_SAMPLES, TARGETS, Target
 from ecg_lightning.plotting.class_words import CLASS_WORDS
 from ecg_lightning.plotting.stack import ClassBeat
+from ecg_lightning.randomness import keyed_order
 
 EVIDENCE: Final = ("causal", "core")
 WAVES: Final = ("P", "QRS", "T")
@@ -50,7 +50,7 @@ def choose_rows(
         raise ValueError(f"expected one of the targets {', '.join(TARGETS)}, got {target!r}")
     has = (examples[target] == float(present)).fillna(value=False).to_numpy(dtype=bool)
     known = examples[has & ~examples["patient_id"].isin(list(without)).to_numpy()]
-    order = np.argsort(keyed_rank(seed, f"picture:{target}:" + known["ecg_id"]), kind="stable")
+    order = keyed_order(seed, f"picture:{target}:" + known["ecg_id"])
     return [int(row) for row in known.iloc[order].drop_duplicates("patient_id").head(n).index]
 
 

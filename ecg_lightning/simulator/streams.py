@@ -5,13 +5,14 @@ by the simulation seed, the patient, the ECG and the component's name. A compone
 a diagnosis does not move what any other component draws: two ECGs that differ in one diagnosis are twins.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.random import Generator, Philox
+from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
+
+from ecg_lightning.randomness import STREAMS, keyed_number, stream_generator
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,7 @@ class Streams:
         Args:
             component: Name of the component.
         """
-        digest = hashlib.blake2b(f"{self.key}/{component}".encode(), digest_size=16).digest()
-        return Generator(Philox(key=np.frombuffer(digest, dtype="<u8")))
+        return stream_generator(keyed_number(f"{self.key}/{component}", STREAMS))
 
 
 def log_normal(rng: Generator, median: float, log_sd: float) -> float:

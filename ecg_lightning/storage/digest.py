@@ -56,18 +56,6 @@ def digest_without(content: Mapping[str, JSON], own: str) -> str:
     return digest_settings({name: value for name, value in content.items() if name != own})
 
 
-def seed_from_settings(settings: Mapping[str, JSON]) -> int:
-    """The seed of draws that are keyed by what they are for, 0 to 2**60 - 1.
-
-    Args:
-        settings: As for ``digest_settings``.
-
-    Raises:
-        ValueError: As for ``digest_settings``.
-    """
-    return int(digest_settings(settings)[:15], 16)
-
-
 def canonical_json(value: object) -> str:
     """Serialise a value in one way only: sorted keys, no spaces, integral floats as integers (as in RFC 8785).
 

@@ -19,10 +19,10 @@ from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
 from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.data.splits import keyed_rank
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.plotting.sheet import save_figure
 from ecg_lightning.plotting.tuning import PassCurve, passes_figure
+from ecg_lightning.randomness import keyed_order
 from ecg_lightning.runs.checkpoints import read_checkpoint
 from ecg_lightning.storage.atomic import write_parquet_atomic, write_text_atomic
 from ecg_lightning.tuning.config import Entry, methods_config
@@ -133,7 +133,7 @@ def validation_ecgs(datamodule: EcgDataModule, n: int) -> pd.DataFrame:
     """
     table = datamodule.examples("validation")
     table = table[table["label"].notna()]
-    order = np.argsort(keyed_rank(datamodule.split_seed, "tune:" + table["ecg_id"]), kind="stable")
+    order = keyed_order(datamodule.split_seed, "tune:" + table["ecg_id"])
     table = table.iloc[order].drop_duplicates("patient_id")
     place = table.groupby("label").cumcount()  # first of each class, second of each class ...
     table = table.iloc[np.argsort(place.to_numpy(), kind="stable")].head(n)

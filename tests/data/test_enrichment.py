@@ -10,8 +10,9 @@ from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.definition import DataDefinition
 from ecg_lightning.data.enrichment import UNUSED, Enrichment, enrich_test, enrichment_lines
 from ecg_lightning.data.sources import Synthetic
-from ecg_lightning.data.splits import SplitRule, keyed_rank, split_examples
+from ecg_lightning.data.splits import SplitRule, split_examples
 from ecg_lightning.ecg import TARGETS, Target
+from ecg_lightning.randomness import keyed_order
 from ecg_lightning.report.population import enrichment_words, population_table
 
 WANTED: list[Target] = ["first_degree_av_block", "right_bundle_branch_block", "left_ventricular_hypertrophy"]
@@ -95,7 +96,7 @@ def test_the_split_depends_on_neither_order_nor_the_order_of_the_targets() -> No
 
 def test_of_a_patient_the_first_ecg_by_hash_is_taken_whatever_it_shows() -> None:
     split = split_of(POPULATION, Enrichment(WANTED, 24, 20, 68))
-    ranked = POPULATION.iloc[np.argsort(keyed_rank(0, "test:" + POPULATION["ecg_id"]))]
+    ranked = POPULATION.iloc[keyed_order(0, "test:" + POPULATION["ecg_id"])]
     first = ranked.drop_duplicates("patient_id").set_index("patient_id")["ecg_id"]
     tested = POPULATION[(split == "test").to_numpy()]
     assert (first[tested["patient_id"]].to_numpy() == tested["ecg_id"].to_numpy()).all()

@@ -84,10 +84,3 @@ def test_digest_of_rows_separates_ids_and_checks_its_input() -> None:
         digest.digest_array_rows(rows, ["a"])
     with pytest.raises(ValueError, match="plain dtype"):
         digest.digest_array_rows(np.array([{}]))
-
-
-def test_a_seed_is_the_first_60_bits_of_the_digest() -> None:
-    settings_ = {"purpose": "augmentation", "seed": 0, "epoch": 3, "row": 17}
-    seed = digest.seed_from_settings(settings_)
-    assert f"{seed:015x}" == digest.digest_settings(settings_)[:15]
-    assert seed != digest.seed_from_settings({**settings_, "row": 18})

@@ -5,8 +5,7 @@ not get equal weights, and a layer must not get others at another depth.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, get_args
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ecg_lightning.experiments.randomization.executed_layers import executed_layers
 from ecg_lightning.functional.plain_copy import plain_copy
+from ecg_lightning.randomness import torch_generator, torch_seeded
 
 Direction = Literal["from_output", "from_input", "independent"]
 """Depth d has randomised the d layers next to the output, or to the input, or layer d from the output alone."""
@@ -168,7 +168,7 @@ def _kept_by_reset(module: nn.Module) -> list[str]:
         for weight in own.values():
             weight.fill_(torch.nan)
     reset = _reset_of(scratch)
-    with _seeded(0):
+    with torch_seeded(0):
         if reset is not None:
             reset()
     return [name for name, weight in scratch.named_parameters(recurse=False) if weight.isnan().any()]
@@ -180,7 +180,7 @@ def _has_weights(module: nn.Module) -> bool:
 
 def _randomise(name: str, module: nn.Module, seed: int, how: How) -> None:
     if how == "permutation":
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch_generator(seed)
         with torch.no_grad():
             for parameter in module.parameters(recurse=False):
                 order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
@@ -191,20 +191,9 @@ def _randomise(name: str, module: nn.Module, seed: int, how: How) -> None:
         raise ValueError(f"{name} can't be reset: {_REMEDY}")
     place = next(module.parameters())
     module.cpu()
-    with _seeded(seed):
+    with torch_seeded(seed):
         reset()
     module.to(place.device)
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Initialisations draw from torch's global CPU generator: seed it, and put it back as it was."""
-    state = torch.get_rng_state()
-    try:
-        torch.default_generator.manual_seed(seed)
-        yield
-    finally:
-        torch.set_rng_state(state)
 
 
 def _reset_norms(network: nn.Module, ecg: Tensor, layers: set[str]) -> None:
