@@ -39,7 +39,7 @@ from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.study_folder import StudyFolder
 from ecg_lightning.runs.study_sealing import inspect_study
 from ecg_lightning.statistics.interval_settings import IntervalSettings
-from ecg_lightning.storage.digest import digest_file
+from ecg_lightning.storage.hashing import digest_file
 from ecg_lightning.storage.readers import DamagedFileError
 
 OF_FIT = ("fit.yaml", "fit.done.json", "best.ckpt", "last.ckpt")

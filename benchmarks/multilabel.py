@@ -25,7 +25,7 @@ from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.models import ResNet1d, resnet1d
 from ecg_lightning.storage.atomic import atomic_path
-from ecg_lightning.storage.digest import digest_array_rows, digest_settings
+from ecg_lightning.storage.hashing import digest_array_rows, digest_settings
 
 _WIDTHS = (16, 16, 16, 16, 32, 32, 32, 64, 64, 64, 64)
 _STRIDES = (2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 1)  # the first block halves: half the cost of the study's order

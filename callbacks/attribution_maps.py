@@ -33,7 +33,7 @@ from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.models.lint import Finding
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.atomic import write_parquet_atomic
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.storage.store import Rows, RowStore
 
 

@@ -26,7 +26,7 @@ from callbacks.test_seal import close_store
 from ecg_lightning.attribution.partners import PatientControl
 from ecg_lightning.experiments.audit_stores import AuditBatch, StoreLayout
 from ecg_lightning.runs.layout import OnMismatch
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.storage.store import Rows, RowStore, StoreSpec
 
 __all__ = ["Audit", "AuditBatch", "StoreLayout"]

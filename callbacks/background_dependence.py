@@ -21,7 +21,7 @@ from ecg_lightning.experiments.example_choice import balanced_choice
 from ecg_lightning.functional.similarity import similarity_matrix
 from ecg_lightning.functional.smoothing import WINDOW
 from ecg_lightning.runs.layout import OnMismatch
-from ecg_lightning.storage.digest import JSON, digest_array_rows
+from ecg_lightning.storage.hashing import JSON, digest_array_rows
 
 
 class BackgroundDependence(Audit):

@@ -23,7 +23,7 @@ from ecg_lightning.experiments.localization.measure import (
 )
 from ecg_lightning.experiments.localization.run_results import LocalizationReport
 from ecg_lightning.plotting.class_words import CLASS_WORDS
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 
 _SCORES: Final = {name: f"localization/{name}" for name in LOCALIZATION_SCORES}
 _OF_OTHERS: Final = {name: f"localization/controls/{name}" for name in LOCALIZATION_SCORES}

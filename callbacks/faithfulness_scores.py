@@ -26,7 +26,7 @@ from ecg_lightning.models.precision import full_float32
 from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
 from ecg_lightning.plotting.class_words import CLASS_WORDS
 from ecg_lightning.runs.layout import OnMismatch
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 
 _CHANGE: Final = "scores/infidelity_change"
 _OF_OTHERS: Final = "scores/controls/infidelity"

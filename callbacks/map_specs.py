@@ -7,7 +7,7 @@ from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.task import AttributionTask
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.ecg import LEADS
-from ecg_lightning.storage.digest import JSON, digest_array_rows
+from ecg_lightning.storage.hashing import JSON, digest_array_rows
 from ecg_lightning.storage.store import StoreSpec
 
 

@@ -39,7 +39,7 @@ from ecg_lightning.functional.similarity import (
 from ecg_lightning.functional.smoothing import ORDER, WINDOW
 from ecg_lightning.plotting.class_words import CLASS_WORDS
 from ecg_lightning.runs.layout import OnMismatch
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 
 
 class MethodSimilarity(Audit):

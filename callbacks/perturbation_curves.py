@@ -27,7 +27,7 @@ from ecg_lightning.functional.intervals import weightings
 from ecg_lightning.models.precision import full_float32
 from ecg_lightning.plotting.class_words import CLASS_WORDS
 from ecg_lightning.runs.layout import OnMismatch
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.storage.store import Rows
 
 _FLOATS_AT_ONCE: Final = 1 << 22

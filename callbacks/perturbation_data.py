@@ -21,7 +21,7 @@ from ecg_lightning.experiments.perturbation.kinds import PerturbationKind
 from ecg_lightning.experiments.perturbation.measure import Fill, fill_with, interpolate_between
 from ecg_lightning.experiments.perturbation.units import Unit, block_labels
 from ecg_lightning.randomness import keyed_order
-from ecg_lightning.storage.digest import JSON, digest_settings
+from ecg_lightning.storage.hashing import JSON, digest_settings
 from ecg_lightning.storage.store import Rows
 
 MAX_BEATS: Final = 512

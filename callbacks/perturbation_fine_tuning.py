@@ -18,7 +18,7 @@ from ecg_lightning.experiments.perturbation.measure import perturb
 from ecg_lightning.experiments.perturbation.units import random_positions
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.models.masked_fine_tuning import BATCH_SIZE, SHARE_OF_LEARNING_RATE, even_batches, fine_tuned
-from ecg_lightning.storage.digest import JSON, digest_settings
+from ecg_lightning.storage.hashing import JSON, digest_settings
 from ecg_lightning.storage.store import Rows
 
 

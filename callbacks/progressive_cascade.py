@@ -15,7 +15,7 @@ from ecg_lightning.experiments.randomization.plan import CascadePlan, RandomNetw
 from ecg_lightning.experiments.randomization.random_weights import Direction
 from ecg_lightning.functional.map_shape import histogram_entropy
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS, paired_similarities
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 
 _NOISE: Final = 0.1
 """Standard deviation of the smooth test's noise, as a share of the ECG's range; SmoothGrad's own default."""

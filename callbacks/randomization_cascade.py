@@ -32,7 +32,7 @@ from ecg_lightning.experiments.randomization.random_weights import (
 from ecg_lightning.experiments.randomization.run_results import CascadeReport
 from ecg_lightning.plotting.class_words import CLASS_WORDS
 from ecg_lightning.runs.layout import OnMismatch
-from ecg_lightning.storage.digest import JSON, digest_state_dict
+from ecg_lightning.storage.hashing import JSON, digest_state_dict
 
 _RANDOM: Final = "cascade/random_networks"
 _PERMUTED: Final = "cascade/permuted_labels"

@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.runs.layout import OnMismatch, RunFolder
-from ecg_lightning.storage.digest import JSON, digest_settings, digest_state_dict
+from ecg_lightning.storage.hashing import JSON, digest_settings, digest_state_dict
 from ecg_lightning.storage.store import RowStore, StoreMismatchError, StoreSpec
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_lightning.storage.digest import JSON, canonical_json
+from ecg_lightning.storage.hashing import JSON, canonical_json
 
 if TYPE_CHECKING:
     import torch

@@ -31,7 +31,7 @@ from ecg_lightning.randomness import (
     torch_seeded,
 )
 from ecg_lightning.simulator.streams import Streams
-from ecg_lightning.storage.digest import digest_settings
+from ecg_lightning.storage.hashing import digest_settings
 from tests.test_imports import REPOSITORY, sources
 
 NAMES = st.lists(st.integers(0, 60).map("p{}".format), min_size=1, max_size=60)
@@ -151,7 +151,7 @@ TORCH_DRAWS: Final = {"rand", "randn", "randint", "randperm", "normal", "bernoul
 HASHES: Final = {"blake2b", "blake2s", "sha256", "sha1", "sha512", "md5"}
 
 ALLOWED: Final = {
-    "ecg_lightning/storage/digest.py": "hashes of contents, from which no draw follows",
+    "ecg_lightning/storage/hashing.py": "hashes of contents, from which no draw follows",
     "ecg_lightning/storage/row_digests.py": "hashes of rows",
     "ecg_lightning/storage/store_checks.py": "hash of what no row's hash covers",
     "ecg_lightning/data/sources/cinc.py": "hash of headers",

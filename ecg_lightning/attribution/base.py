@@ -15,7 +15,7 @@ from torch import Tensor
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
 from ecg_lightning.models.precision import full_float32
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ecg_lightning.randomness import MAPS, keyed_number, torch_generator
-from ecg_lightning.storage.digest import canonical_json
+from ecg_lightning.storage.hashing import canonical_json
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ecg_lightning.attribution.noise import noise_like
 from ecg_lightning.attribution.sampling import SampledMethod, check_sampling, gradients
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 
 
 @dataclass(frozen=True)

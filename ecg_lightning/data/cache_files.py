@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ecg_lightning.storage.atomic import write_json_atomic
-from ecg_lightning.storage.digest import digest_file, digest_without
+from ecg_lightning.storage.hashing import digest_file, digest_without
 
 CACHE_FORMAT: Final = 2
 """Raised with every change of the files. From 2 on they have digests; caches without are read too."""

@@ -32,7 +32,7 @@ from ecg_lightning.data.splits import (
 )
 from ecg_lightning.data.study_splits import SETTINGS, flat_settings
 from ecg_lightning.ecg import MIN_AGE, TARGETS, Target
-from ecg_lightning.storage.digest import digest_settings
+from ecg_lightning.storage.hashing import digest_settings
 
 
 class EcgDataModule(AugmentedTraining):

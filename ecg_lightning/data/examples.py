@@ -10,7 +10,7 @@ from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.splits import labels_of
 from ecg_lightning.ecg import Target
 from ecg_lightning.randomness import keyed_order
-from ecg_lightning.storage.digest import digest_array_rows, digest_settings
+from ecg_lightning.storage.hashing import digest_array_rows, digest_settings
 
 _BLOCK: Final = 4096
 """Beats that are hashed at a time (40 MB)."""

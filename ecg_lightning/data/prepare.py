@@ -22,7 +22,7 @@ from ecg_lightning.data.worker_count import worker_count
 from ecg_lightning.data.workers import check_not_importing_main, run_shards
 from ecg_lightning.ecg import MIN_AGE
 from ecg_lightning.signal.beat import PIPELINE_VERSION, Neighbours
-from ecg_lightning.storage.digest import digest_settings
+from ecg_lightning.storage.hashing import digest_settings
 
 _MAX_SHARD: Final = 250
 _MIN_SHARD: Final = 25

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.storage.store import Rows, StoreDtype
 
 

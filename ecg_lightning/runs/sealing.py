@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.search import stores_below
-from ecg_lightning.storage.digest import digest_file
+from ecg_lightning.storage.hashing import digest_file
 from ecg_lightning.storage.manifest import MANIFEST_NAME, StoreError, read_manifest
 from ecg_lightning.storage.readers import CHANGED, DamagedFileError, read_array, read_json, read_table, reading
 from ecg_lightning.storage.seals import SEALED, Damage, Inspection, Seal, inspect, read_record, seal, write_record

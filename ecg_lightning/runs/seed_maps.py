@@ -14,7 +14,7 @@ from torch import Tensor
 from ecg_lightning.ecg import shown_text
 from ecg_lightning.method_names import METHOD_NAMES
 from ecg_lightning.runs.run import Run
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.storage.manifest import StoreSpec, differences
 from ecg_lightning.storage.store import RowStore
 

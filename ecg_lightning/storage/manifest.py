@@ -12,7 +12,7 @@ import numpy as np
 
 from ecg_lightning.packages import installed_versions
 from ecg_lightning.storage.atomic import write_json_atomic
-from ecg_lightning.storage.digest import JSON, canonical_json, digest_settings, digest_without
+from ecg_lightning.storage.hashing import JSON, canonical_json, digest_settings, digest_without
 
 MANIFEST_NAME = "manifest.json"
 _FORMAT = "ecg_lightning RowStore"
@@ -59,8 +59,8 @@ class StoreSpec:
         dtype: How the values lie on the disk.
         unit: Unit of the values: ``"mV"``, ``"logit"``, ``"1"`` ...
         settings: What determines these rows, and nothing that does not (devices, batch size, paths, logger).
-        network: Hash of the state dict (``digest.digest_state_dict``).
-        examples: Hash of the ECGs (``digest.digest_array_rows``).
+        network: Hash of the state dict (``hashing.digest_state_dict``).
+        examples: Hash of the ECGs (``hashing.digest_array_rows``).
 
     Raises:
         ValueError: Fields that contradict each other, or settings that JSON can't hold.

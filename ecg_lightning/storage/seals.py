@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecg_lightning.storage.atomic import plain_json, write_json_atomic
-from ecg_lightning.storage.digest import digest_file, digest_without
+from ecg_lightning.storage.hashing import digest_file, digest_without
 from ecg_lightning.storage.readers import CHANGED, DamagedFileError, read_json
 from ecg_lightning.storage.store_checks import digest_rest, has_row_digests, why_rows_broken
 from ecg_lightning.storage.store_files import ROWS_NAME

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.storage.atomic import atomic_path
-from ecg_lightning.storage.digest import digest_bytes
+from ecg_lightning.storage.hashing import digest_bytes
 from ecg_lightning.storage.manifest import StoreDamagedError, raise_version, read_manifest
 from ecg_lightning.storage.row_digests import DIGEST_DTYPE, NO_DIGEST, Digests, digest_rows_of, fits
 from ecg_lightning.storage.store_files import digests_path, digests_paths, mask_paths, read_marks, replace_marks
@@ -45,7 +45,7 @@ def restore_digests(folder: Path, sealed: str) -> bool:
 
     Args:
         folder: The store's, whose ``digests.0.npy`` is damaged or missing.
-        sealed: ``digest.digest_file`` of ``digests.0.npy`` when the store was finished.
+        sealed: ``hashing.digest_file`` of ``digests.0.npy`` when the store was finished.
 
     Returns:
         Whether the file is as it was sealed now; if not, nothing was written.

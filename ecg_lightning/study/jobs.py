@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ecg_lightning.storage.digest import digest_settings
+from ecg_lightning.storage.hashing import digest_settings
 from ecg_lightning.study.settings import Stage, StudySettings
 
 PREPARED: Final = "prepare.done.json"

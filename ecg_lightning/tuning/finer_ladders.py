@@ -13,7 +13,7 @@ from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
 from ecg_lightning.functional.similarity import similarity_matrix
 from ecg_lightning.functional.smoothing import WINDOW
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.tuning.ladder import Ladder, up_to
 from ecg_lightning.tuning.settings import TuningSettings
 

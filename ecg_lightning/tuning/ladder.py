@@ -10,7 +10,7 @@ from torch import Tensor
 from ecg_lightning.attribution.base import AttributionMethod
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.tuning.settings import TuningSettings
 
 Evidence = Literal["draws", "finer"]

@@ -12,7 +12,7 @@ from ecg_lightning.attribution.sampling import GROUPS, SampledMethod
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.shapley import ShapleySampling
 from ecg_lightning.attribution.task import AttributionTask
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.tuning.finer_ladders import BackgroundLadder, StepLadder
 from ecg_lightning.tuning.ladder import Ladder, up_to
 from ecg_lightning.tuning.settings import TuningSettings

@@ -14,7 +14,7 @@ from torch import Tensor
 from ecg_lightning.attribution.base import AttributionMethod, Passes
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.tuning.ladder import Evidence, Ladder
 from ecg_lightning.tuning.ladders import ladder_of
 from ecg_lightning.tuning.settings import LOWEST, TuningSettings

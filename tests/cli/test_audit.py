@@ -22,7 +22,7 @@ from ecg_lightning.attribution.controls import CONTROLS, control_maps
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
 from ecg_lightning.models import EcgClassifier
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.storage.store import StoreMismatchError
 
 

@@ -17,7 +17,7 @@ from ecg_lightning.data.backgrounds import beat_name
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.sources import PtbXl
 from ecg_lightning.models import EcgClassifier
-from ecg_lightning.storage.digest import digest_array_rows
+from ecg_lightning.storage.hashing import digest_array_rows
 
 N_FOREIGN = 12
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import ecg_lightning.storage.stored_rows as reading
 from ecg_lightning.storage import store_files
-from ecg_lightning.storage.digest import digest_file
+from ecg_lightning.storage.hashing import digest_file
 from ecg_lightning.storage.manifest import StoreError, read_manifest
 from ecg_lightning.storage.store import RowStore, StoreCorruptError, StoreDamagedError, StoreSpec
 from ecg_lightning.storage.store_repair import restore_digests

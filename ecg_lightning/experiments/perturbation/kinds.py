@@ -6,7 +6,7 @@ from typing import Final, Literal, get_args
 
 from ecg_lightning.experiments.perturbation.measure import ORDERS, NoiseMode, Order, Ranking, step_counts
 from ecg_lightning.experiments.perturbation.units import Unit
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 
 Replacement = Literal["interpolation", "zero", "class_mean", "conditional", "twin"]
 """What takes the place of replaced points: the line between kept neighbours in time (the paper); 0 mV; the mean of the

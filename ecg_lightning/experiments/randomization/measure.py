@@ -13,7 +13,7 @@ from ecg_lightning.attribution.controls import ControlName, control_maps
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.experiments.audit_stores import StoreLayout
 from ecg_lightning.experiments.randomization.partial_similarity import MapVectors, covariate_basis, map_vectors
-from ecg_lightning.storage.digest import JSON
+from ecg_lightning.storage.hashing import JSON
 
 BETWEEN: Final = "between"
 """Similarity of magnitude of one random network's map and the next one's; the others are similarities to the map of

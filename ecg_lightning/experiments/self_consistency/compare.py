@@ -26,7 +26,7 @@ from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.seed_maps import SeedMaps, TargetMaps
 from ecg_lightning.runs.study_folder import StudyFolder, UnfinishedRun
 from ecg_lightning.storage.atomic import write_parquet_atomic
-from ecg_lightning.storage.digest import JSON, digest_array_rows
+from ecg_lightning.storage.hashing import JSON, digest_array_rows
 from ecg_lightning.storage.store import RowStore, StoreSpec
 
 CONSISTENCY: Final = "self_consistency"

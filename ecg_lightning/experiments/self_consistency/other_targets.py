@@ -23,7 +23,7 @@ from ecg_lightning.functional.similarity import SIGNS, STATISTICS, similarity_ma
 from ecg_lightning.functional.smoothing import ORDER, WINDOW
 from ecg_lightning.runs.seed_maps import OF_THE_SEED, SeedMaps, TargetMaps, in_paper_order, other_settings
 from ecg_lightning.storage.atomic import write_parquet_atomic
-from ecg_lightning.storage.digest import digest_array_rows
+from ecg_lightning.storage.hashing import digest_array_rows
 from ecg_lightning.storage.store import RowStore, StoreSpec
 
 OTHER_TARGET: Final = "other_target"
