@@ -1,6 +1,5 @@
 """Weights & Biases without surprises: it never asks for a key, and a run without network is a run offline."""
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.fabric.utilities import rank_zero_info
 from lightning.pytorch.loggers import WandbLogger
+
+from ecg_lightning.storage.hashing import digest_bytes
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
@@ -64,7 +65,7 @@ def own_run_id(shared: str, group: str | None, stage: str | None) -> str:
     own = "-".join(part for part in (shared, *(group or "").split("/"), stage) if part)
     if len(own) <= _LONGEST_ID:
         return own
-    digest = hashlib.blake2b(own.encode(), digest_size=6).hexdigest()
+    digest = digest_bytes(own.encode(), 6)
     return f"{own[: _LONGEST_ID - len(digest) - 1]}-{digest}"
 
 

@@ -1,6 +1,5 @@
 """Reference ECGs of the SHAP methods: training ECGs, which travel with the checkpoint of their network."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.randomness import keyed_order
+from ecg_lightning.storage.hashing import digest_bytes
 
 _ROWS_AT_ONCE: Final = 1024  # 20 MB of beats
 
@@ -58,7 +58,7 @@ def beat_name(beat: NDArray[np.float32]) -> str:
     Args:
         beat: (lead, sample) mV.
     """
-    return f"beat-{hashlib.blake2b(np.ascontiguousarray(beat, dtype='<f4').tobytes(), digest_size=5).hexdigest()}"
+    return f"beat-{digest_bytes(np.ascontiguousarray(beat, dtype='<f4').tobytes(), 5)}"
 
 
 def choose_backgrounds(cache: BeatCache, train: pd.DataFrame, n: int, seed: int, source: str) -> Backgrounds:

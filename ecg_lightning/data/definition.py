@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 
 from lightning.pytorch.utilities import rank_zero_warn
 
+from ecg_lightning.storage.hashing import differences
+
 
 @dataclass(frozen=True)
 class DataDefinition:
@@ -52,14 +54,11 @@ class DataDefinition:
         binding = ["neighbours"] if foreign else ["neighbours", "split", "split_seed", "held_out_patients"]
         if not foreign and self.split != "folds":  # folds are enriched within their test ECGs
             binding.append("test_enrichment")
-        differing = [
-            f"data.{name}: {trained.get(name)} then, {now[name]} now"
-            for name in binding
-            if trained.get(name) != now[name]
-        ]
-        if differing:
+        then, here = ({f"data.{name}": data.get(name) for name in binding} for data in (trained, now))
+        lines = differences(then, here)
+        if lines:
             raise ValueError(
-                "the checkpoint was trained on other data: " + "; ".join(differing) + ". Repeat the settings of its "
+                "the checkpoint was trained on other data: " + "; ".join(lines) + ". Repeat the settings of its "
                 "`fit`, or train anew with these"
             )
         if same_source and foreign and trained["source_settings"] == now["source_settings"]:

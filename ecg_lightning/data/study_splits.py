@@ -11,13 +11,11 @@ from typing import Final
 
 import pandas as pd
 
+from ecg_lightning.storage.hashing import differences, listed
 from ecg_lightning.storage.readers import DamagedFileError, read_table
 
 SETTINGS: Final = "data_settings"
 """Where the table keeps its settings (``DataFrame.attrs``, which Parquet keeps)."""
-
-_MOST: Final = 8
-"""Differing settings that a message lists."""
 
 _REMEDY: Final = (
     "Use another --study (a test on another archive needs one of its own), or repeat the settings of the study's data"
@@ -75,11 +73,7 @@ def _read(path: Path) -> pd.DataFrame | None:
 
 def _changed_settings(before: pd.DataFrame, now: Mapping[str, object]) -> str:
     then = before.attrs.get(SETTINGS)
-    if then is None:
-        return ""
-    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
-    words = [f"{name}: {then.get(name)} then, {now.get(name)} now" for name in names[:_MOST]]
-    return "; ".join([*words, *([f"{len(names) - _MOST} more settings"] if len(names) > _MOST else [])])
+    return "" if then is None else listed(differences(then, now), "; ")
 
 
 def _changed_ecgs(before: pd.DataFrame, now: pd.DataFrame) -> Iterator[str]:

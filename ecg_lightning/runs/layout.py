@@ -1,7 +1,7 @@
 """Where a run's results lie, and whether a folder belongs to the same settings (design, section 4)."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Final, Literal, get_args
 
 import yaml
 
+from ecg_lightning.storage.hashing import differences, listed
 from ecg_lightning.storage.readers import DamagedFileError, reading
 
 OnMismatch = Literal["error", "replace"]
@@ -161,33 +162,10 @@ class RunFolder:
             return f"{error}."
         if not isinstance(before, dict):
             return f"{earlier} is not a configuration."
-        differences = list(_differences(before, config))
-        if not differences:
-            return None
-        return f"{self.path} holds a run of other settings:" + "".join(
-            f"\n  {key}: {old!r} there, {new!r} now" for key, old, new in differences[:20]
-        )
+        lines = differences(before, config, ("there", "now"), apart_from=INDIFFERENT_SETTINGS)
+        return "\n  ".join([f"{self.path} holds a run of other settings:", listed(lines, "\n  ")]) if lines else None
 
     def _move_aside(self) -> None:
         name = f"{self.path.name}.replaced-{time.strftime('%Y%m%d-%H%M%S')}"
         names = chain([name], (f"{name}-{number}" for number in count(2)))  # more than one in a second
         self.path.rename(next(aside for aside in map(self.path.with_name, names) if not aside.exists()))
-
-
-def _differences(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[tuple[str, object, object]]:
-    old, new = dict(_leaves(before)), dict(_leaves(now))
-    for key in sorted(old.keys() | new.keys()):
-        if not _indifferent(key) and old.get(key) != new.get(key):
-            yield key, old.get(key), new.get(key)
-
-
-def _indifferent(key: str) -> bool:
-    return any(key == prefix or key.startswith(f"{prefix}.") for prefix in INDIFFERENT_SETTINGS)
-
-
-def _leaves(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", list(value) if isinstance(value, tuple) else value

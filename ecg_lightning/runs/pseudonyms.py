@@ -4,7 +4,6 @@ A pseudonym is a keyed hash of the id. The key is a study's own, lies in its fol
 key and a list of ids finds the ECG again, nobody else does.
 """
 
-import hashlib
 import os
 import re
 import secrets
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from ecg_lightning.ecg import shown_text
+from ecg_lightning.storage.hashing import digest_bytes
 
 IdChoice = Literal["pseudonyms", "keep"]
 """Whether ids are shown as pseudonyms outside of a run's own tables and stores, or kept."""
@@ -69,7 +69,7 @@ class EcgNames:
             ecg_id: The id.
         """
         content = str(ecg_id).encode("utf-8", "surrogatepass")
-        return f"ecg-{hashlib.blake2b(content, digest_size=5, key=self.key).hexdigest()}"
+        return f"ecg-{digest_bytes(content, 5, self.key)}"
 
     def name(self, ecg_id: str) -> str:
         """The pseudonym, or the id where ids are kept.

@@ -14,8 +14,7 @@ from torch import Tensor
 from ecg_lightning.ecg import shown_text
 from ecg_lightning.method_names import METHOD_NAMES
 from ecg_lightning.runs.run import Run
-from ecg_lightning.storage.hashing import JSON
-from ecg_lightning.storage.manifest import StoreSpec, differences
+from ecg_lightning.storage.hashing import differences, listed
 from ecg_lightning.storage.store import RowStore
 
 OF_THE_SEED: Final = ("training_seed",)
@@ -171,8 +170,9 @@ def other_settings(first: str, second: str, apart_from: Collection[str]) -> list
         second: Of another one.
         apart_from: Settings that may differ, as the weights and the ECGs may.
     """
-    specs = (_without(RowStore.open(folder).spec, apart_from) for folder in (first, second))
-    return [line.replace(" now", " in the second") for line in differences(*specs)]
+    before, now = (RowStore.open(folder).spec.as_json() for folder in (first, second))
+    may_differ = ("network", "examples", "shape[0]", *(f"settings.{name}" for name in apart_from))
+    return differences(before, now, ("in the first", "in the second"), apart_from=may_differ, null_counts=True)
 
 
 def _check_same_settings(target: str, method: str, folders: Sequence[str]) -> None:
@@ -180,11 +180,5 @@ def _check_same_settings(target: str, method: str, folders: Sequence[str]) -> No
         if lines := other_settings(folders[0], folder, OF_THE_SEED):
             raise ValueError(
                 f"{target}: the maps of {method} in {folders[0]} and {folder} were made with other settings and can't "
-                "be compared:\n  " + "\n  ".join(lines[:_SHOWN])
+                "be compared:\n  " + listed(lines, "\n  ", _SHOWN)
             )
-
-
-def _without(spec: StoreSpec, apart_from: Collection[str]) -> StoreSpec:
-    """What must be equal: all but the weights, the ECGs and some settings."""
-    settings: dict[str, JSON] = {key: value for key, value in spec.settings.items() if key not in apart_from}
-    return StoreSpec(spec.dims, (1, *spec.shape[1:]), spec.coords, spec.dtype, spec.unit, settings)

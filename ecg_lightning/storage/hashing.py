@@ -1,12 +1,13 @@
-"""Hashes of what determines a result: settings, a network's weights, examples.
+"""Hashes of what determines a result: settings, a network's weights, examples; and in what settings differ, in words.
 
-All are BLAKE2b of 16 bytes in hexadecimal, of a serialisation in which no two different values look alike.
+Hashes are BLAKE2b, of 16 bytes where nothing else is said, in hexadecimal, of a serialisation in which no two different
+values look alike.
 """
 
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -22,6 +23,7 @@ JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON
 
 _DIGEST_BYTES = 16
 _LARGEST_EXACT_INTEGER = 2**53
+_ABSENT = "(absent)"
 
 
 def digest_settings(settings: Mapping[str, JSON]) -> str:
@@ -37,7 +39,7 @@ def digest_settings(settings: Mapping[str, JSON]) -> str:
         ValueError: NaN, an infinite number, a key that is no string, or a type that JSON does not have
             (a NumPy scalar, a tensor, a path); the message names the place.
     """
-    return blake2b(canonical_json(settings).encode(), digest_size=_DIGEST_BYTES).hexdigest()
+    return digest_bytes(canonical_json(settings).encode())
 
 
 def digest_without(content: Mapping[str, JSON], own: str) -> str:
@@ -79,7 +81,7 @@ def digest_state_dict(state_dict: "Mapping[str, torch.Tensor]") -> str:
     """
     import torch
 
-    digest = blake2b(digest_size=_DIGEST_BYTES)
+    digest = new_digest()
     for name in sorted(state_dict):
         tensor = state_dict[name]
         if not isinstance(tensor, torch.Tensor):
@@ -115,7 +117,7 @@ def digest_array_rows(
     if ids is not None and len(ids) != len(array):
         raise ValueError(f"{len(ids)} ids for {len(array)} rows; give one id per row")
     dtype = array.dtype.newbyteorder("<")
-    digest = blake2b(digest_size=_DIGEST_BYTES)
+    digest = new_digest()
     _update(digest, (dtype.str.encode(), str(array.shape).encode()))
     for start in range(0, len(array), chunk_rows):
         digest.update(np.ascontiguousarray(array[start : start + chunk_rows], dtype=dtype).tobytes())
@@ -124,15 +126,88 @@ def digest_array_rows(
     return digest.hexdigest()
 
 
-def digest_bytes(content: bytes) -> str:
-    """Hash bytes, as 32 hexadecimal digits."""
-    return blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+def digest_bytes(content: bytes, size: int = _DIGEST_BYTES, key: bytes = b"") -> str:
+    """Hash bytes.
+
+    Args:
+        content: What is hashed.
+        size: Bytes of the hash; fewer make names that people read.
+        key: A secret without which nobody can find the content by trying.
+
+    Returns:
+        Two hexadecimal digits a byte.
+    """
+    return blake2b(content, digest_size=size, key=key).hexdigest()
+
+
+def new_digest() -> blake2b:
+    """Begin a hash of 16 bytes of a content that comes in parts."""
+    return blake2b(digest_size=_DIGEST_BYTES)
 
 
 def digest_file(path: str | Path) -> str:
     """As ``digest_bytes``, of a file's content."""
     with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, lambda: blake2b(digest_size=_DIGEST_BYTES)).hexdigest()
+        return hashlib.file_digest(file, new_digest).hexdigest()
+
+
+def differences(
+    before: Mapping[str, object],
+    now: Mapping[str, object],
+    sides: tuple[str, str] = ("then", "now"),
+    *,
+    apart_from: Collection[str] = (),
+    null_counts: bool = False,
+) -> list[str]:
+    """Say in words in what settings differ, a line each: ``data.split_seed: 0 then, 3 now``.
+
+    Args:
+        before: Settings, nested or not.
+        now: Others.
+        sides: What the two are called.
+        apart_from: Dotted names that may differ, with all below them.
+        null_counts: Whether null, and a mapping without entries, differ from a name that is not there. Where later
+            versions add settings, null is the default of those that earlier ones did not write.
+
+    Returns:
+        Every difference, in the order of the settings.
+    """
+    left, right = (dict(_leaves(settings, "", apart_from, null_counts)) for settings in (before, now))
+    return [
+        f"{name}: {left.get(name, _ABSENT)} {sides[0]}, {right.get(name, _ABSENT)} {sides[1]}"
+        for name in dict.fromkeys([*left, *right])
+        if left.get(name) != right.get(name)
+    ]
+
+
+def listed(lines: Sequence[str], between: str, most: int = 12) -> str:
+    """Join the first lines, and count the others.
+
+    Args:
+        lines: Of ``differences``.
+        between: What stands between two, such as ``"; "``.
+        most: How many are shown.
+    """
+    more = [f"... and {len(lines) - most} more"] if len(lines) > most else []
+    return between.join([*lines[:most], *more])
+
+
+def _leaves(value: object, name: str, apart_from: Collection[str], null_counts: bool) -> Iterator[tuple[str, str]]:
+    """Walk through nested mappings and sequences and give ``a.b[2]`` and the JSON of what stands there."""
+    if name in apart_from:
+        return
+    if isinstance(value, Mapping) and (value or not (name and null_counts)):
+        for key, item in value.items():
+            if null_counts or item is not None:
+                yield from _leaves(item, f"{name}.{key}" if name else str(key), apart_from, null_counts)
+    elif isinstance(value, list | tuple) and value:
+        for index, item in enumerate(value):
+            yield from _leaves(
+                item, f"{name}[{index}]", apart_from, null_counts=True
+            )  # an entry is there, also as null
+    else:
+        number = _shortest(value) if isinstance(value, float) else value
+        yield name, json.dumps(number, ensure_ascii=False, default=repr)  # a YAML file may hold a date
 
 
 def _update(digest: blake2b, fields: Iterable[bytes | memoryview]) -> None:
@@ -164,4 +239,8 @@ def _canonical(value: object, where: str) -> object:
 def _canonical_float(value: float, where: str) -> float | int:
     if not math.isfinite(value):
         raise ValueError(f"{where} is {value}; settings that are hashed hold finite numbers only")
+    return _shortest(value)
+
+
+def _shortest(value: float) -> float | int:
     return int(value) if value.is_integer() and abs(value) <= _LARGEST_EXACT_INTEGER else value

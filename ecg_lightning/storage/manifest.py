@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 
 from ecg_lightning.packages import installed_versions
 from ecg_lightning.storage.atomic import write_json_atomic
-from ecg_lightning.storage.hashing import JSON, canonical_json, digest_settings, digest_without
+from ecg_lightning.storage.hashing import JSON, canonical_json, differences, digest_settings, digest_without, listed
 
 MANIFEST_NAME = "manifest.json"
 _FORMAT = "ecg_lightning RowStore"
@@ -24,7 +24,7 @@ MADE_ANEW: Final = "run the command that made it again (`test`, `compare`): it i
 
 _WITHOUT_DIGESTS: Final = 1
 _OWN_DIGEST: Final = "manifest_digest"
-_SHOWN_DIFFERENCES = 12
+_LINE = "\n  "
 _PACKAGES = ("torch", "lightning", "captum", "numpy", "scipy")  # whose numbers end in a store
 
 StoreDtype = Literal["float16", "float32", "float64", "bool", "uint8", "int32", "int64"]
@@ -109,23 +109,11 @@ class StoreSpec:
         }
 
 
-def differences(stored: StoreSpec, asked: StoreSpec) -> list[str]:
-    """Name every field in which two specs differ, with both sides, one line each."""
-    left, right = dict(_leaves(stored.as_json())), dict(_leaves(asked.as_json()))
-    return [
-        f"{name}: {left.get(name, '(absent)')} in the store, {right.get(name, '(absent)')} now"
-        for name in dict.fromkeys([*left, *right])
-        if left.get(name) != right.get(name)
-    ]
-
-
 def mismatch_message(folder: Path, stored: StoreSpec, asked: StoreSpec) -> str:
     """What a StoreMismatchError says: both sides, and the two ways on."""
-    lines = differences(stored, asked)
-    shown = "".join(f"\n  {line}" for line in lines[:_SHOWN_DIFFERENCES])
-    more = f"\n  ... and {len(lines) - _SHOWN_DIFFERENCES} more" if len(lines) > _SHOWN_DIFFERENCES else ""
+    lines = differences(stored.as_json(), asked.as_json(), ("in the store", "now"), null_counts=True)
     return (
-        f"{folder} holds rows of something else than what is asked for:{shown}{more}\n"
+        f"{folder} holds rows of something else than what is asked for:\n  {listed(lines, _LINE)}\n"
         "Give another --study to keep both; or set on_mismatch: replace, which moves the old store aside to "
         f"{folder.name}.replaced-<timestamp> and computes all rows again"
     )
@@ -244,15 +232,3 @@ def _check_coords(
             raise ValueError(f"coords has {name!r}, which is not one of the dimensions {dims}")
         if len(values) != lengths[name]:
             raise ValueError(f"coords has {len(values)} labels for {name!r}, whose length is {lengths[name]}")
-
-
-def _leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """Walk through nested mappings and sequences and give ``a.b[2]`` and the JSON of what stands there."""
-    if isinstance(value, Mapping) and value:
-        for key, item in value.items():
-            yield from _leaves(item, f"{name}.{key}" if name else key)
-    elif isinstance(value, list | tuple) and value:
-        for index, item in enumerate(value):
-            yield from _leaves(item, f"{name}[{index}]")
-    else:
-        yield name, canonical_json(value)

@@ -1,16 +1,15 @@
 """Whether a row store is what was written: its rows by their digests, and what no digest of a row covers."""
 
-from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from ecg_lightning.storage.hashing import new_digest
 from ecg_lightning.storage.manifest import StoreError, read_manifest
 from ecg_lightning.storage.store_files import ROWS_NAME
 from ecg_lightning.storage.stored_rows import StoredRows, damaged_rows
 
-_DIGEST_BYTES: Final = 16
 _BLOCK_ROWS: Final = 256
 
 
@@ -36,7 +35,7 @@ def digest_rest(folder: Path) -> str:
     """
     store = StoredRows(folder, read_manifest(folder))
     rows, absent = store.array, np.flatnonzero(~store.done)
-    digest = blake2b(digest_size=_DIGEST_BYTES)
+    digest = new_digest()
     with (folder / ROWS_NAME).open("rb") as file:
         digest.update(file.read(rows.offset))
     for start in range(0, len(absent), _BLOCK_ROWS):

@@ -1,13 +1,12 @@
 """The jobs of a study: the command line of each, and a hash of all that determines its result."""
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ecg_lightning.storage.hashing import digest_settings
+from ecg_lightning.storage.hashing import digest_file, digest_settings
 from ecg_lightning.study.settings import Stage, StudySettings
 
 PREPARED: Final = "prepare.done.json"
@@ -109,7 +108,7 @@ def _data_arguments(study: StudySettings) -> list[str]:
 def _digest(arguments: list[str]) -> str:
     """Configurations count by their content, so that an edited file runs its jobs again, and only these."""
     content = [
-        hashlib.blake2b(Path(value).read_bytes(), digest_size=16).hexdigest() if flag == "--config" else value
+        digest_file(value) if flag == "--config" else value
         for flag, value in zip(["", *arguments], arguments, strict=False)
     ]
     return digest_settings({"arguments": list(content)})

@@ -168,7 +168,9 @@ def test_other_data_under_the_same_study_is_refused_before_a_run_is_moved_aside(
     """As a study does it that is started again with other settings: ``--on_mismatch replace``."""
     place = copy_of(trained)
     other = ("--data.split_seed", "3", "--data.neighbours", "blank", "--on_mismatch", "replace")
-    message = r"(?s)the study tiny .*splits\.parquet.*neighbours: keep then, blank now; data\.split_seed: 0 then, 3 now"
+    message = (
+        r'(?s)the study tiny .*splits\.parquet.*neighbours: "keep" then, "blank" now; data\.split_seed: 0 then, 3 now'
+    )
     for seed in ("0", "1"):  # the run that is there, and a new one
         with pytest.raises(ValueError, match=message + r".* Use another --study"):
             main(place.arguments("fit", *other, "--seed_everything", seed, "--trainer.logger", "false"))
@@ -222,7 +224,7 @@ def test_beats_made_or_split_otherwise_are_refused_and_leave_the_run_alone(
     place = copy_of(tested)
     shutil.rmtree(place.run() / "maps")
     before = {path.name for path in place.run().iterdir()}, (place.run() / "test.yaml").read_text()
-    with pytest.raises(ValueError, match=r"data\.neighbours: keep then, blank now"):
+    with pytest.raises(ValueError, match=r'data\.neighbours: "keep" then, "blank" now'):
         main(place.arguments(stage, "--data.neighbours", "blank", "--trainer.logger", "false"))
     with pytest.raises(ValueError, match=r"data\.split_seed: 0 then, 3 now"):
         main(place.arguments(stage, "--data.split_seed", "3", "--trainer.logger", "false"))

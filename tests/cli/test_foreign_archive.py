@@ -140,8 +140,8 @@ def test_backgrounds_that_nobody_kept_matter_only_to_methods_that_use_them(
 def test_a_foreign_test_needs_a_study_of_its_own(trained: Workplace, foreign: Path, few: Callable[..., Path]) -> None:
     with pytest.raises(
         ValueError,
-        match=r"this run has 12 test\. data\.source: ptbxl then, elsewhere now; .*only the study has 78 of the ECGs.* "
-        r"Use another --study \(a test on another archive needs one of its",
+        match=r'this run has 12 test\. data\.source: "ptbxl" then, "elsewhere" now; .*only the study has 78 of the ECGs'
+        r".* Use another --study \(a test on another archive needs one of its",
     ):
         run_test(trained, foreign, "tiny", few("saliency"))
 

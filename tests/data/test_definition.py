@@ -9,7 +9,7 @@ TRAINED = DataDefinition("synthetic", "abc", 16.0, "keep", "patients", 0)
 
 def test_another_number_of_held_out_patients_would_test_training_patients() -> None:
     now = DataDefinition("synthetic", "abc", 16.0, "keep", "patients", 0, held_out_patients=50)
-    with pytest.raises(ValueError, match=r"data.held_out_patients: None then, 50 now"):
+    with pytest.raises(ValueError, match=r"data.held_out_patients: \(absent\) then, 50 now"):
         now.check_trained_on(TRAINED.as_dict())
 
 

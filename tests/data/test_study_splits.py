@@ -38,7 +38,7 @@ def test_other_settings_are_named_with_both_values_and_the_way_out(study: Path) 
     with pytest.raises(ValueError, match="the study mine was made from other data") as refused:
         check_study_settings(study, {"data.split_seed": 3, "data.source.n_patients": 4, "data.min_age": 16.0})
     assert str(study) in str(refused.value)
-    assert "data.split_seed: 0 then, 3 now; data.min_age: None then, 16.0 now. Use another --study" in str(
+    assert "data.split_seed: 0 then, 3 now; data.min_age: (absent) then, 16 now. Use another --study" in str(
         refused.value
     )
 

@@ -88,12 +88,16 @@ def test_settings_that_do_not_change_what_is_learnt(folder: RunFolder, key: str)
     ("key", "value", "message"),
     [
         ("model.learning_rate", 1e-3, "model.learning_rate: 0.0005 there, 0.001 now"),
-        ("model.network.init_args.widths", [8, 32], r"widths: \[8, 16\] there, \[8, 32\] now"),
-        ("model.network", None, "model.network.class_path: 'ResNet1d' there, None now"),
+        ("model.network.init_args.widths", [8, 32], r"widths\[1\]: 16 there, 32 now"),
+        ("model.network", None, r'model.network.class_path: "ResNet1d" there, \(absent\) now'),
         ("data.split_seed", 1, "data.split_seed: 0 there, 1 now"),
-        ("data.extra", 2, "data.extra: None there, 2 now"),
+        ("data.extra", 2, r"data.extra: \(absent\) there, 2 now"),
         ("trainer.max_epochs", 20, "trainer.max_epochs: 15 there, 20 now"),
-        ("trainer.devices_of_mine", 2, "trainer.devices_of_mine: None there, 2 now"),  # only begins like `devices`
+        (
+            "trainer.devices_of_mine",
+            2,
+            r"trainer.devices_of_mine: \(absent\) there, 2 now",
+        ),  # only begins like `devices`
     ],
 )
 def test_other_settings_are_named_with_both_values(folder: RunFolder, key: str, value: object, message: str) -> None:
@@ -107,7 +111,7 @@ def test_other_settings_are_named_with_both_values(folder: RunFolder, key: str, 
 def test_every_difference_is_named(folder: RunFolder) -> None:
     settings = changed("model.learning_rate", 1.0)
     settings["target"] = "atrial_fibrillation"
-    with pytest.raises(RunMismatchError, match=r"(?s)model\.learning_rate: .*target: 'sinus_rhythm' there"):
+    with pytest.raises(RunMismatchError, match=r'(?s)model\.learning_rate: .*target: "sinus_rhythm" there'):
         folder.check_same_run(settings, "error")
 
 

@@ -1,6 +1,5 @@
 """What archives on disk have in common: a root, codes that a label map turns into targets, and mostly a table."""
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -10,6 +9,7 @@ from typing import ClassVar
 from ecg_lightning.data.sources.base import Entry, Source
 from ecg_lightning.data.sources.label_map import LabelMap, count_codes, load_label_map
 from ecg_lightning.data.sources.table import Row, entries_of, read_csv
+from ecg_lightning.storage.hashing import digest_file
 
 
 class Archive(Source):
@@ -113,7 +113,7 @@ class TableArchive(Archive):
     def settings(self) -> dict[str, object]:
         """A digest of the table and the label map."""
         return {
-            "table_blake2b": hashlib.blake2b(self._path.read_bytes(), digest_size=16).hexdigest(),
+            "table_blake2b": digest_file(self._path),
             "label_map": dict(self._labels.codes),
         }
 

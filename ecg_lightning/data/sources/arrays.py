@@ -1,6 +1,5 @@
 """Plain arrays: one NumPy file of ECGs and a table beside it, for archives that no other source reads."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +25,7 @@ from ecg_lightning.signal.beat import MedianBeat, Neighbours
 from ecg_lightning.signal.checks import check_signal
 from ecg_lightning.signal.leads import to_standard_leads
 from ecg_lightning.signal.resample import resample
+from ecg_lightning.storage.hashing import digest_file
 
 Content = Literal["recordings", "beats"]
 
@@ -131,7 +131,7 @@ class Arrays(Source):
     def settings(self) -> dict[str, object]:
         """Digest of the table, shape of the array, and the arguments that say what it is."""
         return {
-            "table_blake2b": hashlib.blake2b(self._table_path.read_bytes(), digest_size=16).hexdigest(),
+            "table_blake2b": digest_file(self._table_path),
             "shape": list(self._signals.shape),
             "content": self.content,
             "sampling_rate": self.sampling_rate,

@@ -3,7 +3,6 @@
 Perez Alday et al., Physiol Meas 2020;41:124003; Reyna et al., Computing in Cardiology 2021; PhysioNet, CC BY 4.0.
 """
 
-import hashlib
 import math
 import re
 from collections import Counter
@@ -20,6 +19,7 @@ from ecg_lightning.data.sources.label_map import LabelMap
 from ecg_lightning.data.sources.wfdb_checks import UnreadableError
 from ecg_lightning.data.sources.wfdb_files import Header, read_header, read_mat, read_wfdb
 from ecg_lightning.signal.checks import MIN_SECONDS
+from ecg_lightning.storage.hashing import new_digest
 
 _GET_IT: Final = (
     "get the training data from https://physionet.org/content/challenge-2021/1.0.3/ and give a folder that holds "
@@ -136,7 +136,7 @@ class Cinc(Archive):
     @cached_property
     def _scan(self) -> tuple[dict[str, _Comments | str], str]:
         """Comments of every header by ECG id, or why it can't be read; and a digest of the headers."""
-        digest = hashlib.blake2b(digest_size=16)
+        digest = new_digest()
         comments: dict[str, _Comments | str] = {}
         for ecg_id, path in self._files.items():
             try:

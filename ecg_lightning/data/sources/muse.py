@@ -1,6 +1,5 @@
 """GE MUSE: resting ECGs exported as XML, with the median beats of Marquette 12SL."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,6 +22,7 @@ from ecg_lightning.data.sources.muse_xml import read_tree
 from ecg_lightning.data.sources.wfdb_checks import UnreadableError
 from ecg_lightning.ecg import Target
 from ecg_lightning.signal.beat import MedianBeat, Neighbours
+from ecg_lightning.storage.hashing import new_digest
 
 Beats = Literal["vendor", "own"]
 
@@ -177,7 +177,7 @@ class Muse(Archive):
         sizes = dict(_files_below(self.root))
         if not sizes:
             raise FileNotFoundError(f"{self.root}: no {_SUFFIX} file in or below it; {_GET_IT}")
-        digest = hashlib.blake2b(digest_size=16)
+        digest = new_digest()
         names = sorted(sizes)
         for name in names:
             digest.update(f"{name}\0{sizes[name]}\0".encode("utf-8", "surrogateescape"))
