@@ -11,11 +11,11 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from callbacks.attribution_report import cost_table, logged_numbers, maps_table, warnings_of
+from callbacks.current_run import classifier_of, datamodule_of, identity, on_rank_zero, run_folder
 from callbacks.map_lint import LintMode, try_methods, usable_methods
 from callbacks.map_specs import map_specs
 from callbacks.map_stores import MapStores
 from callbacks.patient_controls import OwnMaps, PatientControls, check_patient_controls
-from callbacks.ranks import classifier_of, datamodule_of, identity, on_rank_zero, run_folder
 from ecg_lightning.attribution import AttributionMethod, MethodName, MethodSet, RandomKey, build_methods, prepare_task
 from ecg_lightning.attribution.base import Explanation
 from ecg_lightning.attribution.controls import CONTROLS, ControlName, check_controls, control_maps

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.control_rows import ControlRows, lacking
-from callbacks.ranks import (
+from callbacks.current_run import (
     callback_before,
     check_interval_settings,
     classifier_of,

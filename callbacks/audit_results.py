@@ -8,7 +8,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 
-from callbacks.ranks import run_folder
+from callbacks.current_run import run_folder
 from ecg_lightning.experiments.registry import TABLES
 from ecg_lightning.plotting.sheet import save_figure
 from ecg_lightning.storage.atomic import write_parquet_atomic

@@ -6,7 +6,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.audit_results import AuditResults
-from callbacks.ranks import callback_before, on_rank_zero, run_folder
+from callbacks.current_run import callback_before, on_rank_zero, run_folder
 from ecg_lightning.experiments.verdicts import preconditions_of, verdicts_of
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.runs.run import Run

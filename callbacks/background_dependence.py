@@ -14,7 +14,7 @@ from torch import Tensor
 
 from callbacks.audit import Audit, AuditBatch, StoreLayout
 from callbacks.audit_results import AuditResults
-from callbacks.ranks import classifier_of, datamodule_of
+from callbacks.current_run import classifier_of, datamodule_of
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.robust import explain_or_nan
 from ecg_lightning.experiments.example_choice import balanced_choice

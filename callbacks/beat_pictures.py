@@ -5,7 +5,7 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
+from callbacks.current_run import datamodule_of, on_rank_zero, run_folder
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.plotting import class_title, classes_figure, save_figure
 from ecg_lightning.plotting.cached_beats import choose_rows, class_beat, has_evidence

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.audit_results import AuditResults
-from callbacks.ranks import callback_before, on_rank_zero, open_derived_store, run_folder
+from callbacks.current_run import callback_before, on_rank_zero, open_derived_store, run_folder
 from callbacks.test_seal import close_store
 from ecg_lightning.attribution.task import in_chunks
 from ecg_lightning.models.precision import full_float32

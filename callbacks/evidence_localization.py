@@ -12,7 +12,7 @@ from torch import Tensor
 
 from callbacks.audit import Audit, AuditBatch, StoreLayout
 from callbacks.audit_results import AuditResults
-from callbacks.ranks import datamodule_of
+from callbacks.current_run import datamodule_of
 from ecg_lightning.attribution.partners import PatientControl
 from ecg_lightning.data.regions import known_regions, read_regions
 from ecg_lightning.experiments.localization.measure import (

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from numpy.typing import NDArray
 
-from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
+from callbacks.current_run import datamodule_of, on_rank_zero, run_folder
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.dataset import BeatDataset
 from ecg_lightning.data.study_splits import check_study_splits

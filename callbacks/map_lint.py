@@ -7,7 +7,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
 from callbacks.audit_results import AuditResults
-from callbacks.ranks import on_rank_zero, run_folder
+from callbacks.current_run import on_rank_zero, run_folder
 from ecg_lightning.attribution import AttributionMethod, RandomKey
 from ecg_lightning.attribution.lint_report import LintReport
 from ecg_lightning.attribution.shared import shareable, shared_maps

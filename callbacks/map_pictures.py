@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from callbacks.attribution_maps import AttributionMaps
-from callbacks.ranks import callback_before, classifier_of, datamodule_of, on_rank_zero, run_folder
+from callbacks.current_run import callback_before, classifier_of, datamodule_of, on_rank_zero, run_folder
 from callbacks.test_record import TestRecord
 from ecg_lightning.attribution.base import AttributionMethod, Passes
 from ecg_lightning.ecg import shown_text

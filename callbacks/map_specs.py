@@ -28,7 +28,7 @@ def map_specs(
         task: The network, whose backgrounds have the maps' shape.
         n_ecgs: Rows.
         dtype: Of the stores.
-        of: Network, examples and settings that all stores of a run share, see ``callbacks.ranks.identity``.
+        of: Network, examples and settings that all stores of a run share, see ``callbacks.current_run.identity``.
         draws: What determines the maps of stochastic methods besides their hyperparameters.
         backgrounds: What determines those of the methods that use them.
     """

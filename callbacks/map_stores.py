@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from callbacks.ranks import open_store
+from callbacks.current_run import open_store
 from callbacks.test_seal import close_store
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.runs.layout import OnMismatch

@@ -12,8 +12,8 @@ from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from torch import Tensor
 
+from callbacks.current_run import on_rank_zero, run_folder
 from callbacks.map_stores import MapStores
-from callbacks.ranks import on_rank_zero, run_folder
 from ecg_lightning.attribution.controls import ControlName, control_maps
 from ecg_lightning.attribution.partners import PATIENT_CONTROLS, PatientControl, partners
 from ecg_lightning.attribution.seeding import RandomKey

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from callbacks.audit import Audit, AuditBatch, StoreLayout
 from callbacks.audit_results import AuditResults
+from callbacks.current_run import classifier_of, datamodule_of
 from callbacks.patient_controls import check_patient_controls
 from callbacks.perturbation_data import PerturbationData
 from callbacks.perturbation_fine_tuning import FineTuning
-from callbacks.ranks import classifier_of, datamodule_of
 from ecg_lightning.attribution.partners import PatientControl
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks

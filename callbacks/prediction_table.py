@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.utilities import rank_zero_warn
 
-from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
+from callbacks.current_run import datamodule_of, on_rank_zero, run_folder
 from ecg_lightning.storage.atomic import write_parquet_atomic
 
 

@@ -13,8 +13,8 @@ from callbacks.audit_results import AuditResults
 from callbacks.cascade_cost import tell_cascade_cost
 from callbacks.cascade_maps import CascadeMaps
 from callbacks.cascade_tasks import CascadeTasks, permuted_tasks
+from callbacks.current_run import datamodule_of
 from callbacks.progressive_cascade import ProgressiveCascade, progressive_places
-from callbacks.ranks import datamodule_of
 from ecg_lightning.attribution.controls import ControlName, check_controls
 from ecg_lightning.data.recalibration import RecalibrationBeats, recalibration_beats
 from ecg_lightning.experiments.example_choice import patients_choice

@@ -8,7 +8,7 @@ import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
-from callbacks.ranks import datamodule_of, on_rank_zero, run_folder
+from callbacks.current_run import datamodule_of, on_rank_zero, run_folder
 from ecg_lightning.runs.finished import WITHOUT_LIMITS
 from ecg_lightning.runs.sealing import TEST_AGAIN
 from ecg_lightning.storage.readers import read_json, read_table

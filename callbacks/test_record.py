@@ -8,9 +8,7 @@ import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
-from callbacks.fit_record import check_splits, record_splits, record_test_beats
-from callbacks.mending import mend_stores, take_away_damaged
-from callbacks.ranks import (
+from callbacks.current_run import (
     check_interval_settings,
     classifier_of,
     datamodule_of,
@@ -19,6 +17,8 @@ from callbacks.ranks import (
     open_store,
     run_folder,
 )
+from callbacks.fit_record import check_splits, record_splits, record_test_beats
+from callbacks.mending import mend_stores, take_away_damaged
 from callbacks.test_seal import close_store, last_callback
 from ecg_lightning.functional.classification import binary_metrics_with_intervals
 from ecg_lightning.models.classifier import EcgClassifier

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import ArrayLike
 
-from callbacks.ranks import on_rank_zero, run_folder
+from callbacks.current_run import on_rank_zero, run_folder
 from ecg_lightning.runs.finished import INCOMPLETE, TEST_SET, WITHOUT_LIMITS, why_partial
 from ecg_lightning.runs.sealing import seal_test
 from ecg_lightning.storage.store import RowStore
@@ -62,7 +62,7 @@ def close_store(trainer: Trainer, store: RowStore, wanted: ArrayLike | None = No
 
     Args:
         trainer: The trainer.
-        store: Opened by ``callbacks.ranks.open_store``.
+        store: Opened by ``callbacks.current_run.open_store``.
         wanted: Rows that belong into it; by default all.
     """
     trainer.strategy.barrier()

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader
 from workplace import TARGET, Workplace
 
 from callbacks import AttributionMaps, Completeness, MapPictures, TestRecord
+from callbacks.current_run import on_rank_zero
 from callbacks.map_pictures import _cost
-from callbacks.ranks import on_rank_zero
 from ecg_lightning import open_run
 from ecg_lightning.attribution.folding_check import FoldingError
 from ecg_lightning.attribution.methods import IgSmoothGrad, SmoothGrad

@@ -1,4 +1,4 @@
-"""What every callback needs of the run: its folder, its datamodule, and stores that all ranks write."""
+"""What every callback needs of the run that goes on: its folder, its datamodule, and stores that all ranks write."""
 
 import re
 import shutil
