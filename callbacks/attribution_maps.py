@@ -289,7 +289,7 @@ class AttributionMaps(Callback):
 
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
         table = maps_table(self.methods, self.kept.maps, self.kept.reliability, len(self.task.backgrounds))
-        write_parquet_atomic(run_folder(trainer).path / "tables" / "maps.parquet", table)
+        write_parquet_atomic(run_folder(trainer).table("maps"), table)
         module.log_dict(logged_numbers(table), rank_zero_only=True)
         for warning in warnings_of(table):
             rank_zero_warn(warning)

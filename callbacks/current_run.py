@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.models.classifier import EcgClassifier
-from ecg_lightning.runs.layout import OnMismatch, RunFolder
+from ecg_lightning.runs.layout import OnMismatch, RunPaths
 from ecg_lightning.storage.hashing import JSON, digest_settings, digest_state_dict
 from ecg_lightning.storage.store import RowStore, StoreMismatchError, StoreSpec
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 C = TypeVar("C", bound=Callback)
 
 
-def run_folder(trainer: Trainer) -> RunFolder:
+def run_folder(trainer: Trainer) -> RunPaths:
     """The run's folder: the trainer's ``default_root_dir``.
 
     Raises:
@@ -30,7 +30,7 @@ def run_folder(trainer: Trainer) -> RunFolder:
             f"results belong into a run folder runs/<study>/<target>/seed<k>, the trainer's folder is {path}: pass "
             "`Trainer(default_root_dir='runs/my_study/sinus_rhythm/seed0')`"
         )
-    return RunFolder(path)
+    return RunPaths(path)
 
 
 def callback_before(trainer: Trainer, reader: Callback, kind: type[C]) -> C:

@@ -15,7 +15,7 @@ from callbacks.current_run import datamodule_of, on_rank_zero, run_folder
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.dataset import BeatDataset
 from ecg_lightning.data.study_splits import check_study_splits
-from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.runs.sealing import is_as_sealed, remedy_of, seal_fit
 from ecg_lightning.storage.atomic import atomic_path, write_parquet_atomic
 from ecg_lightning.storage.readers import CHANGED, DamagedFileError, read_array, read_table
@@ -37,8 +37,8 @@ class FitRecord(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Every run of a study shares one split of the ECGs."""
-        datamodule, folder = datamodule_of(trainer, "FitRecord"), run_folder(trainer)
-        on_rank_zero(trainer, lambda: record_splits(folder, datamodule))
+        datamodule, paths = datamodule_of(trainer, "FitRecord"), run_folder(trainer)
+        on_rank_zero(trainer, lambda: record_splits(paths, datamodule))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take away the record of a fit that goes on; one that trains nothing does not come here."""
@@ -51,7 +51,7 @@ class FitRecord(Callback):
             on_rank_zero(trainer, lambda: _record_end(trainer))
 
 
-def record_splits(folder: RunFolder, datamodule: EcgDataModule) -> None:
+def record_splits(paths: RunPaths, datamodule: EcgDataModule) -> None:
     """Write the study's splits, or compare them with those that are there; and who the patients are.
 
     A file that is damaged, or says something else than the data, is written anew with a warning; readable splits that
@@ -60,39 +60,39 @@ def record_splits(folder: RunFolder, datamodule: EcgDataModule) -> None:
     Raises:
         ValueError: The study was split otherwise, or has other ECGs.
     """
-    check_splits(folder, datamodule)
+    check_splits(paths, datamodule)
     for path, make in (
-        (folder.population, datamodule.population),
-        (folder.rejected, lambda: datamodule.cache.rejected),
-        (folder.splits, datamodule.splits),
+        (paths.population, datamodule.population),
+        (paths.rejected, lambda: datamodule.cache.rejected),
+        (paths.splits, datamodule.splits),
     ):
         table = make()
-        if not path.is_file() or _is_other_table(path, table, folder):
+        if not path.is_file() or _is_other_table(path, table, paths):
             write_parquet_atomic(path, table)
 
 
-def record_test_beats(folder: RunFolder, datamodule: EcgDataModule, most: int = MAX_KEPT_BEATS) -> None:
+def record_test_beats(paths: RunPaths, datamodule: EcgDataModule, most: int = MAX_KEPT_BEATS) -> None:
     """Keep the study's test ECGs once, so that its report can draw them where the data is not.
 
     Beats that are damaged, or are not those of the data, are written anew with a warning.
 
     Args:
-        folder: Of a run.
+        paths: Of a run.
         datamodule: Its data.
         most: No more than so many ECGs are kept.
     """
     dataset = datamodule.dataset("test")
-    if len(dataset) > most or (folder.test_beats.is_file() and not _are_other_beats(folder.test_beats, dataset)):
+    if len(dataset) > most or (paths.test_beats.is_file() and not _are_other_beats(paths.test_beats, dataset)):
         return
     first = dataset.__getitems__([0])["ecg"]
-    with atomic_path(folder.test_beats) as part, part.open("wb") as file:
+    with atomic_path(paths.test_beats) as part, part.open("wb") as file:
         shape = (len(dataset), *first.shape[1:])
         np.lib.format.write_array_header_2_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         for _, beats in _beat_blocks(dataset):
             file.write(beats.tobytes())
 
 
-def check_splits(folder: RunFolder, datamodule: EcgDataModule) -> None:
+def check_splits(paths: RunPaths, datamodule: EcgDataModule) -> None:
     """Compare this run's data with the study's, if that has any yet.
 
     Raises:
@@ -100,17 +100,17 @@ def check_splits(folder: RunFolder, datamodule: EcgDataModule) -> None:
         DamagedFileError: So it seems, because its splits were changed after they were written.
     """
     try:
-        check_study_splits(folder.splits, datamodule.splits())
+        check_study_splits(paths.splits, datamodule.splits())
     except ValueError as error:
-        if is_as_sealed(folder, folder.splits.name):
+        if is_as_sealed(paths, paths.splits.name):
             raise
         why = f"{CHANGED}, and now contradicts the data: {error}"
-        raise DamagedFileError(folder.splits, why, remedy_of(f"../../{folder.splits.name}")) from error
+        raise DamagedFileError(paths.splits, why, remedy_of(f"../../{paths.splits.name}")) from error
 
 
-def _is_other_table(path: Path, table: pd.DataFrame, folder: RunFolder) -> bool:
+def _is_other_table(path: Path, table: pd.DataFrame, paths: RunPaths) -> bool:
     """Whether a table of the study has to be written anew; says so."""
-    why = "" if is_as_sealed(folder, path.name) else CHANGED
+    why = "" if is_as_sealed(paths, path.name) else CHANGED
     try:
         there = read_table(path, remedy_of(f"../../{path.name}"))
         if not there.equals(table) or (there.attrs and there.attrs != table.attrs):  # earlier versions kept none
@@ -151,19 +151,19 @@ def _is_trial(trainer: Trainer) -> bool:
 
 
 def _record_end(trainer: Trainer) -> None:
-    folder = run_folder(trainer)
+    paths = run_folder(trainer)
     if _is_trial(trainer) or not trainer.global_step or not _kept_a_network(trainer):
-        rank_zero_warn(f"{folder.path} is not trained: {_why_no_network(trainer)}; fit.done.json is not written")
+        rank_zero_warn(f"{paths.path} is not trained: {_why_no_network(trainer)}; fit.done.json is not written")
         return
     limits = _limits(trainer)
     if limits:
         words = ", ".join(f"{name} {value}" for name, value in limits.items())
-        rank_zero_info(f"{folder.path}: the training or its validation was limited, as its record says: {words}")
+        rank_zero_info(f"{paths.path}: the training or its validation was limited, as its record says: {words}")
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     checkpoint = next((c for c in callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
     score = None if checkpoint is None or checkpoint.best_model_score is None else float(checkpoint.best_model_score)
     seal_fit(
-        folder,
+        paths,
         {
             "epochs": trainer.current_epoch,
             "steps": trainer.global_step,

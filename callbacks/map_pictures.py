@@ -89,7 +89,7 @@ class MapPictures(Callback):
     def _draw(self, trainer: Trainer, threshold: float) -> None:
         datamodule = datamodule_of(trainer, "MapPictures")
         examples = datamodule.examples("test")
-        logits = RowStore.open(run_folder(trainer).path / "logits")
+        logits = RowStore.open(run_folder(trainer).logits)
         tested = np.flatnonzero(logits.done)
         chosen = choose(
             examples, dict(zip(tested.tolist(), logits.read(tested).tolist(), strict=True)), threshold, self.ecg_ids

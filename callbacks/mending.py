@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_warn
 
-from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.runs.sealing import remedy_of, sealed_by
 from ecg_lightning.storage.manifest import MANIFEST_NAME
 from ecg_lightning.storage.seals import inspect
@@ -15,21 +15,21 @@ from ecg_lightning.storage.store_files import digests_path
 from ecg_lightning.storage.store_repair import restore_digests
 
 
-def mend_stores(folder: RunFolder) -> None:
+def mend_stores(paths: RunPaths) -> None:
     """Mend what the seals of the last test prove of its stores, before they are opened; says so.
 
     Row digests that alone are damaged are restored: without them every row would be computed again. A manifest that is
     another store's is taken away: the store is made anew then, and not refused for its settings.
     """
-    sealed = sealed_by(folder, "test")
-    names = {digests_path(folder.path, 0).name: _restore, MANIFEST_NAME: _take_away}
+    sealed = sealed_by(paths, "test")
+    names = {digests_path(paths.path, 0).name: _restore, MANIFEST_NAME: _take_away}
     entries = {
         name: entry
         for name, entry in sealed.items()
-        if Path(name).name in names and (folder.path / name).parent.is_dir()
+        if Path(name).name in names and (paths.path / name).parent.is_dir()
     }
-    for damage in inspect(folder.path, entries, remedy_of).damages:
-        entry = entries[damage.path.relative_to(folder.path).as_posix()]
+    for damage in inspect(paths.path, entries, remedy_of).damages:
+        entry = entries[damage.path.relative_to(paths.path).as_posix()]
         if done := names[damage.path.name](damage.path, entry):
             rank_zero_warn(f"{damage.path} was damaged ({damage.why}) and is {done}")
 
@@ -46,20 +46,20 @@ def _take_away(path: Path, _: Mapping[str, Any]) -> str:
     return "taken away, so that its store is made anew"
 
 
-def take_away_damaged(folder: RunFolder) -> None:
+def take_away_damaged(paths: RunPaths) -> None:
     """Take away the record of the last test, and before it the files that have changed since.
 
     Stores mend themselves. The rest is written anew by the callbacks that wrote it; where these are not asked for this
     time, an absent file is better than a wrong one.
     """
-    sealed = sealed_by(folder, "test")
+    sealed = sealed_by(paths, "test")
     stores = tuple(name.removesuffix(MANIFEST_NAME) for name in sealed if name.endswith(f"/{MANIFEST_NAME}"))
     own = {
         name: entry
         for name, entry in sealed.items()
-        if not name.startswith(("..", *stores)) and (folder.path / name).is_file()
+        if not name.startswith(("..", *stores)) and (paths.path / name).is_file()
     }
-    for damage in inspect(folder.path, own, remedy_of).damages:
+    for damage in inspect(paths.path, own, remedy_of).damages:
         rank_zero_warn(f"{damage.path} is damaged ({damage.why}) and taken away; its callback writes it anew")
         damage.path.unlink()
-    folder.test_record.unlink(missing_ok=True)
+    paths.test_record.unlink(missing_ok=True)

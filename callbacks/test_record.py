@@ -71,9 +71,9 @@ class TestRecord(Callback):
         """Refuse ECGs that the study has split otherwise, and mend what can be mended, before stores are opened."""
         if stage != "test":
             return
-        datamodule, folder = datamodule_of(trainer, "TestRecord"), run_folder(trainer)
-        on_rank_zero(trainer, lambda: check_splits(folder, datamodule))
-        on_rank_zero(trainer, lambda: mend_stores(folder))
+        datamodule, paths = datamodule_of(trainer, "TestRecord"), run_folder(trainer)
+        on_rank_zero(trainer, lambda: check_splits(paths, datamodule))
+        on_rank_zero(trainer, lambda: mend_stores(paths))
         if trainer.limit_test_batches == 0:  # Lightning calls no further hook then
             n_ecgs = len(datamodule.examples("test"))
             rank_zero_warn(f"limit_test_batches is 0: all {n_ecgs} test ECGs are not tested, and nothing is written")
@@ -83,12 +83,12 @@ class TestRecord(Callback):
         """Open the logits' store and write the test ECGs in row order."""
         module = classifier_of(pl_module, "TestRecord")
         datamodule = datamodule_of(trainer, "TestRecord")
-        folder = run_folder(trainer)
+        paths = run_folder(trainer)
         self.unfinished_fit = _unfinished_fit(trainer)
-        on_rank_zero(trainer, lambda: take_away_damaged(folder))
-        on_rank_zero(trainer, lambda: record_splits(folder, datamodule))  # not before the checkpoint was accepted
+        on_rank_zero(trainer, lambda: take_away_damaged(paths))
+        on_rank_zero(trainer, lambda: record_splits(paths, datamodule))  # not before the checkpoint was accepted
         if self.keep_beats:
-            on_rank_zero(trainer, lambda: record_test_beats(folder, datamodule))
+            on_rank_zero(trainer, lambda: record_test_beats(paths, datamodule))
         self.examples = datamodule.examples("test").drop(columns="cache_row")
         network, ecgs, settings = identity(module, datamodule)
         spec = StoreSpec(
@@ -100,8 +100,8 @@ class TestRecord(Callback):
             network=network,
             examples=ecgs,
         )
-        self.store = open_store(trainer, folder.path / "logits", spec, self.on_mismatch)
-        on_rank_zero(trainer, lambda: write_parquet_atomic(folder.path / "examples.parquet", self.examples))
+        self.store = open_store(trainer, paths.logits, spec, self.on_mismatch)
+        on_rank_zero(trainer, lambda: write_parquet_atomic(paths.examples, self.examples))
 
     def on_test_batch_end(
         self,
@@ -140,7 +140,7 @@ class TestRecord(Callback):
             seed=self.bootstrap_seed,
         )
         metrics["n_not_tested"] = int((~done).sum())
-        write_json_atomic(run_folder(trainer).path / "metrics.json", metrics)
+        write_json_atomic(run_folder(trainer).metrics, metrics)
         intervals = {
             f"test/{name}_{side}": metrics[name][side]
             for name in metrics

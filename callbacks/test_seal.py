@@ -38,15 +38,15 @@ class TestSeal(Callback):
         on_rank_zero(trainer, lambda: self._seal(trainer))
 
     def _seal(self, trainer: Trainer) -> None:
-        folder = run_folder(trainer)
+        paths = run_folder(trainer)
         content = self.content()
-        seal_test(folder, {**content, INCOMPLETE: self.incomplete})
+        seal_test(paths, {**content, INCOMPLETE: self.incomplete})
         leave_out = "compare and report leave this run out, and study repeats its test"
         if untested := content[TEST_SET] - content["n_ecgs"]:
             what = f"{untested} of {content[TEST_SET]} test ECGs were not tested"
-            rank_zero_warn(f"{folder.path}: {what}; {leave_out}: {WITHOUT_LIMITS}")
-        elif why := why_partial(folder):
-            rank_zero_warn(f"{folder.path} is not finished; {leave_out}: {why}")
+            rank_zero_warn(f"{paths.path}: {what}; {leave_out}: {WITHOUT_LIMITS}")
+        elif why := why_partial(paths):
+            rank_zero_warn(f"{paths.path} is not finished; {leave_out}: {why}")
 
 
 def last_callback(trainer: Trainer) -> TestSeal:

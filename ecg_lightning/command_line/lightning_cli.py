@@ -52,9 +52,10 @@ from ecg_lightning.runs.checkpoints import (
     read_checkpoint,
     trained_source,
 )
-from ecg_lightning.runs.layout import OnMismatch, RunFolder
+from ecg_lightning.runs.layout import OnMismatch, RunPaths
 from ecg_lightning.runs.pseudonyms import IdChoice
 from ecg_lightning.runs.run_lock import RunLock
+from ecg_lightning.runs.same_run import check_same_run
 from ecg_lightning.tuning.command import TuneJob, load_trained, run_tuning
 from ecg_lightning.tuning.settings import TuningSettings
 from ecg_lightning.wandb_logger import RunLogger, run_group
@@ -146,7 +147,7 @@ class EcgCLI(CheckedCLI):
             self.config[stage].weights_only = True  # the project's checkpoints hold no pickled code
         config = self.config[stage]
         if stage in ("validate", "test", "predict", _TUNE):
-            path = find_checkpoint(RunFolder(Path(config.trainer.default_root_dir)), config.ckpt_path)
+            path = find_checkpoint(RunPaths(Path(config.trainer.default_root_dir)), config.ckpt_path)
             check_as_sealed(path)
             content = read_checkpoint(path)
             check_same_model(path, content, config.target, config.seed_everything)
@@ -211,20 +212,20 @@ class EcgCLI(CheckedCLI):
     def fit(self, **kwargs: Any) -> None:
         """Train; resume a killed run of the same settings, leave a finished one alone."""
         config = self.config["fit"]
-        folder = RunFolder(Path(config.trainer.default_root_dir))
-        check_study_settings(folder.splits, self.datamodule.settings())  # before a run is moved aside, or beats made
+        paths = RunPaths(Path(config.trainer.default_root_dir))
+        check_study_settings(paths.splits, self.datamodule.settings())  # before a run is moved aside, or beats made
         settings = yaml.safe_load(self._parser("fit").dump(config, skip_none=False))
-        resumable = folder.check_same_run(settings, config.on_mismatch, moves=is_rank_zero())
+        resumable = check_same_run(paths, settings, config.on_mismatch, moves=is_rank_zero())
         if self._lock is not None:
             self._lock.renew()  # the folder that was moved aside took the first one with it
         if resumable:
-            check_trained(folder)
-        if resumable and folder.fit_record.is_file() and folder.best_checkpoint.is_file():
-            rank_zero_info(f"{folder.path} is trained already with these settings; nothing to do")
+            check_trained(paths)
+        if resumable and paths.fit_record.is_file() and paths.best_checkpoint.is_file():
+            rank_zero_info(f"{paths.path} is trained already with these settings; nothing to do")
             return
         if resumable and kwargs.get("ckpt_path") is None:
-            rank_zero_info(f"resuming from {folder.last_checkpoint}")
-            kwargs["ckpt_path"] = str(folder.last_checkpoint)
+            rank_zero_info(f"resuming from {paths.last_checkpoint}")
+            kwargs["ckpt_path"] = str(paths.last_checkpoint)
         self.trainer.fit(**kwargs)
 
     def tune(self) -> None:

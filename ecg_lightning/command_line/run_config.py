@@ -7,7 +7,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_info
 
 from ecg_lightning.models.class_names import imported_object
-from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.layout import RunPaths
 
 
 def folder_name(value: object) -> str:
@@ -26,12 +26,12 @@ def run_path(runs: str, study: str, target: str | None, seed: int) -> str:
 
     Links are applied before missing arguments are noticed, so a missing target must not fail here.
     """
-    return str(RunFolder.of(runs, study, target or "", seed).path)
+    return str(RunPaths.of(runs, study, target or "", seed).path)
 
 
 def checkpoint_path(runs: str, study: str, target: str | None, seed: int) -> str:
     """Folder of a run's checkpoints, for the arguments that are linked to it."""
-    return str(RunFolder.of(runs, study, target or "", seed).checkpoints)
+    return str(RunPaths.of(runs, study, target or "", seed).checkpoints)
 
 
 def test_all_of_another_source(config: Namespace, trained: str | None) -> None:

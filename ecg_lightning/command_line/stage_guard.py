@@ -13,8 +13,8 @@ from ecg_lightning.endings import STOPPED, before_end, end_from_handler, ends_wh
 from ecg_lightning.models.plain_checkpoints import CheckpointError
 from ecg_lightning.runs.checkpoints import epoch_of
 from ecg_lightning.runs.finished import unfinished_fit
-from ecg_lightning.runs.layout import RunMismatchError
 from ecg_lightning.runs.run_lock import RunLock
+from ecg_lightning.runs.same_run import RunMismatchError
 from ecg_lightning.storage.manifest import StoreError
 from ecg_lightning.storage.plain_values import UntrustedContentError
 from ecg_lightning.storage.readers import DamagedFileError

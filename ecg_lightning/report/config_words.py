@@ -9,7 +9,7 @@ from ecg_lightning.runs.shared_config import shared_config
 
 def config_of(run: Run, stage: Any) -> dict[str, Any]:
     """The configuration of ``fit`` or ``test``; empty where the stage was not run."""
-    return run.config(stage) if (run.path / f"{stage}.yaml").is_file() else {}
+    return run.config(stage) if run.paths.config(stage).is_file() else {}
 
 
 def at(tree: Mapping[str, Any], *path: str) -> Any:

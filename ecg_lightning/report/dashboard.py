@@ -205,7 +205,7 @@ def _names(runs: JudgedRuns) -> list[str]:
 def _project(runs: JudgedRuns) -> str:
     """Of the runs' own logger."""
     run = next(iter(runs))
-    if not (run.path / "test.yaml").is_file():
+    if not run.paths.config("test").is_file():
         return _DEFAULT_PROJECT
     logger = (run.config("test").get("trainer") or {}).get("logger")
     settings = (logger or {}).get("init_args") if isinstance(logger, dict) else None

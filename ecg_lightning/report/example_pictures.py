@@ -34,7 +34,7 @@ _SCALE: Final = PaperScale(mm_per_millivolt=5.0)
 def shown_run(runs: JudgedRuns) -> Run | None:
     """The network of the pictures: the first seed of the diagnosis with most of the outcomes, the first of equals."""
     firsts = [next(iter(seeds.values())) for seeds in runs.finished.values()]
-    able = [run for run in firsts if (run.path / "metrics.json").is_file() and run.maps]
+    able = [run for run in firsts if run.paths.metrics.is_file() and run.maps]
     return max(able, key=lambda run: sum(ecg is not None for ecg in typical_ecgs(run).values()), default=None)
 
 

@@ -66,7 +66,7 @@ def _seed_words(runs: StudyRuns) -> str:
 
 def _architecture(runs: StudyRuns, files: ReportFiles) -> list[Block]:
     run = next(iter(runs))
-    if not (run.path / "checkpoints" / "best.ckpt").is_file():
+    if not run.paths.best_checkpoint.is_file():
         return [Paragraph(f"{run.target}, seed {run.seed} has no checkpoint any more: no architecture.", "warning")]
     try:
         check_as_sealed(run.checkpoint)

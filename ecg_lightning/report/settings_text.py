@@ -44,7 +44,7 @@ def methods_text(runs: StudyRuns) -> list[str]:
     """Paragraphs for the methods part of a paper."""
     run = next(iter(runs))
     fit, test = config_of(run, "fit"), config_of(run, "test")
-    versions = read_manifest(run.path / "logits").packages
+    versions = read_manifest(run.paths.logits).packages
     names = ", ".join(class_in_text(target) for target in runs.targets)
     data = at(fit, "data") or {}
     source = data.get("source") or {}

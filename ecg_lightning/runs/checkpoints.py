@@ -7,7 +7,7 @@ from typing import Any, Final
 from torch import Tensor
 
 from ecg_lightning.models.plain_checkpoints import CheckpointError, read_plain
-from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.runs.sealing import record_of, remedy_of
 from ecg_lightning.storage.file_kinds import kind_of_file
 from ecg_lightning.storage.readers import DamagedFileError
@@ -20,17 +20,17 @@ _KEEP_IT: Final = (
 )
 
 
-def find_checkpoint(folder: RunFolder, asked: str | None) -> Path:
+def find_checkpoint(paths: RunPaths, asked: str | None) -> Path:
     """The file to evaluate.
 
     Args:
-        folder: The run.
+        paths: The run.
         asked: ``None`` or ``best``: lowest validation loss; ``last``: newest epoch; else a path.
 
     Raises:
         CheckpointError: It isn't there.
     """
-    named = {None: folder.best_checkpoint, "best": folder.best_checkpoint, "last": folder.last_checkpoint}
+    named = {None: paths.best_checkpoint, "best": paths.best_checkpoint, "last": paths.last_checkpoint}
     path = named[asked] if asked in named else Path(str(asked))
     if path.is_dir():
         raise CheckpointError(f"{path} is {kind_of_file(path)}")
@@ -51,22 +51,22 @@ def check_as_sealed(path: Path) -> None:
     Raises:
         DamagedFileError: It, or the record that seals it, was changed; the message says what to do.
     """
-    folder = RunFolder(path.absolute().parent.parent)
+    paths = RunPaths(path.absolute().parent.parent)
     name = f"{path.parent.name}/{path.name}"
-    if path.absolute().parent != folder.checkpoints:
+    if path.absolute().parent != paths.checkpoints:
         return
-    sealed = (record_of(folder, "fit") or {}).get(SEALED, {})
-    for damage in broken(folder.path, {name: sealed[name]} if name in sealed else {}):
+    sealed = (record_of(paths, "fit") or {}).get(SEALED, {})
+    for damage in broken(paths.path, {name: sealed[name]} if name in sealed else {}):
         raise DamagedFileError(path, damage.why, remedy_of(name))
 
 
-def check_trained(folder: RunFolder) -> None:
+def check_trained(paths: RunPaths) -> None:
     """Refuse to call a run trained whose checkpoints have changed since.
 
     Raises:
         DamagedFileError: A checkpoint, or the record that seals it, was changed; the message says what to do.
     """
-    for path in (folder.best_checkpoint, folder.last_checkpoint):
+    for path in (paths.best_checkpoint, paths.last_checkpoint):
         check_as_sealed(path)
 
 

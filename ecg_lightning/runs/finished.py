@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.runs.sealing import record_of
 from ecg_lightning.runs.search import is_run_folder
 from ecg_lightning.storage.manifest import StoreError
@@ -20,33 +20,33 @@ WITHOUT_LIMITS: Final = "run `test` without limit_test_batches (and without fast
 _SHOWN: Final = 3
 
 
-def why_partial(folder: RunFolder) -> str | None:
+def why_partial(paths: RunPaths) -> str | None:
     """Why a test that has ended is not a finished one, with the remedy, in words.
 
     Args:
-        folder: Of the run.
+        paths: Of the run.
 
     Returns:
         None where it is finished, has not ended, or where its record or its logits are damaged, which is told by who
         looks at the seals.
     """
     try:
-        record = record_of(folder, "test")
-        return None if record is None else _why_partial(record, folder)
+        record = record_of(paths, "test")
+        return None if record is None else _why_partial(record, paths)
     except (DamagedFileError, StoreError, OSError):
         return None
 
 
-def unfinished_fit(checkpoint: Path) -> RunFolder | None:
+def unfinished_fit(checkpoint: Path) -> RunPaths | None:
     """The run folder that a checkpoint lies in, where that run's ``fit`` has not come to its end; else None."""
-    folder = RunFolder(checkpoint.absolute().parent.parent)
-    if checkpoint.absolute().parent != folder.checkpoints or not is_run_folder(folder.path):
+    paths = RunPaths(checkpoint.absolute().parent.parent)
+    if checkpoint.absolute().parent != paths.checkpoints or not is_run_folder(paths.path):
         return None  # of another project, which has no such records
-    return None if folder.fit_record.is_file() else folder
+    return None if paths.fit_record.is_file() else paths
 
 
-def _why_partial(record: Mapping[str, Any], folder: RunFolder) -> str | None:
-    tested, wanted = _counts(record, folder)
+def _why_partial(record: Mapping[str, Any], paths: RunPaths) -> str | None:
+    tested, wanted = _counts(record, paths)
     if tested < wanted:
         return f"{tested} of {wanted} test ECGs were tested: {WITHOUT_LIMITS}"
     if lacking := record.get(INCOMPLETE):
@@ -61,9 +61,9 @@ def _why_partial(record: Mapping[str, Any], folder: RunFolder) -> str | None:
     return None
 
 
-def _counts(record: Mapping[str, Any], folder: RunFolder) -> tuple[int, int]:
+def _counts(record: Mapping[str, Any], paths: RunPaths) -> tuple[int, int]:
     """How many ECGs were tested, and how many there are."""
     if TEST_SET in record:
         return int(record["n_ecgs"]), int(record[TEST_SET])
-    done = RowStore.open(folder.path / "logits").done  # records of earlier versions count the test set only
+    done = RowStore.open(paths.logits).done  # records of earlier versions count the test set only
     return int(done.sum()), len(done)

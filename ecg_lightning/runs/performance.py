@@ -24,7 +24,7 @@ METRICS: Final = {
 
 def performance_table(runs: StudyRuns) -> pd.DataFrame:
     """One row a network: ``target, seed``, each metric with ``_low`` and ``_high``, counts and threshold."""
-    return pd.DataFrame([_performance(run) for run in runs if (run.path / "metrics.json").is_file()])
+    return pd.DataFrame([_performance(run) for run in runs if run.paths.metrics.is_file()])
 
 
 def _performance(run: Run) -> dict[str, Any]:

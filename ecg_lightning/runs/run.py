@@ -1,4 +1,4 @@
-"""A run's folder, ``runs/<study>/<target>/seed<k>``, read back as labelled arrays and data frames.
+"""The results of a run, read back from its folder as labelled arrays and data frames.
 
 Nothing is read before it is asked for, and arrays stay on the disk behind a memory map: opening a run with
 100 GB of maps costs nothing.
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from ecg_lightning.runs.beats import kept_beats
 from ecg_lightning.runs.labelled_arrays import ROW_LABELS, labelled_array
-from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.layout import RunPaths
+from ecg_lightning.runs.network_scores import read_metrics
 from ecg_lightning.runs.sealing import TEST_AGAIN, inspect_run, remedy_of
 from ecg_lightning.runs.search import SIGNS_OF_A_RUN, describe_runs_below, is_run_folder, stores_below
 from ecg_lightning.storage.plain_values import refuse_references
-from ecg_lightning.storage.readers import DamagedFileError, read_json, read_table, reading
+from ecg_lightning.storage.readers import read_table, reading
 from ecg_lightning.storage.seals import Damage
 from ecg_lightning.storage.store import RowStore, StoreError
 
@@ -63,7 +64,7 @@ def open_run(path: str | Path) -> "Run":
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder.
+    """The results in a run's folder; ``layout.RunPaths`` says where they lie.
 
     Attributes:
         path: The folder, absolute.
@@ -86,10 +87,15 @@ class Run:
         """Study that the run belongs to, from the folder's name."""
         return self.path.parents[1].name
 
+    @property
+    def paths(self) -> RunPaths:
+        """Where the files lie that this reads."""
+        return RunPaths(self.path)
+
     @cached_property
     def examples(self) -> pd.DataFrame:
         """The test ECGs in row order: row, ecg_id, patient_id, label, age, sex, source."""
-        path = self._file("examples.parquet", "it is written when testing begins")
+        path = _there(self.paths.examples, "it is written when testing begins")
         frame = read_table(path, TEST_AGAIN, ("row", *ROW_LABELS))
         if not np.array_equal(frame["row"], np.arange(len(frame))):
             raise ValueError(f"{path}: the column row must count from 0 to {len(frame) - 1}, in order")
@@ -98,18 +104,12 @@ class Run:
     @property
     def metrics(self) -> dict[str, Any]:
         """Content of ``metrics.json``; a ``null`` there is NaN here."""
-        path = self._file("metrics.json", "it is written when testing ends")
-        content = read_json(path, TEST_AGAIN)
-        if not isinstance(content, dict):
-            raise DamagedFileError(path, f"it holds a {type(content).__name__}, expected a mapping", TEST_AGAIN)
-        return _Metrics(path, {name: _with_nan(value) for name, value in content.items()})
+        return read_metrics(_there(self.paths.metrics, "it is written when testing ends"))
 
     @property
     def splits(self) -> pd.DataFrame:
         """For every ECG of the source, the split it is in; one table per study."""
-        path = self.path.parents[1] / "splits.parquet"
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no {path}; fitting writes it for the study {self.study!r}")
+        path = _there(self.paths.splits, f"fitting writes it for the study {self.study!r}")
         return read_table(path, remedy_of("../../splits.parquet"), ("ecg_id", "split"))
 
     @property
@@ -118,7 +118,7 @@ class Run:
 
         Damaged ones are warned of and left out.
         """
-        return kept_beats(RunFolder(self.path), len(self.examples))
+        return kept_beats(self.paths, len(self.examples))
 
     def verify(self) -> list[Damage]:
         """Compare every file and row with what was sealed when ``fit`` and ``test`` ended.
@@ -127,12 +127,12 @@ class Run:
             What is damaged, each with its remedy; nothing of runs of earlier versions, which sealed nothing, but what
             can't be read. The study's own files are not of the run: see ``python -m ecg_lightning.cli verify``.
         """
-        return inspect_run(RunFolder(self.path)).damages
+        return inspect_run(self.paths).damages
 
     @property
     def checkpoint(self) -> Path:
         """The checkpoint with the lowest validation loss."""
-        return self._file("checkpoints/best.ckpt", "fitting writes it")
+        return _there(self.paths.best_checkpoint, "fitting writes it")
 
     def config(self, stage: Literal["fit", "test"] = "test") -> dict[str, Any]:
         """The resolved configuration of a stage.
@@ -148,7 +148,7 @@ class Run:
 
         if stage not in ("fit", "test"):
             raise ValueError(f"stage is {stage!r}, expected 'fit' or 'test'")
-        path = self._file(f"{stage}.yaml", f"the command {stage} writes it")
+        path = _there(self.paths.config(stage), f"the command {stage} writes it")
         with reading(path, remedy_of(path.name)):
             config = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
             if not isinstance(config, dict):
@@ -205,13 +205,14 @@ class Run:
             StoreNotFoundError: The run has no such store.
             ValueError: The store is broken, or has another number of rows than ``examples.parquet``.
         """
-        there = (self.path / "examples.parquet").is_file()
+        there = self.paths.examples.is_file()
         return labelled_array(self.row_store(name), name, self.examples if there else None)
 
     def __repr__(self) -> str:
         lines = [f"Run of {self.target}, seed {self.seed}, study {self.study}: {self.path}"]
-        there = [name for name in ("fit.yaml", "test.yaml", "metrics.json") if (self.path / name).is_file()]
-        there += ["checkpoints/best.ckpt"] if (self.path / "checkpoints" / "best.ckpt").is_file() else []
+        paths = self.paths
+        files = (paths.config("fit"), paths.config("test"), paths.metrics, paths.best_checkpoint)
+        there = [path.relative_to(self.path).as_posix() for path in files if path.is_file()]
         lines.append(f"  files: {', '.join(there) or 'none'}")
         lines.append(f"  examples: {self._describe_examples()}")
         names = self.stores
@@ -222,7 +223,7 @@ class Run:
         try:
             frame = self.examples
         except (OSError, ValueError) as error:
-            return f"not readable ({error})" if (self.path / "examples.parquet").is_file() else "none yet"
+            return f"not readable ({error})" if self.paths.examples.is_file() else "none yet"
         positives = int((frame["label"] == 1).sum())
         return f"{len(frame)} ECGs of {frame['patient_id'].nunique()} patients, {positives} positive"
 
@@ -234,12 +235,6 @@ class Run:
             return f"not readable ({error})"
         sizes = ", ".join(f"{dim} {size}" for dim, size in zip(store.spec.dims, store.spec.shape, strict=True))
         return f"{sizes}; " + ("complete" if done == len(store) else f"{done} of {len(store)} rows done")
-
-    def _file(self, name: str, origin: str) -> Path:
-        path = self.path / name
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no {path}; {origin}")
-        return path
 
 
 @dataclass(frozen=True)
@@ -267,20 +262,8 @@ class _Maps(Mapping[str, xr.DataArray]):
         return f"maps of {', '.join(self) or 'no method'} in {self.run.path}"
 
 
-class _Metrics(dict[str, Any]):
-    """Scores that say which file lacks one."""
-
-    def __init__(self, path: Path, content: Mapping[str, Any]) -> None:
-        super().__init__(content)
-        self._path = path
-
-    def __missing__(self, name: str) -> Any:
-        raise DamagedFileError(self._path, f"it lacks the key {name}", TEST_AGAIN)
-
-
-def _with_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_nan(item) for item in value]
-    return float("nan") if value is None else value
+def _there(path: Path, origin: str) -> Path:
+    """The path of a file that is there; an error says what writes it."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {path}; {origin}")
+    return path

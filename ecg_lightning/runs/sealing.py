@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.runs.search import stores_below
 from ecg_lightning.storage.hashing import digest_file
 from ecg_lightning.storage.manifest import MANIFEST_NAME, StoreError, read_manifest
@@ -55,33 +55,33 @@ class RunInspection(Inspection):
     unsealed: list[str] = field(default_factory=list)
 
 
-def seal_fit(folder: RunFolder, content: Mapping[str, Any]) -> None:
+def seal_fit(paths: RunPaths, content: Mapping[str, Any]) -> None:
     """Write ``fit.done.json``: checkpoints, configuration, and the study's files are what they must stay."""
-    own = [folder.path / name for name in _FIT_FILES]
-    write_record(folder.fit_record, "fit", content, [*own, *_study_files(folder)])
+    own = [paths.path / name for name in _FIT_FILES]
+    write_record(paths.fit_record, "fit", content, [*own, *_study_files(paths)])
 
 
-def seal_test(folder: RunFolder, content: Mapping[str, Any]) -> None:
+def seal_test(paths: RunPaths, content: Mapping[str, Any]) -> None:
     """Write ``test.done.json``: every file that this test and earlier ones have left."""
-    write_record(folder.test_record, "test", content, [*_test_files(folder.path), *_study_files(folder)])
+    write_record(paths.test_record, "test", content, [*_test_files(paths.path), *_study_files(paths)])
 
 
-def record_of(folder: RunFolder, stage: str) -> dict[str, Any] | None:
+def record_of(paths: RunPaths, stage: str) -> dict[str, Any] | None:
     """The record of ``fit`` or ``test``; None where the stage has not ended.
 
     Raises:
         DamagedFileError: It was changed, or is another file.
     """
-    path = folder.path / f"{stage}.done.json"
+    path = paths.path / f"{stage}.done.json"
     if not path.is_file():
         return None
     return read_record(path, stage, remedy_of(path.name), _EARLIER[stage])
 
 
-def sealed_by(folder: RunFolder, stage: str) -> Seal:
+def sealed_by(paths: RunPaths, stage: str) -> Seal:
     """What the record of a stage seals; nothing where there is none, or one that can't be read."""
     try:
-        sealed: Seal = (record_of(folder, stage) or {}).get(SEALED, {})
+        sealed: Seal = (record_of(paths, stage) or {}).get(SEALED, {})
     except DamagedFileError:
         return {}
     return sealed
@@ -96,18 +96,18 @@ def remedy_of(name: str) -> str:
     return _REMEDIES.get(name, _OF_THE_STUDY if name.startswith("..") else TEST_AGAIN)
 
 
-def inspect_run(folder: RunFolder, *, unread: bool = True) -> RunInspection:
+def inspect_run(paths: RunPaths, *, unread: bool = True) -> RunInspection:
     """Compare the files of a run with its seals and digests; those of an unfinished stage are read as far as they are.
 
     Args:
-        folder: Of the run; the study's files are not looked at.
+        paths: Of the run; the study's files are not looked at.
         unread: Whether files count that no number of a report or a comparison comes from: pictures and checkpoints.
     """
     found = RunInspection()
     for stage in ("fit", "test"):
         sealed: Seal = {}
         try:
-            record = record_of(folder, stage)
+            record = record_of(paths, stage)
             found.files += record is not None
             if record is None:
                 found.unfinished.append(stage)
@@ -120,11 +120,11 @@ def inspect_run(folder: RunFolder, *, unread: bool = True) -> RunInspection:
         passed_over = ("..",) if unread else ("..", *_UNREAD)
         own = {name: entry for name, entry in sealed.items() if not name.startswith(passed_over)}
         if own:
-            found.add(inspect(folder.path, own, remedy_of))
+            found.add(inspect(paths.path, own, remedy_of))
         else:
-            left = [folder.path / name for name in _FIT_FILES] if stage == "fit" else _test_files(folder.path)
-            found.add(read_through(folder.path, left, remedy_of))
-            found.damages += lost_parts(folder.path, TEST_AGAIN) if stage == "test" else []
+            left = [paths.path / name for name in _FIT_FILES] if stage == "fit" else _test_files(paths.path)
+            found.add(read_through(paths.path, left, remedy_of))
+            found.damages += lost_parts(paths.path, TEST_AGAIN) if stage == "test" else []
     return found
 
 
@@ -159,12 +159,12 @@ def lost_parts(folder: Path, remedy: str) -> list[Damage]:
     return [Damage(path, "it is missing", remedy) for path in parts if not path.is_file()]
 
 
-def is_of_fit(folder: RunFolder, path: Path) -> bool:
+def is_of_fit(paths: RunPaths, path: Path) -> bool:
     """Whether a file of a run is of its ``fit``, so that no ``test`` writes it."""
-    return path == folder.fit_record or path in [folder.path / name for name in _FIT_FILES]
+    return path == paths.fit_record or path in [paths.path / name for name in _FIT_FILES]
 
 
-def inspect_study_files(study: Path, runs: Collection[RunFolder]) -> Inspection:
+def inspect_study_files(study: Path, runs: Collection[RunPaths]) -> Inspection:
     """Compare what all runs of a study share with their seals: one run's that fits is enough.
 
     A file that was damaged and written anew may differ from what an earlier run has sealed, in bytes and not in
@@ -192,23 +192,23 @@ def inspect_study_files(study: Path, runs: Collection[RunFolder]) -> Inspection:
     return found
 
 
-def is_as_sealed(folder: RunFolder, name: str) -> bool:
+def is_as_sealed(paths: RunPaths, name: str) -> bool:
     """Whether a file of a run's study is as any run of the study has sealed it; True where none has.
 
     Args:
-        folder: Of a run.
+        paths: Of a run.
         name: Of ``STUDY_FILES``.
     """
-    study = folder.path.parent.parent
-    runs = [RunFolder(path) for path in study.glob("*/seed*")]
+    study = paths.study
+    runs = [RunPaths(path) for path in study.glob("*/seed*")]
     entries = [sealed_by(run, stage).get(f"../../{name}") for run in runs for stage in ("test", "fit")]
     known = [entry for entry in entries if entry is not None]
     path = study / name
     return not known or (path.is_file() and digest_file(path) in {entry["digest"] for entry in known})
 
 
-def _study_files(folder: RunFolder) -> list[Path]:
-    return [folder.path.parent.parent / name for name in STUDY_FILES]
+def _study_files(paths: RunPaths) -> list[Path]:
+    return [paths.study / name for name in STUDY_FILES]
 
 
 def _test_files(run: Path) -> Iterator[Path]:

@@ -7,7 +7,6 @@ from typing import Final
 
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.runs.finished import why_partial
-from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.sealing import inspect_run
 from ecg_lightning.runs.search import describe_runs_below
@@ -131,10 +130,10 @@ class StudyFolder:
 
 def why_unfinished(run: Run) -> str | None:
     """What a run lacks, in words; None where all its test ECGs were tested, with a network that was trained."""
-    folder = RunFolder(run.path)
-    if folder.test_record.is_file():
-        return why_partial(folder)
-    if folder.fit_record.is_file():
+    paths = run.paths
+    if paths.test_record.is_file():
+        return why_partial(paths)
+    if paths.fit_record.is_file():
         return "not tested to the end: test.done.json is missing"
     return "not trained to the end: fit.done.json is missing"
 
@@ -144,7 +143,7 @@ def why_damaged(run: Run) -> str | None:
 
     Pictures and checkpoints don't count: no number is read from them.
     """
-    damages = inspect_run(RunFolder(run.path), unread=False).damages
+    damages = inspect_run(run.paths, unread=False).damages
     if not damages:
         return None
     more = f"; and {len(damages) - _SHOWN} more, which `verify` lists" if len(damages) > _SHOWN else ""

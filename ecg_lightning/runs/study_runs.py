@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import pandas as pd
 
-from ecg_lightning.runs.layout import RunFolder
 from ecg_lightning.runs.pseudonyms import EcgNames, IdChoice
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.sealing import TEST_AGAIN, inspect_study_files, remedy_of
@@ -55,7 +54,7 @@ class StudyRuns:
         if not finished:
             raise ValueError(study.nothing_finished(unfinished, "report"))
         check_comparison(study)
-        runs = [RunFolder(run.path) for seeds in study.runs().values() for run in seeds.values()]
+        runs = [run.paths for seeds in study.runs().values() for run in seeds.values()]
         damaged = {one.path: one for one in inspect_study_files(study.path, runs).damages}
         return cls(study, finished, unfinished, intervals, damaged, ids)
 
@@ -94,12 +93,12 @@ class StudyRuns:
     @cached_property
     def population(self) -> pd.DataFrame:
         """Every ECG of the study, ``population.parquet``; empty where an earlier version did not write it."""
-        return self._of_the_study(RunFolder(next(iter(self)).path).population)
+        return self._of_the_study(next(iter(self)).paths.population)
 
     @cached_property
     def rejected(self) -> pd.DataFrame | None:
         """The ECGs that could not be used, ``rejected.parquet``; None where that is not there, or damaged."""
-        path = RunFolder(next(iter(self)).path).rejected
+        path = next(iter(self)).paths.rejected
         return self._of_the_study(path) if path.is_file() and path not in self.damaged else None
 
     @cached_property
@@ -119,7 +118,7 @@ class StudyRuns:
         name = table if isinstance(table, str) else table.name
         parts = []
         for run in self:
-            path = run.path / "tables" / f"{name}.parquet"
+            path = run.paths.table(name)
             if path.is_file():
                 frame = read_table(path, TEST_AGAIN)
                 if not isinstance(table, str):

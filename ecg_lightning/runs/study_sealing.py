@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecg_lightning.runs.finished import why_partial
-from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.runs.sealing import inspect_run, inspect_study_files, is_of_fit, lost_parts, read_through
 from ecg_lightning.runs.search import stores_below
 from ecg_lightning.runs.study_folder import COMPARED_TABLES, StudyFolder
@@ -81,11 +81,11 @@ def check_comparison(study: StudyFolder) -> None:
 def inspect_study(study: StudyFolder) -> StudyInspection:
     """Compare every file and row of a study's runs, and of its comparison, with its seal or digest."""
     found = StudyInspection()
-    runs = [RunFolder(run.path) for seeds in study.runs().values() for run in seeds.values()]
-    for folder in runs:
-        own = inspect_run(folder)
+    runs = [run.paths for seeds in study.runs().values() for run in seeds.values()]
+    for paths in runs:
+        own = inspect_run(paths)
         found.add(own)
-        found.notes += run_notes(folder, own.unfinished, own.unsealed)
+        found.notes += run_notes(paths, own.unfinished, own.unsealed)
     found.add(inspect_study_files(study.path, runs))
     compared = inspect_comparison(study)
     found.add(compared)
@@ -107,7 +107,7 @@ def release_damaged(path: Path) -> Iterator[str]:
         What was found, in lines.
     """
     study = StudyFolder(path)
-    runs = [RunFolder(run.path) for seeds in study.runs().values() for run in seeds.values()]
+    runs = [run.paths for seeds in study.runs().values() for run in seeds.values()]
     tested = [run for run in runs if run.test_record.is_file()]
     for run in tested:
         damages = inspect_run(run).damages
@@ -128,15 +128,15 @@ def release_damaged(path: Path) -> Iterator[str]:
         study.compare_record.unlink(missing_ok=True)
 
 
-def run_notes(folder: RunFolder, unfinished: list[str], unsealed: list[str]) -> Iterator[str]:
+def run_notes(paths: RunPaths, unfinished: list[str], unsealed: list[str]) -> Iterator[str]:
     """Sentences on the stages of a run that are not finished, or not sealed."""
-    if partial := why_partial(folder):
-        yield f"{folder.path}: test not finished: {partial}"
+    if partial := why_partial(paths):
+        yield f"{paths.path}: test not finished: {partial}"
     if unfinished:
-        yield f"{folder.path}: {' and '.join(unfinished)} not finished; what is there was read, and rows were checked"
+        yield f"{paths.path}: {' and '.join(unfinished)} not finished; what is there was read, and rows were checked"
     if unsealed:
         yield (
-            f"{folder.path}: {' and '.join(unsealed)} by an earlier version, which kept no digests of files: they were "
+            f"{paths.path}: {' and '.join(unsealed)} by an earlier version, which kept no digests of files: they were "
             "read, but a changed value can't be seen. The same command given again seals what is there"
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecg_lightning.ecg import TARGETS
-from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.shipped import find_config
 from ecg_lightning.study.settings_file import check_names, read_settings
 
@@ -97,9 +97,9 @@ class StudySettings:
         """Of ``prepare`` and ``compare`` on a cluster."""
         return self.prepare_threads or self.threads
 
-    def run(self, target: str, seed: int) -> RunFolder:
+    def run(self, target: str, seed: int) -> RunPaths:
         """Folder of one run."""
-        return RunFolder.of(self.runs, self.study, target, seed)
+        return RunPaths.of(self.runs, self.study, target, seed)
 
     def test_of(self, target: str, seed: int) -> Stage:
         """How one network is tested."""

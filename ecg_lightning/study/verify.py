@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ecg_lightning.data.cache_checks import inspect_cache, is_cache
-from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.runs.sealing import inspect_run, inspect_study_files
 from ecg_lightning.runs.search import describe_runs_below, is_run_folder
 from ecg_lightning.runs.study_folder import StudyFolder
@@ -52,10 +52,10 @@ def _kind_of(folder: Path) -> Callable[[Path], StudyInspection]:
 
 def _run(folder: Path) -> StudyInspection:
     """A run, and of its study's files those that it uses."""
-    run = RunFolder(folder)
+    run = RunPaths(folder)
     own, found = inspect_run(run), StudyInspection()
     found.add(own)
-    found.add(inspect_study_files(folder.parent.parent, [RunFolder(p) for p in folder.parent.parent.glob("*/seed*")]))
+    found.add(inspect_study_files(folder.parent.parent, [RunPaths(p) for p in folder.parent.parent.glob("*/seed*")]))
     found.notes += run_notes(run, own.unfinished, own.unsealed)
     return found
 

@@ -145,7 +145,7 @@ def _least(found: Sequence[Finding]) -> Finding:
 
 def _lint(run: Run) -> pd.DataFrame:
     """``verdict, reasons`` by method; empty where the linter did not run."""
-    path = run.path / "tables" / "lint.parquet"
+    path = run.paths.table("lint")
     return read_table(path, TEST_AGAIN, ("method",)).set_index("method") if path.is_file() else pd.DataFrame()
 
 

@@ -20,7 +20,7 @@ from ecg_lightning.attribution import METHODS
 from ecg_lightning.cli import main
 from ecg_lightning.models import EcgClassifier
 from ecg_lightning.runs.checkpoints import CheckpointError
-from ecg_lightning.runs.layout import RunMismatchError
+from ecg_lightning.runs.same_run import RunMismatchError
 from ecg_lightning.storage.readers import DamagedFileError
 from ecg_lightning.storage.store import StoreMismatchError
 

@@ -16,7 +16,7 @@ from ecg_lightning.cli import main
 from ecg_lightning.command_line.stage_guard import warn_if_unfinished
 from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.runs.finished import why_partial
-from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.runs.study_folder import StudyFolder
 from ecg_lightning.runs.study_sealing import release_damaged
 from ecg_lightning.statistics.interval_settings import IntervalSettings
@@ -138,10 +138,10 @@ def test_a_study_runs_a_part_again(place: Workplace) -> None:
     give_test(place, "--trainer.limit_test_batches", "1")
     (line,) = release_damaged(place.folder / "runs/tiny")
     assert "2 of 9 test ECGs were tested" in line
-    assert not RunFolder(place.run()).test_record.exists()
+    assert not RunPaths(place.run()).test_record.exists()
     give_test(place)
     assert list(release_damaged(place.folder / "runs/tiny")) == []
-    assert RunFolder(place.run()).test_record.exists()
+    assert RunPaths(place.run()).test_record.exists()
 
 
 def test_a_part_of_the_predictions_is_said(place: Workplace) -> None:
@@ -221,7 +221,7 @@ def test_only_run_folders_keep_records(tmp_path: Path, folder: str, warned: bool
 
 
 def test_a_folder_without_records_is_not_called_partial(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / TARGET / "seed0")
+    run = RunPaths(tmp_path / TARGET / "seed0")
     run.path.mkdir(parents=True)
     assert why_partial(run) is None
     run.test_record.write_text(json.dumps({"n_ecgs": 3}))  # and logits that are not there are damage

@@ -16,7 +16,7 @@ import torch
 from ecg_lightning.models import EcgClassifier, ResNet1d
 from ecg_lightning.models.plain_checkpoints import CheckpointError
 from ecg_lightning.runs.checkpoints import find_checkpoint, read_checkpoint
-from ecg_lightning.runs.layout import RunFolder
+from ecg_lightning.runs.layout import RunPaths
 
 WHOLE: dict[str, Any] = {
     "state_dict": OrderedDict(weight=torch.zeros(400)),
@@ -122,7 +122,7 @@ def test_a_damaged_checkpoint_keeps_its_words(tmp_path: Path, damage: Callable[[
 
 def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is a folder: name the file in it"):
-        find_checkpoint(RunFolder(tmp_path), str(tmp_path))
+        find_checkpoint(RunPaths(tmp_path), str(tmp_path))
 
 
 def test_a_checkpoint_of_an_old_torch_is_read(tmp_path: Path) -> None:

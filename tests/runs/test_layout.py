@@ -1,49 +1,14 @@
-import copy
+"""Where the files of a run lie."""
+
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from ecg_lightning.runs.layout import INDIFFERENT_SETTINGS, RunFolder, RunMismatchError
-
-SETTINGS: dict[str, Any] = {
-    "seed_everything": 0,
-    "target": "sinus_rhythm",
-    "study": "s",
-    "runs": "runs",
-    "root": "/data",
-    "model": {"learning_rate": 5e-4, "network": {"class_path": "ResNet1d", "init_args": {"widths": [8, 16]}}},
-    "data": {"batch_size": 128, "eval_batch_size": 128, "cache_dir": "cache", "num_workers": 0, "split_seed": 0},
-    "trainer": {"max_epochs": 15, "devices": "auto", "callbacks": [{"class_path": "A"}], "logger": None},
-}
-
-
-def changed(path: str, value: object) -> dict[str, Any]:
-    settings = copy.deepcopy(SETTINGS)
-    *parents, last = path.split(".")
-    node = settings
-    for parent in parents:
-        node = node.setdefault(parent, {})
-    node[last] = value
-    return settings
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> RunFolder:
-    """A run that was trained for at least one epoch."""
-    run = RunFolder.of(str(tmp_path), "s", "sinus_rhythm", 0)
-    run.checkpoints.mkdir(parents=True)
-    run.last_checkpoint.write_bytes(b"weights")
-    (run.path / "fit.yaml").write_text(yaml.safe_dump(SETTINGS))
-    return run
-
-
-# --- the layout --------------------------------------------------------------------------------------------------
+from ecg_lightning.runs.layout import RunPaths
 
 
 def test_the_layout_of_the_contract() -> None:
-    run = RunFolder.of("runs", "study", "sinus_rhythm", 3)
+    run = RunPaths.of("runs", "study", "sinus_rhythm", 3)
     assert run.path == Path("runs/study/sinus_rhythm/seed3")
     assert run.best_checkpoint == run.path / "checkpoints" / "best.ckpt"
     assert run.last_checkpoint == run.path / "checkpoints" / "last.ckpt"
@@ -54,106 +19,4 @@ def test_the_layout_of_the_contract() -> None:
 @pytest.mark.parametrize("study", ["", ".", "..", "a/b", "/a", "a/", "../a"])
 def test_a_study_is_one_folder(study: str) -> None:
     with pytest.raises(ValueError, match="must be the name of one folder"):
-        RunFolder.of("runs", study, "sinus_rhythm", 0)
-
-
-# --- the same run? -----------------------------------------------------------------------------------------------
-
-
-def test_a_new_folder_is_not_resumed(tmp_path: Path) -> None:
-    assert RunFolder(tmp_path / "nothing").check_same_run(SETTINGS, "error") is False
-
-
-def test_the_same_settings_are_resumed_from_their_last_checkpoint(folder: RunFolder) -> None:
-    assert folder.check_same_run(copy.deepcopy(SETTINGS), "error") is True
-    folder.last_checkpoint.unlink()  # killed in its first epoch
-    assert folder.check_same_run(SETTINGS, "error") is False
-
-
-def test_a_tuple_is_the_list_that_yaml_made_of_it(folder: RunFolder) -> None:
-    assert folder.check_same_run(changed("model.network.init_args.widths", (8, 16)), "error")
-
-
-def test_a_new_setting_whose_default_is_none_is_no_difference(folder: RunFolder) -> None:
-    assert folder.check_same_run(changed("model.new_option", None), "error")
-
-
-@pytest.mark.parametrize("key", INDIFFERENT_SETTINGS)
-def test_settings_that_do_not_change_what_is_learnt(folder: RunFolder, key: str) -> None:
-    assert folder.check_same_run(changed(key, "elsewhere"), "error")
-    assert folder.check_same_run(changed(key, {"deeper": {"still": 1}}), "error")
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("model.learning_rate", 1e-3, "model.learning_rate: 0.0005 there, 0.001 now"),
-        ("model.network.init_args.widths", [8, 32], r"widths\[1\]: 16 there, 32 now"),
-        ("model.network", None, r'model.network.class_path: "ResNet1d" there, \(absent\) now'),
-        ("data.split_seed", 1, "data.split_seed: 0 there, 1 now"),
-        ("data.extra", 2, r"data.extra: \(absent\) there, 2 now"),
-        ("trainer.max_epochs", 20, "trainer.max_epochs: 15 there, 20 now"),
-        (
-            "trainer.devices_of_mine",
-            2,
-            r"trainer.devices_of_mine: \(absent\) there, 2 now",
-        ),  # only begins like `devices`
-    ],
-)
-def test_other_settings_are_named_with_both_values(folder: RunFolder, key: str, value: object, message: str) -> None:
-    with pytest.raises(RunMismatchError, match=message) as caught:
-        folder.check_same_run(changed(key, value), "error")
-    assert str(folder.path) in str(caught.value)
-    assert "--on_mismatch replace" in str(caught.value)
-    assert folder.last_checkpoint.read_bytes() == b"weights"
-
-
-def test_every_difference_is_named(folder: RunFolder) -> None:
-    settings = changed("model.learning_rate", 1.0)
-    settings["target"] = "atrial_fibrillation"
-    with pytest.raises(RunMismatchError, match=r'(?s)model\.learning_rate: .*target: "sinus_rhythm" there'):
-        folder.check_same_run(settings, "error")
-
-
-def test_replace_moves_the_old_run_aside_whole(folder: RunFolder) -> None:
-    assert folder.check_same_run(changed("data.split_seed", 1), "replace") is False
-    assert not folder.path.exists()
-    (aside,) = folder.path.parent.iterdir()
-    assert aside.name.startswith("seed0.replaced-")
-    assert RunFolder(aside).last_checkpoint.read_bytes() == b"weights"
-
-
-def test_replacing_twice_in_a_second_keeps_both(folder: RunFolder) -> None:
-    for _ in range(3):
-        folder.path.mkdir(exist_ok=True)
-        (folder.path / "fit.yaml").write_text(yaml.safe_dump(SETTINGS))
-        folder.check_same_run(changed("data.split_seed", 1), "replace")
-    assert len(list(folder.path.parent.iterdir())) == 3
-
-
-def test_replace_leaves_the_same_run_alone(folder: RunFolder) -> None:
-    assert folder.check_same_run(SETTINGS, "replace") is True
-    assert folder.last_checkpoint.is_file()
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "is not a configuration"),
-        ("- a\n- b\n", "is not a configuration"),
-        ("a: [1", "can't be read"),
-        (None, r"settings are not known: .*fit\.yaml is missing"),
-    ],
-)
-def test_a_run_of_unknown_settings_is_not_resumed(folder: RunFolder, content: str | None, message: str) -> None:
-    path = folder.path / "fit.yaml"
-    path.unlink() if content is None else path.write_text(content)
-    with pytest.raises(RunMismatchError, match=message):
-        folder.check_same_run(SETTINGS, "error")
-    assert folder.check_same_run(SETTINGS, "replace") is False
-    assert not folder.path.exists()
-
-
-def test_on_mismatch_is_checked(folder: RunFolder) -> None:
-    with pytest.raises(ValueError, match="error, replace; got 'overwrite'"):
-        folder.check_same_run(SETTINGS, "overwrite")  # type: ignore[arg-type]
+        RunPaths.of("runs", study, "sinus_rhythm", 0)

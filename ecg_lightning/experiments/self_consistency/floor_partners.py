@@ -76,7 +76,7 @@ def predicted_class(run: Run, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         (ecg,) 1 or 0; -1 where there is no logit.
     """
     logit = np.asarray(run.row_store("logits").read(rows), dtype=np.float64)
-    threshold = run.metrics["threshold"]["value"] if (run.path / "metrics.json").is_file() else np.nan
+    threshold = run.metrics["threshold"]["value"] if run.paths.metrics.is_file() else np.nan
     positive = expit(logit) >= (threshold if np.isfinite(threshold) else 0.5)
     return np.where(np.isnan(logit), -1, positive).astype(np.int64)
 
