@@ -55,6 +55,23 @@ FORBIDDEN = {
 }
 """Group -> libraries that it must do without."""
 
+SHARED_NAMES = {
+    "base": "the interface that all others of the folder have",
+    "checks": "the checks of methods that have a verdict",
+    "commands": "commands on a whole study",
+    "draws": "random networks, drawn several times",
+    "lint": "whether a network is safe to attribute",
+    "maps": "attribution maps",
+    "measure": "what is measured, by an experiment or by tune",
+    "published": "what the paper published",
+    "recording": "ten seconds of ECG",
+    "seed_pairs": "pairs of training seeds",
+    "settings": "what a command is told",
+    "words": "what numbers say, in words",
+}
+"""Names that stand in several rooms -> what they mean in all of them. An experiment's folder has the parts of every
+other one's."""
+
 RANK = {group: rank for rank, groups in enumerate(HOUSE) for group in groups}
 
 
@@ -197,6 +214,23 @@ def test_no_circles() -> None:
     assert not cycle(REPOSITORY), " -> ".join(cycle(REPOSITORY))
 
 
+def shared_names(root: Path) -> dict[str, set[str]]:
+    """Name of a module -> the rooms that it stands in, if these are several."""
+    rooms: dict[str, set[str]] = {}
+    for path in sources(root):
+        module = module_name(path, root)
+        if path.name != "__init__.py" and group(module) != path.stem:
+            rooms.setdefault(path.stem, set()).add(group(module) or "")
+    return {name: where for name, where in rooms.items() if len(where) > 1}
+
+
+def test_no_name_means_two_things() -> None:
+    shared = shared_names(REPOSITORY)
+    strangers = {name: sorted(where) for name, where in shared.items() if name not in SHARED_NAMES}
+    assert not strangers, f"rename one, or say in SHARED_NAMES what it means in all rooms: {strangers}"
+    assert set(SHARED_NAMES) <= set(shared), f"these stand once now: {sorted(set(SHARED_NAMES) - set(shared))}"
+
+
 def test_files_are_short() -> None:
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in sources(REPOSITORY)}
     long = [f"{path.relative_to(REPOSITORY)}: {count} lines" for path, count in lengths.items() if count > MAX_LINES]
@@ -267,6 +301,11 @@ def test_a_forbidden_library_is_found(tmp_path: Path) -> None:
     (problem,) = forbidden_libraries(build(tmp_path, files))
     assert problem.startswith("ecg_lightning/functional/a.py:3: ")
     assert problem.endswith("functional does without captum")
+
+
+def test_a_name_in_two_rooms_is_found(tmp_path: Path) -> None:
+    files = {f"ecg_lightning/{name}.py": "" for name in ("signal/a", "signal/deeper/a", "data/b", "models/b", "runs/c")}
+    assert shared_names(build(tmp_path, files)) == {"b": {"data", "models"}}
 
 
 def test_a_circle_is_found(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.functional.threshold import youden_threshold
 from ecg_lightning.models.checked_loading import CheckedLoading, weight_differences
 from ecg_lightning.models.checkpoint_paths import with_absolute_paths, with_relative_paths
+from ecg_lightning.models.classifier_scores import LogitsAndLabels, decision_scores, has_both_classes, ranking_scores
 from ecg_lightning.models.fit_checks import check_before_fit, example_ecgs, make_real, waits_for_shapes
 from ecg_lightning.models.precision import at_least_float32, full_float32
-from ecg_lightning.models.scores import LogitsAndLabels, decision_scores, has_both_classes, ranking_scores
 from ecg_lightning.models.step_seeding import seed_step
 
 _TARGET_KEY: Final = "ecg_target"

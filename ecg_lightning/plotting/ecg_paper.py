@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_lightning.ecg import FIDUCIAL_SAMPLE, LEADS, SAMPLING_RATE
-from ecg_lightning.plotting.checks import check_beat
+from ecg_lightning.plotting.drawable import check_beat
 from ecg_lightning.plotting.paper import (
     GRID_RED,
     HEADROOM_MILLIVOLT,

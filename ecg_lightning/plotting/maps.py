@@ -18,7 +18,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_lightning.ecg import BEAT_SAMPLES, SAMPLING_RATE
-from ecg_lightning.plotting.checks import check_beat, check_evidence, check_map
 from ecg_lightning.plotting.colour_scale import (
     BAR_MM,
     BAR_WITH_TICKS_MM,
@@ -27,6 +26,7 @@ from ecg_lightning.plotting.colour_scale import (
     colour_scale,
     draw_colour_bar,
 )
+from ecg_lightning.plotting.drawable import check_beat, check_evidence, check_map
 from ecg_lightning.plotting.ecg_paper import COLUMNS, beat_sheet, first_panel_left, sheet_width
 from ecg_lightning.plotting.paper import GRID_GREY, STANDARD_SCALE, TRACE_COLOUR, PaperScale, draw_trace
 from ecg_lightning.plotting.sheet import MARGIN_MM, heading

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_lightning.ecg import LEADS
-from ecg_lightning.plotting.checks import check_beat, check_evidence, check_map
 from ecg_lightning.plotting.colour_scale import (
     BAR_MM,
     BAR_WITH_TICKS_MM,
@@ -19,6 +18,7 @@ from ecg_lightning.plotting.colour_scale import (
     colour_scale,
     draw_colour_bar,
 )
+from ecg_lightning.plotting.drawable import check_beat, check_evidence, check_map
 from ecg_lightning.plotting.ecg_paper import ROW_HEADER_MM
 from ecg_lightning.plotting.maps import FINE_TRACE_POINTS, draw_halo
 from ecg_lightning.plotting.paper import (

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch, PathPatch, Rectangle
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_lightning.ecg import LEADS
-from ecg_lightning.plotting.checks import check_beat, check_shape
+from ecg_lightning.plotting.drawable import check_beat, check_shape
 from ecg_lightning.plotting.maps import halo, halo_outline, runs
 from ecg_lightning.plotting.paper import GRID_RED, TRACE_COLOUR, PaperScale, draw_trace, panel_width, set_up_paper
 from ecg_lightning.plotting.sheet import MM_PER_POINT, TEXT_POINTS, Sheet

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS, MAX_ABS_MILLIVOLT, SAMPLING_RATE
 from ecg_lightning.signal import quality
 from ecg_lightning.signal.align import Alignment, align, shifted_windows
-from ecg_lightning.signal.checks import check_alive, check_length, check_rate, check_signal
 from ecg_lightning.signal.errors import FlatLeadError, TooShortError, VoltageError
 from ecg_lightning.signal.fillings import bridge_fillings
 from ecg_lightning.signal.filters import CLEAN, QRS_BAND, SLOPE_BAND, STEADY_SLOPE_BAND, zero_phase
 from ecg_lightning.signal.leads import to_standard_leads
 from ecg_lightning.signal.peaks import find_r_peaks, refine_r_peaks
+from ecg_lightning.signal.plausibility import check_alive, check_length, check_rate, check_signal
 from ecg_lightning.signal.recording import Recording
 from ecg_lightning.signal.resample import resample, resample_mask
 from ecg_lightning.signal.spikes import without_spikes

@@ -13,8 +13,8 @@ from ecg_lightning.simulator.atria import P_DURATION, PWave, draw_p_wave, fibril
 from ecg_lightning.simulator.case import Case
 from ecg_lightning.simulator.geometry import RESIDUAL_CENTRE, Geometry, draw_geometry
 from ecg_lightning.simulator.kernels import MS, Timing, add_waves, evaluate
-from ecg_lightning.simulator.noise import draw_noise, record
 from ecg_lightning.simulator.qrs import NORMAL_DURATION, Depolarisation, draw_depolarisation, left_bundle_branch_block
+from ecg_lightning.simulator.recording_noise import draw_noise, record
 from ecg_lightning.simulator.repolarisation import (
     RepolarisationShape,
     RepolarisationTimes,

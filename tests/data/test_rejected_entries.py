@@ -16,10 +16,10 @@ from synthetic_ecg import one_beat, synthetic, write_challenge, write_ptbxl
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.sources import Arrays, Cinc, Entry, PtbXl, Recording, Source
+from ecg_lightning.data.sources.archive_table import read_csv
 from ecg_lightning.data.sources.base import RejectedEntry
 from ecg_lightning.data.sources.entry_checks import checked_entries
 from ecg_lightning.data.sources.files import OutsideError, named_file, walk
-from ecg_lightning.data.sources.table import read_csv
 from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE
 
 BEAT = one_beat((np.arange(BEAT_SAMPLES) - FIDUCIAL_SAMPLE) / 500.0)

@@ -7,7 +7,7 @@ import pytest
 from synthetic_ecg import synthetic
 
 from ecg_lightning.ecg import LEADS
-from ecg_lightning.signal import checks, errors, quality
+from ecg_lightning.signal import errors, plausibility, quality
 from ecg_lightning.signal.beat import median_beat
 from ecg_lightning.signal.fillings import bridge_fillings
 from ecg_lightning.signal.recording import Recording
@@ -134,17 +134,17 @@ def test_pacing_spikes_are_no_noise() -> None:
 
 
 def test_alive_seconds() -> None:
-    checks.check_alive(CLEAN, 500.0)
+    plausibility.check_alive(CLEAN, 500.0)
     signal = CLEAN.copy()
     signal[3, 1400:] = 0.0
     with pytest.raises(errors.FlatLeadError, match=r"lead V2 \(2\.[789] s\)"):
-        checks.check_alive(signal, 500.0)
+        plausibility.check_alive(signal, 500.0)
     signal[3, :2000] = CLEAN[3, :2000]
-    checks.check_alive(signal, 500.0)
+    plausibility.check_alive(signal, 500.0)
 
 
 def test_a_noiseless_slow_ecg_is_alive() -> None:
-    checks.check_alive(synthetic(26.0, noise=0.0).recording.signal, 500.0)
+    plausibility.check_alive(synthetic(26.0, noise=0.0).recording.signal, 500.0)
 
 
 def test_only_a_filling_is_bridged() -> None:

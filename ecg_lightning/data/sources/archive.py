@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+from ecg_lightning.data.sources.archive_table import Row, entries_of, read_csv
 from ecg_lightning.data.sources.base import Entry, Source
 from ecg_lightning.data.sources.label_map import LabelMap, count_codes, load_label_map
-from ecg_lightning.data.sources.table import Row, entries_of, read_csv
 from ecg_lightning.storage.hashing import digest_file
 
 

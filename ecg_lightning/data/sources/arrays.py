@@ -8,8 +8,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, Source
-from ecg_lightning.data.sources.table import (
+from ecg_lightning.data.sources.archive_table import (
     Row,
     entries_of,
     first_places,
@@ -20,10 +19,11 @@ from ecg_lightning.data.sources.table import (
     text_of,
     whole_number,
 )
+from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, Source
 from ecg_lightning.ecg import BEAT_SAMPLES, LEADS, TARGETS, Target
 from ecg_lightning.signal.beat import MedianBeat, Neighbours
-from ecg_lightning.signal.checks import check_signal
 from ecg_lightning.signal.leads import to_standard_leads
+from ecg_lightning.signal.plausibility import check_signal
 from ecg_lightning.signal.resample import resample
 from ecg_lightning.storage.hashing import digest_file
 

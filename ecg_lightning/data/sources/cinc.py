@@ -18,7 +18,7 @@ from ecg_lightning.data.sources.files import walk
 from ecg_lightning.data.sources.label_map import LabelMap
 from ecg_lightning.data.sources.wfdb_checks import UnreadableError
 from ecg_lightning.data.sources.wfdb_files import Header, read_header, read_mat, read_wfdb
-from ecg_lightning.signal.checks import MIN_SECONDS
+from ecg_lightning.signal.plausibility import MIN_SECONDS
 from ecg_lightning.storage.hashing import new_digest
 
 _GET_IT: Final = (

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from ecg_lightning.data.sources.archive_table import is_missing
 from ecg_lightning.data.sources.base import Entry, RejectedEntry, Source
-from ecg_lightning.data.sources.table import is_missing
 from ecg_lightning.ecg import TARGETS, shown_text
 
 LONGEST_LIFE: Final = 130.0

@@ -13,9 +13,9 @@ import wfdb
 from numpy.typing import NDArray
 
 from ecg_lightning.data.sources.archive import TableArchive
+from ecg_lightning.data.sources.archive_table import number, text_of
 from ecg_lightning.data.sources.base import Entry, Recording, RecordingError
 from ecg_lightning.data.sources.files import named_file
-from ecg_lightning.data.sources.table import number, text_of
 from ecg_lightning.data.sources.wfdb_files import read_wfdb
 from ecg_lightning.ecg import LEADS
 

@@ -17,8 +17,8 @@ from ecg_lightning.data.sources.muse_stretch import find_stretch
 from ecg_lightning.data.sources.muse_waveforms import measurement_rate, number, read_waveform
 from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, SAMPLING_RATE
 from ecg_lightning.signal.beat import MedianBeat
-from ecg_lightning.signal.checks import check_rate, check_signal
 from ecg_lightning.signal.leads import to_standard_leads
+from ecg_lightning.signal.plausibility import check_rate, check_signal
 from ecg_lightning.signal.resample import resample
 from ecg_lightning.signal.spikes import without_spikes
 

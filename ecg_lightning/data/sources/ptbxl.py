@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import Final
 
 from ecg_lightning.data.sources.archive import TableArchive
+from ecg_lightning.data.sources.archive_table import first_places, number, text_of, whole_number
 from ecg_lightning.data.sources.base import Entry, Recording
 from ecg_lightning.data.sources.files import named_file
-from ecg_lightning.data.sources.table import first_places, number, text_of, whole_number
 from ecg_lightning.data.sources.wfdb_files import read_wfdb
 from ecg_lightning.ecg import shown_text
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import welch
 
 from ecg_lightning.signal.leads import LIMB_LEADS
-from ecg_lightning.simulator.noise import LEADS_OF_ELECTRODES, STEP, draw_noise, record
+from ecg_lightning.simulator.recording_noise import LEADS_OF_ELECTRODES, STEP, draw_noise, record
 from ecg_lightning.simulator.streams import Streams
 
 N = 5000
