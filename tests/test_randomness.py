@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from test_imports import REPOSITORY, sources
 from torch import nn
 
 from ecg_lightning.attribution.seeding import RandomKey
@@ -32,7 +33,6 @@ from ecg_lightning.randomness import (
 )
 from ecg_lightning.simulator.streams import Streams
 from ecg_lightning.storage.hashing import digest_settings
-from tests.test_imports import REPOSITORY, sources
 
 NAMES = st.lists(st.integers(0, 60).map("p{}".format), min_size=1, max_size=60)
 SEEDS = st.integers(0, 2**32)
