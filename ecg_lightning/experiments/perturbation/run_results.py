@@ -4,24 +4,16 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 import pandas as pd
 
+from ecg_lightning.experiments.perturbation.figures import AXIS, curve_panels, on_one_scale
 from ecg_lightning.experiments.perturbation.kinds import PAPER_KIND, VERDICT_KIND
 from ecg_lightning.experiments.perturbation.tables import MapLogits
-from ecg_lightning.experiments.perturbation.words import (
-    MAP_WORDS,
-    METRIC_WORDS,
-    ORDER_WORDS,
-    kind_sentence,
-    kind_title,
-)
+from ecg_lightning.experiments.perturbation.words import kind_sentence, kind_title
 from ecg_lightning.experiments.run_results import RunResults
-from ecg_lightning.plotting.curves import CurvePanel, XAxis, curve_of, curves_figure
-
-_AXIS: Final = XAxis("perturbed points (%)")
+from ecg_lightning.plotting.curves import CurvePanel, curves_figure
 
 
 @dataclass(frozen=True)
@@ -76,11 +68,11 @@ class PerturbationReport:
         paper = own.kind.name == PAPER_KIND.name
         title = f"Perturbation ({kind_title(own.kind)}): {self.what}"
         caption = self.caption(own)
-        figure = curves_figure(_one_scale(panels), _AXIS, title, caption, columns=len(own.logits))
+        figure = curves_figure(on_one_scale(panels), AXIS, title, caption, columns=len(own.logits))
         results.figure(f"perturbation/{metric if paper else own.kind.name}", figure, caption)
         if own.kind.name == VERDICT_KIND.name and self._both_classes:
             panels = [panel for one in ("auroc_positives", "auroc_negatives") for panel in _panels(own, one)]
-            figure = curves_figure(_one_scale(panels), _AXIS, f"{title}, by class", caption, columns=len(own.logits))
+            figure = curves_figure(on_one_scale(panels), AXIS, f"{title}, by class", caption, columns=len(own.logits))
             results.figure(f"perturbation/{own.kind.name}_classes", figure, caption)
 
     def caption(self, own: MapLogits) -> str:
@@ -126,25 +118,8 @@ class PerturbationReport:
 
 
 def _panels(one: MapLogits, metric: str, *, names_map: bool = False) -> list[CurvePanel]:
-    """A panel an order."""
     table = one.curve_table[one.curve_table["metric"] == metric]
-    table = table.assign(percent=100 * table["fraction"])
-    panels = []
-    for order in one.logits:
-        of_order = table[table["order"] == order]
-        curves = {name: curve_of(of_order[of_order["method"] == name], "percent", "value") for name in one.names}
-        title = f"{MAP_WORDS[one.map]}, {ORDER_WORDS[order]}" if names_map else ORDER_WORDS[order]
-        label, _, of_class = METRIC_WORDS[metric].partition(", only ")
-        title = f"{of_class.removesuffix(' perturbed')}: {title}" if of_class else title
-        panels.append(CurvePanel(title, label, curves, level=0.5 if metric.startswith("auroc") else None))
-    return panels
-
-
-def _one_scale(panels: Sequence[CurvePanel]) -> list[CurvePanel]:
-    """The same limits for all, so that they can be compared."""
-    least = min(float(np.nanmin(one.y, initial=1.0)) for panel in panels for one in panel.curves.values())
-    lowest = min(least - 0.03, 0.45 if panels[0].level is not None else 0.0)
-    return [CurvePanel(p.title, p.y_label, p.curves, (lowest, 1.02), p.level) for p in panels]
+    return curve_panels(table, one.map, metric, names_map=names_map)
 
 
 def _wide(one: MapLogits) -> pd.DataFrame:

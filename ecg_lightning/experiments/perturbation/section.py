@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ecg_lightning.experiments.perturbation.figures import AXIS, curve_panels, on_one_scale
 from ecg_lightning.experiments.perturbation.kinds import PAPER_KIND, VERDICT_KIND
 from ecg_lightning.experiments.perturbation.study_tables import (
     deciding_kind,
@@ -19,12 +19,11 @@ from ecg_lightning.experiments.perturbation.study_tables import (
 from ecg_lightning.experiments.perturbation.words import (
     MAP_WORDS,
     METRIC_WORDS,
-    ORDER_WORDS,
     kind_sentence,
     kind_title,
 )
 from ecg_lightning.plotting.class_words import class_name
-from ecg_lightning.plotting.curves import CurvePanel, XAxis, curve_of, curves_figure
+from ecg_lightning.plotting.curves import curves_figure
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section, TableBlock, number
 from ecg_lightning.runs.study_runs import StudyRuns, records
@@ -125,20 +124,18 @@ class _Pictures:
         """A row of panels for each (map, metric), a panel an order."""
         table = self.means[self.means["kind"] == kind]
         chosen = [table[(table["map"] == of_map) & (table["metric"] == metric)] for of_map, metric in rows]
-        drawn = pd.concat(chosen)[["value", "low", "high"]].to_numpy(dtype=float)
-        known = np.append(drawn[np.isfinite(drawn)], 0.5)
-        limits = (float(known.min()) - 0.03, float(known.max()) + 0.03)  # the same for all, to be compared
+        names_map = len({one for one, _ in rows}) > 1
         panels = [
             panel
             for (of_map, metric), part in zip(rows, chosen, strict=True)
-            for panel in _panels(part, of_map, metric, limits, named=len({one for one, _ in rows}) > 1)
+            for panel in curve_panels(part, of_map, metric, names_map=names_map)
         ]
         caption = self._caption(kind, chosen[0])
 
-        axis, columns = XAxis("perturbed points (%)"), len(panels) // len(rows)
+        columns = len(panels) // len(rows)
 
         def draw(caption: str) -> Figure:
-            return curves_figure(panels, axis, "Perturbation", caption, columns)
+            return curves_figure(on_one_scale(panels), AXIS, "Perturbation", caption, columns)
 
         return self.files.picture(f"perturbation/{name}", draw, label, caption)
 
@@ -158,23 +155,6 @@ class _Pictures:
     def _few(self) -> str:
         few = len(self.runs.seeds) < _MIN_SEEDS_FOR_INTERVAL
         return f", of which there are {len(self.runs.seeds)}, too few for an interval" if few else ""
-
-
-def _panels(
-    part: pd.DataFrame, of_map: str, metric: str, limits: tuple[float, float], *, named: bool
-) -> list[CurvePanel]:
-    part = part.assign(percent=100 * part["fraction"])
-    y_label, _, of_class = METRIC_WORDS[metric].partition(", only ")
-    before = f"{MAP_WORDS[of_map]}, " if named else f"{of_class.removesuffix(' perturbed')}: " if of_class else ""
-    panels = []
-    for order in dict.fromkeys(part["order"]):
-        rows = part[part["order"] == order]
-        curves = {
-            name: curve_of(rows[rows["method"] == name], "percent", "value") for name in dict.fromkeys(rows["method"])
-        }
-        level = 0.5 if metric.startswith("auroc") else None
-        panels.append(CurvePanel(f"{before}{ORDER_WORDS.get(order, order)}", y_label, curves, limits, level))
-    return panels
 
 
 def _areas(files: ReportFiles, table: pd.DataFrame) -> TableBlock:

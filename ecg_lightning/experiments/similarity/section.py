@@ -150,7 +150,8 @@ def _columns(
     """What stands in for a map -> (name,) mean similarity with the own one."""
     if of_others.empty:
         return {}
-    own = of_others[of_others[["target", "statistic", "sign"]].eq((target, statistic, sign)).all(axis=1)]
+    chosen = {"target": target, "statistic": statistic, "sign": sign}
+    own = of_others[np.all([of_others[name] == value for name, value in chosen.items()], axis=0)]
     columns = own.pivot(index="method", columns="map", values="mean").reindex(names)
     return {name: np.clip(columns[name].to_numpy(), -1, 1) for name in _OTHERS if columns[name].notna().any()}
 
