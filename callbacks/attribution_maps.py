@@ -60,7 +60,7 @@ class AttributionMaps(Callback):
         gradcam_layer: Dotted name of the module that Grad-CAM reads; None: the network's ``gradcam_layer``.
         precision: Of the passes of the sampling methods: ``bfloat16`` is up to twice as fast where the hardware has it;
             its maps correlate above .998 with those of float32, and depend on the batch that they were computed in.
-        compiled: Compile those passes, see :func:`ecg_lightning.attribution.prepare_task`; worth a try on a GPU.
+        compiled: Gone (it compiled those passes, for 1.1 times the speed on a CPU); old configurations may set it.
         lint: What to do about methods that give wrong maps on this network (see ``ecg_lightning.attribution.lint``):
             ``skip`` them and say so, compute them after a ``warn``ing, or don't look: ``off``.
         on_mismatch: What to do with a store of other settings: ``error``, or ``replace``: move it aside.
@@ -85,6 +85,8 @@ class AttributionMaps(Callback):
         on_mismatch: OnMismatch = "error",
     ) -> None:
         super().__init__()
+        if compiled:
+            rank_zero_warn("maps.compiled is gone and ignored: compiled passes were 1.1 times as fast; remove the key")
         self.methods = build_methods(methods)
         self.asked = tuple(method.name for method in self.methods)
         self.controls = check_controls(controls)
@@ -95,7 +97,6 @@ class AttributionMaps(Callback):
         self.memory_budget_mb = memory_budget_mb
         self.gradcam_layer = gradcam_layer
         self.precision: Precision = precision
-        self.compiled = compiled
         self.lint: LintMode = lint
         self.on_mismatch: OnMismatch = on_mismatch
         self.kept = MapStores()
@@ -133,7 +134,7 @@ class AttributionMaps(Callback):
         self.backgrounds = backgrounds.beats.to(module.device)
         self.source_network = plain_copy(module.network)
         self.fold = True
-        self.task = self.prepared(self.source_network, compiled=self.compiled)
+        self.task = self.prepared(self.source_network)
         self.training_seed = module.seed
         self.threshold = float(module.threshold)
         self._lint(trainer, datamodule)
@@ -210,7 +211,7 @@ class AttributionMaps(Callback):
             name = type(self.source_network).__name__
             rank_zero_warn(f"{name} is attributed without folding its BatchNorms, in slower passes: {error}")
             self.fold = False
-            self.task = self.prepared(self.source_network, compiled=self.compiled)
+            self.task = self.prepared(self.source_network)
         return [] if error is None else [Finding("folding", "", str(error))]
 
     def _draws(self) -> dict[str, JSON]:
@@ -218,8 +219,6 @@ class AttributionMaps(Callback):
         draws: dict[str, JSON] = {"attribution_seed": self.attribution_seed, "training_seed": self.training_seed}
         if self.precision != "float32":
             draws["passes"] = self.precision
-        if self.task.compiled is not None:
-            draws["compiled"] = True  # other rounding, and of many gradients some are at a ReLU's kink
         return draws
 
     def _maps(self, method: AttributionMethod, ecg: Tensor, rows: Rows) -> Tensor:
@@ -253,12 +252,11 @@ class AttributionMaps(Callback):
                 for name, maps in shared_maps([family[own] for own in names], self.task, ecg[places]).items():
                     self.kept.write(name, rows[places], maps)
 
-    def prepared(self, network: nn.Module, *, compiled: bool = False, fold: bool = True) -> AttributionTask:
+    def prepared(self, network: nn.Module, *, fold: bool = True) -> AttributionTask:
         """Another network, such as a randomised one, prepared as the trained one is.
 
         Args:
             network: (batch, lead, sample) mV -> one logit an ECG.
-            compiled: Also compile it, which takes longer than the passes of a randomised network.
             fold: Fold BatchNorms, unless that harmed the trained network.
         """
         return prepare_task(
@@ -269,7 +267,6 @@ class AttributionMaps(Callback):
             fold=fold and self.fold,
             keep=[str(layer) for method in self.methods if (layer := getattr(method, "layer", None))],
             precision=self.precision,
-            compiled=compiled and any(method.stochastic for method in self.methods),
         )
 
     def key(self, name: str, row: int) -> RandomKey:

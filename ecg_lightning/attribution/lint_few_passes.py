@@ -47,7 +47,7 @@ def few_passes(method: AttributionMethod, task: AttributionTask, ecg: Tensor, lo
     Returns:
         A method that fails is refused with its own words, one that misses what it must give is doubtful.
     """
-    task = replace(task, precision="float32", compiled=None)  # rounding that was chosen is no fault
+    task = replace(task, precision="float32")  # rounding that was chosen is no fault
     try:
         with recording_gradients():
             if isinstance(method, ShapleySampling):

@@ -21,7 +21,7 @@ from ecg_lightning.attribution.base import (
     recording_gradients,
 )
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask, even_chunk, in_chunks
+from ecg_lightning.attribution.task import AttributionTask, even_chunk
 from ecg_lightning.functional.reliability import split_reliability, stopping_reliability
 
 GROUPS: Final = 4
@@ -200,8 +200,6 @@ class GroupSums:
 def gradients(task: AttributionTask, points: Tensor, *, absolute: bool = False) -> Tensor:
     """Gradient of the logit at many points, in passes of about one size, at most the task's chunk.
 
-    A compiled network is compiled, and was checked, for passes of the chunk: they are padded.
-
     Args:
         task: The network.
         points: (point, lead, sample) mV.
@@ -216,8 +214,6 @@ def gradients(task: AttributionTask, points: Tensor, *, absolute: bool = False) 
         result: Tensor = saliency.attribute(differentiable(part), abs=absolute)
         return result
 
-    if task.compiled is not None:
-        return in_chunks(gradient, points, task.chunk)
     parts = torch.split(points, even_chunk(len(points), task.chunk))  # a short last pass would be a slow one
     return torch.cat([gradient(part) for part in parts])
 

@@ -11,7 +11,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ecg_lightning.functional.plain_copy import COMPILED, plain_copy
 from ecg_lightning.models.channels_last import to_channels_last
-from ecg_lightning.models.compiling import CompileError, compile_network
 from ecg_lightning.models.folding import FoldedBatchNorm, FoldingError, fold_batchnorm
 
 Precision = Literal["float32", "bfloat16"]
@@ -78,7 +77,6 @@ class AttributionTask:
         folded: Whether BatchNorms are folded: maps are those of the unfolded network within rounding.
         precision: Of the sampling methods' passes. ``bfloat16`` is faster where the hardware has it, and its maps
             depend on the batch they are computed in.
-        compiled: The network for the sampling methods' passes, where that was chosen and works.
     """
 
     network: OneLogit
@@ -87,16 +85,14 @@ class AttributionTask:
     gradcam_layer: str | None = None
     folded: bool = False
     precision: Precision = "float32"
-    compiled: nn.Module | None = None
 
     @property
     def sampling_network(self) -> nn.Module:
-        """What methods call that average over many passes: ``network``, compiled or in bfloat16 where that was chosen.
+        """What methods call that average over many passes: ``network``, in bfloat16 where that was chosen.
 
         Not for methods of a single pass: one gradient in bfloat16 correlates as little as .984 with itself in float32.
         """
-        network = self.network if self.compiled is None else self.compiled
-        return network if self.precision == "float32" else InBfloat16(network)
+        return self.network if self.precision == "float32" else InBfloat16(self.network)
 
     @property
     def single_pass_chunk(self) -> int:
@@ -140,7 +136,6 @@ def prepare_task(
     fold: bool = True,
     keep: Collection[str] = (),
     precision: Precision = "float32",
-    compiled: bool = False,
 ) -> AttributionTask:
     """Freeze a deep copy of a network for attribution; the network that is handed in stays as it is.
 
@@ -155,9 +150,6 @@ def prepare_task(
         fold: Fold BatchNorms into the convolutions before them: the same maps within rounding, in cheaper passes.
         keep: Names of further modules whose output is read, such as a ``layer`` of a Grad-CAM object: not folded.
         precision: Of the sampling methods' passes.
-        compiled: Compile those passes (``torch.compile``): the same maps within rounding. It takes half a minute, for
-            about 1.1 times the speed on a CPU. Methods that hook the network's modules stay as they are. A network that
-            can't be compiled, or isn't the same then, is used as it is, and a warning says why.
 
     Raises:
         ValueError: A pass of one ECG alone is over the budget; ``bfloat16`` for a network that isn't float32.
@@ -175,27 +167,14 @@ def prepare_task(
             to_channels_last(frozen)  # behind folding, which knows layers by their exact class
     if precision == "bfloat16" and dtype != torch.float32:
         raise ValueError(f"precision bfloat16 is for networks of float32, this one is {dtype}; use float32")
-    chunk = _chunk(frozen, backgrounds[:1], memory_budget_mb)
     return AttributionTask(
         network=frozen,
         backgrounds=backgrounds,
-        chunk=chunk,
+        chunk=_chunk(frozen, backgrounds[:1], memory_budget_mb),
         gradcam_layer=layer,
         folded=folded,
         precision=precision,
-        compiled=_compiled(frozen, backgrounds, chunk) if compiled else None,
     )
-
-
-def _compiled(frozen: OneLogit, ecg: Tensor, chunk: int) -> nn.Module | None:
-    """None, after a warning, where it can't be done."""
-    try:
-        return compile_network(frozen, ecg, chunk)
-    except CompileError as error:
-        rank_zero_warn(
-            f"{type(frozen.network).__name__} is attributed without torch.compile (same maps, slower passes): {error}"
-        )
-        return None
 
 
 def _fold(frozen: OneLogit, ecg: Tensor, keep: Collection[str]) -> bool:

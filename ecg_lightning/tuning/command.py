@@ -44,10 +44,9 @@ class MapMaker(Protocol):
 
     methods: tuple[AttributionMethod, ...]
     attribution_seed: int
-    compiled: bool
     backgrounds: Tensor
 
-    def prepared(self, network: nn.Module, *, compiled: bool) -> AttributionTask:
+    def prepared(self, network: nn.Module) -> AttributionTask:
         """The frozen network as the callback attributes it, with ``backgrounds``."""
 
 
@@ -147,7 +146,7 @@ def _task(job: TuneJob, ecgs: Tensor) -> tuple[AttributionTask, Backgrounds | No
     used = any(method.uses_backgrounds for method in job.maps.methods)
     stated = job.datamodule.backgrounds(job.module.backgrounds) if used else None
     job.maps.backgrounds = (ecgs[:1] if stated is None else stated.beats).to(job.module.device)
-    return job.maps.prepared(job.module.network, compiled=job.maps.compiled), stated
+    return job.maps.prepared(job.module.network), stated
 
 
 def _further(datamodule: EcgDataModule, stated: Backgrounds) -> Tensor | None:

@@ -210,6 +210,11 @@ def test_maps_that_are_constant_or_not_finite_are_counted(trained: Workplace, tm
     assert pd.read_parquet(run / "tables/maps.parquet")["not_finite"].tolist() == [9]
 
 
+def test_an_old_key_is_accepted_and_said_to_be_gone() -> None:
+    with pytest.warns(UserWarning, match="maps.compiled is gone and ignored"):
+        AttributionMaps(["saliency"], compiled=True)
+
+
 def test_unknown_pictures_are_refused_before_anything_is_computed(trained: Workplace, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"MapPictures: 12345 not among the 9 test ECGs"):
         run_test(trained, tmp_path, small(), AttributionMaps(QUICK), TestRecord(), MapPictures(["12345"]))
