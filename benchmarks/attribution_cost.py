@@ -8,8 +8,7 @@ Usage::
 
 Prints milliseconds and passes (forwards + gradients) an ECG, the peak of the process's anonymous memory (``RssAnon``,
 Linux only), and for ours the share of the limit: passes x best measured pass / time. A pass that is saved, because it
-is shared or kept, makes a share above 1. ``five shared`` is what the five methods of the gradient family cost together
-in ``shared_maps``; the sums of the suite take it in place of the five.
+is kept, makes a share above 1.
 
 Everything is measured in one run and in turns, so that a busy machine is busy for all; medians over ``--repeats``.
 Captum gets the passes that a correlation of .99 with the converged map takes (``PLAIN``); of its long methods a few
@@ -46,7 +45,6 @@ from ecg_lightning.attribution.methods import (
     ShapleySampling,
     SmoothGrad,
 )
-from ecg_lightning.attribution.shared import shareable, shared_maps
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.models import EcgClassifier, ResNet1d
@@ -120,8 +118,6 @@ class Bench:
                 works[method.name, way] = (self._plain(plain, ecg, batch), scale, plain.passes)
             passes = method.passes((int(ecg.shape[1]), int(ecg.shape[2])), len(self.backgrounds))
             works[method.name, "ours"] = (self._ours(method, ecg), 1 / len(ecg), passes)
-        five = shareable(self.methods)
-        works["five shared", "ours"] = (lambda: shared_maps(five, self.task, self.ecg), 1 / len(self.ecg), None)
         return works
 
     def _plain(self, plain: Plain, ecg: Tensor, batch: int | None) -> Callable[[], object]:
@@ -189,24 +185,18 @@ def report(costs: dict[tuple[str, str], Cost], bench: Bench) -> None:
             f"{_text(PLAIN[name].passes):>12} {ours.milliseconds:11.1f} {_text(passes):>12} "
             f" share of the limit {limits[name] / ours.milliseconds:.2f}, {ours.megabytes:.0f} MB"
         )
-    print(f"{'five shared':70} {costs['five shared', 'ours'].milliseconds:11.1f}")
     report_suite(costs, bench, limits)
 
 
 def report_suite(costs: dict[tuple[str, str], Cost], bench: Bench, limits: dict[str, float]) -> None:
     """Print the sums with and without Shapley sampling, and the memory of each way."""
     every = [method.name for method in bench.methods]
-    five = [method.name for method in shareable(bench.methods)]
     for title, names in (("suite", every), ("without Shapley", [name for name in every if "shapley" not in name])):
-        rest = [name for name in names if name not in five]
         single, batched = suite(costs, "one a call", names), suite(costs, "best batch", names)
-        apart, ours = (
-            suite(costs, "ours", names),
-            suite(costs, "ours", rest) + costs["five shared", "ours"].milliseconds,
-        )
+        ours = suite(costs, "ours", names)
         print(
             f"{title}: Captum one a call {single:.0f} ms, best batch {batched:.0f} ms, ours {ours:.0f} ms an ECG "
-            f"({batched / ours:.1f} times less; share of the limit {sum(limits[name] for name in names) / apart:.2f})"
+            f"({batched / ours:.1f} times less; share of the limit {sum(limits[name] for name in names) / ours:.2f})"
         )
     for way in ("one a call", *(f"batch {batch}" for batch in BATCHES), "ours"):
         print(f"peak memory, {way}: {max(cost.megabytes for key, cost in costs.items() if key[1] == way):.0f} MB")

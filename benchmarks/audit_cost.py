@@ -53,7 +53,6 @@ def maps_of(network: nn.Module, ecg: Tensor, methods: tuple[str, ...]) -> Attrib
     maps.ecg_ids, maps.training_seed = [f"e{k}" for k in range(len(ecg))], 0
     maps.backgrounds, maps.source_network = ecg[:8], network
     maps.task = maps.prepared(network)
-    maps.shared = tuple(name for name in ("saliency", "gradient_x_input") if name in methods)
     return maps
 
 
@@ -64,7 +63,7 @@ def batch_of(maps: AttributionMaps, ecg: Tensor) -> AuditBatch:
     def key(name: str, place: int) -> Any:
         return maps.key(name, place)
 
-    found, _ = suite_maps(maps.methods, maps.task, ecg, key, maps.shared)
+    found, _ = suite_maps(maps.methods, maps.task, ecg, key)
     return AuditBatch(rows, ecg, found | control_maps(maps.controls, ecg, key))
 
 
@@ -165,9 +164,8 @@ def report_limits(clock: Clock, maps: AttributionMaps, batch: AuditBatch, audit:
     forward, gradient = best(clock, "forward"), best(clock, "gradient")
     print(f"best pass: {forward:.3f} ms a forward, {gradient:.3f} ms a gradient, of one input")
     networks, ecgs = len(audit.plan.depths) - 1, len(batch.ecg)
-    # shared: two methods of one gradient each from one pass; IG its nodes; and the logit of every depth
-    alone = [method for method in audit.methods if method.name not in maps.shared]
-    gradients = 1 + sum(method.passes((8, 600), 8).gradient for method in alone)
+    # every method's gradients, and the logit of every depth
+    gradients = sum(method.passes((8, 600), 8).gradient for method in audit.methods)
     limit = ecgs * (networks * (gradients * gradient + forward) + forward)
     took = clock.median("cascade")
     print(f"cascade: {took / ecgs:.1f} ms an ECG, limit {limit / ecgs:.1f}: share {limit / took:.2f} (bar .85)")

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from rich.console import Console
@@ -24,7 +23,6 @@ from ecg_lightning.attribution.folding_check import folding_error
 from ecg_lightning.attribution.lint import LINTED_ECGS, lint_task
 from ecg_lightning.attribution.partners import PATIENT_CONTROLS, PatientControl
 from ecg_lightning.attribution.robust import explain_or_nan
-from ecg_lightning.attribution.shared import shared_maps
 from ecg_lightning.attribution.task import AttributionTask, Precision
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
@@ -101,7 +99,6 @@ class AttributionMaps(Callback):
         self.on_mismatch: OnMismatch = on_mismatch
         self.kept = MapStores()
         self.failures: dict[str, dict[str, str]] = {}
-        self.shared: tuple[str, ...] = ()
         self.fold = True
 
     @property
@@ -138,7 +135,7 @@ class AttributionMaps(Callback):
         self.training_seed = module.seed
         self.threshold = float(module.threshold)
         self._lint(trainer, datamodule)
-        self.shared = try_methods(self.methods, self.task)
+        try_methods(self.methods, self.task)
         specs = map_specs(
             self.methods,
             self.task,
@@ -162,7 +159,6 @@ class AttributionMaps(Callback):
     ) -> None:
         """Publish the batch's maps; those that are not in their store are computed first."""
         rows = outputs["row"].cpu().numpy()
-        self._share_passes(batch["ecg"], rows)
         maps = {method.name: self._maps(method, batch["ecg"], rows) for method in self.methods}
         controls = control_maps(self.controls, batch["ecg"], lambda name, place: self.key(name, int(rows[place])))
         outputs["maps"] = maps | controls
@@ -242,15 +238,6 @@ class AttributionMaps(Callback):
             warnings.warn(f"{method.name} failed on the ECG of row {row}, whose map is NaN now: {why}", stacklevel=2)
         told |= failed
         return found
-
-    def _share_passes(self, ecg: Tensor, rows: Rows) -> None:
-        """Compute what the gradient family lacks from passes that its methods share."""
-        family = {method.name: method for method in self.methods if method.name in self.shared}
-        for missing, names in self.kept.lacking(tuple(family), rows).items():
-            if len(names) > 1:
-                places = np.flatnonzero(np.isin(rows, missing))
-                for name, maps in shared_maps([family[own] for own in names], self.task, ecg[places]).items():
-                    self.kept.write(name, rows[places], maps)
 
     def prepared(self, network: nn.Module, *, fold: bool = True) -> AttributionTask:
         """Another network, such as a randomised one, prepared as the trained one is.

@@ -90,7 +90,7 @@ class CascadeMaps:
 
         methods = [method for method in self.methods if names is None or method.name in names]
         controls = [control for control in self.controls if names is None or control in names]
-        maps, failures = suite_maps(methods, task, ecg, key, self.maps.shared)
+        maps, failures = suite_maps(methods, task, ecg, key)
         for name, failed in failures.items():
             self.failures[name] = self.failures.get(name, 0) + len(failed)
         return maps | control_maps(controls, ecg, key)

@@ -10,7 +10,6 @@ from callbacks.audit_results import AuditResults
 from callbacks.current_run import on_rank_zero, run_folder
 from ecg_lightning.attribution import AttributionMethod, RandomKey
 from ecg_lightning.attribution.lint_report import LintReport
-from ecg_lightning.attribution.shared import shareable, shared_maps
 from ecg_lightning.attribution.task import AttributionTask
 from ecg_lightning.storage.atomic import atomic_path
 
@@ -50,15 +49,12 @@ def usable_methods(
     return kept
 
 
-def try_methods(methods: Sequence[AttributionMethod], task: AttributionTask) -> tuple[str, ...]:
+def try_methods(methods: Sequence[AttributionMethod], task: AttributionTask) -> None:
     """One map of each cheap method: what can't work is told before hours are spent and stores are made.
 
     Args:
         methods: Those that will be computed.
         task: The frozen network.
-
-    Returns:
-        Names of the methods that can share passes; none, after a warning, where that fails.
 
     Raises:
         ValueError: A method can't work on this network.
@@ -67,12 +63,6 @@ def try_methods(methods: Sequence[AttributionMethod], task: AttributionTask) -> 
         method.resolved_settings(task)
         if method.single_pass:
             method(task, task.backgrounds[:1], [RandomKey()])
-    family = shareable(methods)
-    try:
-        return tuple(shared_maps(family, task, task.backgrounds[:1])) if len(family) > 1 else ()
-    except ValueError as error:
-        rank_zero_warn(f"{', '.join(one.name for one in family)} share no passes on this network: {error}")
-        return ()
 
 
 def _record(trainer: Trainer, report: LintReport) -> None:

@@ -62,14 +62,6 @@ class MapStores:
             missing = np.union1d(missing, self.reliability[name].missing(rows))
         return missing
 
-    def lacking(self, names: Sequence[str], rows: Rows) -> dict[tuple[int, ...], list[str]]:
-        """Missing rows -> the names that lack just these; without those that lack none."""
-        found: dict[tuple[int, ...], list[str]] = {}
-        for name in names:
-            if missing := tuple(self.missing(name, rows).tolist()):
-                found.setdefault(missing, []).append(name)
-        return found
-
     def write(self, name: str, rows: Rows, maps: Tensor, reliability: Tensor | None = None) -> None:
         """Write maps (k, lead, sample), and the reliability (k,) of a stochastic method's."""
         if (

@@ -1,13 +1,12 @@
 """Maps of many ECGs of which one may fail: it costs no other."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from ecg_lightning.attribution.base import AttributionMethod, Explanation
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.shared import shared_maps
 from ecg_lightning.attribution.task import AttributionTask
 
 
@@ -45,42 +44,26 @@ def suite_maps(
     task: AttributionTask,
     ecg: Tensor,
     keys: Callable[[str, int], RandomKey],
-    sharing: Collection[str] = (),
 ) -> tuple[dict[str, Tensor], dict[str, dict[str, str]]]:
-    """Maps of several methods; those of the gradient family share their passes.
+    """Maps of several methods.
 
     Args:
         methods: The methods.
         task: The frozen network.
         ecg: (batch, lead, sample) mV.
         keys: Method and place in the batch -> key.
-        sharing: Names of methods that may share passes.
 
     Returns:
         Name -> (batch, lead, sample), NaN where a method fails on an ECG; and name -> ECG that failed -> why.
     """
     maps: dict[str, Tensor] = {}
     failures: dict[str, dict[str, str]] = {}
-    family = [method for method in methods if method.name in sharing]
-    if len(family) > 1:
-        maps |= _shared_or_none(family, task, ecg)
     for method in methods:
-        if method.name not in maps:
-            found, failed = explain_or_nan(method, task, ecg, [keys(method.name, place) for place in range(len(ecg))])
-            maps[method.name] = found.maps
-            if failed:
-                failures[method.name] = failed
-    return {method.name: maps[method.name] for method in methods}, failures
-
-
-def _shared_or_none(family: Sequence[AttributionMethod], task: AttributionTask, ecg: Tensor) -> dict[str, Tensor]:
-    """Maps from shared passes; none where that fails, and then each method works by itself."""
-    try:
-        return shared_maps(family, task, ecg)
-    except torch.OutOfMemoryError:
-        raise
-    except (ValueError, RuntimeError, ArithmeticError):
-        return {}
+        found, failed = explain_or_nan(method, task, ecg, [keys(method.name, place) for place in range(len(ecg))])
+        maps[method.name] = found.maps
+        if failed:
+            failures[method.name] = failed
+    return maps, failures
 
 
 def _one_by_one(

@@ -1,10 +1,11 @@
 """Sensitivity and activation methods: what a small change of the input, or of a layer, does to the logit."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+import torch
 from captum import attr as captum
-from torch import Tensor
+from torch import Tensor, nn
 
 from ecg_lightning.attribution.base import (
     Passes,
@@ -151,8 +152,8 @@ class GradCam(_LayerMethod):
         return not self.rectified
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
-        gradcam = captum.LayerGradCam(task.network, task.layer(self.layer))
-        coarse = gradcam.attribute(differentiable(ecg), relu_attributions=self.rectified)
+        cam = class_activation(task.network, task.layer(self.layer), differentiable(ecg))
+        coarse = cam.relu() if self.rectified else cam  # before it is interpolated, as Captum
         # Captum's own default interpolates by nearest neighbour, which draws steps of 32 samples
         fine: Tensor = captum.LayerAttribution.interpolate(coarse, (ecg.shape[-1],), "linear")
         return fine.expand(ecg.shape)
@@ -177,9 +178,39 @@ class GuidedGradCam(_LayerMethod):
     gradients: ClassVar[int] = 2  # of the input and of the layer
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
-        if not self.rectified:
-            cam = GradCam(self.layer)._attribute(task, ecg, key)
-            return cam * GuidedBackprop()._attribute(task, ecg, key)
-        method = captum.GuidedGradCam(task.network, task.layer(self.layer))
-        result: Tensor = method.attribute(differentiable(ecg), interpolate_mode="linear")
-        return result
+        cam = GradCam(self.layer, self.rectified)._attribute(task, ecg, key)
+        return cam * GuidedBackprop()._attribute(task, ecg, key)
+
+
+def class_activation(network: nn.Module, layer: nn.Module, ecg: Tensor) -> Tensor:
+    """Output of a layer weighted by its mean gradient over time, summed over channels, not yet interpolated.
+
+    Equal to Captum's LayerGradCam within rounding, which would copy the output into another memory layout.
+
+    Args:
+        network: (batch, lead, sample) -> (batch,).
+        layer: A module of it whose output is (batch, channel, sample).
+        ecg: (batch, lead, sample) mV, which requires gradients.
+
+    Returns:
+        (batch, 1, sample of the layer), detached.
+
+    Raises:
+        ValueError: An output of another shape, or none.
+    """
+    outputs: list[Tensor] = []
+
+    def keep(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+        if not isinstance(output, Tensor) or output.ndim != 3:
+            raise ValueError(
+                f"Grad-CAM needs a layer that gives (batch, channel, sample): {layer} gives something else"
+            )
+        outputs.append(output)
+        return output.clone()  # what follows may change it in place
+
+    with layer.register_forward_hook(keep):
+        logit = network(ecg)
+    if not outputs:
+        raise ValueError(f"Grad-CAM needs a layer that runs in a pass, {layer} does not")
+    (slope,) = torch.autograd.grad(logit.sum(), outputs[-1])
+    return (slope.mean(-1, keepdim=True) * outputs[-1].detach()).sum(1, keepdim=True)

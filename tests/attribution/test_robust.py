@@ -1,47 +1,53 @@
-"""One ECG or one way of computing that fails costs no other map."""
+"""One ECG or one method that fails costs no other map."""
+
+import dataclasses
+from typing import ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 
-from ecg_lightning.attribution import RandomKey, prepare_task, robust
-from ecg_lightning.attribution.methods import GradCam, GradientXInput, Saliency
+from ecg_lightning.attribution import AttributionTask, RandomKey, prepare_task
+from ecg_lightning.attribution.methods import GradientXInput, Saliency
+from ecg_lightning.attribution.robust import suite_maps
 from ecg_lightning.models import ResNet1d
 
-FAMILY = (Saliency(), GradientXInput(), GradCam())
-NAMES = [method.name for method in FAMILY]
+
+@dataclasses.dataclass(frozen=True)
+class FailsOnLarge(Saliency):
+    """Fails on ECGs above 2 mV."""
+
+    error: type[Exception] = ValueError
+
+    name: ClassVar[str] = "fails_on_large"
+
+    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+        if ecg.amax() > 2:
+            raise self.error("too large")
+        return super()._attribute(task, ecg, key)
 
 
 def key(name: str, place: int) -> RandomKey:
     return RandomKey(method=name, ecg_id=str(place))
 
 
-@pytest.mark.parametrize("error", [ValueError, RuntimeError])
-def test_where_passes_can_not_be_shared_each_method_works_by_itself(
-    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
-) -> None:
+@pytest.fixture
+def task() -> AttributionTask:
     torch.manual_seed(0)
-    task = prepare_task(ResNet1d(depth=2, leads=8, length=64).double(), torch.zeros(1, 8, 64))
-    ecg = torch.randn(3, 8, 64, dtype=torch.float64)
-    expected, none = robust.suite_maps(FAMILY, task, ecg, key, NAMES)
-    assert none == {}
-
-    def refuse(*_: object) -> None:
-        raise error("a hook is in the way")
-
-    monkeypatch.setattr(robust, "shared_maps", refuse)
-    found, failures = robust.suite_maps(FAMILY, task, ecg, key, NAMES)
-    assert failures == {}
-    assert list(found) == NAMES
-    for name in NAMES:
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-10, atol=1e-14)
+    return prepare_task(ResNet1d(depth=2, leads=8, length=64), torch.zeros(1, 8, 64))
 
 
-def test_memory_that_runs_out_is_no_property_of_an_ecg(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = prepare_task(ResNet1d(depth=2, leads=8, length=64), torch.zeros(1, 8, 64))
+@pytest.mark.parametrize("error", [ValueError, RuntimeError])
+def test_an_ecg_or_a_method_that_fails_costs_no_other_map(task: AttributionTask, error: type[Exception]) -> None:
+    ecg = torch.rand(3, 8, 64)
+    ecg[1] += 2
+    found, failures = suite_maps((FailsOnLarge(error=error), GradientXInput()), task, ecg, key)
+    assert failures == {"fails_on_large": {"1": f"{error.__name__}: too large"}}
+    assert found["fails_on_large"].isnan().all((1, 2)).tolist() == [False, True, False]
+    assert found["gradient_x_input"].isfinite().all()
 
-    def full(*_: object) -> None:
-        raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(robust, "shared_maps", full)
+def test_memory_that_runs_out_is_no_property_of_an_ecg(task: AttributionTask) -> None:
+    method = FailsOnLarge(error=torch.OutOfMemoryError)
     with pytest.raises(torch.OutOfMemoryError):
-        robust.suite_maps(FAMILY, task, torch.randn(2, 8, 64), key, NAMES)
+        suite_maps((method,), task, torch.full((2, 8, 64), 3.0), key)
