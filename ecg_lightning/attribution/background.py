@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ecg_lightning.attribution.adaptive import FIRST_STAGE, AdaptiveDraws, relative_sizes
 from ecg_lightning.attribution.base import AttributionMethod, Passes, differentiable
+from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, up_to
 from ecg_lightning.attribution.noise import ROUND, by_rounds, noise_like
 from ecg_lightning.attribution.rescale import RescaleError, rescale_maps
 from ecg_lightning.attribution.sampling import (
@@ -31,6 +32,8 @@ would see a part of the way only, and have one group."""
 
 _WORTH: Final = 0.75
 """Share of the draws below which uneven places are worth their price: backgrounds no longer count exactly alike."""
+
+_DOUBLED: Final = tuple(2**exponent for exponent in range(1, 20))
 
 
 class _BackgroundMethod(AttributionMethod):
@@ -170,6 +173,16 @@ class DeepLiftShap(_BackgroundMethod):
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
         """One gradient a background; two with Captum's engine."""
         return Passes(gradient=backgrounds * (1 if self.engine == "cached" else 2))
+
+    def budget_grid(self, task: AttributionTask, limits: BudgetLimits) -> BudgetGrid | None:
+        """Numbers of backgrounds up to the stated ones, over which the map is exact: how much is due to their choice.
+
+        Not chosen: the backgrounds are the datamodule's, and GradientSHAP's too. None where there are no further ones.
+        """
+        stated = len(task.backgrounds)
+        if limits.backgrounds <= stated:
+            return None
+        return BudgetGrid("backgrounds", up_to(_DOUBLED, stated), "backgrounds", fixed=True)
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
         if self.engine == "cached":

@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
+from ecg_lightning.attribution.budget import AS_CONFIGURED, BudgetGrid, BudgetLimits
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
 from ecg_lightning.models.precision import full_float32
@@ -127,6 +128,26 @@ class AttributionMethod(ABC):
             ValueError: The network can't be attributed by this method.
         """
         return self.settings()
+
+    def budget_grid(self, task: AttributionTask, limits: BudgetLimits) -> BudgetGrid | None:  # noqa: ARG002
+        """The budgets that ``tune`` tries; None: there is nothing to choose, its maps are exact.
+
+        A stochastic method that states none is measured as it is configured.
+        """
+        return AS_CONFIGURED if self.stochastic else None
+
+    def with_budget(self, grid: BudgetGrid, value: int) -> Self:
+        """The method with one value of its grid."""
+        changes: dict[str, Any] = grid.changes(value)
+        changed: Self = dataclasses.replace(self, **changes) if changes else self  # type: ignore[type-var]
+        return changed
+
+    def reliability_curve(
+        self, task: AttributionTask, ecg: Tensor, key: RandomKey, grid: BudgetGrid
+    ) -> Iterator[float]:
+        """Reliability of one ECG's map, (1, lead, sample), at each value of a grid, computed when it is asked for."""
+        for value in grid.values:
+            yield float(self.with_budget(grid, value).explain(task, ecg, [key]).reliability)
 
     def _explain(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> OneMap:
         """One ECG's map with its reliability; methods with Monte-Carlo noise override it."""

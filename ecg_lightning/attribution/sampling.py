@@ -6,7 +6,7 @@ called finished does not change what was drawn.
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar, Final
 
 import torch
@@ -20,9 +20,11 @@ from ecg_lightning.attribution.base import (
     differentiable,
     recording_gradients,
 )
+from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, sample_counts
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, even_chunk
 from ecg_lightning.functional.reliability import split_reliability, stopping_reliability
+from ecg_lightning.storage.hashing import JSON
 
 GROUPS: Final = 4
 """Groups of draws whose agreement gives the reliability; each gets a stretch of every round, so that antithetic pairs
@@ -90,21 +92,16 @@ class SampledMethod(AttributionMethod):
         """The number of draws that does not count."""
         return ("max_samples",) if self.target_correlation is None else ("n_samples",)
 
+    def budget_grid(self, task: AttributionTask, limits: BudgetLimits) -> BudgetGrid | None:
+        """Numbers of samples in whole stretches, so that the groups whose agreement is measured have equally many."""
+        values = sample_counts(self.stretch(task), limits.max_samples or self.max_samples, GROUPS)
+        also: dict[str, JSON] = {} if self.target_correlation is None else {"target_correlation": None}
+        return BudgetGrid("n_samples", values, also=also)
+
     def reliability_curve(
-        self, task: AttributionTask, ecg: Tensor, key: RandomKey, counts: Iterable[int]
+        self, task: AttributionTask, ecg: Tensor, key: RandomKey, grid: BudgetGrid
     ) -> Iterator[float]:
-        """Reliability of one ECG's map after growing numbers of draws, from one run that is continued.
-
-        Each value is that of a map of so many draws by itself. Nothing is drawn for a value that isn't asked for.
-
-        Args:
-            task: The network.
-            ecg: (1, lead, sample) mV.
-            key: Of this ECG and method.
-            counts: Numbers of draws, growing.
-
-        Yields:
-            Reliability at each of them.
+        """Reliability after growing numbers of samples, from one run that is continued; each as of a map by itself.
 
         Raises:
             ValueError: Numbers that do not grow.
@@ -112,7 +109,7 @@ class SampledMethod(AttributionMethod):
         sums = GroupSums(ecg, self.stretch(task))
         with recording_gradients():
             draws = self._begin(task, ecg.detach().clone(), key)
-        for count in counts:
+        for count in grid.values:
             if count <= sums.count:
                 raise ValueError(f"{self.name}: expected growing numbers of draws, got {count} after {sums.count}")
             with recording_gradients():

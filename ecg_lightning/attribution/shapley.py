@@ -8,6 +8,7 @@ from captum import attr as captum
 from torch import Tensor
 
 from ecg_lightning.attribution.base import AttributionMethod, OneMap, Passes, check_positive
+from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, up_to
 from ecg_lightning.attribution.contribution import integrated_gradients
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, even_chunk, in_chunks
@@ -29,6 +30,8 @@ _ERROR_DECAY: Final = 75
 
 _ERROR_BETWEEN_LEADS: Final = 0.8
 _RELIABILITY_GROUPS: Final = 8
+_FORWARDS_A_GROUP: Final = (4, 6, 8, 12, 18, 24)  # as in the measurements that the defaults are from
+_PERMUTATIONS: Final = (8, 16, 24, 32, 48, 64, 96, 128)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,19 @@ class ShapleySampling(AttributionMethod):
         if self.exact(shape):
             return Passes(forward=1 << groups)
         return Passes(forward=2 * (self.n_forwards // 2) + 2, gradient=_GUESS_STEPS)
+
+    def budget_grid(self, task: AttributionTask, limits: BudgetLimits) -> BudgetGrid | None:
+        """Forwards or permutations in multiples of the number of groups; permutations are even, for a reverse each."""
+        shape = (int(task.backgrounds.shape[1]), int(task.backgrounds.shape[2]))
+        groups = self.groups(shape)
+        if self.exact(shape):
+            return None
+        if self.surrogate:
+            bound = limits.max_forwards or _FORWARDS_A_GROUP[-1] * (groups - 1)
+            forwards = [times * (groups - 1) // 2 * 2 for times in _FORWARDS_A_GROUP]
+            return BudgetGrid("n_forwards", up_to(forwards, bound))
+        most = (limits.max_forwards or _PERMUTATIONS[-1] * groups) // groups
+        return BudgetGrid("n_permutations", up_to(_PERMUTATIONS, max(most // 2 * 2, 2)))
 
     @property
     def surrogate(self) -> bool:

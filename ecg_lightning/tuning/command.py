@@ -25,8 +25,8 @@ from ecg_lightning.plotting.tuning import PassCurve, passes_figure
 from ecg_lightning.randomness import keyed_order
 from ecg_lightning.runs.checkpoints import read_checkpoint
 from ecg_lightning.storage.atomic import write_parquet_atomic, write_text_atomic
+from ecg_lightning.tuning.budget_curves import FINER
 from ecg_lightning.tuning.config import Entry, methods_config
-from ecg_lightning.tuning.finer_ladders import FINER
 from ecg_lightning.tuning.measure import TunedMethod, tune_methods
 from ecg_lightning.tuning.results import (
     MethodSummary,

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecg_lightning.attribution.base import AttributionMethod, Passes
+from ecg_lightning.attribution.budget import BudgetGrid
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
 from ecg_lightning.storage.hashing import JSON
-from ecg_lightning.tuning.ladder import Evidence, Ladder
-from ecg_lightning.tuning.ladders import ladder_of
+from ecg_lightning.tuning.budget_curves import reliability_curves
 from ecg_lightning.tuning.settings import LOWEST, TuningSettings
+
+Evidence = Literal["draws", "finer"]
+"""What a correlation with the limit comes from: the run's own samples, or a map of many more passes."""
 
 Status = Literal["chosen", "bound", "constant", "kept", "exact"]
 """``chosen``: reaches the target; ``bound``: doesn't within the bound, which it has now; ``constant``: no ECG's map has
@@ -69,7 +72,7 @@ class TunedMethod:
         status: How it came to it.
         argument: Name of the setting; empty for an exact one.
         evidence: Where the correlations come from.
-        curve: One point a tried setting, from cheap to dear; the last one is that of ``method``.
+        curve: One point a tried setting, from cheap to expensive; the last one is that of ``method``.
         changes: Hyperparameters that differ from those it was configured with.
     """
 
@@ -100,38 +103,50 @@ def tune_methods(
         more: (background, lead, sample) mV, training ECGs of which the stated backgrounds are the first; None where
             there are no further ones.
     """
+    limits = settings.limits(0 if more is None else len(more))
     tuned = []
     for method in methods:
-        ladder = ladder_of(method, task, settings, more)
+        grid = method.budget_grid(task, limits)
+        if grid is None:
+            tuned.append(TunedMethod(method, "exact"))
+            continue
         keys = [key(method.name, number) for number in range(len(ecgs))]
-        tuned.append(TunedMethod(method, "exact") if ladder is None else climb(ladder, ecgs, keys))
+        curves = reliability_curves(method, grid, task, ecgs, keys, more)
+        tuned.append(search(method, grid, curves, task, settings))
     return tuned
 
 
-def climb(ladder: Ladder, ecgs: Tensor, keys: Sequence[RandomKey]) -> TunedMethod:
-    """Try settings from cheap to dear until one reaches the target.
+def search(
+    method: AttributionMethod,
+    grid: BudgetGrid,
+    curves: Sequence[Iterator[float]],
+    task: AttributionTask,
+    settings: TuningSettings,
+) -> TunedMethod:
+    """Try budgets from cheap to expensive until one reaches the target.
 
     Args:
-        ladder: Of one method.
-        ecgs: (ecg, lead, sample) mV.
-        keys: One an ECG.
+        method: As configured.
+        grid: Its budgets.
+        curves: For each ECG the reliability at each of them.
+        task: The network.
+        settings: Target.
     """
-    curves = ladder.curves(ecgs, keys)
     points: list[CurvePoint] = []
-    status: Status = "kept" if ladder.fixed else "bound"
-    for value in ladder.values():
-        reliability = np.array([_next(curve, ladder.method.name, place) for place, curve in enumerate(curves)])
-        points.append(CurvePoint(value, _passes(ladder, value), reliability))
+    status: Status = "kept" if grid.fixed else "bound"
+    for value in grid.values:
+        reliability = np.array([_next(curve, method.name, place) for place, curve in enumerate(curves)])
+        points.append(CurvePoint(value, _passes(method, grid, value, task), reliability))
         if np.isnan(reliability).all():
             status = "constant"
             break
-        if not ladder.fixed and ladder.settings.reached(points[-1].correlation):
+        if not grid.fixed and settings.reached(points[-1].correlation):
             status = "chosen"
             break
-    keeps = ladder.fixed or status == "constant"
-    changes = {} if keeps else ladder.changes(points[-1].value)
-    method = ladder.method if keeps else ladder.method_at(points[-1].value)
-    return TunedMethod(method, status, ladder.argument, ladder.evidence, tuple(points), changes)
+    changes = {} if status == "constant" else grid.changes(points[-1].value)
+    chosen = method.with_budget(grid, points[-1].value) if changes else method
+    evidence: Evidence = "draws" if grid.judged == "draws" else "finer"
+    return TunedMethod(chosen, status, grid.argument, evidence, tuple(points), changes)
 
 
 def _next(curve: Iterator[float], method: str, place: int) -> float:
@@ -148,7 +163,7 @@ def _next(curve: Iterator[float], method: str, place: int) -> float:
         return math.nan
 
 
-def _passes(ladder: Ladder, value: int) -> Passes:
-    shape = (int(ladder.task.backgrounds.shape[1]), int(ladder.task.backgrounds.shape[2]))
-    backgrounds = value if ladder.argument == "backgrounds" else len(ladder.task.backgrounds)
-    return ladder.method_at(value).passes(shape, backgrounds)
+def _passes(method: AttributionMethod, grid: BudgetGrid, value: int, task: AttributionTask) -> Passes:
+    shape = (int(task.backgrounds.shape[1]), int(task.backgrounds.shape[2]))
+    backgrounds = value if grid.judged == "backgrounds" else len(task.backgrounds)
+    return method.with_budget(grid, value).passes(shape, backgrounds)

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_lightning.attribution.budget import BudgetLimits
 from ecg_lightning.functional.reliability import stopping_reliability
 
 LOWEST: Final = 0.1
@@ -48,6 +49,10 @@ class TuningSettings:
             value = getattr(self, name)
             if value is not None and value < smallest:
                 raise ValueError(f"tune.{name} must be {smallest} or more, got {value}")
+
+    def limits(self, backgrounds: int) -> BudgetLimits:
+        """How far each method's grid may go, with so many training ECGs at hand as backgrounds."""
+        return BudgetLimits(self.max_samples, self.max_steps, self.max_forwards, backgrounds)
 
     @property
     def wanted_median(self) -> float:

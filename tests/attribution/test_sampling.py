@@ -12,6 +12,7 @@ from torch import Tensor
 from ecg_lightning.attribution import AttributionTask, RandomKey, prepare_task
 from ecg_lightning.attribution.adaptive import AdaptiveDraws, relative_sizes
 from ecg_lightning.attribution.background import GradientShap, _even_places
+from ecg_lightning.attribution.budget import BudgetGrid
 from ecg_lightning.attribution.contribution import IgSmoothGrad
 from ecg_lightning.attribution.noise import noise_like
 from ecg_lightning.attribution.sampling import GROUPS, GroupSums, SampledMethod, golden_fractions, grouped
@@ -293,7 +294,7 @@ def test_stopping_reaches_the_target_and_says_where_it_stopped(task: Attribution
 @pytest.mark.parametrize("make", METHODS)
 def test_the_curve_of_one_continued_run_is_that_of_separate_runs(make, task: AttributionTask, ecg: Tensor) -> None:
     counts = (16, 40, 64, 160)
-    curve = list(make(7).reliability_curve(task, ecg, KEY, counts))
+    curve = list(make(7).reliability_curve(task, ecg, KEY, BudgetGrid("n_samples", tuple(counts))))
     separate = [float(make(count).explain(task, ecg, [KEY]).reliability) for count in counts]
     np.testing.assert_allclose(curve, separate, rtol=1e-9, equal_nan=True)
 
@@ -306,13 +307,13 @@ def test_a_curve_draws_only_what_is_asked_for(task: AttributionTask, ecg: Tensor
             asked.append((first, count))
             return super()._draw(task, ecg, key, first, count)
 
-    curve = Counting().reliability_curve(task, ecg, KEY, (8, 32, 1024))
+    curve = Counting().reliability_curve(task, ecg, KEY, BudgetGrid("n_samples", (8, 32, 1024)))
     assert asked == []
     next(curve), next(curve)
     assert asked == [(0, 8), (8, 24)]
     assert not torch.is_inference_mode_enabled()
     with pytest.raises(ValueError, match="expected growing numbers of draws, got 8 after 8"):
-        list(SmoothGrad().reliability_curve(task, ecg, KEY, (8, 8)))
+        list(SmoothGrad().reliability_curve(task, ecg, KEY, BudgetGrid("n_samples", (8, 8))))
 
 
 def test_a_target_out_of_reach_ends_at_the_bound_and_keeps_the_map(task: AttributionTask, ecg: Tensor) -> None:

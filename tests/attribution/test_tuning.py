@@ -1,4 +1,4 @@
-"""Tuning without a run: ladders, the rule of choice, methods that need care, and the config that comes out."""
+"""Tuning without a run: budget grids, the rule of choice, methods that need care, and the config that comes out."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from networks import LinearReadout, keys, trained_like_resnet, waves
+from networks import LinearReadout, trained_like_resnet, waves
 from torch import Tensor
 
 from callbacks import AttributionMaps
 from ecg_lightning.attribution import AttributionMethod, AttributionTask, RandomKey, prepare_task
 from ecg_lightning.attribution.base import OneMap, Passes
+from ecg_lightning.attribution.budget import BudgetGrid, sample_counts
 from ecg_lightning.attribution.cost import PassSeconds
 from ecg_lightning.attribution.methods import (
     METHODS,
@@ -26,11 +27,9 @@ from ecg_lightning.attribution.methods import (
     ShapleySampling,
     SmoothGrad,
 )
+from ecg_lightning.tuning.budget_curves import squared_correlation
 from ecg_lightning.tuning.config import MAPS, methods_config, without_defaults
-from ecg_lightning.tuning.finer_ladders import squared_correlation
-from ecg_lightning.tuning.ladder import Ladder
-from ecg_lightning.tuning.ladders import grid, ladder_of
-from ecg_lightning.tuning.measure import climb, tune_methods
+from ecg_lightning.tuning.measure import TunedMethod, search, tune_methods
 from ecg_lightning.tuning.results import curve_frame, summaries, warnings_of
 from ecg_lightning.tuning.settings import TuningSettings
 
@@ -69,28 +68,26 @@ class Scripted(AttributionMethod):
         return OneMap(ecg, 0.64)
 
 
-class Rungs(Ladder):
-    """A ladder whose reliabilities are given."""
+class Given:
+    """Curves whose reliabilities are given, and how many of them were asked for."""
 
-    argument = "n_samples"
+    def __init__(self, *rows: Sequence[float]) -> None:
+        self.rows, self.asked = rows, 0
 
-    def __init__(self, method: AttributionMethod, task: AttributionTask, rows: Sequence[Sequence[float]]) -> None:
-        super().__init__(method, task, QUICK)
-        self.rows = rows
-        self.asked = 0
+    def __iter__(self) -> Iterator[Iterator[float]]:
+        return iter([self._one(row) for row in self.rows])
 
-    def values(self) -> Sequence[int]:
-        return [8 * (1 + place) for place in range(len(self.rows[0]))]
+    def _one(self, row: Sequence[float]) -> Iterator[float]:
+        for value in row:
+            self.asked += 1
+            if value < 0:
+                raise ValueError("not this ECG")
+            yield value
 
-    def curves(self, ecgs: Tensor, keys: Sequence[RandomKey]) -> list[Iterator[float]]:
-        def one(row: Sequence[float]) -> Iterator[float]:
-            for value in row:
-                self.asked += 1
-                if value < 0:
-                    raise ValueError("not this ECG")
-                yield value
 
-        return [one(row) for row in self.rows]
+def search_given(method: AttributionMethod, task: AttributionTask, given: Given) -> TunedMethod:
+    values = tuple(8 * (1 + place) for place in range(len(given.rows[0])))
+    return search(method, BudgetGrid("n_samples", values), list(given), task, QUICK)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +101,7 @@ class Rungs(Ladder):
     ],
 )
 def test_the_grid_fills_all_groups_evenly_up_to_the_bound(unit: int, bound: int, expected: tuple[int, ...]) -> None:
-    assert grid(unit, bound) == expected
+    assert sample_counts(unit, bound, 4) == expected
 
 
 def test_a_setting_needs_the_median_with_a_margin_and_the_lowest_decile() -> None:
@@ -125,22 +122,22 @@ def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any], more: dict[s
         TuningSettings(**wrong, **more)
 
 
-def test_climbing_ends_with_the_first_setting_that_is_enough(task: AttributionTask) -> None:
-    ladder = Rungs(SmoothGrad(), task, [[0.2, 0.9, 0.99], [0.3, 0.95, 0.99]])
-    found = climb(ladder, waves(2), keys(2))
+def test_the_search_ends_with_the_first_setting_that_is_enough(task: AttributionTask) -> None:
+    given = Given([0.2, 0.9, 0.99], [0.3, 0.95, 0.99])
+    found = search_given(SmoothGrad(), task, given)
     assert (found.status, found.changes, found.method) == ("chosen", {"n_samples": 16}, SmoothGrad(16))
-    assert ladder.asked == 4  # the third rung is not measured
-    far = climb(Rungs(SmoothGrad(), task, [[0.2, 0.3], [0.3, 0.4]]), waves(2), keys(2))
+    assert given.asked == 4  # the third budget is not measured
+    far = search_given(SmoothGrad(), task, Given([0.2, 0.3], [0.3, 0.4]))
     assert (far.status, far.method) == ("bound", SmoothGrad(16))
 
 
 def test_constant_maps_keep_the_setting_and_a_failing_ecg_costs_no_other(task: AttributionTask) -> None:
-    constant = climb(Rungs(SmoothGrad(40), task, [[math.nan, 0.9], [math.nan, 0.9]]), waves(2), keys(2))
+    constant = search_given(SmoothGrad(40), task, Given([math.nan, 0.9], [math.nan, 0.9]))
     assert (constant.status, constant.changes, constant.method) == ("constant", {}, SmoothGrad(40))
     with pytest.warns(
         UserWarning, match=r"failed on ECG 2 in the order of tune.parquet, which is left out: ValueError: not this ECG"
     ):
-        one = climb(Rungs(SmoothGrad(), task, [[0.2, 0.9], [0.3, -1.0]]), waves(2), keys(2))
+        one = search_given(SmoothGrad(), task, Given([0.2, 0.9], [0.3, -1.0]))
     assert one.status == "chosen"
     assert np.isnan(one.curve[1].reliability[1])
     (numbers,) = summaries([constant], task, 10, PassSeconds(1.0, 2.0))
@@ -188,7 +185,7 @@ def test_deeplift_shap_is_measured_and_its_backgrounds_stay(task: AttributionTas
     assert tune(DeepLiftShap(), task).status == "exact"
 
 
-def test_shapley_values_climb_in_forwards_or_permutations(task: AttributionTask) -> None:
+def test_shapley_values_are_searched_in_forwards_or_permutations(task: AttributionTask) -> None:
     few = replace(QUICK, n_ecgs=2, target_correlation=1 - 1e-12, max_forwards=300)
     found = tune(ShapleySampling(group_samples=100), task, few)  # 48 groups
     assert [point.value for point in found.curve] == [188, 282, 300]
@@ -209,7 +206,7 @@ def test_a_method_of_ones_own_is_measured_as_it_is(task: AttributionTask) -> Non
     assert (found.status, found.changes) == ("kept", {})
     assert found.curve[0].median == pytest.approx(0.8)
     assert tune(Saliency(), task).status == "exact"
-    assert ladder_of(Saliency(), task, QUICK, None) is None
+    assert Saliency().budget_grid(task, QUICK.limits(0)) is None
 
 
 def test_the_configuration_holds_what_was_found_and_what_differs_from_defaults(task: AttributionTask) -> None:
