@@ -189,7 +189,7 @@ class AttributionMaps(Callback):
 
     def _lint(self, trainer: Trainer, datamodule: EcgDataModule) -> None:
         for method in self.methods:
-            if self.gradcam_layer or getattr(method, "layer", None):
+            if self.gradcam_layer or method.kept_layers:
                 method.resolved_settings(self.task)  # a name that was given and is wrong is an error, no refusal
         if self.lint == "off":
             return
@@ -252,7 +252,7 @@ class AttributionMaps(Callback):
             memory_budget_mb=self.memory_budget_mb,
             gradcam_layer=self.gradcam_layer,
             fold=fold and self.fold,
-            keep=[str(layer) for method in self.methods if (layer := getattr(method, "layer", None))],
+            keep=[layer for method in self.methods for layer in method.kept_layers],
             precision=self.precision,
         )
 
@@ -275,5 +275,5 @@ class AttributionMaps(Callback):
         table = maps_table(self.methods, self.kept.maps, self.kept.reliability, len(self.task.backgrounds))
         write_parquet_atomic(run_folder(trainer).table("maps"), table)
         module.log_dict(logged_numbers(table), rank_zero_only=True)
-        for warning in warnings_of(table):
+        for warning in warnings_of(table, self.methods):
             rank_zero_warn(warning)

@@ -71,14 +71,14 @@ def logged_numbers(table: pd.DataFrame) -> dict[str, float]:
     return logged | {f"reliability/{name}": float(value) for name, value in medians.items()}
 
 
-def warnings_of(table: pd.DataFrame) -> Iterator[str]:
+def warnings_of(table: pd.DataFrame, methods: Sequence[AttributionMethod]) -> Iterator[str]:
     """What a person must know of the maps, one sentence each; see :func:`maps_table`."""
+    hints = {method.name: f"; {method.constant_hint}" for method in methods if method.constant_hint}
     for row in table.to_dict("records"):
         if row["constant"] or row["not_finite"]:
             yield (
                 f"{row['method']}: of {row['done']} maps {row['constant']} are constant and {row['not_finite']} are "
-                "not finite; they have no correlation and are left out of every average"
-                + ("; `rectified: false` keeps the sign of the CAM" if row["method"] == "guided_gradcam" else "")
+                "not finite; they have no correlation and are left out of every average" + hints.get(row["method"], "")
             )
         if row["unreliable"]:
             yield (

@@ -1,6 +1,6 @@
 """SHAP methods: contributions against background ECGs instead of a zero baseline."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import ClassVar, Final, Literal
 
@@ -10,9 +10,11 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from ecg_lightning.attribution.adaptive import FIRST_STAGE, AdaptiveDraws, relative_sizes
-from ecg_lightning.attribution.base import AttributionMethod, Passes, differentiable
+from ecg_lightning.attribution.base import AttributionMethod, Passes, differentiable, keys_of
 from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, up_to
+from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.noise import ROUND, by_rounds, noise_like
+from ecg_lightning.attribution.probe import Probe, off_from, without_ties
 from ecg_lightning.attribution.rescale import RescaleError, rescale_maps
 from ecg_lightning.attribution.sampling import (
     GROUPS,
@@ -32,6 +34,9 @@ would see a part of the way only, and have one group."""
 
 _WORTH: Final = 0.75
 """Share of the draws below which uneven places are worth their price: backgrounds no longer count exactly alike."""
+
+_NEAR: Final = 1e-5
+"""Share of the ECG by which the linter's background differs from it."""
 
 _DOUBLED: Final = tuple(2**exponent for exponent in range(1, 20))
 
@@ -73,6 +78,7 @@ class GradientShap(_BackgroundMethod, SampledMethod):
 
     name: ClassVar[str] = "gradient_shap"
     unit: ClassVar[str] = "logit"
+    needs_module_relu: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_sampling(self)
@@ -82,6 +88,18 @@ class GradientShap(_BackgroundMethod, SampledMethod):
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
         """One gradient a point."""
         return Passes(gradient=self.most_samples)
+
+    def complaints_of_few_passes(self, probe: Probe) -> list[Complaint]:
+        """From a background that is nearly the ECG it is the gradient times their difference."""
+        few = replace(self, n_samples=4, noise=0.0, target_correlation=None)
+        ecg = without_ties(probe.ecg)
+        near = ecg * (1 - _NEAR)
+        maps = [
+            few(replace(probe.task, backgrounds=background), one, [key])
+            for background, one, key in zip(torch.split(near, 1), torch.split(ecg, 1), keys_of(ecg), strict=True)
+        ]
+        truth = gradients(probe.task, ecg) * (ecg - near)
+        return off_from(torch.cat(maps), truth, "from a background like the ECG the gradient times their difference")
 
     def _begin(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Draws:
         if self.estimator != "adaptive":
@@ -163,6 +181,7 @@ class DeepLiftShap(_BackgroundMethod):
 
     name: ClassVar[str] = "deeplift_shap"
     unit: ClassVar[str] = "logit"
+    needs_module_relu: ClassVar[bool] = True
     complete: ClassVar[bool] = True
 
     @property

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from ecg_lightning.attribution.budget import AS_CONFIGURED, BudgetGrid, BudgetLimits
+from ecg_lightning.attribution.lint_report import Complaint
+from ecg_lightning.attribution.probe import Probe
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
 from ecg_lightning.models.precision import full_float32
@@ -65,8 +67,8 @@ class Explanation:
 class AttributionMethod(ABC):
     """A method: calling it gives one map an ECG.
 
-    Subclasses are frozen dataclasses whose fields are the hyperparameters. A method of your own needs
-    ``name``, ``unit``, ``passes`` and ``_attribute``.
+    Subclasses are frozen dataclasses whose fields are the hyperparameters. A method of your own needs ``name``,
+    ``unit``, ``needs_module_relu``, ``passes`` and ``_attribute``; what is said of it below holds without being told.
     """
 
     name: ClassVar[str]
@@ -86,6 +88,18 @@ class AttributionMethod(ABC):
 
     complete: ClassVar[bool] = False
     """Whether a map's sum is f(ecg) - f(baseline), up to numerical error."""
+
+    needs_module_relu: ClassVar[bool]
+    """Whether it changes what ``nn.ReLU`` modules do, so that a ReLU that is a function makes it silently wrong."""
+
+    reads_layer: ClassVar[bool] = False
+    """Whether it reads the output of a layer: of ``kept_layers``, or the network's ``gradcam_layer``."""
+
+    has_reference: ClassVar[bool] = False
+    """Whether ``complaints`` compares its maps with another way of computing them, so that ECGs must have no ties."""
+
+    constant_hint: ClassVar[str] = ""
+    """What to do where maps are constant."""
 
     @property
     def signed(self) -> bool:
@@ -114,6 +128,19 @@ class AttributionMethod(ABC):
         """f(baseline): a complete map sums to f(ecg) minus this. Zero ECG; SHAP methods average the backgrounds."""
         with torch.no_grad():
             return float(in_chunks(task.network, torch.zeros_like(task.backgrounds[:1]), task.chunk))
+
+    @property
+    def kept_layers(self) -> tuple[str, ...]:
+        """Names of layers whose output it reads by its own settings, and which must not be folded."""
+        return ()
+
+    def complaints(self, probe: Probe, maps: Tensor) -> list[Complaint]:  # noqa: ARG002
+        """What its maps of the probe's ECGs say against it on this network, beside completeness."""
+        return []
+
+    def complaints_of_few_passes(self, probe: Probe) -> list[Complaint]:  # noqa: ARG002
+        """The same of a stochastic method: with next to no noise it must give a map that is known."""
+        return []
 
     def settings(self) -> dict[str, JSON]:
         """Name and hyperparameters: what determines a map besides network, ECG, backgrounds and seeds."""
@@ -215,6 +242,11 @@ def recording_gradients() -> Iterator[None]:
 def differentiable(ecg: Tensor) -> Tensor:
     """A leaf that requires gradients, so that Captum has nothing to switch on."""
     return ecg.detach().clone().requires_grad_()
+
+
+def keys_of(ecg: Tensor) -> list[RandomKey]:
+    """Keys of the linter's own maps, one an ECG."""
+    return [RandomKey(ecg_id=str(place)) for place in range(len(ecg))]
 
 
 def check_positive(owner: AttributionMethod, **values: float) -> None:

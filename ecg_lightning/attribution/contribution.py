@@ -1,6 +1,6 @@
 """Contribution methods against a zero baseline: how the logit comes about from 0 mV to the ECG."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Final, Literal
 
@@ -15,9 +15,12 @@ from ecg_lightning.attribution.base import (
     SinglePassMethod,
     check_positive,
     differentiable,
+    keys_of,
 )
 from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, up_to
+from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.noise import noise_like
+from ecg_lightning.attribution.probe import Probe, off_from, without_ties
 from ecg_lightning.attribution.sampling import (
     GROUPS,
     Draws,
@@ -30,6 +33,10 @@ from ecg_lightning.attribution.sampling import (
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask
 
+_QUIET: Final = 1e-6
+"""Noise, of the ECG's range, with which hardly a ReLU changes sides."""
+
+_FEW_STEPS: Final = 4
 _STEPS: Final = (3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 
@@ -39,6 +46,7 @@ class DeepLift(SinglePassMethod):
 
     name: ClassVar[str] = "deeplift"
     unit: ClassVar[str] = "logit"
+    needs_module_relu: ClassVar[bool] = True
     gradients: ClassVar[int] = 2  # ECG and baseline go through the network together
     complete: ClassVar[bool] = True
 
@@ -59,6 +67,7 @@ class IntegratedGradients(AttributionMethod):
 
     name: ClassVar[str] = "integrated_gradients"
     unit: ClassVar[str] = "logit"
+    needs_module_relu: ClassVar[bool] = False
     complete: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -105,6 +114,7 @@ class IgSmoothGrad(SampledMethod):
 
     name: ClassVar[str] = "ig_smoothgrad"
     unit: ClassVar[str] = "logit"
+    needs_module_relu: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_positive(self, n_steps=self.n_steps, noise=self.noise)
@@ -118,6 +128,15 @@ class IgSmoothGrad(SampledMethod):
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
         """One gradient a copy; for ``nested`` one a copy and node."""
         return Passes(gradient=self.most_samples * (self.n_steps if self.estimator == "nested" else 1))
+
+    def complaints_of_few_passes(self, probe: Probe) -> list[Complaint]:
+        """Without noise it is integrated gradients."""
+        few: IgSmoothGrad = replace(
+            self, n_samples=1, noise=_QUIET, target_correlation=None, estimator="nested", n_steps=_FEW_STEPS
+        )
+        ecg = without_ties(probe.ecg)
+        truth = integrated_gradients(probe.task, ecg, _FEW_STEPS)
+        return off_from(few(probe.task, ecg, keys_of(ecg)), truth, "without noise integrated gradients")
 
     def _begin(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Draws:
         if self.estimator != "adaptive":

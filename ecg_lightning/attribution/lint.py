@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from ecg_lightning.attribution.base import AttributionMethod
-from ecg_lightning.attribution.lint_numbers import DEEPLIFT, GUIDED, ONE_RELU, Checks, numbers
+from ecg_lightning.attribution.lint_numbers import Checks, numbers
 from ecg_lightning.attribution.lint_report import LintReport, MethodVerdict, Opinion, Verdict
 from ecg_lightning.attribution.methods import build_methods
+from ecg_lightning.attribution.probe import ONE_RELU
 from ecg_lightning.attribution.task import AttributionTask, prepare_task
 from ecg_lightning.functional.plain_copy import plain_copy
 from ecg_lightning.models.lint import Finding, FindingKind, Trace, trace_structure
@@ -17,7 +18,6 @@ from ecg_lightning.models.lint_behaviour import behaviour
 from ecg_lightning.models.output_range import probability_words
 from ecg_lightning.models.precision import full_float32
 
-_LAYERED: Final = ("gradcam", "guided_gradcam")
 LINTED_ECGS: Final = 4
 """ECGs that are looked at."""
 
@@ -106,35 +106,30 @@ def _report(name: str, methods: Sequence[AttributionMethod], trace: Trace, check
     for method in methods:
         opinion = Opinion()
         for finding in trace.findings:
-            judged = _judge(method.name, finding)
+            judged = _judge(method, finding)
             if judged is not None:
                 opinion.add(judged[0], finding.text, judged[1])
         for verdict, reason, remedy in checks.get(method.name, []):
             opinion.add(verdict, reason, remedy)
-        if method.name == "guided_gradcam":  # the guided half is that of guided backpropagation
-            for verdict, reason, remedy in checks.get("guided_backprop", []):
-                opinion.add(verdict, reason, remedy)
         verdicts.append(MethodVerdict(method.name, opinion.verdict, tuple(opinion.reasons), opinion.remedy))
     return LintReport(name, tuple(verdicts), tuple(trace.findings))
 
 
-def _judge(method: str, finding: Finding) -> tuple[Verdict, str] | None:
+def _judge(method: AttributionMethod, finding: Finding) -> tuple[Verdict, str] | None:
     """What a finding means for a method."""
     kind = finding.kind
     if kind in _BROKEN:
         return "refused", "mend the network first"
     if kind in ("random_in_eval", "probability"):
         return "doubtful", ""
-    if kind in ("functional_relu", "relu_made_in_forward") and method in (*GUIDED, *DEEPLIFT):
-        return "refused", ONE_RELU
-    if kind == "no_convolution" and method in _LAYERED:
+    if kind == "no_convolution" and method.reads_layer:
         return "refused", "leave Grad-CAM out, or name a layer of (batch, channel, sample)"
-    if kind in ("other_activation", "functional_activation", "max_pool_after_relu") and method in (
-        *GUIDED,
-        *DEEPLIFT,
-    ):
-        # DeepLIFT's completeness says how wrong; guided backpropagation just does not guide these
-        return ("doubtful", "") if method in DEEPLIFT or kind != "max_pool_after_relu" else None
-    if kind == "carries_hooks" and method in (*GUIDED, *DEEPLIFT, *_LAYERED):
+    if kind == "carries_hooks" and (method.needs_module_relu or method.reads_layer):
         return "doubtful", ""
+    if not method.needs_module_relu:
+        return None
+    if kind in ("functional_relu", "relu_made_in_forward"):
+        return "refused", ONE_RELU
+    if kind in ("other_activation", "functional_activation") or (kind == "max_pool_after_relu" and method.complete):
+        return "doubtful", ""  # completeness says how wrong; guided backpropagation just does not guide these
     return None

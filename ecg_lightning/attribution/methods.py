@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Final
 
+from ecg_lightning.attribution.activation import GradCam, GuidedBackprop, GuidedGradCam
 from ecg_lightning.attribution.background import DeepLiftShap, GradientShap
 from ecg_lightning.attribution.base import AttributionMethod
 from ecg_lightning.attribution.contribution import (
@@ -11,14 +12,7 @@ from ecg_lightning.attribution.contribution import (
     IgSmoothGrad,
     IntegratedGradients,
 )
-from ecg_lightning.attribution.sensitivity import (
-    GradCam,
-    GradientXInput,
-    GuidedBackprop,
-    GuidedGradCam,
-    Saliency,
-    SmoothGrad,
-)
+from ecg_lightning.attribution.sensitivity import GradientXInput, Saliency, SmoothGrad
 from ecg_lightning.attribution.shapley import ShapleySampling
 from ecg_lightning.method_names import METHOD_NAMES, MethodName
 
@@ -107,8 +101,32 @@ def build_methods(
     return built
 
 
+_REQUIRED: Final = {
+    "name": 'str] = "my_method"`, the name of its store',
+    "unit": 'str] = "logit"`, the unit of its maps',
+    "needs_module_relu": "bool] = False`, or True where it changes what nn.ReLU modules do, so that the linter refuses "
+    "networks on which it would be silently wrong",
+}
+"""What a method class must state, and how."""
+
+
+def check_traits(kind: type[AttributionMethod]) -> None:
+    """Refuse a method class that leaves unsaid what nobody can guess.
+
+    Raises:
+        ValueError: Names the class, what is missing, and what to add.
+    """
+    for attribute, how in _REQUIRED.items():
+        if not hasattr(kind, attribute):
+            raise ValueError(
+                f"the method class {kind.__module__}.{kind.__qualname__} states no `{attribute}`: add "
+                f"`{attribute}: ClassVar[{how}"
+            )
+
+
 def _build(method: str | AttributionMethod) -> AttributionMethod:
     if isinstance(method, AttributionMethod):
+        check_traits(type(method))
         return method
     if method not in METHODS:
         raise ValueError(f"unknown attribution method {method!r}; expected one of {', '.join(METHODS)}")

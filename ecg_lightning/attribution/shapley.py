@@ -1,15 +1,17 @@
 """Shapley values of groups of samples: by a surrogate that learns from coalitions, or by random permutations."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Literal
 
 import torch
 from captum import attr as captum
 from torch import Tensor
 
-from ecg_lightning.attribution.base import AttributionMethod, OneMap, Passes, check_positive
+from ecg_lightning.attribution.base import AttributionMethod, OneMap, Passes, check_positive, keys_of
 from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, up_to
 from ecg_lightning.attribution.contribution import integrated_gradients
+from ecg_lightning.attribution.lint_report import Complaint
+from ecg_lightning.attribution.probe import DOUBTFUL_ERROR, Probe
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import AttributionTask, even_chunk, in_chunks
 from ecg_lightning.functional.coalitions import every_pair, paired_coalitions
@@ -63,6 +65,7 @@ class ShapleySampling(AttributionMethod):
 
     name: ClassVar[str] = "shapley_sampling"
     unit: ClassVar[str] = "logit"
+    needs_module_relu: ClassVar[bool] = False
     stochastic: ClassVar[bool] = True
     complete: ClassVar[bool] = True
 
@@ -107,6 +110,18 @@ class ShapleySampling(AttributionMethod):
             return BudgetGrid("n_forwards", up_to(forwards, bound))
         most = (limits.max_forwards or _PERMUTATIONS[-1] * groups) // groups
         return BudgetGrid("n_permutations", up_to(_PERMUTATIONS, max(most // 2 * 2, 2)))
+
+    def complaints_of_few_passes(self, probe: Probe) -> list[Complaint]:
+        """The steps of one permutation of few groups add up to the whole way."""
+        half = -(-probe.ecg.shape[-1] // 2)
+        short: ShapleySampling = replace(self, estimator="permutation", n_permutations=1, group_samples=half)
+        maps = short(probe.task, probe.ecg, keys_of(probe.ecg))
+        baseline, logit = short.baseline_logit(probe.task), probe.logit
+        apart = (maps.cpu().double().sum((1, 2)) - (logit - baseline)).abs()
+        error = float((apart / torch.maximum(logit.abs(), (logit - baseline).abs()).clamp_min(1e-30)).median())
+        if error <= DOUBTFUL_ERROR:
+            return []
+        return [("doubtful", f"the steps of one permutation miss f(ecg) - f(baseline) by {error:.0%}", "")]
 
     @property
     def surrogate(self) -> bool:

@@ -8,13 +8,15 @@ from networks import trained_like_resnet, waves
 from torch import Tensor, nn
 
 from ecg_lightning.attribution import AttributionTask, RandomKey, build_methods, prepare_task
+from ecg_lightning.attribution.activation import GradCam, GuidedGradCam
 from ecg_lightning.attribution.background import GradientShap
 from ecg_lightning.attribution.base import AttributionMethod
 from ecg_lightning.attribution.contribution import IgSmoothGrad
 from ecg_lightning.attribution.guided_reference import layer_cam
 from ecg_lightning.attribution.lint import lint_network, lint_task
-from ecg_lightning.attribution.lint_few_passes import few_passes
-from ecg_lightning.attribution.sensitivity import GradCam, GuidedGradCam, Saliency, SmoothGrad
+from ecg_lightning.attribution.lint_numbers import few_passes
+from ecg_lightning.attribution.probe import Probe
+from ecg_lightning.attribution.sensitivity import Saliency, SmoothGrad
 from ecg_lightning.attribution.shapley import ShapleySampling
 from ecg_lightning.method_names import METHOD_NAMES
 
@@ -72,7 +74,7 @@ def complaints(method: AttributionMethod, task: AttributionTask) -> list[tuple[s
     ecg = waves(2, seed=1).float()
     with torch.no_grad():
         logit = task.network(ecg).double()
-    return [(verdict, reason) for verdict, reason, _ in few_passes(method, task, ecg, logit)]
+    return [(verdict, reason) for verdict, reason, _ in few_passes(method, Probe(task.network, task, ecg, logit))]
 
 
 @pytest.mark.parametrize("name", SAMPLING)

@@ -56,6 +56,7 @@ class Scripted(AttributionMethod):
 
     name = "scripted"
     unit = "mV"
+    needs_module_relu = False
     stochastic = True
 
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:

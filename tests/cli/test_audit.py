@@ -66,6 +66,7 @@ class Picky(SinglePassMethod):
 
     name = "picky"
     unit = "mV"
+    needs_module_relu = False
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
         if (ecg[:, 0, 0] == self.refused).any():

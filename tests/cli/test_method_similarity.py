@@ -183,6 +183,7 @@ class Flat(SinglePassMethod):
 
     name = "flat"
     unit = "mV"
+    needs_module_relu = False
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
         return torch.where((ecg[:, :1, :1] == self.flat), 0.1, ecg)

@@ -51,6 +51,7 @@ class Constant(SinglePassMethod):
 
     name = "constant"
     unit = "1"
+    needs_module_relu = False
 
     def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
         line = torch.linspace(-1.0, 1.0, ecg[0].numel()).reshape(ecg.shape[1:]).to(ecg)
