@@ -29,8 +29,9 @@ from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.functional.plain_copy import plain_copy
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.models.lint import Finding
+from ecg_lightning.plotting.method_style import own_styles
 from ecg_lightning.runs.layout import OnMismatch
-from ecg_lightning.storage.atomic import write_parquet_atomic
+from ecg_lightning.storage.atomic import write_json_atomic, write_parquet_atomic
 from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.storage.store import Rows, RowStore
 
@@ -86,6 +87,7 @@ class AttributionMaps(Callback):
         if compiled:
             rank_zero_warn("maps.compiled is gone and ignored: compiled passes were 1.1 times as fast; remove the key")
         self.methods = build_methods(methods)
+        self.own_styles = own_styles(self.methods)
         self.asked = tuple(method.name for method in self.methods)
         self.controls = check_controls(controls)
         self.patient_controls = check_patient_controls(patient_controls, partners)
@@ -274,6 +276,8 @@ class AttributionMaps(Callback):
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
         table = maps_table(self.methods, self.kept.maps, self.kept.reliability, len(self.task.backgrounds))
         write_parquet_atomic(run_folder(trainer).table("maps"), table)
+        if self.own_styles:
+            write_json_atomic(run_folder(trainer).method_styles, self.own_styles)
         module.log_dict(logged_numbers(table), rank_zero_only=True)
         for warning in warnings_of(table, self.methods):
             rank_zero_warn(warning)

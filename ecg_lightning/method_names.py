@@ -1,21 +1,26 @@
-"""Names of the paper's attribution methods, without what computes them."""
+"""The registry of attribution methods: names and classes, without what computes them."""
 
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal
 
-MethodName = Literal[
-    "saliency",
-    "smoothgrad",
-    "gradient_x_input",
-    "guided_backprop",
-    "gradcam",
-    "guided_gradcam",
-    "shapley_sampling",
-    "deeplift",
-    "integrated_gradients",
-    "ig_smoothgrad",
-    "gradient_shap",
-    "deeplift_shap",
-]
-"""The twelve methods of the paper ("Attribution methods")."""
+METHOD_CLASSES: Final[dict[str, str]] = {
+    "saliency": "ecg_lightning.attribution.sensitivity.Saliency",
+    "smoothgrad": "ecg_lightning.attribution.sensitivity.SmoothGrad",
+    "gradient_x_input": "ecg_lightning.attribution.sensitivity.GradientXInput",
+    "guided_backprop": "ecg_lightning.attribution.activation.GuidedBackprop",
+    "gradcam": "ecg_lightning.attribution.activation.GradCam",
+    "guided_gradcam": "ecg_lightning.attribution.activation.GuidedGradCam",
+    "shapley_sampling": "ecg_lightning.attribution.shapley.ShapleySampling",
+    "deeplift": "ecg_lightning.attribution.contribution.DeepLift",
+    "integrated_gradients": "ecg_lightning.attribution.contribution.IntegratedGradients",
+    "ig_smoothgrad": "ecg_lightning.attribution.contribution.IgSmoothGrad",
+    "gradient_shap": "ecg_lightning.attribution.background.GradientShap",
+    "deeplift_shap": "ecg_lightning.attribution.background.DeepLiftShap",
+}
+"""The methods of the paper ("Attribution methods"), in its order. A further method is one file and one line here."""
 
-METHOD_NAMES: Final[tuple[MethodName, ...]] = get_args(MethodName)
+if TYPE_CHECKING:
+    MethodName = str
+else:
+    MethodName = Literal[tuple(METHOD_CLASSES)]  # what a command line accepts as a name
+
+METHOD_NAMES: Final[tuple[MethodName, ...]] = tuple(METHOD_CLASSES)

@@ -12,6 +12,7 @@ from ecg_lightning.attribution.guided_reference import guided_gradient, layer_ca
 from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.probe import ONE_RELU, REFERENCE_ERROR, Probe, median_error
 from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.attribution.style import ACTIVATION, MethodStyle
 from ecg_lightning.attribution.task import AttributionTask
 from ecg_lightning.storage.hashing import JSON
 
@@ -24,6 +25,7 @@ class GuidedBackprop(SinglePassMethod):
     """
 
     name: ClassVar[str] = "guided_backprop"
+    style: ClassVar[MethodStyle | None] = MethodStyle("Guided backprop", ACTIVATION[0], marker="o")
     unit: ClassVar[str] = "logit per mV"
     needs_module_relu: ClassVar[bool] = True
     has_reference: ClassVar[bool] = True
@@ -94,6 +96,7 @@ class GradCam(_LayerMethod):
     rectified: bool = False
 
     name: ClassVar[str] = "gradcam"
+    style: ClassVar[MethodStyle | None] = MethodStyle("Grad-CAM", ACTIVATION[1], marker="s")
     unit: ClassVar[str] = "activation x logit per activation"
     needs_module_relu: ClassVar[bool] = False
 
@@ -122,6 +125,7 @@ class GuidedGradCam(_LayerMethod):
     rectified: bool = True
 
     name: ClassVar[str] = "guided_gradcam"
+    style: ClassVar[MethodStyle | None] = MethodStyle("Guided Grad-CAM", ACTIVATION[2], marker="^")
     unit: ClassVar[str] = "logit per mV x activation x logit per activation"
     gradients: ClassVar[int] = 2  # of the input and of the layer
     needs_module_relu: ClassVar[bool] = True

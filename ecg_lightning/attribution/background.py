@@ -26,6 +26,7 @@ from ecg_lightning.attribution.sampling import (
     grouped,
 )
 from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.attribution.style import CONTRIBUTION, MethodStyle
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
 
 _LONGEST_CYCLE: Final = 64
@@ -77,6 +78,7 @@ class GradientShap(_BackgroundMethod, SampledMethod):
     max_samples: int = 3200
 
     name: ClassVar[str] = "gradient_shap"
+    style: ClassVar[MethodStyle | None] = MethodStyle("GradientSHAP", CONTRIBUTION[4], marker="s")
     unit: ClassVar[str] = "logit"
     needs_module_relu: ClassVar[bool] = False
 
@@ -180,6 +182,7 @@ class DeepLiftShap(_BackgroundMethod):
     engine: Literal["cached", "captum"] = "cached"
 
     name: ClassVar[str] = "deeplift_shap"
+    style: ClassVar[MethodStyle | None] = MethodStyle("DeepLIFT-SHAP", CONTRIBUTION[5], marker="^")
     unit: ClassVar[str] = "logit"
     needs_module_relu: ClassVar[bool] = True
     complete: ClassVar[bool] = True

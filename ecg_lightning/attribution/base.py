@@ -16,6 +16,7 @@ from ecg_lightning.attribution.budget import AS_CONFIGURED, BudgetGrid, BudgetLi
 from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.probe import Probe
 from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.attribution.style import MethodStyle
 from ecg_lightning.attribution.task import AttributionTask, in_chunks
 from ecg_lightning.models.precision import full_float32
 from ecg_lightning.storage.hashing import JSON
@@ -76,6 +77,9 @@ class AttributionMethod(ABC):
 
     unit: ClassVar[str]
     """Unit of the map's values."""
+
+    style: ClassVar[MethodStyle | None] = None
+    """How figures and reports show it; None: by its name, in a violet."""
 
     stochastic: ClassVar[bool] = False
     """Whether the map has Monte-Carlo noise."""

@@ -31,6 +31,7 @@ from ecg_lightning.attribution.sampling import (
     grouped,
 )
 from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.attribution.style import CONTRIBUTION, MethodStyle
 from ecg_lightning.attribution.task import AttributionTask
 
 _QUIET: Final = 1e-6
@@ -45,6 +46,7 @@ class DeepLift(SinglePassMethod):
     """Differences to the activations of a zero ECG, propagated by the rescale rule (Shrikumar et al. 2017)."""
 
     name: ClassVar[str] = "deeplift"
+    style: ClassVar[MethodStyle | None] = MethodStyle("DeepLIFT", CONTRIBUTION[0], marker="o")
     unit: ClassVar[str] = "logit"
     needs_module_relu: ClassVar[bool] = True
     gradients: ClassVar[int] = 2  # ECG and baseline go through the network together
@@ -66,6 +68,7 @@ class IntegratedGradients(AttributionMethod):
     n_steps: int = 24
 
     name: ClassVar[str] = "integrated_gradients"
+    style: ClassVar[MethodStyle | None] = MethodStyle("IG", CONTRIBUTION[1], marker="s")
     unit: ClassVar[str] = "logit"
     needs_module_relu: ClassVar[bool] = False
     complete: ClassVar[bool] = True
@@ -113,6 +116,7 @@ class IgSmoothGrad(SampledMethod):
     max_samples: int = 2048
 
     name: ClassVar[str] = "ig_smoothgrad"
+    style: ClassVar[MethodStyle | None] = MethodStyle("IG + SmoothGrad", CONTRIBUTION[2], marker="^")
     unit: ClassVar[str] = "logit"
     needs_module_relu: ClassVar[bool] = False
 

@@ -42,7 +42,7 @@ def lint_network(
     Raises:
         ValueError: Fewer than two ECGs, or an unknown method.
     """
-    built = build_methods(methods)  # type: ignore[arg-type]
+    built = build_methods(methods)
     if ecg.ndim != 3 or len(ecg) < 2:
         raise ValueError(f"the linter needs two ECGs or more, (batch, lead, sample); got {tuple(ecg.shape)}")
     try:

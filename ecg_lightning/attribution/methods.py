@@ -1,7 +1,8 @@
 """The twelve methods of the paper ("Attribution methods"), thin objects over Captum's implementations."""
 
+import importlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ecg_lightning.attribution.activation import GradCam, GuidedBackprop, GuidedGradCam
@@ -14,25 +15,48 @@ from ecg_lightning.attribution.contribution import (
 )
 from ecg_lightning.attribution.sensitivity import GradientXInput, Saliency, SmoothGrad
 from ecg_lightning.attribution.shapley import ShapleySampling
-from ecg_lightning.method_names import METHOD_NAMES, MethodName
+from ecg_lightning.method_names import METHOD_CLASSES, METHOD_NAMES, MethodName
 
-METHODS: Final[dict[str, type[AttributionMethod]]] = {
-    kind.name: kind
-    for kind in (
-        Saliency,
-        SmoothGrad,
-        GradientXInput,
-        GuidedBackprop,
-        GradCam,
-        GuidedGradCam,
-        ShapleySampling,
-        DeepLift,
-        IntegratedGradients,
-        IgSmoothGrad,
-        GradientShap,
-        DeepLiftShap,
-    )
+_REQUIRED: Final = {
+    "name": 'str] = "my_method"`, the name of its store',
+    "unit": 'str] = "logit"`, the unit of its maps',
+    "needs_module_relu": "bool] = False`, or True where it changes what nn.ReLU modules do, so that the linter refuses "
+    "networks on which it would be silently wrong",
 }
+"""What a method class must state, and how."""
+
+
+def check_traits(kind: type[AttributionMethod]) -> None:
+    """Refuse a method class that leaves unsaid what nobody can guess.
+
+    Raises:
+        ValueError: Names the class, what is missing, and what to add.
+    """
+    for attribute, how in _REQUIRED.items():
+        if not hasattr(kind, attribute):
+            raise ValueError(
+                f"the method class {kind.__module__}.{kind.__qualname__} states no `{attribute}`: add "
+                f"`{attribute}: ClassVar[{how}"
+            )
+
+
+def registered(classes: Mapping[str, str]) -> dict[str, type[AttributionMethod]]:
+    """Name -> method class of a registry: name -> where the class lies.
+
+    Raises:
+        ValueError: A class that states too little, or another name.
+    """
+    found: dict[str, type[AttributionMethod]] = {}
+    for name, path in classes.items():
+        module, _, kind = path.rpartition(".")
+        found[name] = getattr(importlib.import_module(module), kind)
+        check_traits(found[name])
+        if found[name].name != name:
+            raise ValueError(f"{path} is registered as {name!r}, but its name is {found[name].name!r}")
+    return found
+
+
+METHODS: Final[dict[str, type[AttributionMethod]]] = registered(METHOD_CLASSES)
 """Name -> class, in the paper's order."""
 
 
@@ -101,29 +125,6 @@ def build_methods(
     return built
 
 
-_REQUIRED: Final = {
-    "name": 'str] = "my_method"`, the name of its store',
-    "unit": 'str] = "logit"`, the unit of its maps',
-    "needs_module_relu": "bool] = False`, or True where it changes what nn.ReLU modules do, so that the linter refuses "
-    "networks on which it would be silently wrong",
-}
-"""What a method class must state, and how."""
-
-
-def check_traits(kind: type[AttributionMethod]) -> None:
-    """Refuse a method class that leaves unsaid what nobody can guess.
-
-    Raises:
-        ValueError: Names the class, what is missing, and what to add.
-    """
-    for attribute, how in _REQUIRED.items():
-        if not hasattr(kind, attribute):
-            raise ValueError(
-                f"the method class {kind.__module__}.{kind.__qualname__} states no `{attribute}`: add "
-                f"`{attribute}: ClassVar[{how}"
-            )
-
-
 def _build(method: str | AttributionMethod) -> AttributionMethod:
     if isinstance(method, AttributionMethod):
         check_traits(type(method))
@@ -131,3 +132,25 @@ def _build(method: str | AttributionMethod) -> AttributionMethod:
     if method not in METHODS:
         raise ValueError(f"unknown attribution method {method!r}; expected one of {', '.join(METHODS)}")
     return METHODS[method]()
+
+
+__all__ = [
+    "METHODS",
+    "DeepLift",
+    "DeepLiftShap",
+    "GradCam",
+    "GradientShap",
+    "GradientXInput",
+    "GuidedBackprop",
+    "GuidedGradCam",
+    "IgSmoothGrad",
+    "IntegratedGradients",
+    "MethodSet",
+    "Saliency",
+    "ShapleySampling",
+    "SmoothGrad",
+    "build_methods",
+    "check_traits",
+    "registered",
+]
+"""Configurations may name the classes here."""

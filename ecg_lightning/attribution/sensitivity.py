@@ -19,6 +19,7 @@ from ecg_lightning.attribution.noise import noise_like
 from ecg_lightning.attribution.probe import Probe, off_from, slope_complaints, without_ties
 from ecg_lightning.attribution.sampling import SampledMethod, check_sampling, gradients
 from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.attribution.style import SENSITIVITY, MethodStyle
 from ecg_lightning.attribution.task import AttributionTask
 
 _QUIET: Final = 1e-6
@@ -36,6 +37,7 @@ class Saliency(SinglePassMethod):
     absolute: bool = True
 
     name: ClassVar[str] = "saliency"
+    style: ClassVar[MethodStyle | None] = MethodStyle("Saliency", SENSITIVITY[0], marker="o")
     unit: ClassVar[str] = "logit per mV"
     needs_module_relu: ClassVar[bool] = False
 
@@ -80,6 +82,7 @@ class SmoothGrad(SampledMethod):
     max_samples: int = 1024
 
     name: ClassVar[str] = "smoothgrad"
+    style: ClassVar[MethodStyle | None] = MethodStyle("SmoothGrad", SENSITIVITY[1], marker="s")
     unit: ClassVar[str] = "logit per mV"
     needs_module_relu: ClassVar[bool] = False
 
@@ -114,6 +117,7 @@ class GradientXInput(SinglePassMethod):
     """Gradient times ECG (Shrikumar et al. 2017)."""
 
     name: ClassVar[str] = "gradient_x_input"
+    style: ClassVar[MethodStyle | None] = MethodStyle("Gradient x input", SENSITIVITY[2], marker="^")
     unit: ClassVar[str] = "logit"
     needs_module_relu: ClassVar[bool] = False
 

@@ -13,6 +13,7 @@ from ecg_lightning.attribution.contribution import integrated_gradients
 from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.probe import DOUBTFUL_ERROR, Probe
 from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.attribution.style import CONTRIBUTION, MethodStyle
 from ecg_lightning.attribution.task import AttributionTask, even_chunk, in_chunks
 from ecg_lightning.functional.coalitions import every_pair, paired_coalitions
 from ecg_lightning.functional.cubic_kernel import neighbour_correlation
@@ -64,6 +65,7 @@ class ShapleySampling(AttributionMethod):
     group_samples: int = 25
 
     name: ClassVar[str] = "shapley_sampling"
+    style: ClassVar[MethodStyle | None] = MethodStyle("Shapley sampling", CONTRIBUTION[3], marker="o")
     unit: ClassVar[str] = "logit"
     needs_module_relu: ClassVar[bool] = False
     stochastic: ClassVar[bool] = True

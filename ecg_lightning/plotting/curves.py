@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from ecg_lightning.plotting.method_style import MethodStyle, method_style
+from ecg_lightning.attribution.style import MethodStyle
+from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.sheet import TEXT_COLOUR
 
 _PANEL_INCHES: Final = (3.6, 3.0)

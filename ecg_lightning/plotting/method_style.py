@@ -1,44 +1,14 @@
 """How methods and controls are named and drawn wherever they stand side by side."""
 
-from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
-
-class MethodStyle(NamedTuple):
-    """Of one method or control.
-
-    Attributes:
-        label: For legends and axes.
-        colour: Of lines and bars.
-        dash: Matplotlib's line style.
-        marker: Of points.
-        control: Whether it knows nothing of the network.
-    """
-
-    label: str
-    colour: str
-    dash: Literal["-", "--", "-.", ":"]
-    marker: str
-    control: bool
-
-
-_SENSITIVITY: Final = ("#08519c", "#3182bd", "#6baed6")  # blues
-_ACTIVATION: Final = ("#006d2c", "#31a354", "#74c476")  # greens
-_CONTRIBUTION: Final = ("#a63603", "#e6550d", "#fd8d3c", "#7a0177", "#c51b8a", "#f768a1")  # orange and magenta
+from ecg_lightning.attribution.base import AttributionMethod
+from ecg_lightning.attribution.methods import METHODS
+from ecg_lightning.attribution.style import MethodStyle
 
 METHOD_STYLES: Final[dict[str, MethodStyle]] = {
-    "saliency": MethodStyle("Saliency", _SENSITIVITY[0], "-", "o", False),
-    "smoothgrad": MethodStyle("SmoothGrad", _SENSITIVITY[1], "-", "s", False),
-    "gradient_x_input": MethodStyle("Gradient x input", _SENSITIVITY[2], "-", "^", False),
-    "guided_backprop": MethodStyle("Guided backprop", _ACTIVATION[0], "-", "o", False),
-    "gradcam": MethodStyle("Grad-CAM", _ACTIVATION[1], "-", "s", False),
-    "guided_gradcam": MethodStyle("Guided Grad-CAM", _ACTIVATION[2], "-", "^", False),
-    "shapley_sampling": MethodStyle("Shapley sampling", _CONTRIBUTION[3], "-", "o", False),
-    "deeplift": MethodStyle("DeepLIFT", _CONTRIBUTION[0], "-", "o", False),
-    "integrated_gradients": MethodStyle("IG", _CONTRIBUTION[1], "-", "s", False),
-    "ig_smoothgrad": MethodStyle("IG + SmoothGrad", _CONTRIBUTION[2], "-", "^", False),
-    "gradient_shap": MethodStyle("GradientSHAP", _CONTRIBUTION[4], "-", "s", False),
-    "deeplift_shap": MethodStyle("DeepLIFT-SHAP", _CONTRIBUTION[5], "-", "^", False),
+    **{name: kind.style for name, kind in METHODS.items() if kind.style is not None},
     "random": MethodStyle("random", "#737373", ":", "x", True),
     "smoothed_random": MethodStyle("smoothed random", "#a6a6a6", ":", "+", True),
     "absolute_input": MethodStyle("|ECG|", "#252525", "--", "x", True),
@@ -49,14 +19,29 @@ METHOD_STYLES: Final[dict[str, MethodStyle]] = {
 """One hue a family (paper, "Cross-method similarity"): sensitivity blue, activation green, contribution orange and
 magenta; controls grey and broken."""
 
+_OWN: Final[dict[str, MethodStyle]] = {}
+"""Of methods of one's own that this process has heard of."""
+
 _OTHERS: Final = ("#54278f", "#756bb1", "#9e9ac8", "#636363")
 
 
+def own_styles(methods: Iterable[AttributionMethod]) -> dict[str, dict[str, Any]]:
+    """Styles that methods of one's own state, by name, as a run folder keeps them; they are known from now on."""
+    stated = {one.name: one.style.as_json() for one in methods if one.style is not None and one.name not in METHODS}
+    know_styles(stated)
+    return stated
+
+
+def know_styles(stated: Mapping[str, dict[str, Any]]) -> None:
+    """Draw methods of one's own as ``own_styles`` gave it; the twelve and the controls stay as they are."""
+    _OWN.update({name: MethodStyle.from_json(one) for name, one in stated.items() if name not in METHOD_STYLES})
+
+
 def method_style(name: str) -> MethodStyle:
-    """The style of a method or control; a method of one's own gets its name and a violet of its own."""
-    if name in METHOD_STYLES:
-        return METHOD_STYLES[name]
-    return MethodStyle(name.replace("_", " "), _OTHERS[sum(name.encode()) % len(_OTHERS)], "-.", "D", False)
+    """The style of a method or control; a method of one's own that states none gets its name and a violet."""
+    if name in METHOD_STYLES or name in _OWN:
+        return METHOD_STYLES.get(name) or _OWN[name]
+    return MethodStyle(name.replace("_", " "), _OTHERS[sum(name.encode()) % len(_OTHERS)], "-.")
 
 
 def method_labels(names: Sequence[str]) -> list[str]:
@@ -64,7 +49,9 @@ def method_labels(names: Sequence[str]) -> list[str]:
     return [method_style(name).label for name in names]
 
 
-def method_place(name: str) -> tuple[bool, int, str]:
-    """Sort methods as the paper does, those of one's own behind them, then controls."""
-    order = list(METHOD_STYLES)
-    return method_style(name).control, order.index(name) if name in order else len(order), name
+def method_place(name: str) -> tuple[bool, float, str]:
+    """Sort methods as the paper does, those of one's own behind them or where they state it, then controls."""
+    order, style = list(METHOD_STYLES), method_style(name)
+    if name in order:
+        return style.control, order.index(name), name
+    return style.control, order.index(style.behind) + 0.5 if style.behind in order else len(order), name

@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from ecg_lightning.experiments.registry import EXPERIMENTS
 from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.plotting.method_style import know_styles
 from ecg_lightning.plotting.page_blocks import Gallery, Items, Paragraph, Picture, ReportFiles, Section, TableBlock
 from ecg_lightning.report.against_paper import paper_section
 from ecg_lightning.report.examples_section import examples_section
@@ -60,6 +61,7 @@ def write_report(folder: str | Path, intervals: IntervalSettings, ids: IdChoice 
         ValueError: No run in it is finished.
     """
     runs = JudgedRuns.open(folder, intervals, ids)
+    know_styles(runs.method_styles)
     for one in runs.unfinished:
         print(f"{one.target}, seed {one.seed} is left out: {one.reason}")
     for damage in runs.damaged.values():

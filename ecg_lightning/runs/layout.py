@@ -98,6 +98,11 @@ class RunPaths:
         return self.study / "test_beats.npy"
 
     @property
+    def method_styles(self) -> Path:
+        """How methods of one's own are drawn that state it; not there for the twelve."""
+        return self.path / "tables" / "method_styles.json"
+
+    @property
     def rejected(self) -> Path:
         """The ECGs that could not be used, with the reason."""
         return self.study / "rejected.parquet"

@@ -1,5 +1,6 @@
 """The finished runs of a study, and their tables and stores together."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,10 +9,10 @@ from typing import Any, Self
 
 import pandas as pd
 
+from ecg_lightning.method_names import METHOD_NAMES
 from ecg_lightning.runs.pseudonyms import EcgNames, IdChoice
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.sealing import TEST_AGAIN, inspect_study_files, remedy_of
-from ecg_lightning.runs.seed_maps import in_paper_order
 from ecg_lightning.runs.study_folder import COMPARED_TABLES, StudyFolder, UnfinishedRun
 from ecg_lightning.runs.study_sealing import check_comparison, compare_again
 from ecg_lightning.runs.target_runs import TargetRuns, joined_runs
@@ -86,9 +87,20 @@ class StudyRuns:
 
     @cached_property
     def methods(self) -> list[str]:
-        """Methods that any run has maps of, in the order of the paper; those of one's own behind."""
+        """Methods that any run has maps of, in the paper's order, those of one's own behind or where they state it."""
         found = {name.removeprefix("maps/") for run in self for name in run.stores if name.startswith("maps/")}
-        return in_paper_order(found)
+        place: dict[str, float] = {name: place for place, name in enumerate(METHOD_NAMES)}
+        stated = {
+            name: place.get(style["behind"], len(place) + 0.5) + 0.5 for name, style in self.method_styles.items()
+        }
+        return sorted(found, key=lambda name: ({**stated, **place}.get(name, len(place) + 1.0), name))
+
+    @cached_property
+    def method_styles(self) -> dict[str, dict[str, Any]]:
+        """How methods of one's own are drawn that state it, by name."""
+        paths = [run.paths.method_styles for run in self]
+        whole = [path for path in paths if path.is_file() and path not in self.damaged]
+        return {name: style for path in whole for name, style in json.loads(path.read_text(encoding="utf-8")).items()}
 
     @cached_property
     def population(self) -> pd.DataFrame:
