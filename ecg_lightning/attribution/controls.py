@@ -19,15 +19,6 @@ ControlName = Literal["random", "smoothed_random", "absolute_input", "absolute_s
 
 CONTROLS: Final[tuple[ControlName, ...]] = get_args(ControlName)
 
-CONTROL_UNITS: Final[dict[str, str]] = {
-    "random": "1",
-    "smoothed_random": "1",
-    "absolute_input": "mV",
-    "absolute_slope": "mV/s",
-}
-
-STOCHASTIC_CONTROLS: Final[tuple[ControlName, ...]] = ("random", "smoothed_random")
-
 SMOOTHING: Final = 10
 """Standard deviation (samples, 20 ms) of the Gaussian that smooths ``smoothed_random``: its patches are then about as
 wide as the deflections of a QRS complex, as those of a plausible map are."""
@@ -61,7 +52,7 @@ def control_maps(names: Sequence[ControlName], ecg: Tensor, key: Callable[[str, 
         key: Control and place in the batch -> what its noise is drawn by, so that a row doesn't depend on its batch.
 
     Returns:
-        Name -> (batch, lead, sample) on the ECGs' device, in the unit of ``CONTROL_UNITS``.
+        Name -> (batch, lead, sample) on the ECGs' device; noise has no unit, the input's are mV, the slope's mV/s.
     """
     return {name: _control(name, ecg, key) for name in names}
 

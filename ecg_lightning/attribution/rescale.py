@@ -153,11 +153,6 @@ def rescale_maps(task: AttributionTask, ecg: Tensor, backgrounds: Tensor) -> Ten
         return total / len(backgrounds)
 
 
-def forget_backgrounds(task: AttributionTask) -> None:
-    """Let go of the memory of the backgrounds' pass."""
-    _kept.pop(task.network, None)
-
-
 def _recordings(task: AttributionTask, backgrounds: Tensor) -> Iterator[_Recorded]:
     kept = _kept.get(task.network)
     if isinstance(kept, RescaleError):

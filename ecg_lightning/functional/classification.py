@@ -112,24 +112,13 @@ def auroc(score: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) 
     return ranking_scores(score, label, weights)[0]
 
 
-def average_precision(score: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
-    """Area under the precision-recall curve as a sum of steps: equal scores make one step.
-
-    Args:
-        score: (n,) any scale, logits too.
-        label: (n,) 1, 0 or NaN; NaN is left out.
-        weights: (r, n) or None (r = 1).
-
-    Returns:
-        (r,) float64, NaN where a weighting has one class only.
-    """
-    return ranking_scores(score, label, weights)[1]
-
-
 def ranking_scores(
     score: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """``auroc`` and ``average_precision`` of every weighting, (r,) each, in one pass over the weightings."""
+    """AUROC and average precision of every weighting, (r,) each, in one pass over the weightings.
+
+    Average precision is the area under the precision-recall curve as a sum of steps: equal scores make one step.
+    """
     values, positive, columns = _falling(score, label)
     chunks = _weight_chunks(weights, columns, np.size(label))
     parts = [_ranking(chunk, values, positive) for chunk in chunks]

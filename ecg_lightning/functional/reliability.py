@@ -18,7 +18,7 @@ def split_reliability(group_means: Tensor, weights: Tensor | None = None) -> Ten
     Spearman-Brown's formula. Halves are nearer to the whole than single groups: a few large draws, which make single
     groups of one map unlike, do so less in them. Groups need to be independent and of one expectation; of draws that
     balance each other across groups the mean is better than this tells. The root predicts the correlation with the
-    converged map (:func:`correlation_with_limit`). Smoothed by Savitzky-Golay 31/3 as maps are when they are compared.
+    converged map. Smoothed by Savitzky-Golay 31/3 as maps are when they are compared.
 
     Args:
         group_means: (..., group, lead, sample): means over disjoint groups of draws, at least two.
@@ -54,11 +54,6 @@ def _halves(groups: int) -> Tensor:
     if groups % 2 == 0:
         chosen = chosen[: len(chosen) // 2]  # the others are these, with the halves exchanged
     return torch.zeros(len(chosen), groups).scatter_(1, torch.tensor(chosen), 1.0)
-
-
-def correlation_with_limit(reliability: Tensor) -> Tensor:
-    """Predicted correlation of a map with its converged limit: the square root of its reliability."""
-    return reliability.clamp(min=0.0).sqrt()
 
 
 def stopping_reliability(target_correlation: float) -> float:

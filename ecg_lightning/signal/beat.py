@@ -52,7 +52,6 @@ class MedianBeat:
         fiducials: (kept,) samples at 500 Hz, with a fraction, of the fiducials of the beats in the median.
         heart_rate: Beats per minute: the mean rate over all R peaks, without intervals that have a gap in them.
         wave_masks: Name of a wave -> (8, 600) boolean: where more than half of the kept beats carry the wave.
-        beats_without: (8,) of the kept beats, how many each lead's median does without, since the lead was off.
         remark: What is odd about it and no reason to reject it, in the same words for every such ECG; they are counted.
     """
 
@@ -61,7 +60,6 @@ class MedianBeat:
     fiducials: NDArray[np.float64]
     heart_rate: float
     wave_masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
-    beats_without: NDArray[np.intp] = field(default_factory=lambda: np.zeros(len(LEADS), dtype=np.intp))
     remark: str = ""
 
     @classmethod
@@ -121,7 +119,7 @@ def median_beat(
     beat = _finish(wide[:, start : start + BEAT_SAMPLES], blank=neighbours == "blank")
     rate = _heart_rate(r_peaks, filled)
     masks = _median_masks(recording, signal.shape[1], fiducials)
-    return MedianBeat(beat, r_peaks, fiducials, rate, masks, (~alive).sum(axis=0))
+    return MedianBeat(beat, r_peaks, fiducials, rate, masks)
 
 
 def _prepare(recording: Recording) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:

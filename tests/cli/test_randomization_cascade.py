@@ -22,7 +22,7 @@ from ecg_lightning import open_run
 from ecg_lightning.attribution.methods import SmoothGrad
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.experiments.example_choice import balanced_choice, patients_choice
-from ecg_lightning.experiments.randomization.partial_similarity import partial_similarity
+from ecg_lightning.experiments.randomization.partial_similarity import covariate_basis, map_vectors
 from ecg_lightning.models import EcgClassifier
 
 METHODS = ["saliency", "gradient_x_input", SmoothGrad(n_samples=8)]
@@ -123,7 +123,9 @@ def test_a_random_network_is_what_a_slow_recomputation_gives(trained: Workplace,
         one(probe).sum().backward()
         maps.append(probe.grad[0].abs())
     covariates = torch.stack([ecg[0].abs(), torch.gradient(ecg[0], spacing=1 / 500, dim=-1)[0].abs()])
-    expected = float(partial_similarity(*maps, covariates))
+    basis = covariate_basis(covariates)
+    trained_map, random_map = (map_vectors(one, basis) for one in maps)
+    expected = float(trained_map.correlation(random_map).partial)
     found = open_run(audited).store(f"{BASIS}/partial").sel({"method": "saliency", "draw": 1})[row]
     assert float(found) == pytest.approx(expected, abs=1e-4)
 

@@ -12,9 +12,9 @@ import ecg_lightning.functional.classification as classification
 from ecg_lightning.functional.classification import (
     METRICS,
     auroc,
-    average_precision,
     binary_metrics,
     binary_metrics_with_intervals,
+    ranking_scores,
 )
 from ecg_lightning.functional.intervals import patient_bootstrap, patient_resamples, percentile_interval
 
@@ -76,8 +76,8 @@ def test_identities(seed: int) -> None:
     np.testing.assert_allclose(auroc(logit, label), area)  # ranks only
     np.testing.assert_allclose(auroc(-logit, label), 1 - area)
     np.testing.assert_allclose(auroc(logit, 1 - label), 1 - area)
-    np.testing.assert_allclose(average_precision(np.zeros(25), label), label.mean())  # no skill
-    np.testing.assert_allclose(average_precision(label, label), 1)
+    np.testing.assert_allclose(ranking_scores(np.zeros(25), label)[1], label.mean())  # no skill
+    np.testing.assert_allclose(ranking_scores(label, label)[1], 1)
     weights = np.random.default_rng(seed).random((3, 25))
     np.testing.assert_allclose(auroc(logit, label, 7 * weights), auroc(logit, label, weights))
     metrics = binary_metrics(probability, label, 0.5, weights)
@@ -149,7 +149,7 @@ def test_intervals_are_those_of_the_bootstrap() -> None:
     patients = np.arange(60) // 2
     summary = binary_metrics_with_intervals(probability, label, 0.5, patients, n_resamples=200, seed=4)
     assert tuple(summary) == METRICS
-    bootstrap = patient_bootstrap(lambda w: average_precision(probability, label, w), patients, n_resamples=200, seed=4)
+    bootstrap = patient_bootstrap(lambda w: ranking_scores(probability, label, w)[1], patients, n_resamples=200, seed=4)
     assert summary["auprc"]["value"] == pytest.approx(float(bootstrap.estimate))
     low, high = bootstrap.interval
     assert (summary["auprc"]["low"], summary["auprc"]["high"]) == pytest.approx((float(low), float(high)))

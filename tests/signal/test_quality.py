@@ -32,7 +32,6 @@ def test_a_lead_that_is_off_for_half_keeps_its_beat(lead: int, off: slice, value
     result = median_beat(Recording(signal, 500.0, LEADS))
     middle = slice(180, 420)
     np.testing.assert_allclose(result.beat[lead, middle], TRUE[lead, middle], atol=0.05)
-    assert np.flatnonzero(result.beats_without).tolist() == [lead]
     others = [k for k in range(8) if k != lead]
     np.testing.assert_allclose(result.beat[others], TRUE[others], atol=1e-2)
 

@@ -51,7 +51,7 @@ def auroc_of_columns(
 def average_precision_of_columns(
     positives: Floats, negatives: Floats, weights_of_positives: Floats, weights_of_negatives: Floats
 ) -> NDArray[np.float64]:
-    """Average precision of every column and weighting, as ``average_precision``; arguments as above.
+    """Average precision of every column and weighting, as of ``ranking_scores``; arguments as above.
 
     Returns:
         (r, column); NaN where a weighting leaves a column with one class only.

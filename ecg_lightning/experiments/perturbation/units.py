@@ -5,7 +5,7 @@ knows nothing more of the network, and yet falls faster (blurriness bias, arXiv 
 averaged over the same blocks before it is ranked.
 """
 
-from typing import Final, Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,8 +15,6 @@ from ecg_lightning.experiments.perturbation.measure import Ranking, relevance_of
 
 Unit = Literal["point", "block20", "block50", "block100", "wave"]
 """Single points; blocks of 20, 50 or 100 ms of one lead; or the waves of one lead."""
-
-UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 
 
 def block_labels(unit: Unit, leads: int, samples: int) -> Tensor:

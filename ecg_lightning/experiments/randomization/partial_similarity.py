@@ -77,30 +77,6 @@ def map_vectors(maps: Tensor, basis: Tensor) -> MapVectors:
     return MapVectors(standardised(smooth), magnitude, partial)
 
 
-def partial_similarity(a: Tensor, b: Tensor, covariates: Tensor) -> Tensor:
-    """Partial correlation of the magnitudes of two maps.
-
-    Args:
-        a: (..., lead, sample).
-        b: (..., lead, sample).
-        covariates: (..., covariate, lead, sample), what is regressed out of both.
-
-    Returns:
-        (...) float64; NaN where a map is constant or not finite, or has no residual: such a map says nothing but the
-        covariates.
-
-    Raises:
-        ValueError: Maps or covariates of different shapes, or shorter than the smoothing's window.
-    """
-    if min(a.ndim, b.ndim) < 2 or covariates.ndim < 3 or not a.shape[-2:] == b.shape[-2:] == covariates.shape[-2:]:
-        raise ValueError(
-            "expected two maps (..., lead, sample) and covariates (..., covariate, lead, sample) of one shape, got "
-            f"{tuple(a.shape)}, {tuple(b.shape)} and {tuple(covariates.shape)}"
-        )
-    basis = covariate_basis(covariates)
-    return map_vectors(a, basis).correlation(map_vectors(b, basis)).partial
-
-
 def _without(vectors: Tensor, basis: list[Tensor]) -> Tensor:
     """What is left of vectors (..., point) beside orthonormal ones."""
     for one in basis:
