@@ -23,7 +23,7 @@ import torch
 from lightning.pytorch import Trainer, seed_everything
 from simulated import FirstEcgs
 
-from ecg_lightning.attribution import AttributionMethod, AttributionTask, RandomKey, prepare_task
+from ecg_lightning.attribution import AttributionMethod, FrozenModel, RandomKey, prepare_task
 from ecg_lightning.attribution.methods import GradientShap, IgSmoothGrad, ShapleySampling, SmoothGrad
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.functional.similarity import disattenuated
@@ -45,7 +45,7 @@ METHODS: Final[dict[str, AttributionMethod]] = {
 """Settings in words -> method."""
 
 
-def networks(checkpoints: list[Path], out: Path, n_ecgs: int) -> Iterator[tuple[str, AttributionTask, torch.Tensor]]:
+def networks(checkpoints: list[Path], out: Path, n_ecgs: int) -> Iterator[tuple[str, FrozenModel, torch.Tensor]]:
     """Name, prepared network with its own backgrounds, and ECGs that it was not trained on (ecg, lead, sample) mV."""
     data = EcgDataModule(FirstEcgs(1700, evidence=False), TARGET, cache_dir=str(out / "cache"), held_out_patients=50)
     data.prepare_cache(progress=False)
@@ -66,7 +66,7 @@ def networks(checkpoints: list[Path], out: Path, n_ecgs: int) -> Iterator[tuple[
         yield TARGET, prepare_task(model.network, data.training_backgrounds().beats), ecgs
 
 
-def measure(method: AttributionMethod, task: AttributionTask, ecg: torch.Tensor, seeds: int, name: str) -> list[float]:
+def measure(method: AttributionMethod, task: FrozenModel, ecg: torch.Tensor, seeds: int, name: str) -> list[float]:
     """Predicted, actual and corrected of one ECG (1, lead, sample)."""
     keys = [RandomKey(seed, method=method.name, ecg_id=name) for seed in range(seeds)]
     found = method.explain(task, ecg.expand(seeds, -1, -1), keys)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from shapley_estimators import Case, cases
 from torch import Tensor
 
-from ecg_lightning.attribution import AttributionMethod, AttributionTask, RandomKey, prepare_task
+from ecg_lightning.attribution import AttributionMethod, FrozenModel, RandomKey, prepare_task
 from ecg_lightning.attribution.methods import GradientShap, IgSmoothGrad, SmoothGrad
 from ecg_lightning.data.cache import BeatCache
 
@@ -46,7 +46,7 @@ def pairs(draws: int) -> dict[str, tuple[AttributionMethod, AttributionMethod, b
     }
 
 
-def sampled(method: AttributionMethod, task: AttributionTask, ecg: Tensor, seeds: int) -> NDArray[np.float64]:
+def sampled(method: AttributionMethod, task: FrozenModel, ecg: Tensor, seeds: int) -> NDArray[np.float64]:
     """(seed, point) maps of one ECG under different draws."""
     keys = [RandomKey(attribution_seed=seed, method=method.name, ecg_id="one") for seed in range(seeds)]
     maps = [method(task, ecg, [key])[0].double().flatten().numpy() for key in keys]

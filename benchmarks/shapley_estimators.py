@@ -24,7 +24,7 @@ import torch
 from multilabel import _load
 from torch import Tensor, nn
 
-from ecg_lightning.attribution import AttributionTask, RandomKey, prepare_task
+from ecg_lightning.attribution import FrozenModel, RandomKey, prepare_task
 from ecg_lightning.attribution.shapley import Estimator, ShapleySampling
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.ecg import TARGETS
@@ -63,7 +63,7 @@ class Case:
     """
 
     name: str
-    task: AttributionTask
+    task: FrozenModel
     ecg: Tensor
 
 

@@ -16,14 +16,14 @@ from callbacks.map_specs import map_specs
 from callbacks.map_stores import MapStores
 from callbacks.patient_controls import OwnMaps, PatientControls, check_patient_controls
 from ecg_lightning.attribution import AttributionMethod, MethodName, MethodSet, RandomKey, build_methods, prepare_task
-from ecg_lightning.attribution.base import Explanation
+from ecg_lightning.attribution.base import AttributionBatch
 from ecg_lightning.attribution.controls import CONTROLS, ControlName, check_controls, control_maps
 from ecg_lightning.attribution.cost import estimate, measure_passes
 from ecg_lightning.attribution.folding_check import folding_error
 from ecg_lightning.attribution.lint import LINTED_ECGS, lint_task
 from ecg_lightning.attribution.partners import PATIENT_CONTROLS, PatientControl
 from ecg_lightning.attribution.robust import explain_or_nan
-from ecg_lightning.attribution.task import AttributionTask, Precision
+from ecg_lightning.attribution.task import FrozenModel, Precision
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.functional.plain_copy import plain_copy
@@ -230,7 +230,7 @@ class AttributionMaps(Callback):
             self.kept.write(method.name, rows[part], found.maps, found.reliability)
         return self.kept.read(method.name, rows, ecg.device)
 
-    def _explain(self, method: AttributionMethod, ecg: Tensor, rows: Rows) -> Explanation:
+    def _explain(self, method: AttributionMethod, ecg: Tensor, rows: Rows) -> AttributionBatch:
         keys = [self.key(method.name, row) for row in rows.tolist()]
         found, failed = explain_or_nan(method, self.task, ecg, keys)
         told = self.failures.setdefault(method.name, {})
@@ -241,7 +241,7 @@ class AttributionMaps(Callback):
         told |= failed
         return found
 
-    def prepared(self, network: nn.Module, *, fold: bool = True) -> AttributionTask:
+    def prepared(self, network: nn.Module, *, fold: bool = True) -> FrozenModel:
         """Another network, such as a randomised one, prepared as the trained one is.
 
         Args:

@@ -7,7 +7,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.cost import estimate, measure_passes
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.experiments.randomization.measure import forward_equivalents
 from ecg_lightning.experiments.randomization.plan import CascadePlan
 
@@ -16,7 +16,7 @@ def tell_cascade_cost(
     trainer: Trainer,
     plan: CascadePlan,
     methods: Sequence[AttributionMethod],
-    task: AttributionTask,
+    task: FrozenModel,
     missing: int,
     smooth_draws: int,
 ) -> None:

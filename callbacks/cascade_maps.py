@@ -15,7 +15,7 @@ from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.controls import ControlName, control_maps
 from ecg_lightning.attribution.robust import suite_maps
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask, in_chunks
+from ecg_lightning.attribution.task import FrozenModel, in_chunks
 from ecg_lightning.experiments.randomization.plan import RandomNetwork
 from ecg_lightning.models.precision import full_float32
 
@@ -56,7 +56,7 @@ class CascadeMaps:
         key = RandomKey(direction=network.drawn_by, repeat=network.repeat, depth=network.depth)
         return self._maps(self.tasks.at(network), batch.ecg, batch.rows, key, names)
 
-    def of_task(self, task: AttributionTask, batch: AuditBatch, repeat: int) -> dict[str, Tensor]:
+    def of_task(self, task: FrozenModel, batch: AuditBatch, repeat: int) -> dict[str, Tensor]:
         """Maps of another trained network."""
         return self._maps(task, batch.ecg, batch.rows, RandomKey(direction="permuted labels", repeat=repeat))
 
@@ -78,7 +78,7 @@ class CascadeMaps:
 
     def _maps(
         self,
-        task: AttributionTask,
+        task: FrozenModel,
         ecg: Tensor,
         rows: NDArray[np.int64],
         of: RandomKey,

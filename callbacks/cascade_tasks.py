@@ -8,7 +8,7 @@ from torch import Tensor
 
 from callbacks.attribution_maps import AttributionMaps
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.experiments.randomization.plan import RandomNetwork
 from ecg_lightning.experiments.randomization.random_weights import How, layers_at, randomised
 from ecg_lightning.models.classifier import EcgClassifier
@@ -33,9 +33,9 @@ class CascadeTasks:
         network = maps.source_network
         each = sum(p.numel() * p.element_size() for p in (*network.parameters(), *network.buffers()))
         self._room = _KEPT_BYTES // max(each, 1)
-        self._kept: dict[RandomNetwork, AttributionTask] = {}
+        self._kept: dict[RandomNetwork, FrozenModel] = {}
 
-    def at(self, network: RandomNetwork) -> AttributionTask:
+    def at(self, network: RandomNetwork) -> FrozenModel:
         """The task of one network; the same weights whenever it is asked for."""
         if network.depth == 0:
             return self.maps.task
@@ -46,7 +46,7 @@ class CascadeTasks:
             self._kept[network] = task
         return task
 
-    def _make(self, network: RandomNetwork) -> AttributionTask:
+    def _make(self, network: RandomNetwork) -> FrozenModel:
         def seed_of(layer: str) -> int:
             # not by the depth: a layer has the same random weights at every depth
             return RandomKey(
@@ -69,7 +69,7 @@ class CascadeTasks:
         return self.maps.prepared(made)
 
 
-def permuted_tasks(maps: AttributionMaps, checkpoints: Sequence[str]) -> list[AttributionTask]:
+def permuted_tasks(maps: AttributionMaps, checkpoints: Sequence[str]) -> list[FrozenModel]:
     """Networks that were trained on permuted labels, prepared as the trained one was.
 
     Args:

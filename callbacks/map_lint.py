@@ -10,7 +10,7 @@ from callbacks.audit_results import AuditResults
 from callbacks.current_run import on_rank_zero, run_folder
 from ecg_lightning.attribution import AttributionMethod, RandomKey
 from ecg_lightning.attribution.lint_report import LintReport
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.storage.atomic import atomic_path
 
 LintMode = Literal["skip", "warn", "off"]
@@ -49,7 +49,7 @@ def usable_methods(
     return kept
 
 
-def try_methods(methods: Sequence[AttributionMethod], task: AttributionTask) -> None:
+def try_methods(methods: Sequence[AttributionMethod], task: FrozenModel) -> None:
     """One map of each cheap method: what can't work is told before hours are spent and stores are made.
 
     Args:

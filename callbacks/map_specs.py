@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from ecg_lightning.attribution import AttributionMethod
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.ecg import LEADS
 from ecg_lightning.storage.hashing import JSON, digest_array_rows
@@ -13,7 +13,7 @@ from ecg_lightning.storage.store import StoreSpec
 
 def map_specs(
     methods: Sequence[AttributionMethod],
-    task: AttributionTask,
+    task: FrozenModel,
     *,
     n_ecgs: int,
     dtype: Literal["float32", "float16"],
@@ -53,7 +53,7 @@ def map_specs(
 
 
 def _settings(
-    method: AttributionMethod, task: AttributionTask, draws: Mapping[str, JSON], backgrounds: JSON
+    method: AttributionMethod, task: FrozenModel, draws: Mapping[str, JSON], backgrounds: JSON
 ) -> dict[str, JSON]:
     """What determines this method's rows, and nothing else: a new background must not redo Shapley values."""
     settings = method.resolved_settings(task) | {"precision": str(task.backgrounds.dtype)}

@@ -17,7 +17,7 @@ from callbacks.perturbation_data import PerturbationData
 from callbacks.perturbation_fine_tuning import FineTuning
 from ecg_lightning.attribution.partners import PatientControl
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask, in_chunks
+from ecg_lightning.attribution.task import FrozenModel, in_chunks
 from ecg_lightning.experiments.perturbation.kinds import VERDICT_KIND, PerturbationKind, check_kinds
 from ecg_lightning.experiments.perturbation.measure import Order, perturb, relevance_positions, step_counts
 from ecg_lightning.experiments.perturbation.run_results import PerturbationReport
@@ -74,7 +74,7 @@ class PerturbationCurves(Audit):
         super().__init__(n_resamples, confidence, bootstrap_seed, on_mismatch)
         self.kinds = check_kinds(kinds)
         self.patient_controls = check_patient_controls(patient_controls, 1)
-        self.tasks: dict[str, AttributionTask] = {}  # of kinds whose logits are a fine-tuned network's
+        self.tasks: dict[str, FrozenModel] = {}  # of kinds whose logits are a fine-tuned network's
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Read what the replacements need, open the stores, and fine-tune copies of the network for what they lack."""

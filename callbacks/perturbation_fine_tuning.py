@@ -12,7 +12,7 @@ from torch import Tensor
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.perturbation_data import PerturbationData
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.experiments.perturbation.kinds import PerturbationKind
 from ecg_lightning.experiments.perturbation.measure import perturb
 from ecg_lightning.experiments.perturbation.units import random_positions
@@ -71,7 +71,7 @@ class FineTuning:
             "batch_size": BATCH_SIZE,
         }
 
-    def task(self, kind: PerturbationKind) -> AttributionTask:
+    def task(self, kind: PerturbationKind) -> FrozenModel:
         """A fine-tuned copy, prepared as the tested network is; what it costs is printed."""
         count, start = len(self.data.examples), time.perf_counter()
         rank_zero_info(

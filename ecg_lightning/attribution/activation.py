@@ -13,7 +13,7 @@ from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.probe import ONE_RELU, REFERENCE_ERROR, Probe, median_error
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.style import ACTIVATION, MethodStyle
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.storage.hashing import JSON
 
 
@@ -30,7 +30,7 @@ class GuidedBackprop(SinglePassMethod):
     needs_module_relu: ClassVar[bool] = True
     has_reference: ClassVar[bool] = True
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
         result: Tensor = captum.GuidedBackprop(task.network).attribute(differentiable(ecg))
         return result
 
@@ -73,7 +73,7 @@ class _LayerMethod(SinglePassMethod):
         """The map that a CAM (batch, lead, sample) leads to."""
         return cam
 
-    def resolved_settings(self, task: AttributionTask) -> dict[str, JSON]:
+    def resolved_settings(self, task: FrozenModel) -> dict[str, JSON]:
         """With the name of the layer that is read."""
         task.layer(self.layer)
         return {**self.settings(), "layer": self.layer or task.gradcam_layer}
@@ -105,7 +105,7 @@ class GradCam(_LayerMethod):
         """Only without ``rectified``."""
         return not self.rectified
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
         cam = class_activation(task.network, task.layer(self.layer), differentiable(ecg))
         return _interpolated(cam.relu() if self.rectified else cam, ecg)  # rectified before that, as Captum does
 
@@ -131,7 +131,7 @@ class GuidedGradCam(_LayerMethod):
     needs_module_relu: ClassVar[bool] = True
     constant_hint: ClassVar[str] = "`rectified: false` keeps the sign of the CAM"
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         cam = GradCam(self.layer, self.rectified)._attribute(task, ecg, key)
         return cam * GuidedBackprop()._attribute(task, ecg, key)
 

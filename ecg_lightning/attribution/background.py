@@ -9,7 +9,7 @@ from captum import attr as captum
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from ecg_lightning.attribution.adaptive import FIRST_STAGE, AdaptiveDraws, relative_sizes
+from ecg_lightning.attribution.adaptive import FIRST_STAGE, AdaptiveSampler, relative_magnitudes
 from ecg_lightning.attribution.base import AttributionMethod, Passes, differentiable, keys_of
 from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, up_to
 from ecg_lightning.attribution.lint_report import Complaint
@@ -18,8 +18,8 @@ from ecg_lightning.attribution.probe import Probe, off_from, without_ties
 from ecg_lightning.attribution.rescale import RescaleError, rescale_maps
 from ecg_lightning.attribution.sampling import (
     GROUPS,
-    Draws,
     SampledMethod,
+    Sampler,
     check_sampling,
     golden_fractions,
     gradients,
@@ -27,14 +27,14 @@ from ecg_lightning.attribution.sampling import (
 )
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.style import CONTRIBUTION, MethodStyle
-from ecg_lightning.attribution.task import AttributionTask, in_chunks
+from ecg_lightning.attribution.task import FrozenModel, in_chunks
 
 _LONGEST_CYCLE: Final = 64
-"""Backgrounds at most whose places, and groups of draws, follow cycles of them: a map of fewer draws than backgrounds
-would see a part of the way only, and have one group."""
+"""Backgrounds at most whose alphas, and groups of samples, follow cycles of them: a map of fewer samples than
+backgrounds would see a part of the path only, and have one group."""
 
-_WORTH: Final = 0.75
-"""Share of the draws below which uneven places are worth their price: backgrounds no longer count exactly alike."""
+_MIN_GAIN: Final = 0.25
+"""Share of the samples that uneven alphas must save: backgrounds no longer count exactly alike."""
 
 _NEAR: Final = 1e-5
 """Share of the ECG by which the linter's background differs from it."""
@@ -47,7 +47,7 @@ class _BackgroundMethod(AttributionMethod):
 
     uses_backgrounds: ClassVar[bool] = True
 
-    def baseline_logit(self, task: AttributionTask) -> float:
+    def baseline_logit(self, task: FrozenModel) -> float:
         """Mean f(background)."""
         with torch.no_grad():
             return float(in_chunks(task.network, task.backgrounds, task.chunk).cpu().double().mean())
@@ -64,9 +64,9 @@ class GradientShap(_BackgroundMethod, SampledMethod):
             as SmoothGrad's, so that the two smooth alike.
         estimator: ``adaptive``: every background equally often, more points where contributions are large, weighted
             for it (see :mod:`ecg_lightning.attribution.adaptive`), so that backgrounds count alike in the mean only.
-            ``balanced``: the points on the way from each background evenly spread; ``adaptive`` is the same where that
-            is nearly as good. ``random``: background and point drawn independently, as Captum does. All have the same
-            limit.
+            ``balanced``: the points on the path from each background evenly spread; ``adaptive`` is the same where
+            that is nearly as good. ``random``: background and point drawn independently, as Captum does. All have the
+            same limit.
         target_correlation: Instead of ``n_samples``, draw until the map correlates this much with its limit.
         max_samples: Bound of that.
     """
@@ -103,39 +103,39 @@ class GradientShap(_BackgroundMethod, SampledMethod):
         truth = gradients(probe.task, ecg) * (ecg - near)
         return off_from(torch.cat(maps), truth, "from a background like the ECG the gradient times their difference")
 
-    def _begin(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Draws:
+    def _begin(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Sampler:
         if self.estimator != "adaptive":
             return super()._begin(task, ecg, key)
         backgrounds = len(task.backgrounds)
 
-        def contributions(places: Tensor, first: int) -> tuple[Tensor, Tensor]:
-            chosen = self._backgrounds(task, key, first, len(places))
-            found, ways = self._contributions(task, ecg, key, chosen, places, first)
-            return found, relative_sizes(found, ways)
+        def contributions(alphas: Tensor, first: int) -> tuple[Tensor, Tensor]:
+            chosen = self._backgrounds(task, key, first, len(alphas))
+            found, differences = self._contributions(task, ecg, key, chosen, alphas, first)
+            return found, relative_magnitudes(found, differences)
 
         whole = backgrounds if backgrounds <= _LONGEST_CYCLE else 1  # stages of whole cycles
         first_stage = -(-FIRST_STAGE // whole) * whole
-        return AdaptiveDraws(contributions, partial(self._places, task, key), first_stage, _WORTH)
+        return AdaptiveSampler(contributions, partial(self._alphas, task, key), first_stage, _MIN_GAIN)
 
-    def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+    def _draw(self, task: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
         chosen = self._backgrounds(task, key, first, count)
-        return self._contributions(task, ecg, key, chosen, self._places(task, key, first, count), first)[0]
+        return self._contributions(task, ecg, key, chosen, self._alphas(task, key, first, count), first)[0]
 
     def _contributions(
-        self, task: AttributionTask, ecg: Tensor, key: RandomKey, chosen: Tensor, places: Tensor, first: int
+        self, task: FrozenModel, ecg: Tensor, key: RandomKey, chosen: Tensor, alphas: Tensor, first: int
     ) -> tuple[Tensor, Tensor]:
-        """Gradient x way at places (count,) between the chosen background (0) and a noisy copy each (1), and ways."""
+        """Gradient x path difference at alphas (count,) between background (0) and noisy copy (1), and differences."""
         background = task.backgrounds[chosen.to(ecg.device)]
-        way = ecg + noise_like(ecg, len(places), self.noise, key, first=first) - background
-        return gradients(task, background + places.to(ecg)[:, None, None] * way) * way, way
+        difference = ecg + noise_like(ecg, len(alphas), self.noise, key, first=first) - background
+        return gradients(task, background + alphas.to(ecg)[:, None, None] * difference) * difference, difference
 
-    def stretch(self, task: AttributionTask) -> int:
+    def stretch(self, task: FrozenModel) -> int:
         """A whole cycle of backgrounds, so that groups are as balanced as the map; not of very many."""
         cycle = len(task.backgrounds)
         return super().stretch(task) if self.estimator == "random" or cycle > _LONGEST_CYCLE else cycle
 
-    def _backgrounds(self, task: AttributionTask, key: RandomKey, first: int, count: int) -> Tensor:
-        """Background of each draw, (count,); each group has an order of its own, unless there are very many."""
+    def _backgrounds(self, task: FrozenModel, key: RandomKey, first: int, count: int) -> Tensor:
+        """Background of each sample, (count,); each group has an order of its own, unless there are very many."""
         backgrounds = len(task.backgrounds)
         if self.estimator == "random":
             return by_rounds(
@@ -148,21 +148,21 @@ class GradientShap(_BackgroundMethod, SampledMethod):
         group, number = grouped(first, count, backgrounds)
         return orders[group, number % backgrounds]
 
-    def _places(self, task: AttributionTask, key: RandomKey, first: int, count: int) -> Tensor:
-        """Place of each draw between background (0) and ECG (1), (count,), of the estimators that fix them."""
+    def _alphas(self, task: FrozenModel, key: RandomKey, first: int, count: int) -> Tensor:
+        """Alpha of each sample between background (0) and ECG (1), (count,), of the estimators that fix them."""
         if self.estimator == "random":
             return by_rounds(lambda number: key.for_purpose(f"alpha/{number}").uniform(ROUND), first, count)
         group, number = grouped(first, count, self.stretch(task))
-        return _even_places(len(task.backgrounds), key.for_purpose("alpha").uniform(GROUPS).double()[group], number)
+        return _even_alphas(len(task.backgrounds), key.for_purpose("alpha").uniform(GROUPS).double()[group], number)
 
 
-def _even_places(backgrounds: int, shift: Tensor, number: Tensor) -> Tensor:
-    """Places of a cycle evenly spread over its backgrounds, those of one background over its group's cycles; (count,).
+def _even_alphas(backgrounds: int, shift: Tensor, number: Tensor) -> Tensor:
+    """Alphas of a cycle evenly spread over its backgrounds, those of one background over its group's cycles; (count,).
 
     Args:
-        backgrounds: In a cycle; where there are very many, places are spread over neighbouring draws.
-        shift: Of each draw's group, (count,) in [0, 1).
-        number: Of each draw in its group, (count,).
+        backgrounds: In a cycle; where there are very many, alphas are spread over neighbouring samples.
+        shift: Of each sample's group, (count,) in [0, 1).
+        number: Of each sample in its group, (count,).
     """
     if backgrounds > _LONGEST_CYCLE:
         return golden_fractions(shift, number)
@@ -196,7 +196,7 @@ class DeepLiftShap(_BackgroundMethod):
         """One gradient a background; two with Captum's engine."""
         return Passes(gradient=backgrounds * (1 if self.engine == "cached" else 2))
 
-    def budget_grid(self, task: AttributionTask, limits: BudgetLimits) -> BudgetGrid | None:
+    def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:
         """Numbers of backgrounds up to the stated ones, over which the map is exact: how much is due to their choice.
 
         Not chosen: the backgrounds are the datamodule's, and GradientSHAP's too. None where there are no further ones.
@@ -206,7 +206,7 @@ class DeepLiftShap(_BackgroundMethod):
             return None
         return BudgetGrid("backgrounds", up_to(_DOUBLED, stated), "backgrounds", fixed=True)
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
         if self.engine == "cached":
             try:
                 return rescale_maps(task, ecg, task.backgrounds)

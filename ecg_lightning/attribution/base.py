@@ -17,7 +17,7 @@ from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.probe import Probe
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.style import MethodStyle
-from ecg_lightning.attribution.task import AttributionTask, in_chunks
+from ecg_lightning.attribution.task import FrozenModel, in_chunks
 from ecg_lightning.models.precision import full_float32
 from ecg_lightning.storage.hashing import JSON
 
@@ -36,33 +36,33 @@ class Passes:
 
 
 @dataclass(frozen=True)
-class OneMap:
+class Attribution:
     """The map of one ECG, and what is known of it.
 
     Attributes:
         map: (1, lead, sample).
-        reliability: Correlation that two such maps of fresh draws would have, 0 to 1; NaN where there are no draws.
-        draws: Draws that it took; 0 for a deterministic method.
+        reliability: Correlation that two such maps of fresh samples would have, 0 to 1; NaN where there are none.
+        n_samples: Monte-Carlo samples that it took; 0 for a deterministic method.
     """
 
     map: Tensor
     reliability: float = math.nan
-    draws: int = 0
+    n_samples: int = 0
 
 
 @dataclass(frozen=True)
-class Explanation:
+class AttributionBatch:
     """Maps of a batch of ECGs.
 
     Attributes:
         maps: (batch, lead, sample), detached.
-        reliability: (batch,) float64 on the CPU: see :class:`OneMap`.
-        draws: (batch,) int64 on the CPU.
+        reliability: (batch,) float64 on the CPU: see :class:`Attribution`.
+        n_samples: (batch,) int64 on the CPU.
     """
 
     maps: Tensor
     reliability: Tensor
-    draws: Tensor
+    n_samples: Tensor
 
 
 class AttributionMethod(ABC):
@@ -125,10 +125,10 @@ class AttributionMethod(ABC):
         """
 
     @abstractmethod
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         """(batch, lead, sample) -> map of the same shape; batch is 1 unless ``single_pass``."""
 
-    def baseline_logit(self, task: AttributionTask) -> float:
+    def baseline_logit(self, task: FrozenModel) -> float:
         """f(baseline): a complete map sums to f(ecg) minus this. Zero ECG; SHAP methods average the backgrounds."""
         with torch.no_grad():
             return float(in_chunks(task.network, torch.zeros_like(task.backgrounds[:1]), task.chunk))
@@ -152,7 +152,7 @@ class AttributionMethod(ABC):
         unused = self.unused
         return {"method": self.name, **{key: value for key, value in hyperparameters.items() if key not in unused}}
 
-    def resolved_settings(self, task: AttributionTask) -> dict[str, JSON]:  # noqa: ARG002
+    def resolved_settings(self, task: FrozenModel) -> dict[str, JSON]:  # noqa: ARG002
         """``settings`` with what was left to the network filled in.
 
         Raises:
@@ -160,7 +160,7 @@ class AttributionMethod(ABC):
         """
         return self.settings()
 
-    def budget_grid(self, task: AttributionTask, limits: BudgetLimits) -> BudgetGrid | None:  # noqa: ARG002
+    def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:  # noqa: ARG002
         """The budgets that ``tune`` tries; None: there is nothing to choose, its maps are exact.
 
         A stochastic method that states none is measured as it is configured.
@@ -173,22 +173,20 @@ class AttributionMethod(ABC):
         changed: Self = dataclasses.replace(self, **changes) if changes else self  # type: ignore[type-var]
         return changed
 
-    def reliability_curve(
-        self, task: AttributionTask, ecg: Tensor, key: RandomKey, grid: BudgetGrid
-    ) -> Iterator[float]:
+    def reliability_curve(self, task: FrozenModel, ecg: Tensor, key: RandomKey, grid: BudgetGrid) -> Iterator[float]:
         """Reliability of one ECG's map, (1, lead, sample), at each value of a grid, computed when it is asked for."""
         for value in grid.values:
             yield float(self.with_budget(grid, value).explain(task, ecg, [key]).reliability)
 
-    def _explain(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> OneMap:
+    def _explain(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Attribution:
         """One ECG's map with its reliability; methods with Monte-Carlo noise override it."""
-        return OneMap(self._attribute(task, ecg, key))
+        return Attribution(self._attribute(task, ecg, key))
 
-    def __call__(self, task: AttributionTask, ecg: Tensor, keys: Sequence[RandomKey]) -> Tensor:
+    def __call__(self, task: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]) -> Tensor:
         """Maps of a batch of ECGs, (batch, lead, sample), detached; see :meth:`explain`."""
         return self.explain(task, ecg, keys).maps
 
-    def explain(self, task: AttributionTask, ecg: Tensor, keys: Sequence[RandomKey]) -> Explanation:
+    def explain(self, task: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]) -> AttributionBatch:
         """Maps of a batch of ECGs and how reliable they are; works under Lightning's inference mode.
 
         Args:
@@ -209,16 +207,16 @@ class AttributionMethod(ABC):
             if self.single_pass:
                 chunk = task.single_pass_chunk
                 maps = in_chunks(lambda part: self._attribute(task, part, keys[0]), ecg, chunk)
-                found = [OneMap(one[None]) for one in maps]
+                found = [Attribution(one[None]) for one in maps]
             else:
                 found = [self._explain(task, ecg[i : i + 1], key) for i, key in enumerate(keys)]
                 maps = torch.cat([one.map for one in found])
         if maps.shape != ecg.shape:
             raise ValueError(f"{self.name} gave a map of shape {tuple(maps.shape)} for ECGs {tuple(ecg.shape)}")
-        return Explanation(
+        return AttributionBatch(
             maps.detach(),
             torch.tensor([one.reliability for one in found], dtype=torch.float64),
-            torch.tensor([one.draws for one in found], dtype=torch.int64),
+            torch.tensor([one.n_samples for one in found], dtype=torch.int64),
         )
 
 

@@ -8,7 +8,7 @@ import torch
 from captum import attr as captum
 from torch import Tensor
 
-from ecg_lightning.attribution.adaptive import AdaptiveDraws, relative_sizes
+from ecg_lightning.attribution.adaptive import AdaptiveSampler, relative_magnitudes
 from ecg_lightning.attribution.base import (
     AttributionMethod,
     Passes,
@@ -23,8 +23,8 @@ from ecg_lightning.attribution.noise import noise_like
 from ecg_lightning.attribution.probe import Probe, off_from, without_ties
 from ecg_lightning.attribution.sampling import (
     GROUPS,
-    Draws,
     SampledMethod,
+    Sampler,
     check_sampling,
     golden_fractions,
     gradients,
@@ -32,7 +32,7 @@ from ecg_lightning.attribution.sampling import (
 )
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.style import CONTRIBUTION, MethodStyle
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 
 _QUIET: Final = 1e-6
 """Noise, of the ECG's range, with which hardly a ReLU changes sides."""
@@ -52,7 +52,7 @@ class DeepLift(SinglePassMethod):
     gradients: ClassVar[int] = 2  # ECG and baseline go through the network together
     complete: ClassVar[bool] = True
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
         result: Tensor = captum.DeepLift(task.network).attribute(differentiable(ecg), baselines=torch.zeros_like(ecg))
         return result
 
@@ -80,11 +80,11 @@ class IntegratedGradients(AttributionMethod):
         """One gradient a node."""
         return Passes(gradient=self.n_steps)
 
-    def budget_grid(self, task: AttributionTask, limits: BudgetLimits) -> BudgetGrid:  # noqa: ARG002
+    def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid:  # noqa: ARG002
         """Nodes in steps of about 1.4."""
         return BudgetGrid("n_steps", up_to(_STEPS, limits.max_steps), "finer")
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
         return integrated_gradients(task, ecg, self.n_steps)
 
 
@@ -142,37 +142,37 @@ class IgSmoothGrad(SampledMethod):
         truth = integrated_gradients(probe.task, ecg, _FEW_STEPS)
         return off_from(few(probe.task, ecg, keys_of(ecg)), truth, "without noise integrated gradients")
 
-    def _begin(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Draws:
+    def _begin(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Sampler:
         if self.estimator != "adaptive":
             return super()._begin(task, ecg, key)
 
-        def contributions(places: Tensor, first: int) -> tuple[Tensor, Tensor]:
-            found, noisy = self._contributions(task, ecg, key, places, first)
-            return found, relative_sizes(found, noisy)
+        def contributions(alphas: Tensor, first: int) -> tuple[Tensor, Tensor]:
+            found, noisy = self._contributions(task, ecg, key, alphas, first)
+            return found, relative_magnitudes(found, noisy)
 
-        return AdaptiveDraws(contributions, partial(self._places, task, key))
+        return AdaptiveSampler(contributions, partial(self._alphas, task, key))
 
-    def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+    def _draw(self, task: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
         if self.estimator == "nested":
             noisy = ecg + noise_like(ecg, count, self.noise, key, first=first)
             copies = max(1, task.chunk // self.n_steps)  # that share one pass
             return torch.cat([integrated_gradients(task, part, self.n_steps) for part in torch.split(noisy, copies)])
-        return self._contributions(task, ecg, key, self._places(task, key, first, count), first)[0]
+        return self._contributions(task, ecg, key, self._alphas(task, key, first, count), first)[0]
 
-    def _places(self, task: AttributionTask, key: RandomKey, first: int, count: int) -> Tensor:
-        """Even places of draws on the way, (count,), those of each group by themselves."""
+    def _alphas(self, task: FrozenModel, key: RandomKey, first: int, count: int) -> Tensor:
+        """Even alphas of samples on the path, (count,), those of each group by themselves."""
         group, number = grouped(first, count, self.stretch(task))
         return golden_fractions(key.for_purpose("alpha").uniform(GROUPS).double()[group], number)
 
     def _contributions(
-        self, task: AttributionTask, ecg: Tensor, key: RandomKey, places: Tensor, first: int
+        self, task: FrozenModel, ecg: Tensor, key: RandomKey, alphas: Tensor, first: int
     ) -> tuple[Tensor, Tensor]:
-        """Gradient x noisy copy at places (count,) on the way from 0 to each copy; and the copies."""
-        noisy = ecg + noise_like(ecg, len(places), self.noise, key, first=first)
-        return gradients(task, places.to(ecg)[:, None, None] * noisy) * noisy, noisy
+        """Gradient x noisy copy at alphas (count,) on the path from 0 to each copy; and the copies."""
+        noisy = ecg + noise_like(ecg, len(alphas), self.noise, key, first=first)
+        return gradients(task, alphas.to(ecg)[:, None, None] * noisy) * noisy, noisy
 
 
-def integrated_gradients(task: AttributionTask, ecg: Tensor, n_steps: int) -> Tensor:
+def integrated_gradients(task: FrozenModel, ecg: Tensor, n_steps: int) -> Tensor:
     """Gauss-Legendre integrated gradients from a zero ECG, (batch, lead, sample)."""
     result: Tensor = captum.IntegratedGradients(task.network).attribute(
         differentiable(ecg),

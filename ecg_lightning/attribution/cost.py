@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ecg_lightning.attribution.base import AttributionMethod
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 
 _REPEATS = 5
 
@@ -46,7 +46,7 @@ class MethodCost:
     seconds: float
 
 
-def measure_passes(task: AttributionTask) -> PassSeconds:
+def measure_passes(task: FrozenModel) -> PassSeconds:
     """Median time of a pass in chunks, over background ECGs."""
     repeats = -(-task.chunk // len(task.backgrounds))
     ecg = task.backgrounds.repeat(repeats, 1, 1)[: task.chunk]
@@ -64,7 +64,7 @@ def measure_passes(task: AttributionTask) -> PassSeconds:
 
 
 def estimate(
-    methods: Sequence[AttributionMethod], maps: Sequence[int], task: AttributionTask, seconds: PassSeconds
+    methods: Sequence[AttributionMethod], maps: Sequence[int], task: FrozenModel, seconds: PassSeconds
 ) -> list[MethodCost]:
     """Cost of each method: maps x passes x the measured time of a pass.
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ecg_lightning.attribution.base import recording_gradients
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.functional.plain_copy import plain_copy
 
 _WAY: Final = (0.25, 0.5, 0.75, 1.0)
@@ -54,9 +54,7 @@ class FoldingError:
         )
 
 
-def folding_error(
-    network: nn.Module, folded: AttributionTask, unfolded: AttributionTask, ecg: Tensor
-) -> FoldingError | None:
+def folding_error(network: nn.Module, folded: FrozenModel, unfolded: FrozenModel, ecg: Tensor) -> FoldingError | None:
     """Measure what folding does to gradients.
 
     Args:

@@ -11,7 +11,7 @@ from ecg_lightning.attribution.lint_numbers import Checks, numbers
 from ecg_lightning.attribution.lint_report import LintReport, MethodVerdict, Opinion, Verdict
 from ecg_lightning.attribution.methods import build_methods
 from ecg_lightning.attribution.probe import ONE_RELU
-from ecg_lightning.attribution.task import AttributionTask, prepare_task
+from ecg_lightning.attribution.task import FrozenModel, prepare_task
 from ecg_lightning.functional.plain_copy import plain_copy
 from ecg_lightning.models.lint import Finding, FindingKind, Trace, trace_structure
 from ecg_lightning.models.lint_behaviour import behaviour
@@ -54,9 +54,7 @@ def lint_network(
     return lint_task(network, task, ecg, built)
 
 
-def lint_task(
-    network: nn.Module, task: AttributionTask, ecg: Tensor, methods: Sequence[AttributionMethod]
-) -> LintReport:
+def lint_task(network: nn.Module, task: FrozenModel, ecg: Tensor, methods: Sequence[AttributionMethod]) -> LintReport:
     """Lint a network that is prepared already.
 
     Args:

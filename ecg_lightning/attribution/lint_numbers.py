@@ -12,7 +12,7 @@ from ecg_lightning.attribution.lint_layer import layer_complaints
 from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.probe import DOUBTFUL_ERROR, ONE_RELU, Probe, without_ties
 from ecg_lightning.attribution.robust import explain_or_nan
-from ecg_lightning.attribution.task import AttributionTask, in_chunks
+from ecg_lightning.attribution.task import FrozenModel, in_chunks
 from ecg_lightning.models.lint import Trace
 
 _REFUSED_ERROR: Final = 0.10
@@ -23,7 +23,7 @@ Checks = dict[str, list[Complaint]]
 
 
 def numbers(
-    network: nn.Module, task: AttributionTask, ecg: Tensor, methods: Sequence[AttributionMethod], trace: Trace
+    network: nn.Module, task: FrozenModel, ecg: Tensor, methods: Sequence[AttributionMethod], trace: Trace
 ) -> Checks:
     """What the methods' maps of a few ECGs say; a method that fails is refused with its own words."""
     with torch.no_grad():

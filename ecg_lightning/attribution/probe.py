@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ecg_lightning.attribution.lint_report import Complaint
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 
 ONE_RELU: Final = "use one nn.ReLU module for each use, made in __init__, and call no ReLU as a function"
 DOUBTFUL_ERROR: Final = 0.02
@@ -38,7 +38,7 @@ class Probe:
     """
 
     network: nn.Module
-    task: AttributionTask
+    task: FrozenModel
     ecg: Tensor
     logit: Tensor
     has_relus: bool = True

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
-from ecg_lightning.attribution.task import AttributionTask, OneLogit
+from ecg_lightning.attribution.task import FrozenModel, OneLogit
 from ecg_lightning.models.precision import full_float32
 
 _SMALLEST_DIFFERENCE: Final = 1e-10
@@ -120,7 +120,7 @@ class _Recorded:
 _kept: WeakKeyDictionary[OneLogit, list[_Recorded] | RescaleError] = WeakKeyDictionary()
 
 
-def rescale_maps(task: AttributionTask, ecg: Tensor, backgrounds: Tensor) -> Tensor:
+def rescale_maps(task: FrozenModel, ecg: Tensor, backgrounds: Tensor) -> Tensor:
     """DeepLIFT of one ECG by the rescale rule, mean over backgrounds: DeepLIFT-SHAP.
 
     The backgrounds' pass is kept with the task's network until other backgrounds come, or the network goes. More than
@@ -153,7 +153,7 @@ def rescale_maps(task: AttributionTask, ecg: Tensor, backgrounds: Tensor) -> Ten
         return total / len(backgrounds)
 
 
-def _recordings(task: AttributionTask, backgrounds: Tensor) -> Iterator[_Recorded]:
+def _recordings(task: FrozenModel, backgrounds: Tensor) -> Iterator[_Recorded]:
     kept = _kept.get(task.network)
     if isinstance(kept, RescaleError):
         raise kept

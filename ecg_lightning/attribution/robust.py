@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ecg_lightning.attribution.base import AttributionMethod, Explanation
+from ecg_lightning.attribution.base import AttributionBatch, AttributionMethod
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 
 
 def explain_or_nan(
-    method: AttributionMethod, task: AttributionTask, ecg: Tensor, keys: Sequence[RandomKey]
-) -> tuple[Explanation, dict[str, str]]:
+    method: AttributionMethod, task: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]
+) -> tuple[AttributionBatch, dict[str, str]]:
     """Maps of a batch; an ECG that the method fails on has a map of NaN.
 
     Args:
@@ -35,13 +35,13 @@ def explain_or_nan(
         if len(ecg) > 1:
             return _one_by_one(method, task, ecg, keys)
         unknown = torch.full((len(ecg),), torch.nan, dtype=torch.float64)
-        nothing = Explanation(torch.full_like(ecg, torch.nan), unknown, torch.zeros(len(ecg), dtype=torch.int64))
+        nothing = AttributionBatch(torch.full_like(ecg, torch.nan), unknown, torch.zeros(len(ecg), dtype=torch.int64))
         return nothing, {key.ecg_id: f"{type(error).__name__}: {error}" for key in keys}
 
 
 def suite_maps(
     methods: Sequence[AttributionMethod],
-    task: AttributionTask,
+    task: FrozenModel,
     ecg: Tensor,
     keys: Callable[[str, int], RandomKey],
 ) -> tuple[dict[str, Tensor], dict[str, dict[str, str]]]:
@@ -67,12 +67,12 @@ def suite_maps(
 
 
 def _one_by_one(
-    method: AttributionMethod, task: AttributionTask, ecg: Tensor, keys: Sequence[RandomKey]
-) -> tuple[Explanation, dict[str, str]]:
+    method: AttributionMethod, task: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]
+) -> tuple[AttributionBatch, dict[str, str]]:
     parts = [explain_or_nan(method, task, ecg[[place]], [key]) for place, key in enumerate(keys)]
-    found = Explanation(
+    found = AttributionBatch(
         torch.cat([part.maps for part, _ in parts]),
         torch.cat([part.reliability for part, _ in parts]),
-        torch.cat([part.draws for part, _ in parts]),
+        torch.cat([part.n_samples for part, _ in parts]),
     )
     return found, {ecg_id: why for _, failed in parts for ecg_id, why in failed.items()}

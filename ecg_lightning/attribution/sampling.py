@@ -1,7 +1,7 @@
-"""Monte-Carlo maps: draws in rounds, kept in independent groups, so that a map comes with its reliability.
+"""Monte-Carlo maps: samples in rounds, kept in independent groups, so that a map comes with its reliability.
 
-Draw ``i`` of an ECG is the same however many are made: a map of more draws continues one of fewer, and when a map is
-called finished does not change what was drawn.
+Sample ``i`` of an ECG is the same however many are made: a map of more samples continues one of fewer, and when a map
+is called finished does not change what was drawn.
 """
 
 import math
@@ -14,44 +14,44 @@ from captum import attr as captum
 from torch import Tensor
 
 from ecg_lightning.attribution.base import (
+    Attribution,
     AttributionMethod,
-    OneMap,
     check_positive,
     differentiable,
     recording_gradients,
 )
 from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, sample_counts
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask, even_chunk
+from ecg_lightning.attribution.task import FrozenModel, even_chunk
 from ecg_lightning.functional.reliability import split_reliability, stopping_reliability
 from ecg_lightning.storage.hashing import JSON
 
 GROUPS: Final = 4
-"""Groups of draws whose agreement gives the reliability; each gets a stretch of every round, so that antithetic pairs
-stay together. Whatever balances draws, such as an even spread of places, balances those of one group: draws that
+"""Groups of samples whose agreement gives the reliability; each gets a stretch of every round, so that antithetic pairs
+stay together. Whatever balances samples, such as an even spread of alphas, balances those of one group: samples that
 balanced each other across groups would make these agree less than independent maps do."""
 
 _STRETCH: Final = 4
-"""Neighbouring draws that go to one group: every group has as many in each stage of :mod:`adaptive draws
+"""Neighbouring samples that go to one group: every group has as many in each stage of :mod:`adaptive samples
 <ecg_lightning.attribution.adaptive>`."""
 
 _GOLDEN: Final = (math.sqrt(5.0) - 1.0) / 2.0
 """Step of the golden-ratio sequence: every stretch of it covers [0, 1) evenly."""
 
-Draws = Callable[[int, int], tuple[Tensor, Tensor]]
-"""Number of the first draw and how many -> their contributions, (count, lead, sample), and how much each counts,
+Sampler = Callable[[int, int], tuple[Tensor, Tensor]]
+"""Number of the first sample and how many -> their contributions, (count, lead, sample), and how much each counts,
 (count,) float64 on the CPU. Asked in order, from 0 on."""
 
 _LOOKS: Final = 2  # in a row, before a map is called reliable
 
 
 class SampledMethod(AttributionMethod):
-    """A method whose map is a mean over draws.
+    """A method whose map is a mean over samples.
 
     Subclasses are frozen dataclasses with the fields ``n_samples``, ``target_correlation`` and ``max_samples`` and
-    implement ``_draw``. Without ``target_correlation`` every map takes ``n_samples`` draws. With it, a map takes
+    implement ``_draw``. Without ``target_correlation`` every map takes ``n_samples`` samples. With it, a map takes
     as many as its own reliability asks for (see ``stopping_reliability``), in rounds of four stretches (see
-    ``stretch``: 16 draws; GradientSHAP four cycles of its backgrounds) and at most ``max_samples``.
+    ``stretch``: 16 samples; GradientSHAP four cycles of its backgrounds) and at most ``max_samples``.
     """
 
     stochastic: ClassVar[bool] = True
@@ -60,47 +60,45 @@ class SampledMethod(AttributionMethod):
     max_samples: int
 
     @abstractmethod
-    def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
-        """Contributions of some draws of one ECG, in the unit of the map.
+    def _draw(self, task: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+        """Contributions of some samples of one ECG, in the unit of the map.
 
         Args:
             task: The network.
             ecg: (1, lead, sample) mV.
             key: Of this ECG and method.
-            first: Number of the first draw.
+            first: Number of the first sample.
             count: How many.
 
         Returns:
             (count, lead, sample).
         """
 
-    def _begin(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Draws:
-        """What makes the draws of one ECG; overridden where a draw depends on those before it."""
+    def _begin(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Sampler:
+        """What makes the samples of one ECG; overridden where a sample depends on those before it."""
 
-        def draws(first: int, count: int) -> tuple[Tensor, Tensor]:
+        def sampler(first: int, count: int) -> tuple[Tensor, Tensor]:
             return self._draw(task, ecg, key, first, count), torch.ones(count, dtype=torch.float64)
 
-        return draws
+        return sampler
 
     @property
     def most_samples(self) -> int:
-        """Draws of a map at most."""
+        """Samples of a map at most."""
         return self.n_samples if self.target_correlation is None else self.max_samples
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """The number of draws that does not count."""
+        """The number of samples that does not count."""
         return ("max_samples",) if self.target_correlation is None else ("n_samples",)
 
-    def budget_grid(self, task: AttributionTask, limits: BudgetLimits) -> BudgetGrid | None:
+    def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:
         """Numbers of samples in whole stretches, so that the groups whose agreement is measured have equally many."""
         values = sample_counts(self.stretch(task), limits.max_samples or self.max_samples, GROUPS)
         also: dict[str, JSON] = {} if self.target_correlation is None else {"target_correlation": None}
         return BudgetGrid("n_samples", values, also=also)
 
-    def reliability_curve(
-        self, task: AttributionTask, ecg: Tensor, key: RandomKey, grid: BudgetGrid
-    ) -> Iterator[float]:
+    def reliability_curve(self, task: FrozenModel, ecg: Tensor, key: RandomKey, grid: BudgetGrid) -> Iterator[float]:
         """Reliability after growing numbers of samples, from one run that is continued; each as of a map by itself.
 
         Raises:
@@ -108,36 +106,36 @@ class SampledMethod(AttributionMethod):
         """
         sums = GroupSums(ecg, self.stretch(task))
         with recording_gradients():
-            draws = self._begin(task, ecg.detach().clone(), key)
+            sampler = self._begin(task, ecg.detach().clone(), key)
         for count in grid.values:
             if count <= sums.count:
-                raise ValueError(f"{self.name}: expected growing numbers of draws, got {count} after {sums.count}")
+                raise ValueError(f"{self.name}: expected growing numbers of samples, got {count} after {sums.count}")
             with recording_gradients():
-                sums.add(*draws(sums.count, count - sums.count))
+                sums.add(*sampler(sums.count, count - sums.count))
             yield sums.reliability()
 
-    def stretch(self, task: AttributionTask) -> int:  # noqa: ARG002
-        """Neighbouring draws that go to one group, before the next group gets as many."""
+    def stretch(self, task: FrozenModel) -> int:  # noqa: ARG002
+        """Neighbouring samples that go to one group, before the next group gets as many."""
         return _STRETCH
 
-    def _explain(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> OneMap:
-        sums, draws = GroupSums(ecg, self.stretch(task)), self._begin(task, ecg, key)
+    def _explain(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Attribution:
+        sums, sampler = GroupSums(ecg, self.stretch(task)), self._begin(task, ecg, key)
         if self.target_correlation is None:
-            sums.add(*draws(0, self.n_samples))
+            sums.add(*sampler(0, self.n_samples))
         else:
-            self._until_reliable(sums, draws, task.chunk, stopping_reliability(self.target_correlation))
-        return OneMap(sums.mean().to(ecg), sums.reliability(), sums.count)
+            self._until_reliable(sums, sampler, task.chunk, stopping_reliability(self.target_correlation))
+        return Attribution(sums.mean().to(ecg), sums.reliability(), sums.count)
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         return self._explain(task, ecg, key).map
 
-    def _until_reliable(self, sums: "GroupSums", draws: Draws, chunk: int, enough: float) -> None:
+    def _until_reliable(self, sums: "GroupSums", sampler: Sampler, chunk: int, enough: float) -> None:
         """Add round by round until two looks in a row are reliable enough, or the bound is reached."""
-        look = GROUPS * sums.stretch  # draws between two looks: all groups have equally many
-        together = max(chunk // look, 1) * look  # what shares a pass; draws behind the stop are not used
+        look = GROUPS * sums.stretch  # samples between two looks: all groups have equally many
+        together = max(chunk // look, 1) * look  # what shares a pass; samples behind the stop are not used
         good = 0
         while sums.count < self.max_samples and good < _LOOKS:
-            block, counts = draws(sums.count, min(together, self.max_samples - sums.count))
+            block, counts = sampler(sums.count, min(together, self.max_samples - sums.count))
             for part, counted in zip(torch.split(block, look), torch.split(counts, look), strict=True):
                 sums.add(part, counted)
                 good = good + 1 if sums.reliability() >= enough else 0
@@ -146,7 +144,7 @@ class SampledMethod(AttributionMethod):
 
 
 def check_sampling(method: SampledMethod) -> None:
-    """Refuse numbers of draws and correlations that can't be.
+    """Refuse numbers of samples and correlations that can't be.
 
     Raises:
         ValueError: Names the method and the hyperparameter.
@@ -160,11 +158,11 @@ def check_sampling(method: SampledMethod) -> None:
 
 
 class GroupSums:
-    """Running sums of the draws of one map in groups, in float64.
+    """Running sums of the samples of one map in groups, in float64.
 
     Args:
         ecg: (1, lead, sample), for shape and device.
-        stretch: Neighbouring draws that go to one group.
+        stretch: Neighbouring samples that go to one group.
     """
 
     def __init__(self, ecg: Tensor, stretch: int) -> None:
@@ -173,20 +171,20 @@ class GroupSums:
         self._counts = torch.zeros(GROUPS, dtype=torch.float64)
         self.count = 0
 
-    def add(self, draws: Tensor, counts: Tensor) -> None:
-        """Add the next draws, (draw, lead, sample), which count as ``counts`` (draw,) says."""
-        group, _ = grouped(self.count, len(draws), self.stretch)
-        counted = draws.detach().double() * counts.to(draws.device)[:, None, None]
-        self._sums.index_add_(0, group.to(draws.device), counted)
+    def add(self, samples: Tensor, counts: Tensor) -> None:
+        """Add the next samples, (n, lead, sample), which count as ``counts`` (n,) says."""
+        group, _ = grouped(self.count, len(samples), self.stretch)
+        counted = samples.detach().double() * counts.to(samples.device)[:, None, None]
+        self._sums.index_add_(0, group.to(samples.device), counted)
         self._counts.index_add_(0, group, counts)
-        self.count += len(draws)
+        self.count += len(samples)
 
     def mean(self) -> Tensor:
-        """Mean of all draws, (1, lead, sample) float64."""
+        """Mean of all samples, (1, lead, sample) float64."""
         return self._sums.sum(0, keepdim=True) / float(self._counts.sum())
 
     def reliability(self) -> float:
-        """Reliability of the mean; NaN where fewer than two groups have draws, or a group is constant."""
+        """Reliability of the mean; NaN where fewer than two groups have samples, or a group is constant."""
         filled = self._counts > 0
         if int(filled.sum()) < 2:
             return math.nan
@@ -194,7 +192,7 @@ class GroupSums:
         return float(split_reliability(self._sums[filled] / counts[:, None, None], counts))
 
 
-def gradients(task: AttributionTask, points: Tensor, *, absolute: bool = False) -> Tensor:
+def gradients(task: FrozenModel, points: Tensor, *, absolute: bool = False) -> Tensor:
     """Gradient of the logit at many points, in passes of about one size, at most the task's chunk.
 
     Args:
@@ -216,12 +214,12 @@ def gradients(task: AttributionTask, points: Tensor, *, absolute: bool = False) 
 
 
 def grouped(first: int, count: int, stretch: int) -> tuple[Tensor, Tensor]:
-    """Group of each of some draws, and its number among the draws of that group, (count,) each.
+    """Group of each of some samples, and its number among the samples of that group, (count,) each.
 
     Args:
-        first: Number of the first draw.
+        first: Number of the first sample.
         count: How many.
-        stretch: Neighbouring draws that go to one group.
+        stretch: Neighbouring samples that go to one group.
     """
     index = torch.arange(first, first + count)
     return index // stretch % GROUPS, index // (stretch * GROUPS) * stretch + index % stretch

@@ -20,7 +20,7 @@ from ecg_lightning.attribution.probe import Probe, off_from, slope_complaints, w
 from ecg_lightning.attribution.sampling import SampledMethod, check_sampling, gradients
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.style import SENSITIVITY, MethodStyle
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 
 _QUIET: Final = 1e-6
 """Noise, of the ECG's range, with which hardly a ReLU changes sides."""
@@ -46,7 +46,7 @@ class Saliency(SinglePassMethod):
         """Only without ``absolute``."""
         return not self.absolute
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
         result: Tensor = captum.Saliency(task.network).attribute(differentiable(ecg), abs=self.absolute)
         return result
 
@@ -99,7 +99,7 @@ class SmoothGrad(SampledMethod):
         """One gradient a noisy copy."""
         return Passes(gradient=self.most_samples)
 
-    def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+    def _draw(self, task: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
         antithetic = self.estimator == "antithetic"
         noise = noise_like(ecg, count, self.noise, key, first=first, antithetic=antithetic)
         return gradients(task, ecg + noise, absolute=self.absolute)
@@ -121,7 +121,7 @@ class GradientXInput(SinglePassMethod):
     unit: ClassVar[str] = "logit"
     needs_module_relu: ClassVar[bool] = False
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
         result: Tensor = captum.InputXGradient(task.network).attribute(differentiable(ecg))
         return result
 

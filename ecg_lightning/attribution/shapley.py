@@ -7,14 +7,14 @@ import torch
 from captum import attr as captum
 from torch import Tensor
 
-from ecg_lightning.attribution.base import AttributionMethod, OneMap, Passes, check_positive, keys_of
+from ecg_lightning.attribution.base import Attribution, AttributionMethod, Passes, check_positive, keys_of
 from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, up_to
 from ecg_lightning.attribution.contribution import integrated_gradients
 from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.probe import DOUBTFUL_ERROR, Probe
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.style import CONTRIBUTION, MethodStyle
-from ecg_lightning.attribution.task import AttributionTask, even_chunk, in_chunks
+from ecg_lightning.attribution.task import FrozenModel, even_chunk, in_chunks
 from ecg_lightning.functional.coalitions import every_pair, paired_coalitions
 from ecg_lightning.functional.cubic_kernel import neighbour_correlation
 from ecg_lightning.functional.reliability import split_reliability
@@ -100,7 +100,7 @@ class ShapleySampling(AttributionMethod):
             return Passes(forward=1 << groups)
         return Passes(forward=2 * (self.n_forwards // 2) + 2, gradient=_GUESS_STEPS)
 
-    def budget_grid(self, task: AttributionTask, limits: BudgetLimits) -> BudgetGrid | None:
+    def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:
         """Forwards or permutations in multiples of the number of groups; permutations are even, for a reverse each."""
         shape = (int(task.backgrounds.shape[1]), int(task.backgrounds.shape[2]))
         groups = self.groups(shape)
@@ -139,19 +139,19 @@ class ShapleySampling(AttributionMethod):
         """Whether the surrogate's forwards are enough for every coalition, so that nothing has to be estimated."""
         return self.surrogate and (1 << self.groups(shape)) - 2 <= self.n_forwards
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         groups = sample_groups(ecg.shape[1], ecg.shape[2], self.group_samples).to(ecg.device)
         if self.surrogate:
             return _spread(self._surrogate(task, ecg, groups, key).values, groups).to(ecg)
         return self._permutations(task, ecg, groups, key)[0]
 
-    def _explain(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> OneMap:
-        draws = self.n_forwards if self.surrogate else self.n_permutations
+    def _explain(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Attribution:
+        n_samples = self.n_forwards if self.surrogate else self.n_permutations
         if ecg.shape[2] < WINDOW:  # too short for the smoothing under which maps are compared
-            return OneMap(self._attribute(task, ecg, key), draws=draws)
-        return OneMap(*self._attribute_with_reliability(task, ecg, key), draws)
+            return Attribution(self._attribute(task, ecg, key), n_samples=n_samples)
+        return Attribution(*self._attribute_with_reliability(task, ecg, key), n_samples)
 
-    def _attribute_with_reliability(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> tuple[Tensor, float]:
+    def _attribute_with_reliability(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> tuple[Tensor, float]:
         """The map of one ECG (1, lead, sample), and its reliability, whose root predicts rho to the true map.
 
         For permutations from the agreement of 8 groups of them. For the surrogates from the covariance of the error:
@@ -168,7 +168,7 @@ class ShapleySampling(AttributionMethod):
         reliability = reliability_from_covariance(estimate.values, estimate.covariance, unit, shrunk=shrunk)
         return _spread(estimate.values, groups).to(ecg), float(reliability)
 
-    def _surrogate(self, task: AttributionTask, ecg: Tensor, groups: Tensor, key: RandomKey) -> ShapleyEstimate:
+    def _surrogate(self, task: FrozenModel, ecg: Tensor, groups: Tensor, key: RandomKey) -> ShapleyEstimate:
         count = int(groups.max()) + 1
         exact = self.exact((int(ecg.shape[1]), int(ecg.shape[2])))
         generator = key.for_purpose("coalition").generator()
@@ -189,9 +189,7 @@ class ShapleySampling(AttributionMethod):
         )
         return surrogate_shapley(asked, guess, correlation.to(logits.device), residual)
 
-    def _permutations(
-        self, task: AttributionTask, ecg: Tensor, groups: Tensor, key: RandomKey
-    ) -> tuple[Tensor, Tensor]:
+    def _permutations(self, task: FrozenModel, ecg: Tensor, groups: Tensor, key: RandomKey) -> tuple[Tensor, Tensor]:
         """Captum's map (1, lead, sample), and (permutation, group) the marginal contributions that it averages."""
         sizes = torch.bincount(groups.flatten())
         orders = self._orders(len(sizes), key)
@@ -225,10 +223,10 @@ class ShapleySampling(AttributionMethod):
     def _split(self, marginals: Tensor, groups: Tensor) -> float:
         """Reliability over groups of permutations, a permutation and its reverse in one group; NaN with one alone."""
         each = 2 if self.estimator == "antithetic" else 1
-        draws = marginals.reshape(-1, each, marginals.shape[1]).mean(1)  # (draw, group)
-        if len(draws) < 2:
+        samples = marginals.reshape(-1, each, marginals.shape[1]).mean(1)  # (sample, group)
+        if len(samples) < 2:
             return float("nan")
-        parts = draws.tensor_split(min(_RELIABILITY_GROUPS, len(draws)))
+        parts = samples.tensor_split(min(_RELIABILITY_GROUPS, len(samples)))
         means = _spread(torch.stack([part.mean(0) for part in parts]), groups.cpu())
         return float(split_reliability(means, torch.tensor([len(part) for part in parts])))
 
@@ -256,7 +254,7 @@ def _group_sums(points: Tensor, groups: Tensor) -> Tensor:
     return sums.index_add_(0, groups.flatten().cpu(), points.detach().flatten().cpu().double())
 
 
-def _logits(task: AttributionTask, ecg: Tensor, groups: Tensor, members: Tensor) -> Tensor:
+def _logits(task: FrozenModel, ecg: Tensor, groups: Tensor, members: Tensor) -> Tensor:
     """(coalition,) float64 logits of the ECG with the absent groups at 0 mV, from (coalition, group) members."""
 
     def masked(present: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class InBfloat16(nn.Module):
 
 
 @dataclass(frozen=True)
-class AttributionTask:
+class FrozenModel:
     """A frozen network and what its attribution needs.
 
     Attributes:
@@ -136,7 +136,7 @@ def prepare_task(
     fold: bool = True,
     keep: Collection[str] = (),
     precision: Precision = "float32",
-) -> AttributionTask:
+) -> FrozenModel:
     """Freeze a deep copy of a network for attribution; the network that is handed in stays as it is.
 
     A network that can't be folded is used as it is, and a warning says why.
@@ -167,7 +167,7 @@ def prepare_task(
             to_channels_last(frozen)  # behind folding, which knows layers by their exact class
     if precision == "bfloat16" and dtype != torch.float32:
         raise ValueError(f"precision bfloat16 is for networks of float32, this one is {dtype}; use float32")
-    return AttributionTask(
+    return FrozenModel(
         network=frozen,
         backgrounds=backgrounds,
         chunk=_chunk(frozen, backgrounds[:1], memory_budget_mb),

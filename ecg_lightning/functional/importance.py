@@ -1,4 +1,4 @@
-"""Importance sampling on [0, 1): more draws where they matter, each weighted by how seldom its place is drawn."""
+"""Importance sampling on [0, 1): more samples where they matter, each weighted by how seldom its alpha is drawn."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +11,7 @@ from torch import Tensor
 
 _CELLS: Final = 256
 _LEAST: Final = 0.15
-"""Density at the least, as a share of the uniform one: no weight is above seven, wherever sizes mislead."""
+"""Density at the least, as a share of the uniform one: no weight is above seven, wherever magnitudes mislead."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class Density:
         return total / total[-1]
 
     def at(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """Places whose cumulated density is ``u``, and their weights.
+        """Alphas whose cumulated density is ``u``, and their weights.
 
-        The mean of weight x function(place) over u uniform in [0, 1) is the function's mean over [0, 1).
+        The mean of weight x function(alpha) over u uniform in [0, 1) is the function's mean over [0, 1).
 
         Args:
-            u: (n,) in [0, 1), float64 on the CPU. Evenly spread, the places are spread as evenly as the density allows.
+            u: (n,) in [0, 1), float64 on the CPU. Evenly spread, the alphas are spread as evenly as the density allows.
 
         Returns:
-            Places (n,) in [0, 1), and weights 1 / density (n,).
+            Alphas (n,) in [0, 1), and weights 1 / density (n,).
         """
         cells, cumulated = len(self.values), self._cumulated
         cell = (torch.searchsorted(cumulated, u, right=True) - 1).clamp(0, cells - 1)
@@ -57,8 +57,8 @@ def uniform() -> Density:
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """How large draws are along [0, 1): a piecewise constant mean square.
+class Magnitudes:
+    """How large samples are along [0, 1): a piecewise constant mean square.
 
     Attributes:
         squares: (cell,) float64 on the CPU.
@@ -66,48 +66,48 @@ class Sizes:
 
     squares: Tensor
 
-    def density(self, worth: float = 1.0) -> Density:
+    def density(self, min_gain: float = 0.0) -> Density:
         """The density under which a weighted mean varies least: proportional to the root mean square (Neyman 1934).
 
-        15 % of it is uniform, so that a part of the way whose draws were small by chance is not forgotten. It is all
-        uniform where no size is above 0 or one is not finite.
+        15 % of it is uniform, so that a part of the path whose samples were small by chance is not forgotten. It is all
+        uniform where no magnitude is above 0 or one is not finite.
 
         Args:
-            worth: It is uniform, too, where it would need (but for the 15 %) more than this share of the even draws:
-                weights that are all 1 leave other balances of the draws, such as that of backgrounds, exact.
+            min_gain: It is uniform, too, where it would save (but for the 15 %) less than this share of even samples:
+                weights that are all 1 leave other balances of the samples, such as that of backgrounds, exact.
         """
         root = self.squares.sqrt()
         mean, square = root.mean(), self.squares.mean()
-        if not (square.isfinite() and square > 0) or mean**2 / square > worth:
+        if not (square.isfinite() and square > 0) or mean**2 / square > 1.0 - min_gain:
             return uniform()
         return Density((1 - _LEAST) * root / mean + _LEAST)
 
     def under(self, density: Density) -> float:
-        """Mean square of a weighted draw under a density: what the variance of a mean of such draws goes with."""
+        """Mean square of a weighted sample under a density: what the variance of a mean of such samples goes with."""
         return float((self.squares / density.at_cells(len(self.squares))).mean())
 
 
-def sizes_along(places: Tensor, sizes: Tensor) -> Sizes:
-    """Mean squares of neighbours, three of them or a sixteenth of all, interpolated between their places.
+def magnitudes_along(alphas: Tensor, magnitudes: Tensor) -> Magnitudes:
+    """Mean squares of neighbours, three of them or a sixteenth of all, interpolated between their alphas.
 
-    Neighbours average out what makes sizes differ beside their places, such as noise: means under a density that
-    followed that would vary more than even ones. Sizes are rounded to a sixteenth of a power of two first: else
-    rounding in the network, which differs between batch sizes and devices, would move all later places.
+    Neighbours average out what makes magnitudes differ beside their alphas, such as noise: means under a density that
+    followed that would vary more than even ones. Magnitudes are rounded to a sixteenth of a power of two first: else
+    rounding in the network, which differs between batch sizes and devices, would move all later alphas.
 
     Args:
-        places: (n,) in [0, 1), in any order.
-        sizes: (n,) of the draws there, unweighted, such as their lengths; not negative.
+        alphas: (n,) in [0, 1), in any order.
+        magnitudes: (n,) of the samples there, unweighted, such as their lengths; not negative.
     """
-    order = np.argsort(places.numpy(), kind="stable")
-    squares = _rounded(sizes.double().numpy()[order]) ** 2
+    order = np.argsort(alphas.numpy(), kind="stable")
+    squares = _rounded(magnitudes.double().numpy()[order]) ** 2
     half = max(1, len(squares) // 32)
     smooth = np.convolve(np.pad(squares, half, mode="edge"), np.ones(2 * half + 1) / (2 * half + 1), mode="valid")
     middle = (np.arange(_CELLS) + 0.5) / _CELLS
-    return Sizes(torch.from_numpy(np.interp(middle, places.numpy()[order], np.sqrt(smooth)) ** 2))
+    return Magnitudes(torch.from_numpy(np.interp(middle, alphas.numpy()[order], np.sqrt(smooth)) ** 2))
 
 
-def _rounded(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rounded(magnitudes: NDArray[np.float64]) -> NDArray[np.float64]:
     """To sixteenths of powers of two; 0, infinity and NaN stay what they are."""
     with np.errstate(divide="ignore"):
-        rounded: NDArray[np.float64] = np.exp2(np.round(16 * np.log2(sizes)) / 16)
+        rounded: NDArray[np.float64] = np.exp2(np.round(16 * np.log2(magnitudes)) / 16)
     return rounded

@@ -10,7 +10,7 @@ from torch import Tensor
 from ecg_lightning.attribution.base import AttributionMethod
 from ecg_lightning.attribution.budget import BudgetGrid
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.functional.similarity import similarity_matrix
 from ecg_lightning.functional.smoothing import WINDOW
 
@@ -21,7 +21,7 @@ FINER: Final = 4
 def reliability_curves(
     method: AttributionMethod,
     grid: BudgetGrid,
-    task: AttributionTask,
+    task: FrozenModel,
     ecgs: Tensor,
     keys: Sequence[RandomKey],
     more: Tensor | None = None,
@@ -50,7 +50,7 @@ def reliability_curves(
 
 
 def _against_finer(
-    method: AttributionMethod, grid: BudgetGrid, task: AttributionTask, ecg: Tensor, key: RandomKey
+    method: AttributionMethod, grid: BudgetGrid, task: FrozenModel, ecg: Tensor, key: RandomKey
 ) -> Iterator[float]:
     reference = method.with_budget(grid, FINER * grid.values[-1])(task, ecg, [key])
     for value in grid.values:
@@ -58,7 +58,7 @@ def _against_finer(
 
 
 def _against_wider(
-    method: AttributionMethod, grid: BudgetGrid, wide: AttributionTask, ecg: Tensor, key: RandomKey, reference: Tensor
+    method: AttributionMethod, grid: BudgetGrid, wide: FrozenModel, ecg: Tensor, key: RandomKey, reference: Tensor
 ) -> Iterator[float]:
     for value in grid.values:
         few = replace(wide, backgrounds=wide.backgrounds[:value])

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ecg_lightning.attribution.base import AttributionMethod
 from ecg_lightning.attribution.cost import measure_passes
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.models.classifier import EcgClassifier
@@ -46,7 +46,7 @@ class MapMaker(Protocol):
     attribution_seed: int
     backgrounds: Tensor
 
-    def prepared(self, network: nn.Module) -> AttributionTask:
+    def prepared(self, network: nn.Module) -> FrozenModel:
         """The frozen network as the callback attributes it, with ``backgrounds``."""
 
 
@@ -141,7 +141,7 @@ def validation_ecgs(datamodule: EcgDataModule, n: int) -> pd.DataFrame:
     return table
 
 
-def _task(job: TuneJob, ecgs: Tensor) -> tuple[AttributionTask, Backgrounds | None]:
+def _task(job: TuneJob, ecgs: Tensor) -> tuple[FrozenModel, Backgrounds | None]:
     """The network, and the stated backgrounds where a method needs them; else an ECG, for its shape."""
     used = any(method.uses_backgrounds for method in job.maps.methods)
     stated = job.datamodule.backgrounds(job.module.backgrounds) if used else None

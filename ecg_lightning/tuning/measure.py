@@ -14,7 +14,7 @@ from torch import Tensor
 from ecg_lightning.attribution.base import AttributionMethod, Passes
 from ecg_lightning.attribution.budget import BudgetGrid
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.tuning.budget_curves import reliability_curves
 from ecg_lightning.tuning.settings import LOWEST, TuningSettings
@@ -86,7 +86,7 @@ class TunedMethod:
 
 def tune_methods(
     methods: Sequence[AttributionMethod],
-    task: AttributionTask,
+    task: FrozenModel,
     ecgs: Tensor,
     key: Callable[[str, int], RandomKey],
     settings: TuningSettings,
@@ -120,7 +120,7 @@ def search(
     method: AttributionMethod,
     grid: BudgetGrid,
     curves: Sequence[Iterator[float]],
-    task: AttributionTask,
+    task: FrozenModel,
     settings: TuningSettings,
 ) -> TunedMethod:
     """Try budgets from cheap to expensive until one reaches the target.
@@ -163,7 +163,7 @@ def _next(curve: Iterator[float], method: str, place: int) -> float:
         return math.nan
 
 
-def _passes(method: AttributionMethod, grid: BudgetGrid, value: int, task: AttributionTask) -> Passes:
+def _passes(method: AttributionMethod, grid: BudgetGrid, value: int, task: FrozenModel) -> Passes:
     shape = (int(task.backgrounds.shape[1]), int(task.backgrounds.shape[2]))
     backgrounds = value if grid.judged == "backgrounds" else len(task.backgrounds)
     return method.with_budget(grid, value).passes(shape, backgrounds)

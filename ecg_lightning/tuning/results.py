@@ -10,7 +10,7 @@ import pandas as pd
 from rich.table import Table
 
 from ecg_lightning.attribution.cost import PassSeconds, estimate
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.tuning.measure import CurvePoint, Status, TunedMethod
 from ecg_lightning.tuning.settings import TuningSettings
 
@@ -65,7 +65,7 @@ class MethodSummary:
 
 
 def summaries(
-    tuned: Sequence[TunedMethod], task: AttributionTask, n_test: int, seconds: PassSeconds
+    tuned: Sequence[TunedMethod], task: FrozenModel, n_test: int, seconds: PassSeconds
 ) -> list[MethodSummary]:
     """The methods in numbers.
 

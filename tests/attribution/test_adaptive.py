@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ecg_lightning.attribution import RandomKey
-from ecg_lightning.attribution.adaptive import AdaptiveDraws, Spread, relative_sizes
+from ecg_lightning.attribution.adaptive import AdaptiveSampler, Spread, relative_magnitudes
 from ecg_lightning.attribution.sampling import golden_fractions
 
 KEY = RandomKey(ecg_id="a")
@@ -27,10 +27,10 @@ def even(shift: float) -> Spread:
 
 def sized(contributions: Tensor) -> tuple[Tensor, Tensor]:
     """With their lengths, as on ways that are equally long."""
-    return contributions, relative_sizes(contributions, torch.ones_like(contributions))
+    return contributions, relative_magnitudes(contributions, torch.ones_like(contributions))
 
 
-def draws_of(key: RandomKey, *, adaptive: bool = True) -> AdaptiveDraws:
+def draws_of(key: RandomKey, *, adaptive: bool = True) -> AdaptiveSampler:
     """Contributions whose mean and noise are large at few places; one endless stage is even sampling."""
 
     def contributions(places: Tensor, first: int) -> tuple[Tensor, Tensor]:
@@ -38,7 +38,7 @@ def draws_of(key: RandomKey, *, adaptive: bool = True) -> AdaptiveDraws:
         return sized(peaked(places)[:, None, None] * (TRUE + 3.0 * noise.double()))
 
     shift = float(key.for_purpose("alpha").uniform(1))
-    return AdaptiveDraws(contributions, even(shift), *([] if adaptive else [1 << 20]))
+    return AdaptiveSampler(contributions, even(shift), *([] if adaptive else [1 << 20]))
 
 
 def test_stages_double() -> None:
@@ -48,7 +48,7 @@ def test_stages_double() -> None:
         asked.append((first, count))
         return even(0.3)(first, count)
 
-    draws = AdaptiveDraws(lambda places, _: sized(places[:, None, None].expand(-1, 2, 20)), spread)
+    draws = AdaptiveSampler(lambda places, _: sized(places[:, None, None].expand(-1, 2, 20)), spread)
     draws(0, 10)
     draws(10, 110)
     assert asked == [(0, 10), (10, 6), (16, 32), (48, 64), (112, 8)]
@@ -63,7 +63,7 @@ def test_the_first_stage_is_even() -> None:
 def test_contributions_of_about_one_size_stay_even() -> None:
     """Whatever they vary by beside their places; then the draws are those of even sampling, one by one."""
     places, sizes = even(0.3)(0, 500), torch.Generator().manual_seed(0)
-    level = AdaptiveDraws(
+    level = AdaptiveSampler(
         lambda places, _: (places[:, None, None], 1.0 + torch.rand(len(places), generator=sizes)),
         even(0.3),
     )
@@ -112,7 +112,7 @@ def test_no_bias_and_less_error() -> None:
 
 
 def test_constant_contributions_stay_finite() -> None:
-    draws = AdaptiveDraws(lambda places, _: sized(torch.zeros(len(places), 2, 20)), even(0.3))
+    draws = AdaptiveSampler(lambda places, _: sized(torch.zeros(len(places), 2, 20)), even(0.3))
     contributions, counts = draws(0, 100)
     assert not contributions.any()
     assert (counts == 1.0).all()
@@ -120,8 +120,8 @@ def test_constant_contributions_stay_finite() -> None:
 
 def test_sizes_do_not_tell_how_long_the_way_is() -> None:
     ways = torch.randn(5, 2, 20, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(relative_sizes(3.0 * ways, ways), torch.full((5,), 3.0, dtype=torch.float64))
-    assert relative_sizes(torch.zeros(1, 2, 20), torch.zeros(1, 2, 20)).tolist() == [0.0]
+    torch.testing.assert_close(relative_magnitudes(3.0 * ways, ways), torch.full((5,), 3.0, dtype=torch.float64))
+    assert relative_magnitudes(torch.zeros(1, 2, 20), torch.zeros(1, 2, 20)).tolist() == [0.0]
 
 
 @pytest.mark.parametrize("bad", [math.inf, math.nan, 1e30])
@@ -134,7 +134,7 @@ def test_one_broken_contribution_spoils_its_point_only(bad: float) -> None:
             found[3, 1, 7] = bad
         return sized(found)
 
-    found, counts = AdaptiveDraws(contributions, even(0.3))(0, 120)
+    found, counts = AdaptiveSampler(contributions, even(0.3))(0, 120)
     assert counts.isfinite().all()
     assert (counts > 0).all()
     mean = (found.double() * counts[:, None, None]).sum(0) / counts.sum()
@@ -150,7 +150,7 @@ def test_noise_of_sizes_beside_their_places_costs_little() -> None:
         def contributions(places: Tensor, _: int) -> tuple[Tensor, Tensor]:
             return sized(torch.exp(torch.randn(len(places), 1, 1, generator=generator).double()).expand(-1, 2, 20))
 
-        found, counts = AdaptiveDraws(contributions, even(0.3), first_stage)(0, 112)
+        found, counts = AdaptiveSampler(contributions, even(0.3), first_stage)(0, 112)
         return (found[:, 0, 0] * counts).sum() / counts.sum()
 
     adaptive, plain = (torch.stack([mean(seed, stage) for seed in range(400)]) for stage in (16, 1 << 20))

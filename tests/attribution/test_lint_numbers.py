@@ -7,7 +7,7 @@ import torch
 from networks import trained_like_resnet, waves
 from torch import Tensor, nn
 
-from ecg_lightning.attribution import AttributionTask, RandomKey, build_methods, prepare_task
+from ecg_lightning.attribution import FrozenModel, RandomKey, build_methods, prepare_task
 from ecg_lightning.attribution.activation import GradCam, GuidedGradCam
 from ecg_lightning.attribution.background import GradientShap
 from ecg_lightning.attribution.base import AttributionMethod
@@ -24,26 +24,26 @@ SAMPLING = ("smoothgrad", "ig_smoothgrad", "gradient_shap", "shapley_sampling")
 
 
 @pytest.fixture(scope="module")
-def task() -> AttributionTask:
+def task() -> FrozenModel:
     return prepare_task(trained_like_resnet(torch.float32), waves(5, seed=9).float())
 
 
 @dataclass(frozen=True)
 class HalfSmoothGrad(SmoothGrad):
-    def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+    def _draw(self, task: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
         return 0.5 * super()._draw(task, ecg, key, first, count)
 
 
 @dataclass(frozen=True)
 class HalfIgSmoothGrad(IgSmoothGrad):
-    def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+    def _draw(self, task: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
         return 0.5 * super()._draw(task, ecg, key, first, count)
 
 
 @dataclass(frozen=True)
 class HalfGradientShap(GradientShap):
     def _contributions(
-        self, task: AttributionTask, ecg: Tensor, key: RandomKey, chosen: Tensor, places: Tensor, first: int
+        self, task: FrozenModel, ecg: Tensor, key: RandomKey, chosen: Tensor, places: Tensor, first: int
     ) -> tuple[Tensor, Tensor]:
         found, ways = super()._contributions(task, ecg, key, chosen, places, first)
         return 0.5 * found, ways
@@ -53,24 +53,24 @@ class HalfGradientShap(GradientShap):
 class GroupsAsAWhole(ShapleySampling):
     """As Captum: each sample has its whole group's value."""
 
-    def _attribute_with_reliability(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> tuple[Tensor, float]:
+    def _attribute_with_reliability(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> tuple[Tensor, float]:
         found, reliability = super()._attribute_with_reliability(task, ecg, key)
         return found * self.group_samples, reliability
 
 
 @dataclass(frozen=True)
 class HalfCam(GradCam):
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         return 0.5 * super()._attribute(task, ecg, key)
 
 
 @dataclass(frozen=True)
 class Fails(SmoothGrad):
-    def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+    def _draw(self, task: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
         raise RuntimeError("no draw today")
 
 
-def complaints(method: AttributionMethod, task: AttributionTask) -> list[tuple[str, str]]:
+def complaints(method: AttributionMethod, task: FrozenModel) -> list[tuple[str, str]]:
     ecg = waves(2, seed=1).float()
     with torch.no_grad():
         logit = task.network(ecg).double()
@@ -78,12 +78,12 @@ def complaints(method: AttributionMethod, task: AttributionTask) -> list[tuple[s
 
 
 @pytest.mark.parametrize("name", SAMPLING)
-def test_a_method_of_many_passes_keeps_its_number_in_a_few(name: str, task: AttributionTask) -> None:
+def test_a_method_of_many_passes_keeps_its_number_in_a_few(name: str, task: FrozenModel) -> None:
     for method in build_methods([name]):  # type: ignore[list-item]
         assert complaints(method, task) == []
 
 
-def test_hyperparameters_do_not_matter(task: AttributionTask) -> None:
+def test_hyperparameters_do_not_matter(task: FrozenModel) -> None:
     for method in (
         SmoothGrad(absolute=False, estimator="independent", target_correlation=0.9),
         IgSmoothGrad(estimator="joint"),
@@ -104,15 +104,13 @@ def test_hyperparameters_do_not_matter(task: AttributionTask) -> None:
         (GroupsAsAWhole(), "the steps of one permutation miss f(ecg) - f(baseline) by"),
     ],
 )
-def test_a_method_that_misses_its_number_is_doubtful(
-    method: AttributionMethod, words: str, task: AttributionTask
-) -> None:
+def test_a_method_that_misses_its_number_is_doubtful(method: AttributionMethod, words: str, task: FrozenModel) -> None:
     ((verdict, reason),) = complaints(method, task)
     assert verdict == "doubtful"
     assert words in reason
 
 
-def test_a_method_that_fails_is_refused_with_its_own_words(task: AttributionTask) -> None:
+def test_a_method_that_fails_is_refused_with_its_own_words(task: FrozenModel) -> None:
     assert complaints(Fails(), task) == [("refused", "it fails: RuntimeError: no draw today")]
 
 
@@ -122,7 +120,7 @@ def test_rounding_that_was_chosen_is_no_fault() -> None:
     assert complaints(SmoothGrad(), half) == []
 
 
-def test_gradcam_is_compared_with_the_layer_s_output_and_gradient(task: AttributionTask) -> None:
+def test_gradcam_is_compared_with_the_layer_s_output_and_gradient(task: FrozenModel) -> None:
     network = trained_like_resnet(torch.float32)
     ecg = waves(4, seed=1).float()
     report = lint_task(network, task, ecg, [Saliency(), HalfCam(), GuidedGradCam(rectified=False)])

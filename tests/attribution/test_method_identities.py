@@ -9,7 +9,7 @@ import torch
 from networks import keys, trained_like_resnet, waves
 from torch import Tensor, nn
 
-from ecg_lightning.attribution import METHODS, AttributionTask, RandomKey, build_methods, prepare_task
+from ecg_lightning.attribution import METHODS, FrozenModel, RandomKey, build_methods, prepare_task
 from ecg_lightning.attribution.methods import (
     DeepLift,
     DeepLiftShap,
@@ -42,11 +42,11 @@ FEW = (
 )
 
 
-def weight(task: AttributionTask) -> Tensor:
+def weight(task: FrozenModel) -> Tensor:
     return task.network.network.weight.detach()
 
 
-def test_gradients_of_a_linear_network_are_its_weights(linear: AttributionTask) -> None:
+def test_gradients_of_a_linear_network_are_its_weights(linear: FrozenModel) -> None:
     ecg = waves(2)
     torch.testing.assert_close(Saliency(absolute=False)(linear, ecg, keys(2)), weight(linear).expand(2, -1, -1))
     torch.testing.assert_close(Saliency()(linear, ecg, keys(2)), weight(linear).abs().expand(2, -1, -1))
@@ -55,12 +55,12 @@ def test_gradients_of_a_linear_network_are_its_weights(linear: AttributionTask) 
 
 
 @pytest.mark.parametrize("method", [GradientXInput(), DeepLift(), IntegratedGradients(n_steps=3)])
-def test_contributions_to_a_linear_network_are_weight_times_ecg(linear: AttributionTask, method) -> None:
+def test_contributions_to_a_linear_network_are_weight_times_ecg(linear: FrozenModel, method) -> None:
     ecg = waves(2)
     torch.testing.assert_close(method(linear, ecg, keys(2)), weight(linear) * ecg)
 
 
-def test_shap_methods_on_a_linear_network_subtract_the_mean_background(linear: AttributionTask) -> None:
+def test_shap_methods_on_a_linear_network_subtract_the_mean_background(linear: FrozenModel) -> None:
     ecg = waves(2)
     expected = weight(linear) * (ecg - linear.backgrounds.mean(0))
     torch.testing.assert_close(DeepLiftShap()(linear, ecg, keys(2)), expected)
@@ -68,7 +68,7 @@ def test_shap_methods_on_a_linear_network_subtract_the_mean_background(linear: A
     torch.testing.assert_close(GradientShap(n_samples=60, noise=0.0)(linear, ecg, keys(2)), expected)
 
 
-def test_ig_smoothgrad_on_a_linear_network_has_the_mean_noise(linear: AttributionTask) -> None:
+def test_ig_smoothgrad_on_a_linear_network_has_the_mean_noise(linear: FrozenModel) -> None:
     ecg = waves(1)
     noise = RandomKey(ecg_id="ecg0").for_purpose("noise/0").normal(32, 8, 600)[:6].double()
     mean_noisy = ecg + 0.1 * (ecg.max() - ecg.min()) * noise.mean(0)
@@ -76,7 +76,7 @@ def test_ig_smoothgrad_on_a_linear_network_has_the_mean_noise(linear: Attributio
         torch.testing.assert_close(method(linear, ecg, keys(1)), weight(linear) * mean_noisy)
 
 
-def test_shapley_values_of_a_linear_network_are_group_means(linear: AttributionTask) -> None:
+def test_shapley_values_of_a_linear_network_are_group_means(linear: FrozenModel) -> None:
     ecg = waves(2)
     groups = sample_groups(8, 600, 25)[0]
     product = weight(linear) * ecg
@@ -86,7 +86,7 @@ def test_shapley_values_of_a_linear_network_are_group_means(linear: AttributionT
     torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-9)  # Captum sums in float32
 
 
-def test_guided_gradcam_is_a_product(resnet: AttributionTask) -> None:
+def test_guided_gradcam_is_a_product(resnet: FrozenModel) -> None:
     ecg = waves(3)
     product = GuidedBackprop()(resnet, ecg, keys(3)) * GradCam()(resnet, ecg, keys(3))
     signed = METHODS["guided_gradcam"](rectified=False)(resnet, ecg, keys(3))  # type: ignore[call-arg]
@@ -94,7 +94,7 @@ def test_guided_gradcam_is_a_product(resnet: AttributionTask) -> None:
     assert (product != 0).any((1, 2)).all()
 
 
-def test_smoothgrad_without_noise_is_saliency(resnet: AttributionTask) -> None:
+def test_smoothgrad_without_noise_is_saliency(resnet: FrozenModel) -> None:
     ecg = waves(2)
     quiet = SmoothGrad(n_samples=3, noise=1e-12)(resnet, ecg, keys(2))
     torch.testing.assert_close(quiet, Saliency()(resnet, ecg, keys(2)), rtol=1e-6, atol=1e-9)
@@ -139,7 +139,7 @@ def test_groups_cover_every_point_of_one_lead(samples: int, size: int) -> None:
 
 
 @pytest.mark.parametrize("method", [m for m in FEW if m.complete], ids=lambda m: m.name)
-def test_complete_methods_sum_to_the_difference_of_logits(resnet: AttributionTask, method) -> None:
+def test_complete_methods_sum_to_the_difference_of_logits(resnet: FrozenModel, method) -> None:
     ecg = waves(4, seed=2)
     with torch.no_grad():
         expected = resnet.network(ecg) - method.baseline_logit(resnet)
@@ -149,7 +149,7 @@ def test_complete_methods_sum_to_the_difference_of_logits(resnet: AttributionTas
 
 
 @pytest.mark.parametrize("method", FEW, ids=lambda m: m.name)
-def test_a_map_does_not_depend_on_its_batch(resnet: AttributionTask, method) -> None:
+def test_a_map_does_not_depend_on_its_batch(resnet: FrozenModel, method) -> None:
     ecg = waves(17, seed=4)
     together = method(resnet, ecg, keys(17))
     order = torch.randperm(17, generator=torch.Generator().manual_seed(0))
@@ -161,7 +161,7 @@ def test_a_map_does_not_depend_on_its_batch(resnet: AttributionTask, method) -> 
 
 
 @pytest.mark.parametrize("method", FEW, ids=lambda m: m.name)
-def test_draws_come_from_the_key_alone(resnet: AttributionTask, method) -> None:
+def test_draws_come_from_the_key_alone(resnet: FrozenModel, method) -> None:
     ecg = waves(1)
     torch.manual_seed(1)
     first = method(resnet, ecg, [RandomKey(0, 0, method.name, "a")])
@@ -192,21 +192,21 @@ def test_works_under_inference_mode_and_leaves_the_network_alone(method) -> None
 
 
 @pytest.mark.parametrize("method", FEW, ids=lambda m: m.name)
-def test_sign_is_as_declared(resnet: AttributionTask, method) -> None:
+def test_sign_is_as_declared(resnet: FrozenModel, method) -> None:
     values = method(resnet, waves(6, seed=1), keys(6))
     assert bool((values < 0).any()) == method.signed
 
 
 @pytest.mark.parametrize("chunk", [1, 8])
 @pytest.mark.parametrize("method", FEW, ids=lambda m: m.name)
-def test_the_memory_budget_changes_no_map(resnet: AttributionTask, method, chunk: int) -> None:
-    small = AttributionTask(resnet.network, resnet.backgrounds, chunk, resnet.gradcam_layer)
+def test_the_memory_budget_changes_no_map(resnet: FrozenModel, method, chunk: int) -> None:
+    small = FrozenModel(resnet.network, resnet.backgrounds, chunk, resnet.gradcam_layer)
     ecg = waves(2)
     expected = method(resnet, ecg, keys(2))
     assert (method(small, ecg, keys(2)) - expected).abs().max() <= 1e-9 * expected.abs().max()
 
 
-def test_passes_are_counted(resnet: AttributionTask) -> None:
+def test_passes_are_counted(resnet: FrozenModel) -> None:
     seen = 0
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

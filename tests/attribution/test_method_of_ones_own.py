@@ -8,7 +8,7 @@ import torch
 from networks import trained_like_resnet, waves
 from torch import Tensor, nn
 
-from ecg_lightning.attribution import METHODS, AttributionTask, MethodSet, RandomKey, build_methods, prepare_task
+from ecg_lightning.attribution import METHODS, FrozenModel, MethodSet, RandomKey, build_methods, prepare_task
 from ecg_lightning.attribution.base import Passes, SinglePassMethod
 from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits
 from ecg_lightning.attribution.lint import lint_network
@@ -39,10 +39,10 @@ class MeanSlope(SinglePassMethod):
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:
         return Passes(gradient=self.n_scales)
 
-    def budget_grid(self, task: AttributionTask, limits: BudgetLimits) -> BudgetGrid:
+    def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid:
         return BudgetGrid("n_scales", (2, 4, 32), "finer")
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         scales = (torch.arange(self.n_scales) + 0.5) / self.n_scales
         return torch.stack([gradients(task, float(scale) * ecg) for scale in scales]).mean(0)
 

@@ -9,7 +9,7 @@ import torch
 from networks import trained_like_resnet, waves
 from torch import Tensor
 
-from ecg_lightning.attribution import AttributionMethod, AttributionTask, RandomKey, prepare_task
+from ecg_lightning.attribution import AttributionMethod, FrozenModel, RandomKey, prepare_task
 from ecg_lightning.attribution.methods import (
     METHODS,
     DeepLift,
@@ -34,7 +34,7 @@ TOLERANCE = 1e-9
 
 
 @pytest.fixture(scope="module")
-def task() -> AttributionTask:
+def task() -> FrozenModel:
     return prepare_task(trained_like_resnet(), waves(20, seed=9))
 
 
@@ -49,13 +49,13 @@ def relative_error(ours: Tensor, reference: Tensor) -> float:
     return float((ours - reference).abs().max() / reference.abs().max())
 
 
-def upsampled(task: AttributionTask, ecg: Tensor) -> Tensor:
+def upsampled(task: FrozenModel, ecg: Tensor) -> Tensor:
     cam = captum.LayerGradCam(task.network, task.network.network.blocks[3])
     coarse = cam.attribute(ecg)
     return captum.LayerAttribution.interpolate(coarse, (600,), "linear").expand(-1, 8, -1)
 
 
-DETERMINISTIC: dict[str, tuple[AttributionMethod, Callable[[AttributionTask, Tensor], Tensor]]] = {
+DETERMINISTIC: dict[str, tuple[AttributionMethod, Callable[[FrozenModel, Tensor], Tensor]]] = {
     "saliency": (Saliency(), lambda task, x: captum.Saliency(task.network).attribute(x)),
     "saliency_signed": (
         Saliency(absolute=False),
@@ -83,7 +83,7 @@ DETERMINISTIC: dict[str, tuple[AttributionMethod, Callable[[AttributionTask, Ten
 
 
 @pytest.mark.parametrize("name", DETERMINISTIC)
-def test_deterministic_method_equals_captum(task: AttributionTask, ecg: Tensor, name: str) -> None:
+def test_deterministic_method_equals_captum(task: FrozenModel, ecg: Tensor, name: str) -> None:
     method, direct = DETERMINISTIC[name]
     reference = direct(task, ecg.clone().requires_grad_()).detach()
     assert relative_error(method(task, ecg, KEYS), reference) <= TOLERANCE
@@ -117,7 +117,7 @@ def each_ecg(direct: Callable[[Tensor, RandomKey], Tensor], ecg: Tensor) -> Tens
 
 @pytest.mark.parametrize("absolute", [True, False])
 def test_smoothgrad_equals_noise_tunnel(
-    task: AttributionTask, ecg: Tensor, monkeypatch: pytest.MonkeyPatch, absolute: bool
+    task: FrozenModel, ecg: Tensor, monkeypatch: pytest.MonkeyPatch, absolute: bool
 ) -> None:
     def direct(x: Tensor, key: RandomKey) -> Tensor:
         direct_noise(monkeypatch, key, 40, sigma(x))
@@ -130,7 +130,7 @@ def test_smoothgrad_equals_noise_tunnel(
     assert relative_error(ours(task, ecg, KEYS), reference) <= TOLERANCE
 
 
-def test_ig_smoothgrad_equals_noise_tunnel(task: AttributionTask, ecg: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ig_smoothgrad_equals_noise_tunnel(task: FrozenModel, ecg: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     def direct(x: Tensor, key: RandomKey) -> Tensor:
         direct_noise(monkeypatch, key, 7, sigma(x))
         tunnel = captum.NoiseTunnel(captum.IntegratedGradients(task.network))
@@ -142,7 +142,7 @@ def test_ig_smoothgrad_equals_noise_tunnel(task: AttributionTask, ecg: Tensor, m
     assert relative_error(ours(task, ecg, KEYS), reference) <= TOLERANCE
 
 
-def test_gradient_shap_equals_captum(task: AttributionTask, ecg: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradient_shap_equals_captum(task: FrozenModel, ecg: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     n_samples = 50
 
     def direct(x: Tensor, key: RandomKey) -> Tensor:
@@ -163,7 +163,7 @@ def test_gradient_shap_equals_captum(task: AttributionTask, ecg: Tensor, monkeyp
 
 
 def test_shapley_sampling_equals_captum_spread_over_groups(
-    task: AttributionTask, ecg: Tensor, monkeypatch: pytest.MonkeyPatch
+    task: FrozenModel, ecg: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def direct(x: Tensor, key: RandomKey) -> Tensor:
         monkeypatch.undo()

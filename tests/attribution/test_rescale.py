@@ -10,7 +10,7 @@ import torch
 from networks import LinearReadout, trained_like_resnet, waves
 from torch import Tensor, nn
 
-from ecg_lightning.attribution import AttributionTask, prepare_task
+from ecg_lightning.attribution import FrozenModel, prepare_task
 from ecg_lightning.attribution import rescale as rescale_module
 from ecg_lightning.attribution.rescale import RescaleError, rescale_maps
 
@@ -35,11 +35,11 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {"resnet": trained_like_resnet, "
 
 
 @pytest.fixture(params=NETWORKS)
-def task(request: pytest.FixtureRequest) -> AttributionTask:
+def task(request: pytest.FixtureRequest) -> FrozenModel:
     return prepare_task(NETWORKS[request.param](), waves(20, seed=9))
 
 
-def captums(task: AttributionTask, ecg: Tensor, backgrounds: Tensor) -> Tensor:
+def captums(task: FrozenModel, ecg: Tensor, backgrounds: Tensor) -> Tensor:
     method = captum.DeepLiftShap(task.network)
     result: Tensor = method.attribute(ecg.clone().requires_grad_(), baselines=backgrounds)
     return result.detach()
@@ -51,7 +51,7 @@ def relative_error(maps: Tensor, expected: Tensor) -> float:
     return float((maps - expected).abs().max() / expected.abs().max())
 
 
-def test_equals_captum(task: AttributionTask) -> None:
+def test_equals_captum(task: FrozenModel) -> None:
     for ecg in waves(3, seed=1).split(1):
         assert relative_error(rescale_maps(task, ecg, task.backgrounds), captums(task, ecg, task.backgrounds)) <= 1e-10
 
@@ -62,7 +62,7 @@ def test_equals_captum_in_float32() -> None:
     assert relative_error(rescale_maps(task, ecg, task.backgrounds), captums(task, ecg, task.backgrounds)) <= 1e-4
 
 
-def test_sums_to_the_difference_of_logits(task: AttributionTask) -> None:
+def test_sums_to_the_difference_of_logits(task: FrozenModel) -> None:
     ecg = waves(1, seed=1)
     with torch.no_grad():
         expected = task.network(ecg) - task.network(task.backgrounds).mean()
@@ -76,7 +76,7 @@ def test_a_linear_network_gives_weight_times_difference() -> None:
     torch.testing.assert_close(rescale_maps(task, waves(1, seed=1), waves(5)), expected)
 
 
-def test_an_ecg_that_is_its_own_background_has_a_map_of_zeros(task: AttributionTask) -> None:
+def test_an_ecg_that_is_its_own_background_has_a_map_of_zeros(task: FrozenModel) -> None:
     ecg = waves(1, seed=1)
     assert torch.equal(rescale_maps(task, ecg, ecg), torch.zeros_like(ecg))
     two = torch.cat([ecg, waves(1, seed=2)])  # differences of 0 take the ReLU's own slope, as Captum's do
@@ -84,15 +84,15 @@ def test_an_ecg_that_is_its_own_background_has_a_map_of_zeros(task: AttributionT
 
 
 @pytest.mark.parametrize(("chunk", "kept"), [(32, 1), (12, 2), (4, None)])
-def test_many_backgrounds_go_in_parts(task: AttributionTask, chunk: int, kept: int | None) -> None:
-    small = AttributionTask(task.network, task.backgrounds, chunk)
+def test_many_backgrounds_go_in_parts(task: FrozenModel, chunk: int, kept: int | None) -> None:
+    small = FrozenModel(task.network, task.backgrounds, chunk)
     ecg = waves(1, seed=1)
     assert relative_error(rescale_maps(small, ecg, task.backgrounds), captums(task, ecg, task.backgrounds)) <= 1e-10
     recordings = rescale_module._kept.get(task.network)
     assert (recordings if recordings is None else len(recordings)) == kept  # type: ignore[arg-type]
 
 
-def test_an_ecg_costs_one_forward_pass_of_its_own(task: AttributionTask) -> None:
+def test_an_ecg_costs_one_forward_pass_of_its_own(task: FrozenModel) -> None:
     seen: list[int] = []
     handle = task.network.network.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
     try:
@@ -103,7 +103,7 @@ def test_an_ecg_costs_one_forward_pass_of_its_own(task: AttributionTask) -> None
     assert seen == [1, 20, 1, 1]
 
 
-def test_other_backgrounds_are_noticed(task: AttributionTask) -> None:
+def test_other_backgrounds_are_noticed(task: FrozenModel) -> None:
     ecg, backgrounds = waves(1, seed=1), task.backgrounds.clone()
     for other in (backgrounds, backgrounds[:7], backgrounds + 0.1):
         assert relative_error(rescale_maps(task, ecg, other), captums(task, ecg, other)) <= 1e-10
@@ -111,8 +111,8 @@ def test_other_backgrounds_are_noticed(task: AttributionTask) -> None:
     assert relative_error(rescale_maps(task, ecg, backgrounds), captums(task, ecg, backgrounds)) <= 1e-10
 
 
-def test_memory_goes_with_the_network_or_with_other_backgrounds(task: AttributionTask) -> None:
-    def kept(task: AttributionTask, backgrounds: Tensor) -> "weakref.ref[object]":
+def test_memory_goes_with_the_network_or_with_other_backgrounds(task: FrozenModel) -> None:
+    def kept(task: FrozenModel, backgrounds: Tensor) -> "weakref.ref[object]":
         rescale_maps(task, waves(1), backgrounds)
         recordings = rescale_module._kept[task.network]
         assert isinstance(recordings, list)
@@ -129,7 +129,7 @@ def test_memory_goes_with_the_network_or_with_other_backgrounds(task: Attributio
     assert third() is None
 
 
-def test_works_under_inference_mode_and_leaves_no_hook(task: AttributionTask) -> None:
+def test_works_under_inference_mode_and_leaves_no_hook(task: FrozenModel) -> None:
     with torch.inference_mode():
         maps = rescale_maps(task, waves(1, seed=1), task.backgrounds.clone())
     assert relative_error(maps, captums(task, waves(1, seed=1), task.backgrounds)) <= 1e-10

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ecg_lightning.attribution import AttributionTask, RandomKey, prepare_task
+from ecg_lightning.attribution import FrozenModel, RandomKey, prepare_task
 from ecg_lightning.attribution.methods import GradientXInput, Saliency
 from ecg_lightning.attribution.robust import suite_maps
 from ecg_lightning.models import ResNet1d
@@ -21,7 +21,7 @@ class FailsOnLarge(Saliency):
 
     name: ClassVar[str] = "fails_on_large"
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         if ecg.amax() > 2:
             raise self.error("too large")
         return super()._attribute(task, ecg, key)
@@ -32,13 +32,13 @@ def key(name: str, place: int) -> RandomKey:
 
 
 @pytest.fixture
-def task() -> AttributionTask:
+def task() -> FrozenModel:
     torch.manual_seed(0)
     return prepare_task(ResNet1d(depth=2, leads=8, length=64), torch.zeros(1, 8, 64))
 
 
 @pytest.mark.parametrize("error", [ValueError, RuntimeError])
-def test_an_ecg_or_a_method_that_fails_costs_no_other_map(task: AttributionTask, error: type[Exception]) -> None:
+def test_an_ecg_or_a_method_that_fails_costs_no_other_map(task: FrozenModel, error: type[Exception]) -> None:
     ecg = torch.rand(3, 8, 64)
     ecg[1] += 2
     found, failures = suite_maps((FailsOnLarge(error=error), GradientXInput()), task, ecg, key)
@@ -47,7 +47,7 @@ def test_an_ecg_or_a_method_that_fails_costs_no_other_map(task: AttributionTask,
     assert found["gradient_x_input"].isfinite().all()
 
 
-def test_memory_that_runs_out_is_no_property_of_an_ecg(task: AttributionTask) -> None:
+def test_memory_that_runs_out_is_no_property_of_an_ecg(task: FrozenModel) -> None:
     method = FailsOnLarge(error=torch.OutOfMemoryError)
     with pytest.raises(torch.OutOfMemoryError):
         suite_maps((method,), task, torch.full((2, 8, 64), 3.0), key)

@@ -9,9 +9,9 @@ import torch
 from networks import DecidesNearZero, LinearReadout, trained_like_resnet, waves
 from torch import Tensor
 
-from ecg_lightning.attribution import AttributionTask, RandomKey, prepare_task
-from ecg_lightning.attribution.adaptive import AdaptiveDraws, relative_sizes
-from ecg_lightning.attribution.background import GradientShap, _even_places
+from ecg_lightning.attribution import FrozenModel, RandomKey, prepare_task
+from ecg_lightning.attribution.adaptive import AdaptiveSampler, relative_magnitudes
+from ecg_lightning.attribution.background import GradientShap, _even_alphas
 from ecg_lightning.attribution.budget import BudgetGrid
 from ecg_lightning.attribution.contribution import IgSmoothGrad
 from ecg_lightning.attribution.noise import noise_like
@@ -24,7 +24,7 @@ KEY = RandomKey(ecg_id="a")
 
 
 @pytest.fixture(scope="module")
-def task() -> AttributionTask:
+def task() -> FrozenModel:
     return prepare_task(trained_like_resnet(), waves(20, seed=5))
 
 
@@ -45,7 +45,7 @@ METHODS = [
 ]
 
 
-def drawn(method: SampledMethod, task: AttributionTask, ecg: Tensor, *counts: int) -> Tensor:
+def drawn(method: SampledMethod, task: FrozenModel, ecg: Tensor, *counts: int) -> Tensor:
     """Draws in blocks of so many, one behind the other, times how much each counts."""
     blocks, first = [], 0
     with torch.enable_grad():
@@ -57,14 +57,14 @@ def drawn(method: SampledMethod, task: AttributionTask, ecg: Tensor, *counts: in
     return torch.cat(blocks)
 
 
-def counted(method: SampledMethod, task: AttributionTask, ecg: Tensor, count: int) -> float:
+def counted(method: SampledMethod, task: FrozenModel, ecg: Tensor, count: int) -> float:
     """How much so many draws count together."""
     with torch.enable_grad():
         return float(method._begin(task, ecg, KEY)(0, count)[1].sum())
 
 
 @pytest.mark.parametrize("make", METHODS)
-def test_draws_do_not_depend_on_how_many_are_made(make, task: AttributionTask, ecg: Tensor) -> None:
+def test_draws_do_not_depend_on_how_many_are_made(make, task: FrozenModel, ecg: Tensor) -> None:
     method: SampledMethod = make(100)
     whole = drawn(method, task, ecg, 100)
     for counts in ((64, 36), (37, 20, 43), (8, 8, 8, 76)):
@@ -72,12 +72,12 @@ def test_draws_do_not_depend_on_how_many_are_made(make, task: AttributionTask, e
 
 
 @pytest.mark.parametrize("make", METHODS)
-def test_a_map_is_the_mean_of_its_draws(make, task: AttributionTask, ecg: Tensor) -> None:
+def test_a_map_is_the_mean_of_its_draws(make, task: FrozenModel, ecg: Tensor) -> None:
     method: SampledMethod = make(70)
     found = method.explain(task, ecg, [KEY])
     expected = drawn(method, task, ecg, 70).sum(0, keepdim=True) / counted(method, task, ecg, 70)
     torch.testing.assert_close(found.maps, expected)
-    assert found.draws.tolist() == [70]
+    assert found.n_samples.tolist() == [70]
     assert 0.0 < float(found.reliability) < 1.0
 
 
@@ -89,7 +89,7 @@ def test_a_map_is_the_mean_of_its_draws(make, task: AttributionTask, ecg: Tensor
         (GradientShap(1600, estimator="balanced"), GradientShap(4000, estimator="random")),
     ],
 )
-def test_estimators_have_one_limit(one: SampledMethod, other: SampledMethod, task: AttributionTask) -> None:
+def test_estimators_have_one_limit(one: SampledMethod, other: SampledMethod, task: FrozenModel) -> None:
     """The difference of two estimators' maps is within 3 standard errors at every 100th point."""
     ecg, groups = waves(1, seed=9), []
     for method in (one, other):
@@ -102,7 +102,7 @@ def test_estimators_have_one_limit(one: SampledMethod, other: SampledMethod, tas
 
 
 @pytest.fixture(scope="module")
-def near_zero() -> AttributionTask:
+def near_zero() -> FrozenModel:
     """Backgrounds close to zero, one of them zero."""
     return prepare_task(DecidesNearZero(), near_backgrounds())
 
@@ -115,7 +115,7 @@ UNEVEN = [IgSmoothGrad, GradientShap]
 
 
 @pytest.mark.parametrize("make", UNEVEN)
-def test_uneven_draws_continue_each_other_and_make_the_map(make, near_zero: AttributionTask, ecg: Tensor) -> None:
+def test_uneven_draws_continue_each_other_and_make_the_map(make, near_zero: FrozenModel, ecg: Tensor) -> None:
     method: SampledMethod = make(100)
     with torch.enable_grad():
         _, counts = method._begin(near_zero, ecg, KEY)(0, 100)
@@ -129,9 +129,9 @@ def test_uneven_draws_continue_each_other_and_make_the_map(make, near_zero: Attr
 
 
 @pytest.mark.parametrize("make", UNEVEN)
-def test_uneven_draws_stop_where_a_fixed_number_would_end(make, near_zero: AttributionTask, ecg: Tensor) -> None:
+def test_uneven_draws_stop_where_a_fixed_number_would_end(make, near_zero: FrozenModel, ecg: Tensor) -> None:
     reached = make(target_correlation=0.985, max_samples=960).explain(near_zero, ecg, [KEY])
-    draws = int(reached.draws)
+    draws = int(reached.n_samples)
     assert draws > 64
     fixed = make(draws).explain(near_zero, ecg, [KEY])
     torch.testing.assert_close(reached.maps, fixed.maps)
@@ -146,7 +146,7 @@ def test_uneven_draws_stop_where_a_fixed_number_would_end(make, near_zero: Attri
     ],
 )
 def test_few_uneven_draws_have_the_limit_of_many_even_ones(
-    adaptive: SampledMethod, other: SampledMethod, near_zero: AttributionTask
+    adaptive: SampledMethod, other: SampledMethod, near_zero: FrozenModel
 ) -> None:
     """No bias to be seen, whatever densities were fitted to: the mean of 64 short maps, within 4 standard errors.
 
@@ -160,7 +160,7 @@ def test_few_uneven_draws_have_the_limit_of_many_even_ones(
     assert ((short.mean(0) - cycles.mean(0)).abs() < 4.0 * error).all()
 
 
-def test_rounding_in_the_network_does_not_move_places(near_zero: AttributionTask, ecg: Tensor) -> None:
+def test_rounding_in_the_network_does_not_move_places(near_zero: FrozenModel, ecg: Tensor) -> None:
     """Contributions that differ by 1e-6, as between batch sizes in float32, have the same places."""
     generator = torch.Generator().manual_seed(0)
 
@@ -170,10 +170,10 @@ def test_rounding_in_the_network_does_not_move_places(near_zero: AttributionTask
         def contributions(places: Tensor, first: int) -> tuple[Tensor, Tensor]:
             found, noisy = method._contributions(near_zero, ecg, KEY, places, first)
             off = 1.0 + jitter * torch.randn(len(places), 1, 1, generator=generator, dtype=found.dtype)
-            return found, relative_sizes(found * off, noisy)
+            return found, relative_magnitudes(found * off, noisy)
 
         with torch.enable_grad():
-            return AdaptiveDraws(contributions, partial(method._places, near_zero, KEY))(0, 200)[1]
+            return AdaptiveSampler(contributions, partial(method._alphas, near_zero, KEY))(0, 200)[1]
 
     assert torch.equal(counts(0.0), counts(1e-6))
 
@@ -195,7 +195,7 @@ def test_where_even_draws_are_as_good_they_are_kept(adaptive: SampledMethod, eve
 def test_any_number_of_backgrounds_covers_the_whole_way(backgrounds: int) -> None:
     """A map of fewer draws than backgrounds too."""
     for shift in (0.0, 0.7):
-        places = _even_places(backgrounds, torch.full((320,), shift), torch.arange(320)).sort().values.numpy()
+        places = _even_alphas(backgrounds, torch.full((320,), shift), torch.arange(320)).sort().values.numpy()
         assert np.diff(places).max() < 0.03
         assert places[0] < 0.03
         assert places[-1] > 0.97
@@ -240,9 +240,9 @@ def test_groups_take_turns_and_number_their_own_draws(stretch: int) -> None:
         assert torch.equal(part, whole[37:137])
 
 
-def test_every_background_is_used_equally_often(task: AttributionTask) -> None:
+def test_every_background_is_used_equally_often(task: FrozenModel) -> None:
     method = GradientShap(estimator="balanced")
-    chosen, alpha = method._backgrounds(task, KEY, 0, 800), method._places(task, KEY, 0, 800)
+    chosen, alpha = method._backgrounds(task, KEY, 0, 800), method._alphas(task, KEY, 0, 800)
     assert (alpha >= 0).all()
     assert (alpha < 1).all()
     for start in range(0, 800, 20):
@@ -280,9 +280,9 @@ def test_group_sums_are_means_of_stretches() -> None:
     assert math.isnan(few.reliability())
 
 
-def test_stopping_reaches_the_target_and_says_where_it_stopped(task: AttributionTask, ecg: Tensor) -> None:
+def test_stopping_reaches_the_target_and_says_where_it_stopped(task: FrozenModel, ecg: Tensor) -> None:
     reached = SmoothGrad(target_correlation=0.97, max_samples=1024).explain(task, ecg, [KEY])
-    draws = int(reached.draws)
+    draws = int(reached.n_samples)
     assert draws % 16 == 0
     assert 32 <= draws < 1024
     assert float(reached.reliability.sqrt()) > 0.97
@@ -292,18 +292,18 @@ def test_stopping_reaches_the_target_and_says_where_it_stopped(task: Attribution
 
 
 @pytest.mark.parametrize("make", METHODS)
-def test_the_curve_of_one_continued_run_is_that_of_separate_runs(make, task: AttributionTask, ecg: Tensor) -> None:
+def test_the_curve_of_one_continued_run_is_that_of_separate_runs(make, task: FrozenModel, ecg: Tensor) -> None:
     counts = (16, 40, 64, 160)
     curve = list(make(7).reliability_curve(task, ecg, KEY, BudgetGrid("n_samples", tuple(counts))))
     separate = [float(make(count).explain(task, ecg, [KEY]).reliability) for count in counts]
     np.testing.assert_allclose(curve, separate, rtol=1e-9, equal_nan=True)
 
 
-def test_a_curve_draws_only_what_is_asked_for(task: AttributionTask, ecg: Tensor) -> None:
+def test_a_curve_draws_only_what_is_asked_for(task: FrozenModel, ecg: Tensor) -> None:
     asked = []
 
     class Counting(SmoothGrad):
-        def _draw(self, task: AttributionTask, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+        def _draw(self, task: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
             asked.append((first, count))
             return super()._draw(task, ecg, key, first, count)
 
@@ -312,13 +312,13 @@ def test_a_curve_draws_only_what_is_asked_for(task: AttributionTask, ecg: Tensor
     next(curve), next(curve)
     assert asked == [(0, 8), (8, 24)]
     assert not torch.is_inference_mode_enabled()
-    with pytest.raises(ValueError, match="expected growing numbers of draws, got 8 after 8"):
+    with pytest.raises(ValueError, match="expected growing numbers of samples, got 8 after 8"):
         list(SmoothGrad().reliability_curve(task, ecg, KEY, BudgetGrid("n_samples", (8, 8))))
 
 
-def test_a_target_out_of_reach_ends_at_the_bound_and_keeps_the_map(task: AttributionTask, ecg: Tensor) -> None:
+def test_a_target_out_of_reach_ends_at_the_bound_and_keeps_the_map(task: FrozenModel, ecg: Tensor) -> None:
     bounded = IgSmoothGrad(target_correlation=0.9999, max_samples=96).explain(task, ecg, [KEY])
-    assert int(bounded.draws) == 96
+    assert int(bounded.n_samples) == 96
     assert float(bounded.reliability.sqrt()) < 0.9999
     assert bounded.maps.isfinite().all()
 
@@ -328,7 +328,7 @@ def test_the_stop_does_not_depend_on_the_chunk(ecg: Tensor) -> None:
     for megabytes in (1024.0, 30.0):
         some = prepare_task(trained_like_resnet(), waves(20, seed=5), memory_budget_mb=megabytes)
         results.append(SmoothGrad(target_correlation=0.98).explain(some, ecg, [KEY]))
-    assert results[0].draws == results[1].draws
+    assert results[0].n_samples == results[1].n_samples
     torch.testing.assert_close(results[0].maps, results[1].maps)
 
 

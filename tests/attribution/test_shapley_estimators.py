@@ -9,7 +9,7 @@ from captum import attr as captum
 from networks import keys, trained_like_resnet, waves
 from torch import Tensor, nn
 
-from ecg_lightning.attribution import AttributionTask, RandomKey, prepare_task
+from ecg_lightning.attribution import FrozenModel, RandomKey, prepare_task
 from ecg_lightning.attribution.shapley import Estimator, ShapleySampling, sample_groups
 from ecg_lightning.functional.smoothing import savitzky_golay
 
@@ -27,7 +27,7 @@ def group_means(points: Tensor, size: int) -> Tensor:
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_a_linear_network_has_group_means(linear: AttributionTask, estimator: Estimator) -> None:
+def test_a_linear_network_has_group_means(linear: FrozenModel, estimator: Estimator) -> None:
     ecg = waves(2)
     expected = group_means(linear.network.network.weight * ecg, 100)
     found = few(estimator)(linear, ecg, keys(2))
@@ -35,7 +35,7 @@ def test_a_linear_network_has_group_means(linear: AttributionTask, estimator: Es
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_all_estimators_converge_to_exact_values(resnet: AttributionTask, estimator: Estimator) -> None:
+def test_all_estimators_converge_to_exact_values(resnet: FrozenModel, estimator: Estimator) -> None:
     ecg = waves(1, seed=5)
     exact = ShapleySampling(group_samples=600)(resnet, ecg, keys(1))  # a group a lead: 2 ** 8 forwards
     shared = {"n_permutations": 128} if estimator in ("antithetic", "permutation") else {"n_forwards": 252}
@@ -68,7 +68,7 @@ def test_every_coalition_is_exact() -> None:
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_a_map_sums_to_the_difference_of_logits(resnet: AttributionTask, estimator: Estimator) -> None:
+def test_a_map_sums_to_the_difference_of_logits(resnet: FrozenModel, estimator: Estimator) -> None:
     ecg, method = waves(2, seed=2), few(estimator)
     with torch.no_grad():
         expected = resnet.network(ecg) - method.baseline_logit(resnet)
@@ -77,7 +77,7 @@ def test_a_map_sums_to_the_difference_of_logits(resnet: AttributionTask, estimat
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("group_samples", [50, 7])
-def test_other_groups(resnet: AttributionTask, estimator: Estimator, group_samples: int) -> None:
+def test_other_groups(resnet: FrozenModel, estimator: Estimator, group_samples: int) -> None:
     method = few(estimator, n_forwards=1500, n_permutations=2, group_samples=group_samples)
     found = method(resnet, waves(1), keys(1))[0]
     groups = sample_groups(8, 600, group_samples)[0]
@@ -86,7 +86,7 @@ def test_other_groups(resnet: AttributionTask, estimator: Estimator, group_sampl
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_a_row_depends_on_its_key_alone(resnet: AttributionTask, estimator: Estimator) -> None:
+def test_a_row_depends_on_its_key_alone(resnet: FrozenModel, estimator: Estimator) -> None:
     ecg, method = waves(3, seed=4), few(estimator)
     together = method.explain(resnet, ecg, keys(3))
     torch.manual_seed(7)
@@ -96,7 +96,7 @@ def test_a_row_depends_on_its_key_alone(resnet: AttributionTask, estimator: Esti
     assert float(together.reliability[2]) == pytest.approx(float(alone.reliability[0]), abs=1e-9)
     other = method(resnet, ecg[2:], [RandomKey(1, ecg_id="ecg2")])
     assert (other - alone.maps).abs().max() > limit
-    smaller = AttributionTask(resnet.network, resnet.backgrounds, 8, resnet.gradcam_layer)
+    smaller = FrozenModel(resnet.network, resnet.backgrounds, 8, resnet.gradcam_layer)
     assert (method(smaller, ecg[2:], keys(3)[2:]) - alone.maps).abs().max() <= limit
 
 
@@ -110,7 +110,7 @@ def test_float32_is_float64_within_rounding(estimator: Estimator) -> None:
 
 
 @pytest.mark.parametrize("method", [*map(few, ESTIMATORS), ShapleySampling(group_samples=600)])
-def test_passes_are_counted(resnet: AttributionTask, method: ShapleySampling) -> None:
+def test_passes_are_counted(resnet: FrozenModel, method: ShapleySampling) -> None:
     seen = 0
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -127,7 +127,7 @@ def test_passes_are_counted(resnet: AttributionTask, method: ShapleySampling) ->
 
 
 def test_antithetic_permutations_are_a_mean_over_both_orders(
-    resnet: AttributionTask, monkeypatch: pytest.MonkeyPatch
+    resnet: FrozenModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ecg, key = waves(1, seed=3), keys(1)[0]
     drawn = key.for_purpose("permutation").permutations(48, 2)
@@ -139,7 +139,7 @@ def test_antithetic_permutations_are_a_mean_over_both_orders(
     torch.testing.assert_close(found, torch.stack(parts).mean(0), rtol=1e-5, atol=1e-9)  # Captum sums in float32
 
 
-def test_permutations_are_captums(resnet: AttributionTask) -> None:
+def test_permutations_are_captums(resnet: FrozenModel) -> None:
     ecg, key = waves(1, seed=3), keys(1)[0]
     method = captum.ShapleyValueSampling(resnet.network)
     method.permutation_generator = lambda *_: key.for_purpose("permutation").permutations(48, 4)
@@ -148,7 +148,7 @@ def test_permutations_are_captums(resnet: AttributionTask) -> None:
 
 
 @pytest.mark.parametrize("estimator", ["antithetic", "permutation"])
-def test_what_the_reliability_reads_averages_to_the_map(resnet: AttributionTask, estimator: Estimator) -> None:
+def test_what_the_reliability_reads_averages_to_the_map(resnet: FrozenModel, estimator: Estimator) -> None:
     ecg, groups = waves(1, seed=6), sample_groups(8, 600, 100)
     values, marginals = few(estimator)._permutations(resnet, ecg, groups, keys(1)[0])
     assert marginals.shape == (4, 48)
@@ -156,7 +156,7 @@ def test_what_the_reliability_reads_averages_to_the_map(resnet: AttributionTask,
 
 
 @pytest.fixture(scope="module")
-def limits() -> tuple[AttributionTask, Tensor, Tensor, Tensor]:
+def limits() -> tuple[FrozenModel, Tensor, Tensor, Tensor]:
     """Task, ECGs, their smoothed maps of many permutations, and the root of those maps' reliability."""
     task, ecg = prepare_task(trained_like_resnet(torch.float32), waves(20, seed=9).float()), waves(3, seed=8).float()
     many = few("antithetic", n_permutations=96).explain(task, ecg, keys(3))
@@ -173,10 +173,10 @@ def test_reliability_predicts_the_correlation_with_the_limit(limits, estimator: 
     true = torch.stack([torch.corrcoef(torch.stack(pair))[0, 1] for pair in pairs]) / attenuation
     assert (true - found.reliability.sqrt()).square().mean().sqrt() < 0.025
     assert (found.reliability < 1).all()
-    assert (found.draws == (384 if estimator in SURROGATES else 16)).all()
+    assert (found.n_samples == (384 if estimator in SURROGATES else 16)).all()
 
 
-def test_one_draw_has_no_reliability(resnet: AttributionTask) -> None:
+def test_one_draw_has_no_reliability(resnet: FrozenModel) -> None:
     assert few("permutation", n_permutations=1).explain(resnet, waves(1), keys(1)).reliability.isnan().all()
     assert few("antithetic", n_permutations=2).explain(resnet, waves(1), keys(1)).reliability.isnan().all()
 
@@ -193,7 +193,7 @@ def test_a_constant_network_has_an_empty_map_and_no_reliability(estimator: Estim
     assert found.reliability.isnan().all()
 
 
-def test_least_squares_needs_as_many_pairs_as_groups(resnet: AttributionTask) -> None:
+def test_least_squares_needs_as_many_pairs_as_groups(resnet: FrozenModel) -> None:
     with pytest.raises(ValueError, match=r"least squares of 48 groups .* raise n_forwards to 192"):
         few("surrogate_unbiased", n_forwards=60)(resnet, waves(1), keys(1))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from networks import LinearReadout, trained_like_resnet, waves
 from torch import Tensor, nn
 
-from ecg_lightning.attribution import RandomKey, prepare_task
+from ecg_lightning.attribution import FrozenModel, RandomKey, prepare_task
 from ecg_lightning.attribution.cost import estimate, measure_passes
 from ecg_lightning.attribution.methods import DeepLift, GradCam, GuidedBackprop, Saliency, ShapleySampling
 from ecg_lightning.attribution.task import even_chunk, in_chunks, saved_bytes
@@ -208,3 +208,9 @@ def test_even_chunks_take_no_more_passes(inputs: int, most: int) -> None:
     assert 1 <= chunk <= most
     assert -(-inputs // chunk) == -(-inputs // most)
     assert chunk == 1 or -(-inputs // (chunk - 1)) > -(-inputs // most)
+
+
+def test_the_old_name_of_the_frozen_model_still_imports() -> None:
+    with pytest.warns(DeprecationWarning, match="now called FrozenModel"):
+        from ecg_lightning.attribution import AttributionTask
+    assert AttributionTask is FrozenModel

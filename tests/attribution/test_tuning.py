@@ -13,8 +13,8 @@ from networks import LinearReadout, trained_like_resnet, waves
 from torch import Tensor
 
 from callbacks import AttributionMaps
-from ecg_lightning.attribution import AttributionMethod, AttributionTask, RandomKey, prepare_task
-from ecg_lightning.attribution.base import OneMap, Passes
+from ecg_lightning.attribution import AttributionMethod, FrozenModel, RandomKey, prepare_task
+from ecg_lightning.attribution.base import Attribution, Passes
 from ecg_lightning.attribution.budget import BudgetGrid, sample_counts
 from ecg_lightning.attribution.cost import PassSeconds
 from ecg_lightning.attribution.methods import (
@@ -37,7 +37,7 @@ QUICK = TuningSettings(target_correlation=0.9, n_ecgs=3, max_samples=64, max_ste
 
 
 @pytest.fixture(scope="module")
-def task() -> AttributionTask:
+def task() -> FrozenModel:
     return prepare_task(trained_like_resnet(), waves(4, seed=5))
 
 
@@ -45,7 +45,7 @@ def key(method: str, number: int) -> RandomKey:
     return RandomKey(method=method, ecg_id=f"ecg{number}")
 
 
-def tune(method: AttributionMethod, task: AttributionTask, settings: TuningSettings = QUICK, **more: Any) -> Any:
+def tune(method: AttributionMethod, task: FrozenModel, settings: TuningSettings = QUICK, **more: Any) -> Any:
     (found,) = tune_methods([method], task, waves(settings.n_ecgs, seed=8), key, settings, **more)
     return found
 
@@ -62,11 +62,11 @@ class Scripted(AttributionMethod):
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:
         return Passes(forward=3)
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         return ecg
 
-    def _explain(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> OneMap:
-        return OneMap(ecg, 0.64)
+    def _explain(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Attribution:
+        return Attribution(ecg, 0.64)
 
 
 class Given:
@@ -86,7 +86,7 @@ class Given:
             yield value
 
 
-def search_given(method: AttributionMethod, task: AttributionTask, given: Given) -> TunedMethod:
+def search_given(method: AttributionMethod, task: FrozenModel, given: Given) -> TunedMethod:
     values = tuple(8 * (1 + place) for place in range(len(given.rows[0])))
     return search(method, BudgetGrid("n_samples", values), list(given), task, QUICK)
 
@@ -123,7 +123,7 @@ def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any], more: dict[s
         TuningSettings(**wrong, **more)
 
 
-def test_the_search_ends_with_the_first_setting_that_is_enough(task: AttributionTask) -> None:
+def test_the_search_ends_with_the_first_setting_that_is_enough(task: FrozenModel) -> None:
     given = Given([0.2, 0.9, 0.99], [0.3, 0.95, 0.99])
     found = search_given(SmoothGrad(), task, given)
     assert (found.status, found.changes, found.method) == ("chosen", {"n_samples": 16}, SmoothGrad(16))
@@ -132,7 +132,7 @@ def test_the_search_ends_with_the_first_setting_that_is_enough(task: Attribution
     assert (far.status, far.method) == ("bound", SmoothGrad(16))
 
 
-def test_constant_maps_keep_the_setting_and_a_failing_ecg_costs_no_other(task: AttributionTask) -> None:
+def test_constant_maps_keep_the_setting_and_a_failing_ecg_costs_no_other(task: FrozenModel) -> None:
     constant = search_given(SmoothGrad(40), task, Given([math.nan, 0.9], [math.nan, 0.9]))
     assert (constant.status, constant.changes, constant.method) == ("constant", {}, SmoothGrad(40))
     with pytest.warns(
@@ -148,7 +148,7 @@ def test_constant_maps_keep_the_setting_and_a_failing_ecg_costs_no_other(task: A
     ]
 
 
-def test_the_curve_is_the_reliability_of_maps_with_that_setting(task: AttributionTask) -> None:
+def test_the_curve_is_the_reliability_of_maps_with_that_setting(task: FrozenModel) -> None:
     found = tune(SmoothGrad(target_correlation=0.5), task, replace(QUICK, target_correlation=0.999))
     assert [point.value for point in found.curve] == [8, 16, 32, 48, 64]
     assert found.changes == {"n_samples": 64, "target_correlation": None}
@@ -158,7 +158,7 @@ def test_the_curve_is_the_reliability_of_maps_with_that_setting(task: Attributio
     assert found.curve[2].passes == Passes(gradient=32)
 
 
-def test_integrated_gradients_are_compared_with_a_finer_quadrature(task: AttributionTask) -> None:
+def test_integrated_gradients_are_compared_with_a_finer_quadrature(task: FrozenModel) -> None:
     found = tune(IntegratedGradients(), task, replace(QUICK, target_correlation=0.99999))
     assert [point.value for point in found.curve] == [3, 4, 6, 8, 12]
     ecg, no_key = waves(3, seed=8), [RandomKey()] * 3
@@ -173,7 +173,7 @@ def test_integrated_gradients_are_compared_with_a_finer_quadrature(task: Attribu
     assert exact.curve[0].median == pytest.approx(1.0)
 
 
-def test_deeplift_shap_is_measured_and_its_backgrounds_stay(task: AttributionTask) -> None:
+def test_deeplift_shap_is_measured_and_its_backgrounds_stay(task: FrozenModel) -> None:
     more = waves(16, seed=5)
     more[:4] = task.backgrounds
     found = tune(DeepLiftShap(), task, more=more)
@@ -186,7 +186,7 @@ def test_deeplift_shap_is_measured_and_its_backgrounds_stay(task: AttributionTas
     assert tune(DeepLiftShap(), task).status == "exact"
 
 
-def test_shapley_values_are_searched_in_forwards_or_permutations(task: AttributionTask) -> None:
+def test_shapley_values_are_searched_in_forwards_or_permutations(task: FrozenModel) -> None:
     few = replace(QUICK, n_ecgs=2, target_correlation=1 - 1e-12, max_forwards=300)
     found = tune(ShapleySampling(group_samples=100), task, few)  # 48 groups
     assert [point.value for point in found.curve] == [188, 282, 300]
@@ -202,7 +202,7 @@ def test_shapley_values_are_searched_in_forwards_or_permutations(task: Attributi
     assert (every.status, every.curve) == ("exact", ())
 
 
-def test_a_method_of_ones_own_is_measured_as_it_is(task: AttributionTask) -> None:
+def test_a_method_of_ones_own_is_measured_as_it_is(task: FrozenModel) -> None:
     found = tune(Scripted(), task)
     assert (found.status, found.changes) == ("kept", {})
     assert found.curve[0].median == pytest.approx(0.8)
@@ -210,7 +210,7 @@ def test_a_method_of_ones_own_is_measured_as_it_is(task: AttributionTask) -> Non
     assert Saliency().budget_grid(task, QUICK.limits(0)) is None
 
 
-def test_the_configuration_holds_what_was_found_and_what_differs_from_defaults(task: AttributionTask) -> None:
+def test_the_configuration_holds_what_was_found_and_what_differs_from_defaults(task: FrozenModel) -> None:
     methods = [SmoothGrad(target_correlation=0.9, noise=0.2), Saliency(), IgSmoothGrad(), Scripted()]
     tuned = tune_methods(methods, task, waves(2), key, QUICK)
     found = summaries(tuned, task, 100, PassSeconds(0.001, 0.002))
@@ -245,7 +245,7 @@ def test_the_configuration_holds_what_was_found_and_what_differs_from_defaults(t
         methods_config(maps, tuned[:1], found[:1], "")
 
 
-def test_a_set_and_a_list_of_the_same_methods_are_written_alike(task: AttributionTask) -> None:
+def test_a_set_and_a_list_of_the_same_methods_are_written_alike(task: FrozenModel) -> None:
     methods = [SmoothGrad(noise=0.2), GradientShap()]
     tuned = tune_methods(methods, task, waves(2), key, QUICK)
     found = summaries(tuned, task, 100, PassSeconds(0.001, 0.002))
@@ -265,7 +265,7 @@ def test_defaults_of_a_class_are_left_out() -> None:
     assert without_defaults(entry)["init_args"] == {"noise": 0.3}
 
 
-def test_an_exact_method_has_no_rows_and_a_whole_correlation(task: AttributionTask) -> None:
+def test_an_exact_method_has_no_rows_and_a_whole_correlation(task: FrozenModel) -> None:
     tuned = tune_methods([Saliency()], task, waves(2), key, QUICK)
     assert curve_frame(tuned, ["a", "b"], [0.0, 1.0]).empty
     (numbers,) = summaries(tuned, task, 7, PassSeconds(1.0, 2.0))

@@ -20,7 +20,7 @@ from ecg_lightning import open_run
 from ecg_lightning.attribution.base import SinglePassMethod
 from ecg_lightning.attribution.controls import CONTROLS, control_maps
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.models import EcgClassifier
 from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.storage.store import StoreMismatchError
@@ -68,7 +68,7 @@ class Picky(SinglePassMethod):
     unit = "mV"
     needs_module_relu = False
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         if (ecg[:, 0, 0] == self.refused).any():
             raise ValueError("not this one")
         return ecg.clone()

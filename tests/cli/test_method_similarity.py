@@ -21,7 +21,7 @@ from ecg_lightning import open_run
 from ecg_lightning.attribution.base import SinglePassMethod
 from ecg_lightning.attribution.controls import CONTROLS, control_maps
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.cli import main
 from ecg_lightning.experiments.similarity.tables import caption, select, similarity_table, warning_of
 from ecg_lightning.functional.ecg_means import mean_over_ecgs
@@ -185,7 +185,7 @@ class Flat(SinglePassMethod):
     unit = "mV"
     needs_module_relu = False
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         return torch.where((ecg[:, :1, :1] == self.flat), 0.1, ecg)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from workplace import Workplace
 
 from ecg_lightning import open_run
-from ecg_lightning.attribution import AttributionTask, RandomKey
+from ecg_lightning.attribution import FrozenModel, RandomKey
 from ecg_lightning.attribution.base import SinglePassMethod
 from ecg_lightning.attribution.sampling import gradients
 from ecg_lightning.attribution.style import MethodStyle
@@ -43,7 +43,7 @@ class SquaredGradient(SinglePassMethod):
     def signed(self) -> bool:
         return False
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         return gradients(task, ecg).square()
 
 

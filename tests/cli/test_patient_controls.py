@@ -22,7 +22,7 @@ from ecg_lightning.attribution.base import SinglePassMethod
 from ecg_lightning.attribution.controls import CONTROLS, control_maps
 from ecg_lightning.attribution.partners import partners
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.attribution.task import AttributionTask
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.models import EcgClassifier
 
 
@@ -53,7 +53,7 @@ class Constant(SinglePassMethod):
     unit = "1"
     needs_module_relu = False
 
-    def _attribute(self, task: AttributionTask, ecg: Tensor, key: RandomKey) -> Tensor:
+    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         line = torch.linspace(-1.0, 1.0, ecg[0].numel()).reshape(ecg.shape[1:]).to(ecg)
         return line.expand(ecg.shape) * (ecg[:, :1, :1] >= 0)
 

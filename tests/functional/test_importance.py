@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg_lightning.functional.importance import Density, Sizes, sizes_along, uniform
+from ecg_lightning.functional.importance import Density, Magnitudes, magnitudes_along, uniform
 
 EVEN = (torch.arange(200_000, dtype=torch.float64) + 0.5) / 200_000
 
@@ -39,7 +39,7 @@ def test_places_follow_the_density() -> None:
 def test_the_density_is_proportional_to_the_sizes_but_for_a_floor() -> None:
     """Root mean squares of three neighbours, in any order of places; straight between them, level beyond them."""
     places = torch.tensor([0.75, 0.25, 0.5], dtype=torch.float64)
-    found = sizes_along(places, torch.tensor([0.0, 6.0, 3.0])).density().values
+    found = magnitudes_along(places, torch.tensor([0.0, 6.0, 3.0])).density().values
     smooth = np.sqrt([(36 + 36 + 9) / 3, (36 + 9 + 0) / 3, (9 + 0 + 0) / 3])
     mean = (0.25 + 0.125) * smooth[0] + 0.25 * smooth[1] + (0.25 + 0.125) * smooth[2]
     np.testing.assert_allclose(found[[0, -1]], 0.85 * smooth[[0, 2]] / mean + 0.15, rtol=1e-4)
@@ -50,19 +50,19 @@ def test_the_density_is_proportional_to_the_sizes_but_for_a_floor() -> None:
 
 def test_sizes_that_are_nearly_alike_leave_it_uniform() -> None:
     sizes = 1.0 + 0.3 * torch.randn(20, generator=torch.Generator().manual_seed(0))
-    assert (sizes_along(torch.arange(20, dtype=torch.float64) / 20, sizes).density(0.9).values == 1.0).all()
+    assert (magnitudes_along(torch.arange(20, dtype=torch.float64) / 20, sizes).density(0.1).values == 1.0).all()
 
 
 def test_no_draw_counts_more_than_seven_times() -> None:
     sizes = torch.zeros(16, dtype=torch.float64)
     sizes[3] = 1.0
-    _, weights = sizes_along(torch.arange(16, dtype=torch.float64) / 16, sizes).density().at(EVEN)
+    _, weights = magnitudes_along(torch.arange(16, dtype=torch.float64) / 16, sizes).density().at(EVEN)
     assert float(weights.max()) == pytest.approx(1 / 0.15)
 
 
 @pytest.mark.parametrize("sizes", [[0.0, 0.0], [1.0, float("nan")], [1.0, float("inf")]])
 def test_sizes_that_say_nothing_leave_it_uniform(sizes: list[float]) -> None:
-    found = sizes_along(torch.tensor([0.1, 0.6], dtype=torch.float64), torch.tensor(sizes)).density()
+    found = magnitudes_along(torch.tensor([0.1, 0.6], dtype=torch.float64), torch.tensor(sizes)).density()
     torch.testing.assert_close(found.values, torch.ones(1, dtype=torch.float64))
 
 
@@ -70,7 +70,7 @@ def test_neyman_allocation_varies_least() -> None:
     """Noise of size s(x): variance of one weighted draw is the integral of s^2 / p, and (integral of s)^2 at p ~ s."""
     size = 0.05 + torch.exp(-(((EVEN - 0.1) / 0.05) ** 2))
     seen = torch.arange(64, dtype=torch.float64) / 64
-    density = sizes_along(seen, 0.05 + torch.exp(-(((seen - 0.1) / 0.05) ** 2))).density()
+    density = magnitudes_along(seen, 0.05 + torch.exp(-(((seen - 0.1) / 0.05) ** 2))).density()
     places, weights = density.at(EVEN)
     there = 0.05 + torch.exp(-(((places - 0.1) / 0.05) ** 2))
     variance = float(((weights * there) ** 2).mean())
@@ -80,7 +80,7 @@ def test_neyman_allocation_varies_least() -> None:
 
 
 def test_the_mean_square_under_a_density() -> None:
-    """Sizes 2 and 1 on the halves: 2.5 for even draws, (2 + 1)^2 / 4 for draws in proportion to them."""
-    sizes = Sizes(torch.tensor([4.0, 1.0], dtype=torch.float64))
+    """Magnitudes 2 and 1 on the halves: 2.5 for even draws, (2 + 1)^2 / 4 for draws in proportion to them."""
+    sizes = Magnitudes(torch.tensor([4.0, 1.0], dtype=torch.float64))
     assert sizes.under(uniform()) == pytest.approx(2.5)
     assert sizes.under(Density(torch.tensor([4 / 3, 2 / 3], dtype=torch.float64))) == pytest.approx(2.25)

@@ -4,11 +4,11 @@ import torch
 from captum.metrics import sensitivity_max
 from torch import Tensor
 
-from ecg_lightning.attribution import AttributionMethod, AttributionTask, RandomKey
+from ecg_lightning.attribution import AttributionMethod, FrozenModel, RandomKey
 
 
 def max_sensitivity(
-    method: AttributionMethod, task: AttributionTask, ecg: Tensor, key: RandomKey, draws: int, radius: float
+    method: AttributionMethod, task: FrozenModel, ecg: Tensor, key: RandomKey, draws: int, radius: float
 ) -> float:
     """Captum's ``sensitivity_max`` of one ECG, with keyed perturbations (Yeh et al., NeurIPS 2019).
 
