@@ -65,7 +65,7 @@ AT_99: Final[dict[str, AttributionMethod]] = {
 
 BATCHES: Final = (8, 32)
 PASS_SIZES: Final = (8, 16, 32)
-DEAR_ECGS: Final = 2  # that methods of many passes are timed on
+EXPENSIVE_ECGS: Final = 2  # that methods of many passes are timed on
 WATCH_EVERY: Final = 0.003  # s
 
 
@@ -111,7 +111,7 @@ class Bench:
         """(method, way) -> (work, what its milliseconds are multiplied by to give one map's, passes of a map)."""
         works: dict[tuple[str, str], tuple[Callable[[], object], float, Passes | None]] = {}
         for method in self.methods:
-            ecg = self.ecg if method.single_pass else self.ecg[:DEAR_ECGS]
+            ecg = self.ecg if method.single_pass else self.ecg[:EXPENSIVE_ECGS]
             plain = PLAIN[method.name]
             for way, batch in (("one a call", None), *((f"batch {batch}", batch) for batch in BATCHES)):
                 scale = plain.draws / plain.timed / len(ecg)

@@ -57,7 +57,7 @@ def passes_of(name: str, draws: int) -> int:
 
 
 def counts_of(name: str, most: int) -> list[int]:
-    """Draws that are looked at; nested ones are dear."""
+    """Draws that are looked at; nested ones are expensive."""
     return [count for count in COUNTS if passes_of(name, count) <= most * (4 if name.endswith("nested") else 1)]
 
 

@@ -9,7 +9,7 @@ from captum import attr as captum
 from torch import Tensor, nn
 
 from ecg_lightning.attribution import Passes
-from ecg_lightning.attribution.shapley import sample_groups
+from ecg_lightning.attribution.sample_groups import sample_groups
 
 BACKGROUNDS: Final = 20
 

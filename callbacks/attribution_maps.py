@@ -222,7 +222,7 @@ class AttributionMaps(Callback):
     def _maps(self, method: AttributionMethod, ecg: Tensor, rows: Rows) -> Tensor:
         missing = set(self.kept.missing(method.name, rows).tolist())
         todo = [index for index, row in enumerate(rows.tolist()) if row in missing]
-        # one write a map where a map is dear, so that a kill costs one map at most
+        # one write a map where a map is expensive, so that a kill costs one map at most
         step = len(todo) if method.single_pass else 1
         for start in range(0, len(todo), max(step, 1)):
             part = todo[start : start + step]

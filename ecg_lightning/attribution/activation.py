@@ -7,7 +7,8 @@ import torch
 from captum import attr as captum
 from torch import Tensor, nn
 
-from ecg_lightning.attribution.base import SinglePassMethod, differentiable, keys_of
+from ecg_lightning.attribution.autograd import differentiable
+from ecg_lightning.attribution.base import SinglePassMethod, keys_of
 from ecg_lightning.attribution.guided_reference import guided_gradient, layer_cam
 from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.probe import ONE_RELU, REFERENCE_ERROR, Probe, median_error

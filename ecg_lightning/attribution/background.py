@@ -10,7 +10,8 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from ecg_lightning.attribution.adaptive import FIRST_STAGE, AdaptiveSampler, relative_magnitudes
-from ecg_lightning.attribution.base import AttributionMethod, Passes, differentiable, keys_of
+from ecg_lightning.attribution.autograd import differentiable
+from ecg_lightning.attribution.base import AttributionMethod, Passes, keys_of
 from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, up_to
 from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.noise import ROUND, by_rounds, noise_like

@@ -2,23 +2,21 @@
 
 import dataclasses
 import math
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
+from ecg_lightning.attribution.autograd import recording_gradients
 from ecg_lightning.attribution.budget import AS_CONFIGURED, BudgetGrid, BudgetLimits
 from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.probe import Probe
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.style import MethodStyle
 from ecg_lightning.attribution.task import FrozenModel, in_chunks
-from ecg_lightning.models.precision import full_float32
 from ecg_lightning.storage.hashing import JSON
 
 
@@ -230,20 +228,6 @@ class SinglePassMethod(AttributionMethod):
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
         """The same for every ECG."""
         return Passes(gradient=self.gradients)
-
-
-@contextmanager
-def recording_gradients() -> Iterator[None]:
-    """Full float32 and autograd, also under Lightning's inference mode; Captum stays quiet about its hooks."""
-    with full_float32(), torch.inference_mode(False), torch.enable_grad(), warnings.catch_warnings():
-        # Captum tells at every call that it sets hooks, and removes them again
-        warnings.filterwarnings("ignore", message="(?s).*ooks.*removed.*attribution is finished")
-        yield
-
-
-def differentiable(ecg: Tensor) -> Tensor:
-    """A leaf that requires gradients, so that Captum has nothing to switch on."""
-    return ecg.detach().clone().requires_grad_()
 
 
 def keys_of(ecg: Tensor) -> list[RandomKey]:

@@ -9,14 +9,8 @@ from captum import attr as captum
 from torch import Tensor
 
 from ecg_lightning.attribution.adaptive import AdaptiveSampler, relative_magnitudes
-from ecg_lightning.attribution.base import (
-    AttributionMethod,
-    Passes,
-    SinglePassMethod,
-    check_positive,
-    differentiable,
-    keys_of,
-)
+from ecg_lightning.attribution.autograd import differentiable
+from ecg_lightning.attribution.base import AttributionMethod, Passes, SinglePassMethod, check_positive, keys_of
 from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, up_to
 from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.noise import noise_like

@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from ecg_lightning.attribution.base import recording_gradients
+from ecg_lightning.attribution.autograd import recording_gradients
 from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.functional.plain_copy import plain_copy
 

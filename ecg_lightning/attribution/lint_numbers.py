@@ -7,7 +7,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from ecg_lightning.attribution.base import AttributionMethod, keys_of, recording_gradients
+from ecg_lightning.attribution.autograd import recording_gradients
+from ecg_lightning.attribution.base import AttributionMethod, keys_of
 from ecg_lightning.attribution.lint_layer import layer_complaints
 from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.probe import DOUBTFUL_ERROR, ONE_RELU, Probe, without_ties

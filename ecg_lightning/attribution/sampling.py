@@ -13,13 +13,8 @@ import torch
 from captum import attr as captum
 from torch import Tensor
 
-from ecg_lightning.attribution.base import (
-    Attribution,
-    AttributionMethod,
-    check_positive,
-    differentiable,
-    recording_gradients,
-)
+from ecg_lightning.attribution.autograd import differentiable, recording_gradients
+from ecg_lightning.attribution.base import Attribution, AttributionMethod, check_positive
 from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, sample_counts
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import FrozenModel, even_chunk

@@ -7,13 +7,8 @@ from captum import attr as captum
 from torch import Tensor
 
 from ecg_lightning.attribution.activation import GradCam, GuidedBackprop, GuidedGradCam
-from ecg_lightning.attribution.base import (
-    Passes,
-    SinglePassMethod,
-    check_positive,
-    differentiable,
-    keys_of,
-)
+from ecg_lightning.attribution.autograd import differentiable
+from ecg_lightning.attribution.base import Passes, SinglePassMethod, check_positive, keys_of
 from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.noise import noise_like
 from ecg_lightning.attribution.probe import Probe, off_from, slope_complaints, without_ties

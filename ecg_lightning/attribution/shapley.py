@@ -12,6 +12,7 @@ from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, up_to
 from ecg_lightning.attribution.contribution import integrated_gradients
 from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.probe import DOUBTFUL_ERROR, Probe
+from ecg_lightning.attribution.sample_groups import group_sums, sample_groups, spread_evenly
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.style import CONTRIBUTION, MethodStyle
 from ecg_lightning.attribution.task import FrozenModel, even_chunk, in_chunks
@@ -142,7 +143,7 @@ class ShapleySampling(AttributionMethod):
     def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         groups = sample_groups(ecg.shape[1], ecg.shape[2], self.group_samples).to(ecg.device)
         if self.surrogate:
-            return _spread(self._surrogate(task, ecg, groups, key).values, groups).to(ecg)
+            return spread_evenly(self._surrogate(task, ecg, groups, key).values, groups).to(ecg)
         return self._permutations(task, ecg, groups, key)[0]
 
     def _explain(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Attribution:
@@ -163,10 +164,12 @@ class ShapleySampling(AttributionMethod):
             values, marginals = self._permutations(task, ecg, groups, key)
             return values, self._split(marginals, groups)
         estimate = self._surrogate(task, ecg, groups, key)
-        unit = _spread(torch.eye(len(estimate.values), dtype=torch.float64, device=estimate.values.device), groups)
+        unit = spread_evenly(
+            torch.eye(len(estimate.values), dtype=torch.float64, device=estimate.values.device), groups
+        )
         shrunk = self.estimator == "surrogate"
         reliability = reliability_from_covariance(estimate.values, estimate.covariance, unit, shrunk=shrunk)
-        return _spread(estimate.values, groups).to(ecg), float(reliability)
+        return spread_evenly(estimate.values, groups).to(ecg), float(reliability)
 
     def _surrogate(self, task: FrozenModel, ecg: Tensor, groups: Tensor, key: RandomKey) -> ShapleyEstimate:
         count = int(groups.max()) + 1
@@ -183,7 +186,7 @@ class ShapleySampling(AttributionMethod):
         correlation = neighbour_correlation(
             per_lead, ecg.shape[1], _ERROR_DECAY / self.group_samples, _ERROR_BETWEEN_LEADS
         )
-        guess = _group_sums(integrated_gradients(task, ecg, _GUESS_STEPS), groups).to(logits.device)
+        guess = group_sums(integrated_gradients(task, ecg, _GUESS_STEPS), groups).to(logits.device)
         residual: Literal["relevance", "least_squares"] = (
             "relevance" if self.estimator == "surrogate" else "least_squares"
         )
@@ -227,31 +230,8 @@ class ShapleySampling(AttributionMethod):
         if len(samples) < 2:
             return float("nan")
         parts = samples.tensor_split(min(_RELIABILITY_GROUPS, len(samples)))
-        means = _spread(torch.stack([part.mean(0) for part in parts]), groups.cpu())
+        means = spread_evenly(torch.stack([part.mean(0) for part in parts]), groups.cpu())
         return float(split_reliability(means, torch.tensor([len(part) for part in parts])))
-
-
-def sample_groups(leads: int, samples: int, size: int) -> Tensor:
-    """Group of each point: ``size`` neighbouring samples of one lead, the last group of a lead may be smaller.
-
-    Returns:
-        (1, lead, sample) integer, 0 ... groups - 1.
-    """
-    per_lead = -(-samples // size)
-    return (torch.arange(leads)[:, None] * per_lead + torch.arange(samples)[None] // size)[None]
-
-
-def _spread(values: Tensor, groups: Tensor) -> Tensor:
-    """Each group's value evenly over its points: (group,) -> (1, lead, sample), (n, group) -> (n, lead, sample)."""
-    groups = groups.to(values.device)
-    per_point: Tensor = values.reshape(-1, values.shape[-1]) / torch.bincount(groups.flatten())
-    return per_point[:, groups[0]]
-
-
-def _group_sums(points: Tensor, groups: Tensor) -> Tensor:
-    """(1, lead, sample) -> (group,) float64."""
-    sums = torch.zeros(int(groups.max()) + 1, dtype=torch.float64)
-    return sums.index_add_(0, groups.flatten().cpu(), points.detach().flatten().cpu().double())
 
 
 def _logits(task: FrozenModel, ecg: Tensor, groups: Tensor, members: Tensor) -> Tensor:

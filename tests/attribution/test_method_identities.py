@@ -23,7 +23,7 @@ from ecg_lightning.attribution.methods import (
     ShapleySampling,
     SmoothGrad,
 )
-from ecg_lightning.attribution.shapley import sample_groups
+from ecg_lightning.attribution.sample_groups import sample_groups
 
 FEW = (
     Saliency(),

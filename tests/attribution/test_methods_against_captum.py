@@ -26,7 +26,7 @@ from ecg_lightning.attribution.methods import (
     SmoothGrad,
 )
 from ecg_lightning.attribution.noise import ROUND, by_rounds
-from ecg_lightning.attribution.shapley import sample_groups
+from ecg_lightning.attribution.sample_groups import sample_groups
 
 N_ECGS = 3
 KEYS = [RandomKey(ecg_id=str(index)) for index in range(N_ECGS)]

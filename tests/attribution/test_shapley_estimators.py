@@ -10,7 +10,8 @@ from networks import keys, trained_like_resnet, waves
 from torch import Tensor, nn
 
 from ecg_lightning.attribution import FrozenModel, RandomKey, prepare_task
-from ecg_lightning.attribution.shapley import Estimator, ShapleySampling, sample_groups
+from ecg_lightning.attribution.sample_groups import sample_groups
+from ecg_lightning.attribution.shapley import Estimator, ShapleySampling
 from ecg_lightning.functional.smoothing import savitzky_golay
 
 ESTIMATORS = get_args(Estimator)

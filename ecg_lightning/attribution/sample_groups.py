@@ -1,0 +1,27 @@
+"""Groups of neighbouring samples of one lead, the players of Shapley values."""
+
+import torch
+from torch import Tensor
+
+
+def sample_groups(leads: int, samples: int, size: int) -> Tensor:
+    """Group of each point: ``size`` neighbouring samples of one lead, the last group of a lead may be smaller.
+
+    Returns:
+        (1, lead, sample) integer, 0 ... groups - 1.
+    """
+    per_lead = -(-samples // size)
+    return (torch.arange(leads)[:, None] * per_lead + torch.arange(samples)[None] // size)[None]
+
+
+def spread_evenly(values: Tensor, groups: Tensor) -> Tensor:
+    """Each group's value evenly over its points: (group,) -> (1, lead, sample), (n, group) -> (n, lead, sample)."""
+    groups = groups.to(values.device)
+    per_point: Tensor = values.reshape(-1, values.shape[-1]) / torch.bincount(groups.flatten())
+    return per_point[:, groups[0]]
+
+
+def group_sums(points: Tensor, groups: Tensor) -> Tensor:
+    """(1, lead, sample) -> (group,) float64."""
+    sums = torch.zeros(int(groups.max()) + 1, dtype=torch.float64)
+    return sums.index_add_(0, groups.flatten().cpu(), points.detach().flatten().cpu().double())
