@@ -40,7 +40,8 @@ from ecg_lightning.data.recalibration import RecalibrationBeats
 from ecg_lightning.experiments.perturbation.beat_model import BeatModel
 from ecg_lightning.experiments.perturbation.kinds import PAPER_KIND, PerturbationKind
 from ecg_lightning.experiments.randomization.plan import RandomNetwork
-from ecg_lightning.functional.similarity import paired_similarity
+from ecg_lightning.functional.correlation import unit_product
+from ecg_lightning.functional.similarity import Statistic, correlated_vectors
 from ecg_lightning.models import ResNet1d
 
 PASS_SIZES: Final = (8, 16, 32)
@@ -148,7 +149,7 @@ class Peer:
         return gradient.abs().numpy()
 
 
-def our_cascade_of_saliency(audit: RandomizationCascade, batch: AuditBatch, statistic: str) -> None:
+def our_cascade_of_saliency(audit: RandomizationCascade, batch: AuditBatch, statistic: Statistic) -> None:
     """What MPRT does: saliency at every depth, one statistic, one sign."""
     own = batch.maps["saliency"]
     others = []
@@ -156,7 +157,8 @@ def our_cascade_of_saliency(audit: RandomizationCascade, batch: AuditBatch, stat
         task = audit.tasks.at(RandomNetwork("kept", "from_output", 0, depth))
         others.append(suite_maps(audit.methods, task, batch.ecg, lambda name, place: audit.maps.key(name, place))[0])
     stacked = torch.stack([found["saliency"] for found in others], dim=1)
-    paired_similarity(own[:, None], stacked, statistic)  # type: ignore[arg-type]
+    vectors = [next(correlated_vectors(maps, (statistic,)))[statistic] for maps in (own[:, None], stacked)]
+    unit_product(*vectors)
 
 
 def report_limits(clock: Clock, maps: AttributionMaps, batch: AuditBatch, audit: RandomizationCascade) -> None:

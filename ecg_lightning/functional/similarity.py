@@ -60,7 +60,9 @@ def similarity_matrix(
     Raises:
         ValueError: Maps of another shape, shorter than the window, or an unknown statistic, scope or sign.
     """
-    _check_options(statistic, scope, sign)
+    check_choice("statistic", statistic, STATISTICS)
+    check_choice("scope", scope, SCOPES)
+    check_choice("sign", sign, SIGNS)
     parts = _parts(_smoothed(_checked(maps), window, order), scope, sign)
     return _matrix(_vectors(parts, (statistic,), window is not None)[statistic])
 
@@ -102,59 +104,34 @@ def similarity_matrices(
     return {statistic: torch.stack(matrices, 1).reshape(shape) for statistic, matrices in found.items()}
 
 
-def paired_similarity(
-    a: Tensor,
-    b: Tensor,
-    statistic: Statistic = "pearson",
-    scope: Scope = "ecg",
-    sign: Sign = "native",
-    window: int | None = WINDOW,
-    order: int = ORDER,
-) -> Tensor:
+def paired_similarities(
+    a: Tensor, b: Tensor, scope: Scope = "ecg", window: int | None = WINDOW, order: int = ORDER
+) -> dict[Statistic, Tensor]:
     """Similarity of maps with their partners, such as a map before and after the weights were randomised.
 
     Args:
         a: (..., lead, sample).
         b: (..., lead, sample), broadcast against ``a``: one map beside many is smoothed and ranked once.
-        statistic: ``pearson`` or ``spearman``.
-        scope: As in :func:`similarity_matrix`.
-        sign: As in :func:`similarity_matrix`.
-        window: Samples of the Savitzky-Golay filter, odd; None: no smoothing.
-        order: Degree of its polynomial.
-
-    Returns:
-        (...) float64; NaN where either map is constant or not finite.
-
-    Raises:
-        ValueError: Maps of different shapes, shorter than the window, or an unknown statistic, scope or sign.
-    """
-    _check_options(statistic, scope, sign)
-    smoothed = _smoothed_pair(a, b, window, order)
-    return _paired(smoothed, (statistic,), scope, sign, window is not None)[statistic]
-
-
-def paired_similarities(
-    a: Tensor, b: Tensor, scope: Scope = "ecg", window: int | None = WINDOW, order: int = ORDER
-) -> dict[Statistic, Tensor]:
-    """:func:`paired_similarity` of every statistic and sign; the maps are smoothed once.
-
-    Args:
-        a: (..., lead, sample).
-        b: (..., lead, sample), broadcast against ``a``.
         scope: As in :func:`similarity_matrix`.
         window: Samples of the Savitzky-Golay filter, odd; None: no smoothing.
         order: Degree of its polynomial.
 
     Returns:
-        Statistic -> (..., sign) float64, in the order of ``SIGNS``.
+        Statistic -> (..., sign) float64, in the order of ``SIGNS``; NaN where either map is constant or not finite.
 
     Raises:
         ValueError: Maps of different shapes, shorter than the window, or an unknown scope.
     """
     check_choice("scope", scope, SCOPES)
-    smoothed = _smoothed_pair(a, b, window, order)
-    found = [_paired(smoothed, STATISTICS, scope, sign, window is not None) for sign in SIGNS]
-    return {statistic: torch.stack([one[statistic] for one in found], -1) for statistic in STATISTICS}
+    if min(a.ndim, b.ndim) < 2 or a.shape[-2:] != b.shape[-2:]:
+        raise ValueError(f"expected maps (..., lead, sample) of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
+    smoothed = [_smoothed(maps, window, order) for maps in (a, b)]
+    found: dict[Statistic, list[Tensor]] = {statistic: [] for statistic in STATISTICS}
+    for sign in SIGNS:
+        first, second = (_vectors(_parts(maps, scope, sign), STATISTICS, window is not None) for maps in smoothed)
+        for statistic, similarities in found.items():
+            similarities.append(unit_product(first[statistic], second[statistic]).nanmean(-1))
+    return {statistic: torch.stack(similarities, -1) for statistic, similarities in found.items()}
 
 
 def correlated_vectors(
@@ -205,20 +182,6 @@ def check_choice(what: str, name: str, known: Sequence[str]) -> None:
         raise ValueError(f"expected the {what} to be one of {', '.join(known)}, got {name!r}")
 
 
-def _smoothed_pair(a: Tensor, b: Tensor, window: int | None, order: int) -> tuple[Tensor, Tensor]:
-    if min(a.ndim, b.ndim) < 2 or a.shape[-2:] != b.shape[-2:]:
-        raise ValueError(f"expected maps (..., lead, sample) of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
-    return _smoothed(a, window, order), _smoothed(b, window, order)
-
-
-def _paired(
-    smoothed: tuple[Tensor, Tensor], statistics: Sequence[Statistic], scope: Scope, sign: Sign, filtered: bool
-) -> dict[Statistic, Tensor]:
-    """Statistic -> similarity of two smoothed maps, broadcast."""
-    a, b = (_vectors(_parts(maps, scope, sign), statistics, filtered) for maps in smoothed)
-    return {statistic: unit_product(a[statistic], b[statistic]).nanmean(-1) for statistic in statistics}
-
-
 def _smoothed(maps: Tensor, window: int | None, order: int) -> Tensor:
     """(..., lead, sample) float64, NaN everywhere where a map is not finite."""
     smoothed = maps.double() if window is None else savitzky_golay(maps, window, order)
@@ -252,9 +215,3 @@ def _checked(maps: Tensor) -> Tensor:
     if maps.ndim != 4:
         raise ValueError(f"expected maps (batch, method, lead, sample), got {tuple(maps.shape)}")
     return maps
-
-
-def _check_options(statistic: str, scope: str, sign: str) -> None:
-    check_choice("statistic", statistic, STATISTICS)
-    check_choice("scope", scope, SCOPES)
-    check_choice("sign", sign, SIGNS)

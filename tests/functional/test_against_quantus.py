@@ -32,7 +32,7 @@ from ecg_lightning.experiments.localization.measure import localization_scores  
 from ecg_lightning.experiments.perturbation.measure import perturb, relevance_positions, step_counts  # noqa: E402
 from ecg_lightning.experiments.randomization.random_weights import layers_at, randomised, weight_layers  # noqa: E402
 from ecg_lightning.functional.map_shape import complexity, histogram_entropy, sparseness  # noqa: E402
-from ecg_lightning.functional.similarity import paired_similarity  # noqa: E402
+from ecg_lightning.functional.similarity import paired_similarities  # noqa: E402
 from ecg_lightning.models import ResNet1d  # noqa: E402
 
 ECGS, LEADS, SAMPLES = 3, 8, 600
@@ -101,9 +101,8 @@ def test_similarities_along_the_cascade(
         model=network, x_batch=ECG.numpy(), y_batch=LABEL, a_batch=trained, explain_func=explain, channel_first=True
     )
     for depth, one in zip(chosen, random, strict=True):
-        found = paired_similarity(
-            torch.from_numpy(trained), torch.from_numpy(explain(one, ECG.numpy())), statistic, window=None
-        )
+        maps = [torch.from_numpy(one) for one in (trained, explain(one, ECG.numpy()))]
+        found = paired_similarities(*maps, window=None)[statistic][..., 0]
         np.testing.assert_allclose(found.numpy(), expected[str(depth)], atol=1e-6)
 
 

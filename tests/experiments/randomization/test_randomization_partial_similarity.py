@@ -11,7 +11,7 @@ from torch import Tensor
 from ecg_lightning.attribution.controls import control_maps
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.experiments.randomization.partial_similarity import covariate_basis, map_vectors
-from ecg_lightning.functional.similarity import paired_similarity
+from ecg_lightning.functional.similarity import SIGNS, Sign, paired_similarities
 
 DRAWS = torch.Generator().manual_seed(4)
 ECG = torch.randn(3, 8, 600, generator=DRAWS).cumsum(-1) / 10
@@ -28,6 +28,10 @@ def noise(*shape: int) -> Tensor:
 def partial_similarity(a: Tensor, b: Tensor, covariates: Tensor) -> Tensor:
     basis = covariate_basis(covariates)
     return map_vectors(a, basis).correlation(map_vectors(b, basis)).partial
+
+
+def paired_similarity(a: Tensor, b: Tensor, sign: Sign = "native") -> Tensor:
+    return paired_similarities(a, b)["pearson"][..., SIGNS.index(sign)]
 
 
 def slow(a: np.ndarray, b: np.ndarray, covariates: np.ndarray) -> float:
