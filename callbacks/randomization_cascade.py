@@ -6,27 +6,33 @@ from typing import ClassVar, Final
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import ArrayLike, NDArray
 
 from callbacks.audit import Audit, AuditBatch, StoreLayout
 from callbacks.audit_results import AuditResults
-from callbacks.cascade_cost import tell_cascade_cost
-from callbacks.cascade_maps import CascadeMaps
-from callbacks.cascade_tasks import CascadeTasks, permuted_tasks
 from callbacks.current_run import datamodule_of
-from callbacks.progressive_cascade import ProgressiveCascade, progressive_places
 from ecg_lightning.attribution.controls import ControlName, check_controls
 from ecg_lightning.data.recalibration import RecalibrationBeats, recalibration_beats
 from ecg_lightning.experiments.example_choice import patients_choice
+from ecg_lightning.experiments.randomization.cost import cost_words
 from ecg_lightning.experiments.randomization.measure import RandomNetworkSimilarity, draw_places, forward_equivalents
-from ecg_lightning.experiments.randomization.plan import CascadePlan, checked_depths
+from ecg_lightning.experiments.randomization.plan import (
+    CascadePlan,
+    check_counts,
+    check_directions,
+    check_distinct_depths,
+    checked_depths,
+)
+from ecg_lightning.experiments.randomization.progressive import ProgressiveCascade, progressive_places
+from ecg_lightning.experiments.randomization.random_maps import CascadeMaps
+from ecg_lightning.experiments.randomization.random_models import CascadeTasks, permuted_tasks
 from ecg_lightning.experiments.randomization.random_networks_results import report_random_networks
 from ecg_lightning.experiments.randomization.random_weights import (
     BatchNormPolicy,
     Direction,
     How,
     check_resettable,
-    layers_at,
     weight_layers,
 )
 from ecg_lightning.experiments.randomization.run_results import CascadeReport
@@ -41,23 +47,14 @@ _PERMUTED: Final = "cascade/permuted_labels"
 class RandomizationCascade(Audit):
     """Randomises the network's layers and compares the maps with those of the trained network.
 
-    *Wholly random networks* decide (VERDICTS, section 6): ``draws`` of them, whose BatchNorms are reset and
-    recalibrated, and beside them ``full_repeats`` whose BatchNorms are as ``batchnorm`` says. Both write
-    ``cascade/random_networks/<batchnorm>/<quantity>/`` (n, draw, method): Pearson's correlation with the trained map
-    after Savitzky-Golay by ``magnitude``, ``partial`` (by magnitude given |ECG| and |slope|) and ``signed``, and
-    ``between``, by magnitude between the maps of one random network and the next one.
+    *Wholly random networks* decide (``docs/experiments.md`` names every store): ``draws`` of them, whose BatchNorms are
+    reset and recalibrated, and beside them ``full_repeats`` whose BatchNorms are as ``batchnorm`` says, below
+    ``cascade/random_networks/<batchnorm>/``. *The progressive cascade* is the paper's figure, below
+    ``cascade/<direction>/``: 1 at depth 0 by definition; with every layer random also ``scores/efficient_mprt/``,
+    and with ``smooth_draws`` the same of maps averaged over noisy copies (Hedstroem et al., XAI in Action 2023).
 
-    *The progressive cascade* is the paper's figure: ``cascade/<direction>/<statistic>/`` (n, repeat, sign, method,
-    depth), 1 at depth 0 by definition; ``cascade/<direction>_logits/`` (n, repeat, depth); and where the deepest depth
-    has randomised every layer ``scores/efficient_mprt/`` (n, method), the rise of the map's histogram entropy from the
-    trained to the random network over the former (Hedstroem et al., Sanity checks revisited, XAI in Action 2023:
-    "efficient MPRT"). With ``smooth_draws`` also ``cascade/<direction>_smooth/<statistic>/``: maps are averaged over
-    that many noisy copies of the ECG before they are compared ("smooth MPRT", the same), so that gradient noise is not
-    taken for a change.
-
-    A stochastic map of a random network has draws of its own: sharing them with the trained map would make the two
-    alike. For the same reason noise controls are drawn anew, and |ECG| stays what it is: neither knows the network.
-    Random weights are keyed by the training seed, so that the networks of a study are randomised independently.
+    A stochastic map of a random network has draws of its own, since sharing them would make the two alike; noise
+    controls are drawn anew, and |ECG| stays what it is. Random weights are keyed by the training seed.
 
     Args:
         directions: ``from_output`` (the paper's), ``from_input``, ``independent``.
@@ -71,14 +68,13 @@ class RandomizationCascade(Audit):
         how: ``reset_parameters``, or ``permutation`` of the trained weights.
         batchnorm: Of the progressive cascade: ``kept`` (the paper does not say), ``reset``, ``recalibrated`` or
             ``reset_recalibrated``, see :data:`ecg_lightning.experiments.randomization.random_weights.BatchNormPolicy`.
-        max_examples: ECGs at most, of as many patients as there are, and then as many with as without the diagnosis, by
-            a hash of their ids.
+        max_examples: ECGs at most, of as many patients as there are, then half of them with the diagnosis.
         smooth_draws: Noisy copies an ECG of the smooth test; 0: none.
         permuted_checkpoints: Networks of the same architecture that were trained on permuted labels, a second check:
             ``cascade/permuted_labels/<quantity>/`` (n, draw, method).
         n_resamples: Bootstrap resamples of the patients, for the curves' bands.
-        confidence: Of the intervals.
-        bootstrap_seed: Of the resamples.
+        confidence: Confidence level of the intervals.
+        bootstrap_seed: Seed of the resamples.
         on_mismatch: What to do with a store of other settings: ``error``, or ``replace``: move it aside.
 
     Raises:
@@ -109,19 +105,17 @@ class RandomizationCascade(Audit):
         on_mismatch: OnMismatch = "error",
     ) -> None:
         super().__init__(n_resamples, confidence, bootstrap_seed, on_mismatch)
-        if not directions or len(set(directions)) < len(directions):
-            raise ValueError(f"RandomizationCascade: expected each direction once, got {list(directions)}")
-        for direction in directions:
-            layers_at((), direction, 0)
-        counts = (repeats, full_repeats, draws_of_expensive_methods)
-        if min(counts) < 1 or min(draws, smooth_draws) < 0 or (max_examples is not None and max_examples < 2):
-            raise ValueError(
-                "RandomizationCascade: expected repeats, full_repeats, draws_of_expensive_methods >= 1, draws and "
-                f"smooth_draws >= 0 and max_examples >= 2 or null, got {counts}, {draws}, {smooth_draws} and "
-                f"{max_examples}"
-            )
-        if depths is not None and (min(depths, default=-1) < 0 or len(set(depths)) < len(depths)):
-            raise ValueError(f"RandomizationCascade: expected distinct depths from 0, got {list(depths)}")
+        check_directions(directions)
+        check_distinct_depths(depths)
+        check_counts(
+            {
+                "repeats": repeats,
+                "full_repeats": full_repeats,
+                "draws_of_expensive_methods": draws_of_expensive_methods,
+            },
+            {"draws": draws, "smooth_draws": smooth_draws},
+            max_examples,
+        )
         self.directions = tuple(directions)
         self.asked_depths = None if depths is None else tuple(depths)
         self.asked_methods = None if methods is None else tuple(methods)
@@ -140,7 +134,9 @@ class RandomizationCascade(Audit):
         super().on_test_start(trainer, pl_module)
         rows = np.flatnonzero(self.chosen)
         missing = max((len(store.missing(rows)) for store in self.stores.values()), default=0)
-        tell_cascade_cost(trainer, self.plan, self.methods, self.maps.task, missing, self.smooth_draws)
+        if missing and trainer.is_global_zero:
+            shared = (missing, trainer.world_size, self.smooth_draws)
+            rank_zero_info(cost_words(self.plan, self.methods, self.maps.task, *shared))
 
     def prepare(self, recalibration: RecalibrationBeats) -> None:
         """Find the layers and plan the random networks.
@@ -232,9 +228,8 @@ class RandomizationCascade(Audit):
         return measured
 
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
-        reliability = {
-            name: self.maps.reliability[name].read(np.arange(len(self.examples))) for name in self.maps.reliability
-        }
+        every = np.arange(len(self.examples))
+        stores = {name: store for name, store in self.maps.reliability.items() if name in self.names}
         report = CascadeReport(
             values=self.values,
             plan=self.plan,
@@ -242,7 +237,7 @@ class RandomizationCascade(Audit):
             controls=self.controls,
             chosen=self.chosen,
             examples=self.examples,
-            reliability={name: values for name, values in reliability.items() if name in self.names},
+            reliability={name: store.read(every) for name, store in stores.items()},
             smooth=bool(self.smooth_draws),
             n_resamples=self.n_resamples,
             confidence=self.confidence,

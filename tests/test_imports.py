@@ -59,6 +59,7 @@ SHARED_NAMES = {
     "base": "the interface that all others of the folder have",
     "checks": "the checks of methods that have a verdict",
     "commands": "commands on a whole study",
+    "cost": "how many passes and minutes maps take",
     "draws": "random networks, drawn several times",
     "lint": "whether a network is safe to attribute",
     "maps": "attribution maps",

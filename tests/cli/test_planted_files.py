@@ -17,10 +17,10 @@ from torch import nn
 from workplace import CONFIGS, TARGET, Workplace
 
 from callbacks import AttributionMaps
-from callbacks.cascade_tasks import permuted_tasks
 from ecg_lightning import open_run
 from ecg_lightning.cli import main
 from ecg_lightning.command_line.argument_types import argument_types
+from ecg_lightning.experiments.randomization.random_models import permuted_tasks
 from ecg_lightning.models import EcgClassifier
 from ecg_lightning.plotting.page_blocks import ReportFiles
 from ecg_lightning.report.judged_runs import JudgedRuns

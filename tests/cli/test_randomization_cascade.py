@@ -16,13 +16,13 @@ from test_callbacks import datamodule
 from workplace import Workplace
 
 from callbacks import AttributionMaps, TestRecord
-from callbacks.cascade_tasks import permuted_tasks
 from callbacks.randomization_cascade import RandomizationCascade
 from ecg_lightning import open_run
 from ecg_lightning.attribution.methods import SmoothGrad
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.experiments.example_choice import balanced_choice, patients_choice
 from ecg_lightning.experiments.randomization.partial_similarity import covariate_basis, map_vectors
+from ecg_lightning.experiments.randomization.random_models import permuted_tasks
 from ecg_lightning.models import EcgClassifier
 
 METHODS = ["saliency", "gradient_x_input", SmoothGrad(n_samples=8)]
@@ -212,7 +212,9 @@ def test_rows_do_not_depend_on_the_batch_and_are_not_measured_twice(
     trained: Workplace, audited: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RandomizationCascade, "rows_at_once", 1)
-    monkeypatch.setattr("callbacks.cascade_tasks._KEPT_BYTES", 0)  # networks made anew each time
+    monkeypatch.setattr(
+        "ecg_lightning.experiments.randomization.random_models._KEPT_BYTES", 0
+    )  # networks made anew each time
     other = run(trained, tmp_path, maps(), TestRecord(), cascade())
     names = ("cascade/from_output/pearson", "cascade/independent/spearman", "cascade/from_output_logits")
     for name in (*names, f"{BASIS}/partial", f"{BASIS}/between"):
@@ -284,7 +286,7 @@ def test_impossible_settings() -> None:
     for settings, message in (
         ({"directions": ["sideways"]}, "a direction is one of"),
         ({"repeats": 0}, "expected repeats, full_repeats"),
-        ({"draws": -1}, "draws and smooth_draws >= 0"),
+        ({"draws": -1}, "draws, smooth_draws >= 0"),
         ({"depths": [1, 1]}, "distinct depths"),
         ({"max_examples": 1}, "max_examples >= 2"),
     ):

@@ -1,10 +1,10 @@
 """Which random networks a cascade is made of, and whose maps are computed of each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from ecg_lightning.experiments.randomization.random_weights import BatchNormPolicy, Direction
+from ecg_lightning.experiments.randomization.random_weights import BatchNormPolicy, Direction, layers_at
 
 BASIS: Final[BatchNormPolicy] = "reset_recalibrated"
 """Of the draws that the verdict rests on: nothing that was trained is left, and the network is sane."""
@@ -107,6 +107,45 @@ class CascadePlan:
                 shared = min(draws, self.full_repeats)
                 found[policy] = max(found[policy], shared)
         return {**found, "progressive": every - shared + smooth_draws * every}
+
+
+def check_directions(directions: Sequence[Direction]) -> None:
+    """Refuse directions of a cascade that can't be.
+
+    Raises:
+        ValueError: None, one twice, or an unknown one.
+    """
+    if not directions or len(set(directions)) < len(directions):
+        raise ValueError(f"RandomizationCascade: expected each direction once, got {list(directions)}")
+    for direction in directions:
+        layers_at((), direction, 0)
+
+
+def check_counts(at_least_one: Mapping[str, int], at_least_none: Mapping[str, int], max_examples: int | None) -> None:
+    """Refuse numbers of draws, repeats and examples that can't be.
+
+    Raises:
+        ValueError: All of them are named.
+    """
+    if (
+        min(at_least_one.values()) < 1
+        or min(at_least_none.values()) < 0
+        or (max_examples is not None and max_examples < 2)
+    ):
+        raise ValueError(
+            f"RandomizationCascade: expected {', '.join(at_least_one)} >= 1, {', '.join(at_least_none)} >= 0 and "
+            f"max_examples >= 2 or null, got {dict(at_least_one)}, {dict(at_least_none)} and {max_examples}"
+        )
+
+
+def check_distinct_depths(depths: Sequence[int] | None) -> None:
+    """Refuse depths below 0, and one that is named twice.
+
+    Raises:
+        ValueError: Such a depth.
+    """
+    if depths is not None and (min(depths, default=-1) < 0 or len(set(depths)) < len(depths)):
+        raise ValueError(f"RandomizationCascade: expected distinct depths from 0, got {list(depths)}")
 
 
 def checked_depths(asked: Sequence[int] | None, n_layers: int) -> tuple[int, ...]:

@@ -6,9 +6,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from callbacks.attribution_maps import AttributionMaps
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import FrozenModel
+from ecg_lightning.experiments.map_source import MapSource
 from ecg_lightning.experiments.randomization.plan import RandomNetwork
 from ecg_lightning.experiments.randomization.random_weights import How, layers_at, randomised
 from ecg_lightning.models.classifier import EcgClassifier
@@ -27,7 +27,7 @@ class CascadeTasks:
         beats: (n, lead, sample) mV that BatchNorms are recalibrated on.
     """
 
-    def __init__(self, maps: AttributionMaps, layers: Sequence[str], how: How, beats: Tensor) -> None:
+    def __init__(self, maps: MapSource, layers: Sequence[str], how: How, beats: Tensor) -> None:
         self.maps, self.layers, self.beats = maps, layers, beats
         self.how: How = how
         network = maps.source_network
@@ -69,7 +69,7 @@ class CascadeTasks:
         return self.maps.prepared(made)
 
 
-def permuted_tasks(maps: AttributionMaps, checkpoints: Sequence[str]) -> list[FrozenModel]:
+def permuted_tasks(maps: MapSource, checkpoints: Sequence[str]) -> list[FrozenModel]:
     """Networks that were trained on permuted labels, prepared as the trained one was.
 
     Args:

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from callbacks.audit import AuditBatch, StoreLayout
-from callbacks.cascade_maps import CascadeMaps
+from ecg_lightning.experiments.audit_stores import AuditBatch, StoreLayout
 from ecg_lightning.experiments.randomization.plan import CascadePlan, RandomNetwork
+from ecg_lightning.experiments.randomization.random_maps import CascadeMaps
 from ecg_lightning.experiments.randomization.random_weights import Direction
 from ecg_lightning.functional.map_shape import histogram_entropy
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS, paired_similarities

@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 
-from lightning.pytorch import Trainer
-from lightning.pytorch.utilities import rank_zero_info
-
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.cost import estimate, measure_passes
 from ecg_lightning.attribution.task import FrozenModel
@@ -12,29 +9,27 @@ from ecg_lightning.experiments.randomization.measure import forward_equivalents
 from ecg_lightning.experiments.randomization.plan import CascadePlan
 
 
-def tell_cascade_cost(
-    trainer: Trainer,
+def cost_words(
     plan: CascadePlan,
     methods: Sequence[AttributionMethod],
     task: FrozenModel,
     missing: int,
+    ranks: int,
     smooth_draws: int,
-) -> None:
-    """Print ECGs x random networks x methods, their passes and minutes, for each part of the experiment.
+) -> str:
+    """Say how many ECGs x random networks x methods, passes and minutes each part of the experiment is.
 
     Args:
-        trainer: The trainer.
         plan: Which random networks.
         methods: Which methods.
         task: The trained network, whose passes are timed.
         missing: ECGs that are not in the stores.
+        ranks: How many processes share them.
         smooth_draws: Noisy copies an ECG of the smooth test.
     """
-    if not missing or not trainer.is_global_zero:
-        return
     seconds = measure_passes(task)
-    share = -(-missing // trainer.world_size)
-    told = []
+    share = -(-missing // ranks)
+    parts = []
     for part in (*plan.wholly_random, "progressive"):
         networks = [plan.maps_of(method.name, smooth_draws)[part] for method in methods]
         costs = estimate(methods, [share * count for count in networks], task, seconds)
@@ -42,13 +37,13 @@ def tell_cascade_cost(
             missing * count * forward_equivalents(method, task.backgrounds)
             for method, count in zip(methods, networks, strict=True)
         )
-        told.append(
+        parts.append(
             f"{max(networks, default=0)} {_of(part, plan)} ({passes:,} forward-equivalent passes, about "
             f"{sum(cost.seconds for cost in costs) / 60:.1f} min)"
         )
     fewer = f"; {plan.draws_of_expensive_methods} draws at most of {', '.join(plan.expensive)}"
-    rank_zero_info(
-        f"RandomizationCascade: {missing} ECGs x {len(methods)} methods x networks: {', '.join(told)}"
+    return (
+        f"RandomizationCascade: {missing} ECGs x {len(methods)} methods x networks: {', '.join(parts)}"
         f"{fewer if plan.expensive else ''}"
     )
 

@@ -8,15 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from callbacks.attribution_maps import AttributionMaps
-from callbacks.audit import AuditBatch
-from callbacks.cascade_tasks import CascadeTasks
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.controls import ControlName, control_maps
 from ecg_lightning.attribution.robust import suite_maps
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import FrozenModel, in_chunks
+from ecg_lightning.experiments.audit_stores import AuditBatch
+from ecg_lightning.experiments.map_source import MapSource
 from ecg_lightning.experiments.randomization.plan import RandomNetwork
+from ecg_lightning.experiments.randomization.random_models import CascadeTasks
 from ecg_lightning.models.precision import full_float32
 
 
@@ -35,7 +35,7 @@ class CascadeMaps:
 
     def __init__(
         self,
-        maps: AttributionMaps,
+        maps: MapSource,
         tasks: CascadeTasks,
         methods: Sequence[AttributionMethod],
         controls: Sequence[ControlName],
