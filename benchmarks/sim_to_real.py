@@ -274,7 +274,7 @@ def main() -> None:
         print(f"simulation seed {simulation_seed}: {options.ecgs} ECGs, {options.seeds} seeds")
         print(table(simulated, found, known=known), flush=True)
         by_archive = {a: {name: asdict(row) for name, row in rows.items()} for a, rows in found.items()}
-        figures[simulation_seed] = {"simulated": simulated, "real": by_archive}
+        figures[str(simulation_seed)] = {"simulated": simulated, "real": by_archive}
     if options.out:
         write_json_atomic(options.out, figures)
 

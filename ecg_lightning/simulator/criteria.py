@@ -34,7 +34,7 @@ class Measurements:
         heart_rate: Beats per minute, from the mean RR interval of the recording, pauses and premature beats included.
         rr_variation: Coefficient of variation of RR intervals between beats that are not premature.
         pr: PR interval, ms; NaN without P waves.
-        qrs: QRS duration, ms.
+        qrs: QRS duration between the boundaries that cardiologists would mark, ms.
         voltages: QRS voltages, mV.
     """
 

@@ -17,10 +17,19 @@ MS: Final = SAMPLING_RATE / 1000.0
 """Samples a ms."""
 
 ONSET_WIDTHS: Final = 2.3
-"""A wave begins this many of its first kernel's widths before the kernel's centre."""
+"""At this many of its first kernel's widths before the kernel's centre a wave begins to rise steeply."""
 
 OFFSET_WIDTHS: Final = 2.2
-"""A wave ends this many of its last kernel's widths after the kernel's centre."""
+"""A wave has come down this many of its last kernel's widths after the kernel's centre."""
+
+ONSET_LEAD: Final = 9.0
+"""A cardiologist marks the onset of a QRS complex this long before it rises steeply, ms: measured on LUDB."""
+
+OFFSET_LAG: Final = 5.0
+"""And its offset this long after it has come down, ms (``benchmarks/wave_boundaries.py``)."""
+
+T_OFFSET_LAG: Final = 10.0
+"""The same for the T wave, which fades slowly, ms."""
 
 _REACH: Final = 4.0  # widths, where a kernel has fallen to 3e-4 of its height
 
@@ -57,13 +66,13 @@ class Kernels:
 
     @property
     def onset(self) -> float:
-        """Where the wave begins, ms."""
-        return float((self.centre - ONSET_WIDTHS * self.before).min())
+        """Where a cardiologist marks the onset, ms."""
+        return float((self.centre - ONSET_WIDTHS * self.before).min()) - ONSET_LEAD
 
     @property
     def offset(self) -> float:
-        """Where the wave ends, ms."""
-        return float((self.centre + OFFSET_WIDTHS * self.after).max())
+        """Where a cardiologist marks the offset, ms."""
+        return float((self.centre + OFFSET_WIDTHS * self.after).max()) + OFFSET_LAG
 
     @property
     def area(self) -> NDArray[np.float64]:

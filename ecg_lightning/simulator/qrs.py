@@ -11,13 +11,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ecg_lightning.simulator.diagnoses import Conduction, Diagnoses
-from ecg_lightning.simulator.kernels import Kernels
+from ecg_lightning.simulator.kernels import OFFSET_LAG, ONSET_LEAD, Kernels
 from ecg_lightning.simulator.streams import Streams, jittered, log_normal, unit
 
 WIDE: Final = 120.0
 """QRS duration (ms) from which a bundle branch block is complete."""
 
-NORMAL_DURATION: Final = 85.0
+NORMAL_DURATION: Final = 99.0
 """Duration of a normal QRS complex, ms."""
 
 _LATER: Final = np.array([-0.2, 0.0, 0.3])
@@ -79,7 +79,7 @@ def draw_depolarisation(patient: Streams, diagnoses: Diagnoses) -> Depolarisatio
 
 def normal_loop(rng: Generator, size: float) -> Kernels:
     """Septum (Q), free wall (R), posterior wall (RP), base (S)."""
-    w = float(np.clip(1.0 + 0.13 * rng.standard_normal(), 0.75, 1.35))
+    w = float(np.clip(1.0 + 0.13 * rng.standard_normal(), 0.75, 1.28))
     q, rp, s = 0.24 * log_normal(rng, 1, 0.35), 0.62 * log_normal(rng, 1, 0.35), 0.26 * log_normal(rng, 1, 0.35)
     return Kernels.of(
         (-19.0 * w, 6.2 * w, 7.2 * w, size * q * jittered(rng, (-0.30, -0.05, -0.85), 0.22)),
@@ -115,7 +115,7 @@ def left_bundle_branch_block(rng: Generator, size: float, *, paced: bool) -> Dep
     Pacing from the right ventricle's apex is the same with the loop turned upwards.
     """
     for _ in range(_TRIES):
-        w, b, h = rng.uniform(0.84, 1.40), size * rng.uniform(0.85, 1.80), rng.uniform()
+        w, b, h = rng.uniform(0.76, 1.40), size * rng.uniform(0.85, 1.80), rng.uniform()
         up = rng.uniform(0.5, 1.3) if paced else 0.0
         l1 = (0.15 + 0.45 * h, rng.uniform(-0.2, 0.35) - up, 0.9)
         l2 = (0.15 + 0.75 * h, rng.uniform(-0.5, 0.15) - up, 0.9)
@@ -153,7 +153,8 @@ def _discordance(rng: Generator) -> float:
 
 def _stretched(block: Depolarisation, *, complete: bool) -> Depolarisation:
     """The complex brought to the right side of 120 ms by stretching its time."""
-    factor = (WIDE + 4.0 if complete else WIDE - 6.0) / block.duration
+    margins = ONSET_LEAD + OFFSET_LAG  # they don't stretch
+    factor = ((WIDE + 4.0 if complete else WIDE - 6.0) - margins) / (block.duration - margins)
     loop = block.loop
     stretched = Kernels(factor * loop.centre, factor * loop.before, factor * loop.after, loop.vector)
     return replace(block, loop=stretched, qtc=18.0 if complete else 0.0)

@@ -12,7 +12,7 @@ from ecg_lightning.signal.recording import Recording
 from ecg_lightning.simulator.atria import P_DURATION, PWave, draw_p_wave, fibrillation_waves, flutter_waves
 from ecg_lightning.simulator.case import Case
 from ecg_lightning.simulator.geometry import RESIDUAL_CENTRE, Geometry, draw_geometry
-from ecg_lightning.simulator.kernels import MS, Timing, add_waves, evaluate
+from ecg_lightning.simulator.kernels import MS, OFFSET_WIDTHS, T_OFFSET_LAG, Timing, add_waves, evaluate
 from ecg_lightning.simulator.qrs import NORMAL_DURATION, Depolarisation, draw_depolarisation, left_bundle_branch_block
 from ecg_lightning.simulator.recording_noise import draw_noise, record
 from ecg_lightning.simulator.repolarisation import (
@@ -192,17 +192,17 @@ def _premature_ventricular(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Add the premature ventricular complexes, all of one focus: wide, turned, with an opposite T wave."""
     rng = case.patient_streams("ventricular_focus")
-    wide = left_bundle_branch_block(rng, 1.1, paced=True)
+    loop = left_bundle_branch_block(rng, 1.1, paced=True).loop
     sign = np.where(rng.uniform(size=3) < 0.5, -1.0, 1.0)
-    loop = wide.loop
     t_vector = -1.1 * np.linalg.norm(loop.area) / 0.06 * loop.area / np.linalg.norm(loop.area)
     n = len(heart.beats.times)
-    centre = np.append(loop.centre, loop.offset + 150.0)
+    centre = np.append(loop.centre, loop.offset + 145.0)
     before, after = np.append(loop.before, 55.0), np.append(loop.after, 45.0)
     vectors = sign * np.concatenate([loop.vector, 0.5 * t_vector[None]])
     amplitude = np.broadcast_to(vectors @ heart.geometry.ventricular.T, (n, len(centre), 8))
     _add(canvas, heart.beats.times, Timing.same(n, centre, before, after), amplitude, chosen)
-    return np.array([loop.onset, loop.offset]), np.array([centre[-1] - 2.2 * 55.0, centre[-1] + 2.2 * 45.0])
+    t = centre[-1] + np.array([-2.2 * 55.0, OFFSET_WIDTHS * 45.0 + T_OFFSET_LAG])
+    return np.array([loop.onset, loop.offset]), t
 
 
 def _atria(canvas: NDArray[np.float64], case: Case, heart: Heart) -> NDArray[np.float64]:

@@ -7,11 +7,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ecg_lightning.simulator.diagnoses import Diagnoses
-from ecg_lightning.simulator.kernels import OFFSET_WIDTHS, Timing
+from ecg_lightning.simulator.kernels import OFFSET_WIDTHS, T_OFFSET_LAG, Timing
 from ecg_lightning.simulator.qrs import Depolarisation
 from ecg_lightning.simulator.streams import Streams, jittered, log_normal, truncated_normal
 
-_ST_DELAY = 10.0  # ms after the end of the QRS complex
+_ST_DELAY = 5.0  # ms after the end of the QRS complex
 _U_DELAY = 70.0  # ms after the end of the T wave
 _U_MILLIVOLT = 0.02
 _STRAIN = 0.45
@@ -29,7 +29,7 @@ class RepolarisationShape:
         ramp: (3,) mV, the slow beginning of the T wave.
         st: (3,) mV.
         u: (3,) mV.
-        qtc: Corrected QT interval, ms.
+        qtc: From QRS onset to where the T wave has come down, ms at RR = 1 s; its offset is marked 10 ms later.
         exponent: Of the RR interval in QT = QTc RR^exponent.
         falling: Width of the T wave's descent at RR = 1 s, ms.
         rising: Width of its ascent over that of its descent.
@@ -51,7 +51,7 @@ def draw_repolarisation(patient: Streams, diagnoses: Diagnoses, depolarisation: 
     t = log_normal(rng, 0.40, 0.34) * jittered(rng, (0.74, 0.46, -0.46), 0.12)
     st = 0.9 * (0.01 + 0.06 * rng.uniform()) * np.array([0.25, 0.15, -1.0])
     ramp_turn = np.array([-0.1, 0.0, -0.3]) + rng.standard_normal(3) * 0.25 / 2
-    qtc = truncated_normal(rng.uniform(), 405.0, 22.0, 350.0, 475.0)
+    qtc = truncated_normal(rng.uniform(), 414.0, 22.0, 359.0, 484.0)
     exponent, falling, rising = rng.uniform(0.30, 0.48), rng.uniform(26.0, 40.0), rng.uniform(1.3, 2.0)
     t, st = _st_t_change(patient("st_t"), diagnoses, t, st)
     if diagnoses.voltage == "left_ventricular_hypertrophy" and has_strain(patient):
@@ -154,5 +154,5 @@ def repolarisation_times(
     return RepolarisationTimes(
         timing=timing,
         onset=peak - OFFSET_WIDTHS * rising,
-        offset=end,
+        offset=end + T_OFFSET_LAG,
     )

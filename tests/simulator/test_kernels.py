@@ -43,8 +43,8 @@ def test_a_wave_beyond_the_signal_is_refused() -> None:
 
 def test_onset_offset_and_area() -> None:
     kernels = Kernels.of((-10.0, 5.0, 6.0, np.array([1.0, 0, 0])), (20.0, 8.0, 10.0, np.array([0, 2.0, 0])))
-    assert kernels.onset == pytest.approx(-10 - 2.3 * 5)
-    assert kernels.offset == pytest.approx(20 + 2.2 * 10)
+    assert kernels.onset == pytest.approx(-10 - 2.3 * 5 - 9)
+    assert kernels.offset == pytest.approx(20 + 2.2 * 10 + 5)
     time = np.arange(-200, 300, 0.01)
     integral = kernels.vector.T @ evaluate(time, kernels.centre, kernels.before, kernels.after).sum(axis=1) * 1e-5
     np.testing.assert_allclose(np.sqrt(np.pi / 2) * kernels.area, integral, rtol=1e-4)

@@ -15,7 +15,7 @@ from ecg_lightning.simulator.evidence import evidence_masks
 from ecg_lightning.simulator.recording import simulate
 from ecg_lightning.simulator.streams import Streams, truncated_normal
 
-SIMULATOR_VERSION: Final = 2
+SIMULATOR_VERSION: Final = 3
 """Raised with every change that alters a simulated ECG or its evidence: it is part of the cache's key."""
 
 _ECGS: Final = (0.55, 0.20, 0.12, 0.08, 0.05)
