@@ -61,7 +61,7 @@ ALL: Final = "all"
 KNOWN: Final = "2a09848851cee42b"
 """Digest of the ids of the 474 ECGs that ``PUBLISHED`` is for."""
 PUBLISHED: Final = (0.825, 0.982, 0.907, 0.971, 0.974, 0.996, 0.939, None, 0.945)
-"""AUROC of every class on these ECGs that the version of the simulator before this one reached, in the README."""
+"""AUROC of every class on these ECGs that an earlier version of the simulator reached: no later one may be below it."""
 
 Interval = tuple[float, float]
 
