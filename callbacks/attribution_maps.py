@@ -1,28 +1,24 @@
 """Attribution maps of every test ECG, computed once, published to the other callbacks, and kept on disk."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
-from rich.console import Console
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from callbacks.attribution_report import cost_table, logged_numbers, maps_table, warnings_of
+from callbacks.attribution_report import logged_numbers, maps_table, tell_cost, warnings_of
 from callbacks.current_run import classifier_of, datamodule_of, identity, on_rank_zero, run_folder
+from callbacks.map_computation import MapComputation
 from callbacks.map_lint import LintMode, try_methods, usable_methods
 from callbacks.map_specs import map_specs
 from callbacks.map_stores import MapStores
 from callbacks.patient_controls import OwnMaps, PatientControls, check_patient_controls
 from ecg_lightning.attribution import AttributionMethod, MethodName, MethodSet, RandomKey, build_methods, prepare_task
-from ecg_lightning.attribution.base import AttributionBatch
 from ecg_lightning.attribution.controls import CONTROLS, ControlName, check_controls, control_maps
-from ecg_lightning.attribution.cost import estimate, measure_passes
 from ecg_lightning.attribution.folding_check import folding_error
 from ecg_lightning.attribution.lint import LINTED_ECGS, lint_task
 from ecg_lightning.attribution.partners import PATIENT_CONTROLS, PatientControl
-from ecg_lightning.attribution.robust import explain_or_nan
 from ecg_lightning.attribution.task import FrozenModel, Precision
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
@@ -33,7 +29,7 @@ from ecg_lightning.plotting.method_style import own_styles
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.atomic import write_json_atomic, write_parquet_atomic
 from ecg_lightning.storage.hashing import JSON
-from ecg_lightning.storage.store import Rows, RowStore
+from ecg_lightning.storage.store import RowStore
 
 
 class AttributionMaps(Callback):
@@ -100,12 +96,11 @@ class AttributionMaps(Callback):
         self.lint: LintMode = lint
         self.on_mismatch: OnMismatch = on_mismatch
         self.kept = MapStores()
-        self.failures: dict[str, dict[str, str]] = {}
         self.fold = True
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the methods, then of the controls: the keys of ``outputs["maps"]``."""
+        """Names of the methods, then of the controls: the keys of ``outputs["maps"]``."""
         return (*(method.name for method in self.methods), *self.controls)
 
     @property
@@ -129,6 +124,7 @@ class AttributionMaps(Callback):
         module = classifier_of(pl_module, "AttributionMaps")
         datamodule = datamodule_of(trainer, "AttributionMaps")
         self.ecg_ids = datamodule.examples("test")["ecg_id"].tolist()
+        self.computation = MapComputation(self.kept, self.key, self.ecg_ids)
         backgrounds = self._backgrounds(module, datamodule)
         self.backgrounds = backgrounds.beats.to(module.device)
         self.source_network = plain_copy(module.network)
@@ -148,7 +144,7 @@ class AttributionMaps(Callback):
             backgrounds=backgrounds,
         )
         self.kept.open(trainer, run_folder(trainer).path, self.methods, specs, self.on_mismatch)
-        self._tell_cost(trainer)
+        tell_cost(trainer, self.methods, self.kept, self.task)
 
     def on_test_batch_end(
         self,
@@ -161,7 +157,8 @@ class AttributionMaps(Callback):
     ) -> None:
         """Publish the batch's maps; those that are not in their store are computed first."""
         rows = outputs["row"].cpu().numpy()
-        maps = {method.name: self._maps(method, batch["ecg"], rows) for method in self.methods}
+        of_rows = (self.task, batch["ecg"], rows)
+        maps = {method.name: self.computation.maps(method, *of_rows) for method in self.methods}
         controls = control_maps(self.controls, batch["ecg"], lambda name, place: self.key(name, int(rows[place])))
         outputs["maps"] = maps | controls
 
@@ -219,28 +216,6 @@ class AttributionMaps(Callback):
             draws["passes"] = self.precision
         return draws
 
-    def _maps(self, method: AttributionMethod, ecg: Tensor, rows: Rows) -> Tensor:
-        missing = set(self.kept.missing(method.name, rows).tolist())
-        todo = [index for index, row in enumerate(rows.tolist()) if row in missing]
-        # one write a map where a map is expensive, so that a kill costs one map at most
-        step = len(todo) if method.single_pass else 1
-        for start in range(0, len(todo), max(step, 1)):
-            part = todo[start : start + step]
-            found = self._explain(method, ecg[part], rows[part])
-            self.kept.write(method.name, rows[part], found.maps, found.reliability)
-        return self.kept.read(method.name, rows, ecg.device)
-
-    def _explain(self, method: AttributionMethod, ecg: Tensor, rows: Rows) -> AttributionBatch:
-        keys = [self.key(method.name, row) for row in rows.tolist()]
-        found, failed = explain_or_nan(method, self.task, ecg, keys)
-        told = self.failures.setdefault(method.name, {})
-        if failed and not told:
-            ecg_id, why = next(iter(failed.items()))
-            row = next(row for row in rows.tolist() if self.ecg_ids[row] == ecg_id)
-            warnings.warn(f"{method.name} failed on the ECG of row {row}, whose map is NaN now: {why}", stacklevel=2)
-        told |= failed
-        return found
-
     def prepared(self, network: nn.Module, *, fold: bool = True) -> FrozenModel:
         """Another network, such as a randomised one, prepared as the trained one is.
 
@@ -261,17 +236,6 @@ class AttributionMaps(Callback):
     def key(self, name: str, row: int) -> RandomKey:
         """What the draws of a method or control for one ECG are keyed by."""
         return RandomKey(self.attribution_seed, self.training_seed, name, self.ecg_ids[row])
-
-    def _tell_cost(self, trainer: Trainer) -> None:
-        missing = [len(self.kept.missing(method.name)) for method in self.methods]
-        if not any(missing):
-            rank_zero_info("Attribution: every map is in its store already; none is computed.")
-            return
-        seconds = measure_passes(self.task)
-        share = [-(-number // trainer.world_size) for number in missing]
-        costs = estimate(self.methods, share, self.task, seconds)
-        if trainer.is_global_zero:
-            Console().print(cost_table(costs, trainer.world_size, self.kept.gigabytes))
 
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
         table = maps_table(self.methods, self.kept.maps, self.kept.reliability, len(self.task.backgrounds))

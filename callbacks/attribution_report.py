@@ -4,10 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_info
+from rich.console import Console
 from rich.table import Table
 
+from callbacks.map_stores import MapStores
 from ecg_lightning.attribution import AttributionMethod
-from ecg_lightning.attribution.cost import MethodCost
+from ecg_lightning.attribution.cost import MethodCost, estimate, measure_passes
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.functional.maps import count_unusable
 from ecg_lightning.storage.store import RowStore
 
@@ -117,3 +122,16 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def tell_cost(trainer: Trainer, methods: Sequence[AttributionMethod], stores: MapStores, model: FrozenModel) -> None:
+    """Print what the maps that are in no store yet will cost: passes, their measured time, and disk."""
+    missing = [len(stores.missing(method.name)) for method in methods]
+    if not any(missing):
+        rank_zero_info("Attribution: every map is in its store already; none is computed.")
+        return
+    seconds = measure_passes(model)
+    share = [-(-number // trainer.world_size) for number in missing]
+    costs = estimate(methods, share, model, seconds)
+    if trainer.is_global_zero:
+        Console().print(cost_table(costs, trainer.world_size, stores.gigabytes))

@@ -40,8 +40,8 @@ class Audit(Callback, ABC):
 
     Args:
         n_resamples: Bootstrap resamples of the patients.
-        confidence: Of the intervals.
-        bootstrap_seed: Of the resamples.
+        confidence: Confidence level of the intervals.
+        bootstrap_seed: Seed of the bootstrap resamples.
         on_mismatch: What to do with a store of other settings: ``error``, or ``replace``: move it aside.
 
     Raises:
@@ -117,7 +117,7 @@ class Audit(Callback, ABC):
             self.maps = callback_before(trainer, self, AttributionMaps)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the stores."""
+        """Open the stores of this audit."""
         datamodule = datamodule_of(trainer, type(self).__name__)
         module = classifier_of(pl_module, type(self).__name__)
         self.examples: pd.DataFrame = datamodule.examples("test")

@@ -1,4 +1,4 @@
-"""Where an audit leaves tables and pictures: in the run folder, and the same on W&B."""
+"""An audit leaves tables and pictures in the run folder, and the same on W&B."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -44,7 +44,7 @@ class BeatPictures(Callback):
             datamodule_of(trainer, "BeatPictures")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Rank zero draws."""
+        """Draw the beats, on rank zero."""
         on_rank_zero(trainer, lambda: self._draw(trainer))
 
     def _draw(self, trainer: Trainer) -> None:

@@ -59,7 +59,7 @@ def check_interval_settings(asks: str, n_resamples: int, confidence: float) -> N
 
 
 def datamodule_of(trainer: Trainer, asks: str) -> EcgDataModule:
-    """The trainer's datamodule.
+    """Return the trainer's datamodule.
 
     Args:
         trainer: The trainer.

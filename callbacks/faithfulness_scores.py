@@ -54,8 +54,8 @@ class FaithfulnessScores(Audit):
             are, by a hash of their ids; None: all. A verdict needs 20 patients with the diagnosis.
         sensitivity_examples: ECGs at most for max-sensitivity, the first of them; None: all of them.
         n_resamples: Bootstrap resamples of the patients.
-        confidence: Of the intervals.
-        bootstrap_seed: Of the resamples.
+        confidence: Confidence level of the intervals.
+        bootstrap_seed: Seed of the bootstrap resamples.
         on_mismatch: What to do with a store of other settings: ``error``, or ``replace``: move it aside.
 
     Raises:

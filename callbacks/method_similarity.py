@@ -57,8 +57,8 @@ class MethodSimilarity(Audit):
         order: Degree of its polynomial.
         statistics: ``pearson``, ``spearman``, or both.
         n_resamples: Bootstrap resamples of the patients.
-        confidence: Of the intervals.
-        bootstrap_seed: Of the resamples.
+        confidence: Confidence level of the intervals.
+        bootstrap_seed: Seed of the bootstrap resamples.
         on_mismatch: What to do with a store of other settings: ``error``, or ``replace``: move it aside.
 
     Raises:

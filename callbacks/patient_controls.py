@@ -43,7 +43,7 @@ def check_patient_controls(names: Sequence[str], count: int) -> tuple[PatientCon
 
 @dataclass(frozen=True)
 class OwnMaps:
-    """Where a run's own maps come from.
+    """The source of a run's own maps.
 
     Attributes:
         methods: Whose maps are stored.
@@ -105,7 +105,7 @@ class PatientControls:
 
     @property
     def ready(self) -> bool:
-        """Whether every ECG was predicted: partners of a part of them would not be those of all."""
+        """Tell whether every ECG was predicted: partners of a part of them would not be those of all."""
         return not np.isnan(self.predicted).any()
 
     def record(self) -> None:

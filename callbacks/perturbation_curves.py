@@ -51,8 +51,8 @@ class PerturbationCurves(Audit):
         patient_controls: Maps that know nothing of the patient which the verdict's kind is measured with, of those
             that ``AttributionMaps`` makes: ``other_ecg``, ``mean_map``; each takes as many passes as the own maps.
         n_resamples: Bootstrap resamples of the patients, for the tables' intervals.
-        confidence: Of the intervals.
-        bootstrap_seed: Of the resamples.
+        confidence: Confidence level of the intervals.
+        bootstrap_seed: Seed of the bootstrap resamples.
         on_mismatch: What to do with a store of other settings: ``error``, or ``replace``: move it aside.
 
     Raises:

@@ -107,25 +107,16 @@ class RandomizationCascade(Audit):
         super().__init__(n_resamples, confidence, bootstrap_seed, on_mismatch)
         check_directions(directions)
         check_distinct_depths(depths)
-        check_counts(
-            {
-                "repeats": repeats,
-                "full_repeats": full_repeats,
-                "draws_of_expensive_methods": draws_of_expensive_methods,
-            },
-            {"draws": draws, "smooth_draws": smooth_draws},
-            max_examples,
-        )
+        few = draws_of_expensive_methods
+        check_counts((repeats, full_repeats, few), (draws, smooth_draws), max_examples)
         self.directions = tuple(directions)
         self.asked_depths = None if depths is None else tuple(depths)
         self.asked_methods = None if methods is None else tuple(methods)
-        self.draws, self.draws_of_expensive_methods = draws, draws_of_expensive_methods
-        self.expensive_from = expensive_from
+        self.draws, self.draws_of_expensive_methods, self.expensive_from = draws, few, expensive_from
         self.repeats, self.full_repeats = repeats, max(repeats, full_repeats)
         self.how: How = how
         self.batchnorm: BatchNormPolicy = batchnorm
-        self.max_examples = max_examples
-        self.smooth_draws = smooth_draws
+        self.max_examples, self.smooth_draws = max_examples, smooth_draws
         self.permuted_checkpoints = tuple(permuted_checkpoints)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -24,10 +24,10 @@ class StageConfig(SaveConfigCallback):
         self.stage = stage
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Nothing yet."""
+        """Do nothing: the stage writes when it starts."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write ``fit.yaml``."""
+        """Write ``fit.yaml`` into the run folder."""
         self._write(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -36,11 +36,11 @@ class StageConfig(SaveConfigCallback):
             self._write(trainer)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write ``test.yaml``."""
+        """Write ``test.yaml`` into the run folder."""
         self._write(trainer)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write ``predict.yaml``."""
+        """Write ``predict.yaml`` into the run folder."""
         self._write(trainer)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -40,8 +40,8 @@ class TestRecord(Callback):
 
     Args:
         n_resamples: Bootstrap resamples of the patients.
-        confidence: Of the intervals.
-        bootstrap_seed: Of the resamples.
+        confidence: Confidence level of the intervals.
+        bootstrap_seed: Seed of the bootstrap resamples.
         on_mismatch: What to do with logits of another network or other ECGs: ``error``, or ``replace``.
         keep_beats: Keep the test ECGs once a study (``test_beats.npy``, up to 20,000), so that its report and notebooks
             can draw them; False where beats must not leave their cache.
@@ -174,8 +174,8 @@ def metrics_with_intervals(
         logit: (n,) of the same ECGs.
         threshold: On the probability; probability >= threshold is positive.
         n_resamples: Bootstrap resamples.
-        confidence: Of the intervals.
-        seed: Of the resamples.
+        confidence: Confidence level of the intervals.
+        seed: Seed of the bootstrap resamples.
 
     Returns:
         Score -> ``value``, ``low``, ``high``; ``threshold``; and what was counted.

@@ -30,7 +30,7 @@ def interval(quantity: str, unit: str, *, prefix: str = "") -> dict[str, Column]
 
 
 def score_columns(unit: str = "") -> dict[str, Column]:
-    """What ``score_rows`` gives.
+    """Return the columns that ``score_rows`` gives.
 
     Args:
         unit: Unit of the score; empty where scores of several units stand in one table.

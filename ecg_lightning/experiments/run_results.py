@@ -1,4 +1,4 @@
-"""Where the results of one run go; a test's callbacks keep them in the run folder and log them."""
+"""Results of one run are handed over here; a test's callbacks keep them in the run folder and log them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,16 +13,16 @@ class RunResults(Protocol):
 
     @property
     def folder(self) -> Path:
-        """The run folder."""
+        """The folder of the run."""
 
     def table(self, name: str, frame: pd.DataFrame) -> None:
-        """Keep ``tables/<name>.parquet``."""
+        """Keep a table as ``tables/<name>.parquet``."""
 
     def figure(self, name: str, figure: Figure, caption: str) -> None:
-        """Keep ``figures/<name>.png``."""
+        """Keep a figure as ``figures/<name>.png``."""
 
     def curves(self, prefix: str, step: str, frame: pd.DataFrame) -> None:
         """Log curves over an axis of their own; see ``callbacks.audit_results``."""
 
     def numbers(self, values: Mapping[str, float]) -> None:
-        """Log single numbers."""
+        """Log single numbers by their names."""

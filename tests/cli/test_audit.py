@@ -158,5 +158,5 @@ def test_an_ecg_that_a_method_fails_on_costs_no_other(trained: Workplace, tmp_pa
         opened = open_run(run(trained, tmp_path, maps, TestRecord(), MeanMagnitude()))
     found = opened.store("scores/magnitude").sel({"method": "picky"}).to_numpy()
     assert np.flatnonzero(np.isnan(found)).tolist() == [3]
-    assert list(maps.failures["picky"]) == [opened.examples["ecg_id"][3]]
-    assert maps.failures["saliency"] == {}
+    assert list(maps.computation.failures["picky"]) == [opened.examples["ecg_id"][3]]
+    assert maps.computation.failures["saliency"] == {}

@@ -16,6 +16,7 @@ from workplace import Workplace
 
 import callbacks.method_similarity
 from callbacks import AttributionMaps, TestRecord
+from callbacks.map_computation import MapComputation
 from callbacks.method_similarity import MethodSimilarity
 from ecg_lightning import open_run
 from ecg_lightning.attribution.base import SinglePassMethod
@@ -170,7 +171,7 @@ def test_a_finished_audit_measures_nothing_again(
         raise AssertionError("a finished row was measured again")
 
     monkeypatch.setattr(callbacks.method_similarity, "similarity_matrices", refuse)
-    monkeypatch.setattr(AttributionMaps, "_explain", refuse)
+    monkeypatch.setattr(MapComputation, "_explain", refuse)
     main([*arguments, "--trainer.logger", "false"])
     assert (audited.path / "tables/similarity.parquet").read_bytes() == before
 

@@ -286,7 +286,7 @@ def test_impossible_settings() -> None:
     for settings, message in (
         ({"directions": ["sideways"]}, "a direction is one of"),
         ({"repeats": 0}, "expected repeats, full_repeats"),
-        ({"draws": -1}, "draws, smooth_draws >= 0"),
+        ({"draws": -1}, "draws and smooth_draws >= 0"),
         ({"depths": [1, 1]}, "distinct depths"),
         ({"max_examples": 1}, "max_examples >= 2"),
     ):

@@ -44,8 +44,8 @@ class LocalizationReport:
         controls: Which of them are controls.
         examples: The test ECGs.
         n_resamples: Bootstrap resamples of the patients.
-        confidence: Of the intervals.
-        seed: Of the resamples.
+        confidence: Confidence level of the intervals.
+        seed: Seed of the bootstrap resamples.
         what: Diagnosis and seed, for headings.
     """
 

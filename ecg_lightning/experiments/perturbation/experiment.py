@@ -1,4 +1,4 @@
-"""Experiment 4, declared."""
+"""The declaration of experiment 4."""
 
 from typing import Final
 

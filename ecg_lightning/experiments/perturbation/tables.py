@@ -30,7 +30,7 @@ class Population:
         label: (n,) 1, 0 or NaN.
         patient_ids: (n,).
         weights: (1 + r, n) every ECG once, then the resamples of the patients.
-        confidence: Of the intervals.
+        confidence: Confidence level of the intervals.
     """
 
     label: Floats
@@ -40,7 +40,7 @@ class Population:
 
     @property
     def both_classes(self) -> bool:
-        """Whether there is an AUROC at all."""
+        """Tell whether there is an AUROC at all."""
         return bool(np.isin((0, 1), self.label).all())
 
 

@@ -17,7 +17,7 @@ AGAINST: Final = "random network"
 
 
 def comparisons(runs: TargetRuns) -> list[Comparison]:
-    """Of each method and control: partial correlation of magnitudes inside +-.2, and raw magnitude under .5.
+    """Compare each method and control: partial correlation of magnitudes inside +-.2, and raw magnitude under .5.
 
     Both with every layer random. A random network says the same whatever the label, so patients of any label count.
 

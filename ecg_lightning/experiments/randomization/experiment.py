@@ -1,4 +1,4 @@
-"""Experiment 3, declared."""
+"""The declaration of experiment 3."""
 
 from typing import Final
 

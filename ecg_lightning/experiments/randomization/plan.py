@@ -1,6 +1,6 @@
 """Which random networks a cascade is made of, and whose maps are computed of each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -11,7 +11,7 @@ BASIS: Final[BatchNormPolicy] = "reset_recalibrated"
 
 
 class RandomNetwork(NamedTuple):
-    """Which random network.
+    """Names one random network.
 
     Attributes:
         batchnorm: What was done to BatchNorms.
@@ -60,7 +60,7 @@ class CascadePlan:
     draws_of_expensive_methods: int
 
     def complete(self, direction: Direction) -> bool:
-        """Whether the deepest depth of a direction has randomised every layer."""
+        """Tell whether the deepest depth of a direction has randomised every layer."""
         return direction != "independent" and self.depths[-1] == self.n_layers
 
     @property
@@ -121,20 +121,22 @@ def check_directions(directions: Sequence[Direction]) -> None:
         layers_at((), direction, 0)
 
 
-def check_counts(at_least_one: Mapping[str, int], at_least_none: Mapping[str, int], max_examples: int | None) -> None:
-    """Refuse numbers of draws, repeats and examples that can't be.
+def check_counts(at_least_one: Sequence[int], at_least_none: Sequence[int], max_examples: int | None) -> None:
+    """Refuse numbers of repeats, draws and examples that can't be.
+
+    Args:
+        at_least_one: ``repeats``, ``full_repeats``, ``draws_of_expensive_methods``.
+        at_least_none: ``draws``, ``smooth_draws``.
+        max_examples: ECGs at most; None: all.
 
     Raises:
         ValueError: All of them are named.
     """
-    if (
-        min(at_least_one.values()) < 1
-        or min(at_least_none.values()) < 0
-        or (max_examples is not None and max_examples < 2)
-    ):
+    few = max_examples is not None and max_examples < 2
+    if few or min(at_least_one) < 1 or min(at_least_none) < 0:
         raise ValueError(
-            f"RandomizationCascade: expected {', '.join(at_least_one)} >= 1, {', '.join(at_least_none)} >= 0 and "
-            f"max_examples >= 2 or null, got {dict(at_least_one)}, {dict(at_least_none)} and {max_examples}"
+            "RandomizationCascade: expected repeats, full_repeats, draws_of_expensive_methods >= 1, draws and "
+            f"smooth_draws >= 0 and max_examples >= 2 or null, got {at_least_one}, {at_least_none} and {max_examples}"
         )
 
 

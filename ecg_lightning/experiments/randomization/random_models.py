@@ -18,7 +18,7 @@ _KEPT_BYTES: Final = 512 * 2**20
 
 
 class CascadeTasks:
-    """Prepares random networks.
+    """Prepares random networks for attribution.
 
     Args:
         maps: Prepares networks as the trained one was prepared.

@@ -36,7 +36,7 @@ def random_network_table(
         values: Of ECGs that were measured.
         methods: Methods and controls.
         patient_ids: (ecg,).
-        confidence: Of the intervals.
+        confidence: Confidence level of the intervals.
 
     Returns:
         ``batchnorm`` (kind of network; empty for ``other_ecg``), ``quantity``, ``method``, ``control``, ``mean``,

@@ -21,12 +21,12 @@ def report_random_networks(
     """Write ``tables/random_networks.parquet`` and ``figures/cascade/random_networks``.
 
     Args:
-        results: Where to.
+        results: Where tables and figures are kept.
         plan: Which random networks there are.
         examples: The test ECGs.
         what: Diagnosis and seed, for headings.
         recalibrated_on: What BatchNorm statistics are of, in words.
-        confidence: Of the intervals.
+        confidence: Confidence level of the intervals.
     """
     run = Run(results.folder)
     rows: NDArray[np.int64] = np.arange(len(examples))[None]

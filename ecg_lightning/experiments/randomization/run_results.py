@@ -36,8 +36,8 @@ class CascadeReport:
         reliability: Stochastic method -> (n,) of its trained maps: the similarity that fresh draws alone would leave.
         smooth: Whether there is a smooth test.
         n_resamples: Bootstrap resamples of the patients.
-        confidence: Of the intervals.
-        seed: Of the resamples.
+        confidence: Confidence level of the intervals.
+        seed: Seed of the bootstrap resamples.
         what: Diagnosis and seed, for headings.
         settings: In words, for captions.
         failures: Method -> maps that could not be computed.

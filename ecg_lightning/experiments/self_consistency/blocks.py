@@ -79,7 +79,7 @@ def consistency_table_blocks(runs: StudyRuns, files: ReportFiles, table: pd.Data
 
 
 def has_floor(table: pd.DataFrame) -> bool:
-    """Whether a floor was measured at all."""
+    """Tell whether a floor was measured at all."""
     return bool(table["floor"].notna().any())
 
 
@@ -88,7 +88,7 @@ def interval_words(own: pd.DataFrame, confidence: float) -> str:
 
     Args:
         own: Rows of the table, of classes.
-        confidence: Of the intervals.
+        confidence: Confidence level of the intervals.
     """
     if "interval" not in own:
         return f"In brackets: {confidence:.0%} interval of an earlier version, patients resampled, seeds not."

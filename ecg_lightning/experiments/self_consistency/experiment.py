@@ -1,4 +1,4 @@
-"""Experiment 2, declared."""
+"""The declaration of experiment 2."""
 
 from typing import Final
 

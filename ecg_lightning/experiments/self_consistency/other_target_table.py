@@ -22,7 +22,7 @@ def other_target_table(others: OtherTargets, confidence: float) -> pd.DataFrame:
 
     Args:
         others: What was compared.
-        confidence: Of the intervals.
+        confidence: Confidence level of the intervals.
 
     Returns:
         ``target, other_target, method, statistic, sign, mean, low, high, interval, n_patients, n_patients_with``

@@ -1,4 +1,4 @@
-"""Whether better networks have more consistent maps; the paper says that there is no relation."""
+"""Do better networks have more consistent maps? The paper says that there is no relation."""
 
 import textwrap
 

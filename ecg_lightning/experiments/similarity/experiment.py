@@ -1,4 +1,4 @@
-"""Experiment 1, declared."""
+"""The declaration of experiment 1."""
 
 from typing import Final
 

@@ -171,26 +171,9 @@ def _picture(
     np.fill_diagonal(matrix, 1.0)
     first, second = np.triu_indices(len(names), 1)
     matrix[first, second] = matrix[second, first] = chosen["mean"]
-    what = "all classes" if target == ALL_TARGETS else class_name(target)
-    half = float(((chosen["high"] - chosen["low"]) / 2).max())
-    compared = "maps with their sign" if sign == "native" else "magnitudes of maps"
-    caption = (
-        f"{statistic.capitalize()} correlation over all points of an ECG, of {compared}, smoothed by Savitzky-Golay "
-        f"31/3. Mean over ECGs, then over seeds{', then over classes' if target == ALL_TARGETS else ''} "
-        f"({int(chosen['n_networks'].iloc[0])} networks)"
-        + (
-            f"; the widest {runs.intervals.confidence:.0%} interval (patients resampled) is ±{half:.2f}. "
-            if half >= 0
-            else ". "
-        )
-        + "Italics: controls, which know nothing of the network."
-    )
     beside = _columns(of_others, names, target, statistic, sign)
-    if beside:
-        caption += (
-            " At the right: each map with the same method's map of another patient of the same predicted class, and "
-            "with the mean of the maps of all other patients."
-        )
+    what = "all classes" if target == ALL_TARGETS else class_name(target)
+    caption = _caption(runs, chosen, target, statistic, sign, bool(beside))
 
     def draw(caption: str) -> Figure:
         return similarity_figure(
@@ -206,6 +189,22 @@ def _picture(
         _LABELS[statistic, sign] if target == ALL_TARGETS else "Figure S1" if statistic == "pearson" else "Figure S2"
     )
     return files.picture(f"similarity/{target}_{statistic}_{sign}", draw, label, caption)
+
+
+def _caption(runs: StudyRuns, chosen: pd.DataFrame, target: str, statistic: Statistic, sign: Sign, beside: bool) -> str:
+    half = float(((chosen["high"] - chosen["low"]) / 2).max())
+    widest = f"; the widest {runs.intervals.confidence:.0%} interval (patients resampled) is ±{half:.2f}"
+    compared = "maps with their sign" if sign == "native" else "magnitudes of maps"
+    others = (
+        " At the right: each map with the same method's map of another patient of the same predicted class, and with "
+        "the mean of the maps of all other patients."
+    )
+    return (
+        f"{statistic.capitalize()} correlation over all points of an ECG, of {compared}, smoothed by Savitzky-Golay "
+        f"31/3. Mean over ECGs, then over seeds{', then over classes' if target == ALL_TARGETS else ''} "
+        f"({int(chosen['n_networks'].iloc[0])} networks){widest if half >= 0 else ''}. Italics: controls, which know "
+        f"nothing of the network.{others if beside else ''}"
+    )
 
 
 def _extremes(table: pd.DataFrame) -> str:

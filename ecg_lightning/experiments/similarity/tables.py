@@ -40,8 +40,8 @@ def similarity_table(
         reliability: Stochastic method -> (n,) of its maps; names that are not there have no noise. None where the maps
             were compared with another smoothing than that of the reliabilities.
         n_resamples: Bootstrap resamples of the patients.
-        confidence: Of the intervals.
-        seed: Of the resamples.
+        confidence: Confidence level of the intervals.
+        seed: Seed of the bootstrap resamples.
 
     Returns:
         ``statistic, scope, sign, method, other_method``; over ECGs ``correlation_mean``, its interval

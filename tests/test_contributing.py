@@ -1,4 +1,4 @@
-"""CONTRIBUTING's experiment, added to a copy of the project as it is written there, is everywhere it should be."""
+"""CONTRIBUTING's experiment, method and source, added to a copy of the project as they stand there, do what is said."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 TARGET = "first_degree_av_block"
 _BLOCK = re.compile(r"^```\w+\n# (\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -23,14 +23,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("ecg_lightning", "callbacks", "configs", "docs"):
         shutil.copytree(REPOSITORY / name, root / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     for path, content in _BLOCK.findall((REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")):
-        if "peak" in path:
-            (root / path).parent.mkdir(exist_ok=True)
-            (root / path).write_text(content, encoding="utf-8")
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text(content, encoding="utf-8")
     (root / "ecg_lightning/experiments/peak/__init__.py").write_text('"""Peaks of the maps."""\n', encoding="utf-8")
-    registry = root / "ecg_lightning/experiments/registry.py"
-    line = '    "faithfulness",\n'
-    registry.write_text(registry.read_text(encoding="utf-8").replace(line, line + '    "peak",\n'), encoding="utf-8")
+    _add_line(root / "ecg_lightning/experiments/registry.py", '    "faithfulness",\n', '    "peak",\n')
+    line = '    "deeplift_shap": "ecg_lightning.attribution.background.DeepLiftShap",\n'
+    own = '    "mean_slope": "ecg_lightning.attribution.mean_slope.MeanSlope",\n'
+    _add_line(root / "ecg_lightning/method_names.py", line, own)
     return root
+
+
+def _add_line(path: Path, line: str, own: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(line) == 1
+    path.write_text(text.replace(line, line + own), encoding="utf-8")
 
 
 def python(project: Path, *arguments: str) -> str:
@@ -64,9 +70,9 @@ def study(project: Path) -> Path:
 
 
 def _others(project: Path) -> list[str]:
-    """Every method but one."""
+    """Every method but two."""
     names = python(project, "-c", "from ecg_lightning.method_names import METHOD_NAMES; print(*METHOD_NAMES)").split()
-    return [name for name in names if name != "saliency"]
+    return [name for name in names if name not in ("saliency", "mean_slope")]
 
 
 def test_it_is_a_key_of_a_test(project: Path) -> None:
@@ -105,3 +111,29 @@ def test_it_is_on_the_dashboard_and_in_the_documentation(project: Path, study: P
     )
     assert "'Peaks of the maps'" in found
     assert "| does one point of a map stand out? | `peak` | `peak/` | `peak` |" in found
+
+
+def test_the_method_is_computed_linted_and_drawn(study: Path) -> None:
+    run = study / TARGET / "seed0"
+    assert (run / "maps/mean_slope/rows.npy").is_file()
+    lint = pd.read_parquet(run / "tables/lint.parquet").set_index("method")
+    assert lint.loc["mean_slope", "verdict"] == "safe"
+    assert "Mean slope" in (study / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_source_is_prepared(project: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np, pandas as pd; from ecg_lightning.data.sources import Synthetic;"
+        "source = Synthetic(n_patients=6); entries = source.entries();"
+        "[np.save(f'{sys.argv[1]}/{one.ecg_id}.npy', source.read(one).signal) for one in entries[:6]];"
+        "pd.DataFrame([{'ecg_id': one.ecg_id, 'patient_id': one.patient_id, 'age': 50, 'sex': 'female',"
+        "'atrial_fibrillation': one.labels['atrial_fibrillation']} for one in entries[:7]])"
+        ".to_csv(f'{sys.argv[1]}/ecgs.csv', index=False)"
+    )
+    python(project, "-c", code, str(tmp_path))
+    source = "ecg_lightning.data.sources.one_array_each.OneArrayEach"
+    said = python(
+        project, "-m", "ecg_lightning.cli", "prepare", f"--source={source}", f"--source.root={tmp_path}",
+        "--cache_dir", str(tmp_path / "cache"), "--processes", "1",
+    )  # fmt: skip
+    assert "6 ECGs used, 1 rejected" in said
