@@ -133,7 +133,7 @@ def test_the_source_is_prepared(project: Path, tmp_path: Path) -> None:
     python(project, "-c", code, str(tmp_path))
     source = "ecg_lightning.data.sources.one_array_each.OneArrayEach"
     said = python(
-        project, "-m", "ecg_lightning.cli", "prepare", f"--source={source}", f"--source.root={tmp_path}",
-        "--cache_dir", str(tmp_path / "cache"), "--processes", "1",
+        project, "-m", "ecg_lightning.cli", "prepare", f"--data.source={source}", "--root", str(tmp_path),
+        "--data.cache_dir", str(tmp_path / "cache"), "--data.processes", "1",
     )  # fmt: skip
     assert "6 ECGs used, 1 rejected" in said
