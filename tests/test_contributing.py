@@ -45,7 +45,7 @@ def python(project: Path, *arguments: str) -> str:
         [sys.executable, *arguments], cwd=project, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
