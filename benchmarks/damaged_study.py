@@ -25,10 +25,10 @@ STUDY = "micro"
 CONFIGS = Path(__file__).parents[1] / "configs"
 KINDS = ("flip", "flip", "cut", "delete", "swap")
 _DRAWING = (
-    "cascade_report.curves_figure",
-    "method_similarity.similarity_figure",
-    "perturbation_report.curves_figure",
-    "random_networks_report.left_over_figure",
+    "callbacks.method_similarity.similarity_figure",
+    "ecg_lightning.experiments.perturbation.run_results.curves_figure",
+    "ecg_lightning.experiments.randomization.random_networks_results.left_over_figure",
+    "ecg_lightning.experiments.randomization.run_results.curves_figure",
 )
 
 CALLBACKS = """
@@ -130,7 +130,7 @@ class Bench:
             contextlib.ExitStack() as patches,
         ):
             for name in _DRAWING:
-                patches.enter_context(patch(f"callbacks.{name}"))
+                patches.enter_context(patch(name))
             patches.enter_context(patch.object(AuditResults, "figure", _placeholder))
             if stage == "compare":
                 command(["compare", str(runs / STUDY), "--processes", "1"])
