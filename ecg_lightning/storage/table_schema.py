@@ -26,13 +26,13 @@ class Column:
         kind: What its values are.
         meaning: What it holds, in words.
         unit: Unit of its values; empty where they have none.
-        added: Whether tables of earlier versions lack it.
+        optional: Whether a table may lack it: it was not measured, or an earlier version wrote it.
     """
 
     kind: Kind
     meaning: str
     unit: str = ""
-    added: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class TableSchema:
     columns: Mapping[str, Column]
 
     def check_written(self, frame: pd.DataFrame) -> None:
-        """Refuse to write a table that has not just these columns.
+        """Refuse to write a table of other columns.
 
         Raises:
             ValueError: A column is missing, unknown or of another kind.
         """
-        problems = [*self._problems(frame), *(f"it lacks {name}" for name in self.columns if name not in frame)]
+        problems = [*self._lacking(frame), *self._problems(frame)]
         problems += [f"{name} is not declared" for name in frame if name not in self.columns]
         if problems:
             raise ValueError(f"table {self.name}: {'; '.join(problems)}")
@@ -69,10 +69,12 @@ class TableSchema:
         Raises:
             ValueError: The file, the columns and the remedy are named.
         """
-        lacking = [name for name, column in self.columns.items() if name not in frame and not column.added]
-        problems = [*(f"it lacks the column {name}" for name in lacking), *self._problems(frame)]
-        if problems:
+        if problems := [*self._lacking(frame), *self._problems(frame)]:
             raise ValueError(f"{path}: {'; '.join(problems)}; {remedy}")
+
+    def _lacking(self, frame: pd.DataFrame) -> list[str]:
+        lacking = [name for name, column in self.columns.items() if name not in frame and not column.optional]
+        return [f"it lacks the column {name}" for name in lacking]
 
     def _problems(self, frame: pd.DataFrame) -> list[str]:
         return [

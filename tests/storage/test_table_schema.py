@@ -12,7 +12,7 @@ SCHEMA = TableSchema(
     {
         "method": Column("text", "method"),
         "control": Column("truth", "whether it is a control"),
-        "n_ecgs": Column("whole", "ECGs", added=True),
+        "n_ecgs": Column("whole", "ECGs", optional=True),
         "value": Column("number", "mean", "mV"),
     },
 )
@@ -22,8 +22,9 @@ GOOD = pd.DataFrame({"method": ["a", "b"], "control": [False, True], "n_ecgs": [
 def test_what_was_declared_passes() -> None:
     SCHEMA.check_written(GOOD)
     SCHEMA.check_read(GOOD.astype({"method": object, "n_ecgs": "Int64"}), Path("x"), "do it again")
-    SCHEMA.check_read(GOOD.drop(columns="n_ecgs"), Path("x"), "do it again")  # of an earlier version
+    SCHEMA.check_read(GOOD.drop(columns="n_ecgs"), Path("x"), "do it again")  # of an earlier version, or not measured
     SCHEMA.check_read(GOOD.assign(extra=1), Path("x"), "do it again")  # of a later one
+    SCHEMA.check_written(GOOD.drop(columns="n_ecgs"))
     SCHEMA.check_written(GOOD.iloc[:0])
     SCHEMA.check_read(GOOD.assign(value=None), Path("x"), "do it again")
 
@@ -31,7 +32,7 @@ def test_what_was_declared_passes() -> None:
 @pytest.mark.parametrize(
     ("frame", "words"),
     [
-        (GOOD.drop(columns="n_ecgs"), "it lacks n_ecgs"),
+        (GOOD.drop(columns="value"), "it lacks the column value"),
         (GOOD.assign(extra=1), "extra is not declared"),
         (GOOD.assign(value=["1", "2"]), "column value is of type .*, expected number"),
         (GOOD.assign(n_ecgs=[0.5, 1.0]), "column n_ecgs is of type float64, expected whole"),

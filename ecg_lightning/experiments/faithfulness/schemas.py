@@ -13,6 +13,6 @@ SCORES: Final = TableSchema(
         "control": CONTROL,
         "map": MAP,
         **score_columns(),
-        "median": Column("number", "median over ECGs", added=True),
+        "median": Column("number", "median over ECGs", optional=True),
     },
 )

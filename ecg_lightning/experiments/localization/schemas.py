@@ -14,6 +14,6 @@ LOCALIZATION_SCORES: Final = TableSchema(
         "control": CONTROL,
         "map": MAP,
         **score_columns(),
-        "chance": Column("number", "what a random map has", added=True),
+        "chance": Column("number", "what a random map has", optional=True),
     },
 )

@@ -38,7 +38,7 @@ CASCADE: Final = TableSchema(
         "n_patients": N_PATIENTS,
         "n_undefined": N_UNDEFINED,
         "ceiling": Column(
-            "number", "median reliability of a stochastic method's trained maps", "correlation", added=True
+            "number", "median reliability of a stochastic method's trained maps", "correlation", optional=True
         ),
     },
 )

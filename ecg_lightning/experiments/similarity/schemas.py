@@ -28,8 +28,8 @@ SIMILARITY_PAIRS: Final = TableSchema(
         "correlation_sd": Column("number", "standard deviation over ECGs", "correlation"),
         "n_ecgs": N_ECGS,
         "n_undefined": N_UNDEFINED,
-        "confidence": Column("number", "confidence level of the interval", added=True),
-        "disattenuated_median": Column("number", "median without Monte-Carlo noise", "correlation", added=True),
+        "confidence": Column("number", "confidence level of the interval", optional=True),
+        "disattenuated_median": Column("number", "median without Monte-Carlo noise", "correlation", optional=True),
     },
 )
 
