@@ -38,10 +38,13 @@ def trained(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Workplac
 
 
 @pytest.fixture(scope="session")
-def tested(trained: Workplace) -> Workplace:
-    """The same run after ``test``."""
-    main(trained.arguments("test"))
-    return trained
+def tested(trained: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """A copy of the same run after ``test``; ``trained`` stays as ``fit`` left it, whatever ran before."""
+    folder = tmp_path_factory.mktemp("tested") / "place"
+    shutil.copytree(trained.folder, folder)
+    place = Workplace(trained.root, folder)
+    main(place.arguments("test"))
+    return place
 
 
 @pytest.fixture
