@@ -67,7 +67,7 @@ class Augmentation:
 
         Args:
             ecg: (batch, lead, sample) mV, any floating type and device.
-            generator: On the CPU, so that every device sees the same draws; each part draws from it in a fixed order.
+            generator: Generator on the CPU, so that every device has the same draws; parts draw in a fixed order.
 
         Returns:
             (batch, lead, sample) mV, of the same type and device.
@@ -139,15 +139,15 @@ class _Draws:
         )
 
     def dropped(self, probability: float) -> Tensor:
-        """(batch, lead) boolean; never all leads of an ECG."""
+        """Draw which leads are dropped, (batch, lead) boolean; never all leads of an ECG."""
         return (self.drop < probability) & (self.drop < self.drop.amax(dim=1, keepdim=True))
 
     def whole_shift(self, largest: int) -> Tensor:
-        """(batch, 1) from ``-largest`` to ``largest``."""
+        """Draw shifts in whole samples, (batch, 1) from ``-largest`` to ``largest``."""
         return (self.shift * (2 * largest + 1)).long() - largest
 
     def drift(self, sd: float, kept: Tensor, ecg: Tensor) -> tuple[Tensor, Tensor]:
-        """Two matrices whose product is the drift: (batch, lead, 2) mV and (batch, 2, sample).
+        """Draw two matrices whose product is the drift: (batch, lead, 2) mV and (batch, 2, sample).
 
         a sin(wt + p) = a cos(p) sin(wt) + a sin(p) cos(wt): a pair of sinusoids an ECG serves all of its leads.
         """

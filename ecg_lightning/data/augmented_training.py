@@ -1,4 +1,4 @@
-"""Where a datamodule changes its training ECGs at random: on the device, and the same again after a resume."""
+"""This module changes training ECGs at random: on the device, and the same again after a resume."""
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -13,7 +13,7 @@ class AugmentedTraining(LightningDataModule):
 
     Args:
         augmentation: None leaves them as they are.
-        shuffle_seed: Of the order of the training ECGs, and of their augmentation.
+        shuffle_seed: Seed of the order of the training ECGs, and of their augmentation.
     """
 
     def __init__(self, augmentation: Augmentation | None, shuffle_seed: int) -> None:
@@ -44,14 +44,14 @@ class AugmentedTraining(LightningDataModule):
 
 
 def batch_generator(seed: int, epoch: int, first_row: int) -> torch.Generator:
-    """The generator of one training batch.
+    """Make the generator of one training batch.
 
     A row comes once in an epoch, so the first row of a batch tells it and its rank apart from all others; a resumed
     ``fit`` finds the draws of an uninterrupted one. They depend on the number of ranks, as the batches do.
 
     Args:
-        seed: Of the shuffling.
-        epoch: From 0 on.
+        seed: Seed of the shuffling.
+        epoch: Number of the epoch, from 0 on.
         first_row: Row inside the training set of the batch's first ECG.
     """
     of_batch = seed_from_settings({"purpose": "augmentation", "seed": seed, "epoch": epoch, "row": first_row})

@@ -35,11 +35,11 @@ class Backgrounds:
         return len(self.ecg_ids)
 
     def first(self, n: int) -> "Backgrounds":
-        """The first ``n``."""
+        """Return the first ``n`` reference ECGs."""
         return Backgrounds(self.beats[:n], self.ecg_ids[:n], self.source)
 
     def as_dict(self) -> dict[str, Any]:
-        """For a checkpoint: 19 kB an ECG, and nothing that would need unpickling.
+        """Return plain values for a checkpoint: 19 kB an ECG, and nothing that would need unpickling.
 
         Checkpoints are given away, so that ids stay here: each ECG is named by its beat's content.
         """
@@ -48,12 +48,12 @@ class Backgrounds:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Backgrounds":
-        """From a checkpoint; one of an earlier version names ids."""
+        """Read them from a checkpoint; one of an earlier version names ids."""
         return cls(content["beats"].cpu(), list(content["ecg_ids"]), content["source"])
 
 
 def beat_name(beat: NDArray[np.float32]) -> str:
-    """A name by content, such as ``beat-8f14e45fce``: it tells what beats that are at hand tell, and nothing else.
+    """Name a beat by its content alone, such as ``beat-8f14e45fce``: only who has the beat can recognise it.
 
     Args:
         beat: (lead, sample) mV.
@@ -62,13 +62,13 @@ def beat_name(beat: NDArray[np.float32]) -> str:
 
 
 def choose_backgrounds(cache: BeatCache, train: pd.DataFrame, n: int, seed: int, source: str) -> Backgrounds:
-    """Training ECGs of distinct patients, by hashed id.
+    """Choose training ECGs of distinct patients, by hashed id.
 
     Args:
-        cache: The beats.
+        cache: The cache that holds the beats.
         train: The training ECGs: columns ``ecg_id``, ``patient_id`` and ``cache_row``.
-        n: Wished number.
-        seed: Of the choice.
+        n: Number of ECGs that are wished for.
+        seed: Seed of the choice.
         source: Name of the source.
 
     Returns:
@@ -81,15 +81,15 @@ def choose_backgrounds(cache: BeatCache, train: pd.DataFrame, n: int, seed: int,
 
 
 def other_backgrounds(cache: BeatCache, train: pd.DataFrame, first: Backgrounds, seed: int) -> Backgrounds:
-    """A second set, of patients that have no ECG in the first.
+    """Choose a second set, of patients that have no ECG in the first.
 
-    The first set's patients are found by the content of its beats: a checkpoint keeps no ids.
+    The first set's patients are found by the content of its beats: a checkpoint stores no ids.
 
     Args:
-        cache: The beats.
+        cache: The cache that holds the beats.
         train: The training ECGs, as for ``choose_backgrounds``.
         first: The first set.
-        seed: Of the choice.
+        seed: Seed of the choice.
 
     Returns:
         As many as in the first, or fewer where there are fewer patients; none where the training ECGs are of another
@@ -114,13 +114,13 @@ def _holds(cache: BeatCache, rows: NDArray[np.intp], beats: NDArray[np.float32])
 def enough_backgrounds(
     kept: Backgrounds | None, own_source: str | None, choose: Callable[[], Backgrounds], n: int, target: str
 ) -> Backgrounds:
-    """The reference ECGs of a test: the checkpoint's where it kept enough, else those of the training set at hand.
+    """Return the reference ECGs of a test: the checkpoint's where it has enough, else training ECGs of this datamodule.
 
     Args:
-        kept: The checkpoint's; None where it has none.
+        kept: The checkpoint's reference ECGs; None where it has none.
         own_source: Name of the source at hand; None where it has no training ECGs.
         choose: Gives those of the training set at hand.
-        n: How many are needed.
+        n: Number of ECGs that are needed.
         target: The diagnosis, for the message.
 
     Raises:

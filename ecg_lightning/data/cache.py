@@ -38,7 +38,7 @@ _CHUNK: Final = 128  # beats: 1 MB of int16 in flight, which stays in the proces
 
 
 def mask_paths(folder: Path, region: str) -> tuple[Path, Path]:
-    """The packed masks of a region, and which ECGs have one."""
+    """Return the paths of the packed masks of a region, and of which ECGs have one."""
     return folder / MASKS / f"{region}.npy", folder / MASKS / f"{region}.present.npy"
 
 
@@ -66,7 +66,7 @@ class BeatCache:
         """Open a finished cache.
 
         Args:
-            folder: ``<cache_dir>/<source>-<hash>``.
+            folder: The cache's folder, ``<cache_dir>/<source>-<hash>``.
 
         Raises:
             FileNotFoundError: A file is missing, or the cache was never finished.
@@ -98,22 +98,22 @@ class BeatCache:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What determined the content: source, beat settings, pipeline version."""
+        """Return what determined the content: source, beat settings, pipeline version."""
         return dict(self.info["settings"])
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """The regions that at least one ECG has a mask for."""
+        """Return the regions that at least one ECG has a mask for."""
         return tuple(self.info["regions"])
 
     @cached_property
     def beats(self) -> NDArray[np.int16]:
-        """(beat, 8, 600) uV, a read-only memory map, unchecked; ``read_beats`` and ``read_microvolts`` check."""
+        """Map beats (beat, 8, 600) uV read-only and unchecked; ``read_beats`` and ``read_microvolts`` check."""
         beats: NDArray[np.int16] = map_array(self.folder / BEATS)
         return beats
 
     def masks(self, region: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """The masks of one region.
+        """Return the masks of one region.
 
         Args:
             region: One of :attr:`regions`.
@@ -141,7 +141,7 @@ class BeatCache:
     def read_beats(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """Read beats in mV.
 
-        Rows are read in the order in which they lie on disk and returned in the order asked for.
+        Rows are read in the order in which they lie on disk and returned in the requested order.
 
         Args:
             rows: (batch,) integers from 0 to the number of beats - 1; any order, repeats allowed.
@@ -163,7 +163,7 @@ class BeatCache:
         return out
 
     def read_microvolts(self, rows: NDArray[np.intp]) -> NDArray[np.int16]:
-        """As :meth:`read_beats`, (batch, 8, 600) uV as they are stored."""
+        """Read beats as :meth:`read_beats` does, but (batch, 8, 600) uV as they are stored."""
         return self._read(self._valid(rows))
 
     def _read(self, rows: NDArray[np.intp]) -> NDArray[np.int16]:

@@ -1,4 +1,4 @@
-"""Whether a cache of beats is what ``prepare`` has left: every beat and every file beside its digest."""
+"""This module checks that a cache of beats is what ``prepare`` wrote: every beat and file against its digest."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ecg_lightning.storage.stored_rows import damaged_rows
 
 
 def is_cache(folder: Path) -> bool:
-    """Whether a folder is a finished cache."""
+    """Return whether a folder is a finished cache."""
     return (folder / MARKER).is_file()
 
 
@@ -20,10 +20,10 @@ def inspect_cache(folder: Path) -> tuple[Inspection, bool]:
     """Compare every file of a cache and every beat with its digest.
 
     Args:
-        folder: ``<cache_dir>/<source>-<hash>``.
+        folder: The cache's folder, ``<cache_dir>/<source>-<hash>``.
 
     Returns:
-        What was found, and whether there are digests: an earlier version kept none.
+        What was found, and whether there are digests: earlier versions stored none.
     """
     found = Inspection(files=1)
     try:

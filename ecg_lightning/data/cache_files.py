@@ -44,7 +44,7 @@ def write_marker(path: Path, info: Mapping[str, Any], files: Iterable[Path]) -> 
     """Write ``cache.json``, last of all, with the digests of the other files and one of its own content.
 
     Args:
-        path: The file.
+        path: Where the marker is written.
         info: What it says.
         files: The others, below the same folder, without ``beats.npy``, whose rows have digests.
     """
@@ -54,7 +54,7 @@ def write_marker(path: Path, info: Mapping[str, Any], files: Iterable[Path]) -> 
 
 
 def read_marker(path: Path) -> dict[str, Any]:
-    """The content of ``cache.json``.
+    """Read the content of ``cache.json``.
 
     Raises:
         DamagedCacheError: It is no JSON, contradicts the digest of its own content, or is of another format.
@@ -74,7 +74,7 @@ def read_marker(path: Path) -> dict[str, Any]:
 
 
 def read_table(path: Path, folder: Path, info: Mapping[str, Any]) -> pd.DataFrame:
-    """One of the tables; see :func:`check_file`."""
+    """Read one of the tables; see :func:`check_file`."""
     check_file(path, folder, info)
     try:
         return pd.read_parquet(path)
@@ -101,8 +101,8 @@ def check_file(path: Path, folder: Path, info: Mapping[str, Any]) -> None:
     """Compare a file with its digest.
 
     Args:
-        path: The file.
-        folder: The cache's.
+        path: The file that is compared.
+        folder: The cache's folder.
         info: The content of ``cache.json``; that of an older cache has no digests, and nothing is compared.
 
     Raises:

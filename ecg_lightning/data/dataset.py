@@ -13,7 +13,7 @@ from ecg_lightning.data.cache import BeatCache
 
 
 class Batch(TypedDict):
-    """What the datamodule yields."""
+    """A batch as the datamodule yields it."""
 
     ecg: Tensor  # (batch, lead, sample) mV, float32
     label: Tensor  # (batch,) 1, 0 or NaN where missing, float32
@@ -38,7 +38,7 @@ class BeatDataset(Dataset[Batch]):
         return len(self.rows)
 
     def __getitems__(self, items: Sequence[int]) -> Batch:
-        """A whole batch at once; the DataLoader calls this instead of ``__getitem__`` for each item."""
+        """Read a whole batch at once; the DataLoader calls this instead of ``__getitem__`` for each item."""
         index = np.asarray(items, dtype=np.intp)
         return {
             "ecg": torch.from_numpy(self.cache.read_beats(self.rows[index])),
@@ -51,5 +51,5 @@ class BeatDataset(Dataset[Batch]):
 
 
 def as_is(batch: Any) -> Any:
-    """Collation of a batch that is a batch already."""
+    """Collate a batch that is a batch already."""
     return batch

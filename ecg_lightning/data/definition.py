@@ -1,4 +1,4 @@
-"""What makes a beat and a split, so that a network is not tested on data that it was not trained for."""
+"""This module says what makes a beat and a split, so that a network is not tested on data of another kind."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ from ecg_lightning.storage.hashing import differences
 
 @dataclass(frozen=True)
 class DataDefinition:
-    """How the ECGs of a run came about.
+    """A data definition says how the ECGs of a run came about.
 
     Attributes:
         source: Name of the source.
@@ -18,8 +18,8 @@ class DataDefinition:
         min_age: Younger patients were left out.
         neighbours: What was done with neighbouring beats.
         split: Rule of the split.
-        split_seed: Its seed.
-        held_out_patients: How many are in each of validation and test, where that was set.
+        split_seed: Seed of the split.
+        held_out_patients: Number of patients in each of validation and test, where that was set.
         test_enrichment: What the test split was made to hold, where that was set.
     """
 
@@ -33,7 +33,7 @@ class DataDefinition:
     test_enrichment: Mapping[str, object] | None = None
 
     def as_dict(self) -> dict[str, object]:
-        """For a checkpoint."""
+        """Return plain values for a checkpoint."""
         return asdict(self)
 
     def check_trained_on(self, trained: Mapping[str, object]) -> None:

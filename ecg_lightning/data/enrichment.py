@@ -27,7 +27,7 @@ _Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Enrichment:
-    """What an enriched test split holds at least.
+    """An enrichment says what an enriched test split holds at least.
 
     Attributes:
         targets: The diagnoses, those of the whole study.
@@ -70,7 +70,7 @@ def enrich_test(
         examples: Every ECG of the source, with ``ecg_id``, ``patient_id`` and the targets.
         split: (n,) of :func:`ecg_lightning.data.splits.split_examples`.
         rule: How that was made.
-        seed: Of the split.
+        seed: Seed of the split.
         wish: What the test split must hold.
 
     Returns:
@@ -155,13 +155,13 @@ def _carriers(has: _Mask, wish: Enrichment) -> _Mask:
 def enrichment_lines(
     examples: pd.DataFrame, split: NDArray[np.str_], wish: Enrichment, target: Target
 ) -> Iterator[str]:
-    """What a person must know of an enriched split: how many have what, and what that means.
+    """Yield what a reader must know of an enriched split: how many have what, and what that means.
 
     Args:
         examples: Every ECG of the source.
         split: (n,) of :func:`enrich_test`.
-        wish: What was asked for.
-        target: The run's own, told as well where it is none of the wish's.
+        wish: The requested enrichment.
+        target: The run's own, reported as well where the wish does not name it.
     """
     tested = split == "test"
     yield (

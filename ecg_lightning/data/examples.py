@@ -1,4 +1,4 @@
-"""The ECGs of a split as a table, and what tells them apart from others."""
+"""This module lists the ECGs of a split in a table, and gives the table a digest."""
 
 from typing import Final
 
@@ -19,12 +19,12 @@ _BLOCK: Final = 4096
 def examples_table(
     examples: pd.DataFrame, chosen: NDArray[np.bool_], target: Target, *, labelled: bool
 ) -> pd.DataFrame:
-    """The ECGs of a split in row order.
+    """List the ECGs of a split in row order.
 
     Args:
         examples: Every ECG of a cache.
         chosen: (n,) which of them are in the split.
-        target: The diagnosis.
+        target: The diagnosis that labels are of.
         labelled: Leave out those whose label is missing.
 
     Returns:
@@ -41,10 +41,10 @@ def examples_table(
 
 
 def permute_labels(table: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Hand the known labels of a table out to its ECGs anew: as many are positive, and none is told by its ECG.
+    """Permute the known labels among the ECGs of a table: the prevalence stays, and no label depends on its ECG.
 
     Args:
-        table: Of ``examples_table``.
+        table: A table of ``examples_table``.
         seed: Another one gives another permutation; it depends on the ECGs' ids and not on their order.
     """
     known = np.flatnonzero(table["label"].notna())
@@ -57,7 +57,7 @@ def permute_labels(table: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def digest_examples(cache: BeatCache, table: pd.DataFrame) -> str:
-    """Hash of the ids and the beats of a table of examples."""
+    """Hash the ids and the beats of a table of examples."""
     rows, ids = table["cache_row"].to_numpy(dtype=np.intp), table["ecg_id"].tolist()
     parts = [
         digest_array_rows(cache.read_microvolts(rows[start : start + _BLOCK]), ids[start : start + _BLOCK])

@@ -9,10 +9,10 @@ from ecg_lightning.data.samplers import check_samplers_stay
 
 
 def rank_of(trainer: Trainer | None) -> tuple[int, int]:
-    """Rank of this process and number of ranks; 0 and 1 without a trainer.
+    """Return the rank of this process and the number of ranks; 0 and 1 without a trainer.
 
     Raises:
-        ValueError: The trainer would put samplers of its own in the place of the project's.
+        ValueError: The trainer would replace the project's samplers by its own.
     """
     if not trainer:
         return 0, 1
@@ -21,13 +21,13 @@ def rank_of(trainer: Trainer | None) -> tuple[int, int]:
 
 
 def loader(dataset: BeatDataset, rows: Sampler[int], batch_size: int, num_workers: int) -> DataLoader[Batch]:
-    """A loader of whole batches.
+    """Make a loader of whole batches.
 
     Args:
         dataset: The ECGs of a split.
-        rows: Which rows, in which order.
+        rows: Rows of the dataset, in the order in which they are read.
         batch_size: ECGs a batch.
-        num_workers: Worker processes.
+        num_workers: Number of worker processes.
     """
     # `sampler` and not `batch_sampler`: from the latter alone Lightning's `predict` would build batches of all rows
     return DataLoader(

@@ -77,7 +77,7 @@ def finish(folder: Path, info: Mapping[str, Any]) -> None:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of what the beats were computed with, for the record."""
+    """Return the versions of what the beats were computed with, for the record."""
     return {"python": platform.python_version()} | installed_versions(_PACKAGES)
 
 

@@ -50,19 +50,19 @@ def prepare(
 
     Every ECG ends in ``examples.parquet`` or, with the reason, in ``rejected.parquet``: lines of a table and files that
     can't be read, impossible labels, ages or ids, signals without a usable median beat, patients under ``min_age``
-    (paper, Methods, "Study population"). An ECG whose age is unknown is kept. Codes that mean no target are counted in
+    (paper, Methods, "Study population"). An ECG of unknown age is included. Codes that mean no target are counted in
     ``cache.json`` and named in the final line. What is odd about beats that are used is a warning, with the number of
     ECGs and the first of them, and is in ``cache.json`` too.
     Files of a source that were missing and are there now do not change the hash: repair them and prepare with
     ``overwrite``.
 
     Args:
-        source: The archive.
-        cache_dir: Where caches are kept.
-        neighbours: See :func:`ecg_lightning.signal.beat.median_beat`.
+        source: The source whose recordings are read.
+        cache_dir: Folder of all caches.
+        neighbours: What is done with neighbouring beats: see :func:`ecg_lightning.signal.beat.median_beat`.
         processes: Worker processes; None for one per core that this process may use, 1 to work in this process. A
             script that calls this with more than one needs ``if __name__ == "__main__":`` around it.
-        min_age: Years.
+        min_age: Least age in years.
         overwrite: Throw away a cache of the same settings, finished or not.
         progress: Show a bar (on a terminal) and a final line.
 
@@ -108,7 +108,7 @@ def _discard(folder: Path) -> None:
 
 
 def cache_settings(source: Source, beat: BeatSettings) -> dict[str, Any]:
-    """All that determines the content of a cache, JSON-able."""
+    """Return all that determines the content of a cache, JSON-able."""
     return {
         "source": source.name,
         "source_settings": source.settings(),
@@ -119,7 +119,7 @@ def cache_settings(source: Source, beat: BeatSettings) -> dict[str, Any]:
 
 
 def cache_hash(settings: dict[str, Any]) -> str:
-    """12 hexadecimal digits of the settings, independent of the order of their keys."""
+    """Hash the settings to 12 hexadecimal digits, independent of the order of their keys."""
     return digest_settings(settings)[:_HASH_DIGITS]
 
 
@@ -150,7 +150,7 @@ def _build(
     try:
         found = merge(folder, [shard.path for shard in shards], entries, source.name)
     except ValueError:
-        # Kept parts would repeat the failure after its cause (a wrong root, say) is gone.
+        # Parts that stay would repeat the failure after its cause (a wrong root, say) is gone.
         shutil.rmtree(folder)
         raise
     for remark, ecgs in found["counts"].get("remarks", {}).items():

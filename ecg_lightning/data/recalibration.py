@@ -20,7 +20,7 @@ class RecalibrationBeats:
 
     Attributes:
         beats: (n, lead, sample) mV, float32 on the CPU.
-        origin: In words, for notes.
+        origin: Where the ECGs are from, in words for notes.
     """
 
     beats: Tensor
@@ -33,9 +33,9 @@ def recalibration_beats(
     """Choose training ECGs by a hash of their ids; the same for every network of a study.
 
     Args:
-        datamodule: Set up.
+        datamodule: The datamodule, set up.
         backgrounds: (background, lead, sample) mV, which come first where the data at hand have no training split.
-        n: How many at most.
+        n: Number of ECGs at most.
 
     Returns:
         ``n`` training ECGs, or all where there are fewer; of data that only test a network, its backgrounds and test

@@ -31,7 +31,7 @@ Masks = NDArray[np.bool_]
 
 
 def known_regions(cache: BeatCache, target: Target) -> tuple[str, ...]:
-    """The regions that at least one ECG of the cache has a mask for, evidence of this target."""
+    """Return the regions that at least one ECG of the cache has a mask for, evidence of this target."""
     there = {region for region in REGIONS if _stored_name(region, target) in cache.regions}
     if {"P", "QRS"} <= there:
         there.add("PR")
@@ -41,12 +41,12 @@ def known_regions(cache: BeatCache, target: Target) -> tuple[str, ...]:
 
 
 def read_regions(cache: BeatCache, rows: NDArray[np.intp], target: Target) -> dict[str, tuple[Masks, Masks]]:
-    """Masks of some ECGs.
+    """Read the masks of some ECGs.
 
     Args:
-        cache: The beats.
+        cache: The cache that holds the masks.
         rows: (k,) of the cache.
-        target: Whose evidence.
+        target: The diagnosis whose evidence is read.
 
     Returns:
         Region of ``known_regions`` -> (k, 8, 600) mask, and (k,) whether it is known for the ECG. Evidence of a
@@ -72,7 +72,7 @@ def _read_waves(cache: BeatCache, rows: NDArray[np.intp]) -> dict[str, tuple[Mas
 
 
 def windows(samples: int = BEAT_SAMPLES) -> dict[str, NDArray[np.bool_]]:
-    """Name -> (sample,) which samples lie in each of ``WINDOWS_MS``."""
+    """Return for each of ``WINDOWS_MS`` which samples (sample,) lie in it."""
     time = (np.arange(samples) - FIDUCIAL_SAMPLE) * 1000 / SAMPLING_RATE
     found = {name: (time >= low) & (time < high) for name, (low, high) in WINDOWS_MS.items()}
     found["elsewhere"] = ~np.any(list(found.values()), axis=0)
@@ -80,14 +80,14 @@ def windows(samples: int = BEAT_SAMPLES) -> dict[str, NDArray[np.bool_]]:
 
 
 def wave_labels(cache: BeatCache, rows: NDArray[np.intp]) -> NDArray[np.int64]:
-    """Which wave of which lead every point is of: those that the cache knows of an ECG, else the fixed windows.
+    """Label every point with wave and lead: by the waves that the cache knows of an ECG, else by the fixed windows.
 
     Args:
-        cache: The beats.
+        cache: The cache that holds the masks.
         rows: (k,) of the cache.
 
     Returns:
-        (k, 8, 600): lead times the number of places, plus the place: P, PR, QRS, ST, T and the rest; or the places of
+        (k, 8, 600): lead times the number of segments, plus the segment: P, PR, QRS, ST, T and the rest; or those of
         ``WINDOWS_MS``.
     """
     places = len(WAVES) + 1
@@ -106,7 +106,7 @@ def wave_labels(cache: BeatCache, rows: NDArray[np.intp]) -> NDArray[np.int64]:
 
 
 def pr_segment(p: Masks, qrs: Masks) -> Masks:
-    """From the end of the P wave to the onset of the QRS complex that holds the fiducial, lead by lead.
+    """Mark from the end of the P wave to the onset of the QRS complex that holds the fiducial, lead by lead.
 
     Args:
         p: (..., sample) P waves.
@@ -123,7 +123,7 @@ def pr_segment(p: Masks, qrs: Masks) -> Masks:
 
 
 def st_segment(qrs: Masks, t: Masks) -> Masks:
-    """From the end of the QRS complex that holds the fiducial to the onset of the T wave behind it, lead by lead."""
+    """Mark from the end of the QRS complex that holds the fiducial to the next T wave's onset, lead by lead."""
     samples = qrs.shape[-1]
     # the same, seen from the other end of time
     fiducial = samples - 1 - FIDUCIAL_SAMPLE

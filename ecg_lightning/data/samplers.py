@@ -1,4 +1,4 @@
-"""Which rows each rank reads, in which order: no row is padded, repeated or gathered."""
+"""This module decides which rows each rank reads, in which order: no row is padded, repeated or gathered."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -21,8 +21,8 @@ class ShuffledRows(Sampler[int]):
     Args:
         n: Number of rows.
         global_batch: Rows of a batch over all ranks.
-        seed: Of the shuffling.
-        rank: This process.
+        seed: Seed of the shuffling.
+        rank: Rank of this process.
         ranks: Number of processes.
 
     Raises:
@@ -46,7 +46,7 @@ class ShuffledRows(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch, also after a resume."""
+        """Set the epoch; Lightning calls this before each one, also after a resume."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class RankRows(Sampler[int]):
 
     Args:
         n: Number of rows.
-        rank: This process.
+        rank: Rank of this process.
         ranks: Number of processes.
 
     Raises:
@@ -92,7 +92,7 @@ def _check_rank(rank: int, ranks: int) -> None:
 
 
 def equal_batch_size(n: int, batch_size: int, ranks: int) -> int:
-    """The smallest batch size from ``batch_size`` on that gives every rank of ``RankRows`` as many batches.
+    """Return the smallest batch size from ``batch_size`` on that gives every rank of ``RankRows`` as many batches.
 
     In validation under DDP each forward is a collective call: a rank with one batch more would wait forever.
 
@@ -117,7 +117,7 @@ def check_samplers_stay(trainer: Trainer) -> None:
     Raises:
         ValueError: Several processes and ``use_distributed_sampler=True``, Lightning's default.
     """
-    # the trainer's own public attributes don't tell
+    # the trainer's own public attributes don't say
     if trainer.world_size > 1 and trainer._accelerator_connector.use_distributed_sampler:
         raise ValueError(
             f"this trainer has {trainer.world_size} processes and would replace the datamodule's samplers, which "

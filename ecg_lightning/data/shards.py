@@ -32,11 +32,11 @@ _REGION: Final = re.compile(r"\w+(/\w+)*")
 
 @dataclass(frozen=True)
 class BeatSettings:
-    """What determines the beats of a source, beside the source.
+    """The settings that determine the beats of a source, beside the source.
 
     Attributes:
-        neighbours: See :func:`ecg_lightning.signal.beat.median_beat`.
-        min_age: Years; younger patients are rejected, unknown ages are kept.
+        neighbours: What is done with neighbouring beats: see :func:`ecg_lightning.signal.beat.median_beat`.
+        min_age: Years; younger patients are rejected, unknown ages are included.
     """
 
     neighbours: Neighbours = "keep"
@@ -49,8 +49,8 @@ class Shard:
 
     Attributes:
         path: The part file.
-        start: Place of the first entry in the source.
-        entries: The entries.
+        start: Index of the first entry in the source.
+        entries: The entries of the shard.
     """
 
     path: Path
@@ -71,7 +71,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why an ECG is not in the cache: a short machine word, and the sentence."""
+    """A reason why an ECG is not in the cache: a short machine word, and the sentence."""
 
     kind: str
     reason: str
@@ -80,12 +80,12 @@ class Rejection:
 def prepare_entry(source: Source, entry: Entry, settings: BeatSettings) -> Prepared | Rejection:
     """Read one ECG and compute its median beat.
 
-    Wave masks of the recording and evidence masks of the source are both kept; evidence wins where both know a
+    Wave masks of the recording and evidence masks of the source are both stored; evidence wins where both know a
     region of the same name.
 
     Args:
         source: Where the ECG is from.
-        entry: The ECG.
+        entry: The ECG that is prepared.
         settings: Settings of the beat.
 
     Returns:
@@ -121,7 +121,7 @@ def _pack(region: str, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
 def write_shard(source: Source, shard: Shard, settings: BeatSettings) -> None:
     """Prepare the entries of a shard and write its part file.
 
-    The part holds ``index`` (place in the source), ``beats``, ``heart_rate``, ``n_beats`` of the used ECGs,
+    The part holds ``index`` (in the source), ``beats``, ``heart_rate``, ``n_beats`` of the used ECGs,
     ``mask:<region>`` and ``present:<region>`` over the same rows, ``rejected_index``, ``rejected`` (kind, reason), and
     where there are some ``remarked_index``, ``remarks``.
 

@@ -24,7 +24,7 @@ TEST_FOLD: Final = 10
 
 
 class LabelsError(ValueError):
-    """The labels of a source are not enough for what was asked; the message counts them, and says what to do."""
+    """An error of a source's labels: too few for the request; the message counts them, and says what to do."""
 
 
 _SPLITS_OF_STAGE: Final[dict[str, tuple[Split, ...]]] = {
@@ -44,13 +44,13 @@ _MORE_SIMULATED: Final = "simulate more patients (`--data.source.init_args.n_pat
 
 
 def split_examples(examples: pd.DataFrame, rule: SplitRule, seed: int, held_out: int | None = None) -> NDArray[np.str_]:
-    """The split of every ECG of a source.
+    """Decide the split of every ECG of a source.
 
     Args:
         examples: Columns ``patient_id`` and ``fold``.
         rule: ``patients``, and ``auto``: by hashed patient id; ``folds``: the source's own; ``test_only``: every ECG
             is a test ECG, for an archive that only tests networks trained elsewhere.
-        seed: Of the split by patient.
+        seed: Seed of the split by patient.
         held_out: Patients in each of validation and test, by patient; see ``split_by_patient``.
 
     Returns:
@@ -67,7 +67,7 @@ def split_examples(examples: pd.DataFrame, rule: SplitRule, seed: int, held_out:
 
 
 def splits_of_stage(stage: str, rule: SplitRule) -> tuple[Split, ...]:
-    """The splits in which a stage needs both classes.
+    """Return the splits in which a stage needs both classes.
 
     Args:
         stage: ``fit``, ``validate``, ``test`` or ``predict``.
@@ -94,7 +94,7 @@ def split_by_patient(patient_id: "pd.Series[str]", seed: int = 0, held_out: int 
 
     Args:
         patient_id: (n,) patient of each ECG.
-        seed: ``data.split_seed``.
+        seed: Seed of the split, ``data.split_seed``.
         held_out: Patients in each of the two sets; None: as above.
 
     Returns:
@@ -124,7 +124,7 @@ def split_by_patient(patient_id: "pd.Series[str]", seed: int = 0, held_out: int 
 
 
 def split_by_fold(fold: "pd.Series[int]", patient_id: "pd.Series[str]") -> NDArray[np.str_]:
-    """PTB-XL's own folds: 9 for validation, 10 for test (Wagner et al. 2020).
+    """Split by PTB-XL's own folds: 9 for validation, 10 for test (Wagner et al. 2020).
 
     Args:
         fold: (n,) fold of each ECG.
@@ -154,7 +154,7 @@ def split_by_fold(fold: "pd.Series[int]", patient_id: "pd.Series[str]") -> NDArr
 
 
 def labels_of(examples: pd.DataFrame, target: Target) -> NDArray[np.float32]:
-    """(n,) 1, 0 or NaN where missing, of a cache's examples."""
+    """Return the labels (n,) of a cache's examples: 1, 0 or NaN where missing."""
     label: NDArray[np.float32] = examples[target].astype("Float32").to_numpy(dtype=np.float32, na_value=math.nan)
     return label
 
@@ -170,7 +170,7 @@ def check_both_classes(
     Args:
         label: (n,) 1, 0 or NaN where missing.
         split: Name of the split.
-        target: The diagnosis.
+        target: The diagnosis that labels are of.
         remedy: What would help, for the message.
 
     Raises:
@@ -185,13 +185,13 @@ def check_both_classes(
 
 
 def class_remedy(examples: pd.DataFrame, rule: SplitRule, target: Target, held_out: int | None = None) -> str:
-    """What to do where a split of a source has one class only.
+    """Say what to do where a split of a source has one class only.
 
     Args:
         examples: Every ECG of the source, with the columns ``source``, ``patient_id`` and the targets.
         rule: How it is split.
-        target: The diagnosis.
-        held_out: See ``split_by_patient``.
+        target: The diagnosis that labels are of.
+        held_out: Patients in each of validation and test: see ``split_by_patient``.
     """
     label = labels_of(examples, target)
     more = _MORE_SIMULATED if examples["source"].eq("synthetic").all() else _MORE
@@ -219,12 +219,12 @@ def class_remedy(examples: pd.DataFrame, rule: SplitRule, target: Target, held_o
 def seed_with_both_classes(
     label: NDArray[np.floating], patient_id: "pd.Series[str]", held_out: int | None = None
 ) -> int | None:
-    """The first split seed under 50 that gives every split both classes, for the remedy of an error.
+    """Find the first split seed under 50 that gives every split both classes, for the remedy of an error.
 
     Args:
         label: (n,) 1, 0 or NaN where missing.
         patient_id: (n,) patient of each ECG.
-        held_out: See ``split_by_patient``.
+        held_out: Patients in each of validation and test: see ``split_by_patient``.
     """
     for seed in range(_TRIED_SEEDS):
         split = split_by_patient(patient_id, seed, held_out)

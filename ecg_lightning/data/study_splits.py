@@ -15,7 +15,7 @@ from ecg_lightning.storage.hashing import differences, listed
 from ecg_lightning.storage.readers import DamagedFileError, read_table
 
 SETTINGS: Final = "data_settings"
-"""Where the table keeps its settings (``DataFrame.attrs``, which Parquet keeps)."""
+"""Attribute of the table that holds its settings (``DataFrame.attrs``, which Parquet stores)."""
 
 _REMEDY: Final = (
     "Use another --study (a test on another archive needs one of its own), or repeat the settings of the study's data"
@@ -23,7 +23,7 @@ _REMEDY: Final = (
 
 
 def flat_settings(settings: Mapping[str, object], prefix: str) -> dict[str, object]:
-    """Settings as ``prefix.name`` -> value, in the types of JSON: as they come back from a file."""
+    """Flatten settings to ``prefix.name`` -> value, in the types of JSON: as they come back from a file."""
     return dict(_leaves(json.loads(json.dumps(dict(settings))), prefix))
 
 

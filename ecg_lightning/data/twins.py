@@ -1,4 +1,4 @@
-"""What an ECG would be without a diagnosis: for simulated ECGs, whose counterfactual twin is known."""
+"""This module tells what an ECG would be without a diagnosis: simulated ECGs have a counterfactual twin."""
 
 from collections.abc import Mapping
 
@@ -14,13 +14,13 @@ from ecg_lightning.simulator.evidence import twin_beats
 
 
 class TwinShifts:
-    """What to add to an ECG's beat so that it becomes that of its twin without the diagnosis.
+    """Twin shifts added to an ECG's beat make it that of its twin without the diagnosis.
 
     The noise of the ECG stays: the shift is the difference between the noiseless beats of both twins.
 
     Args:
         source: Where the ECGs come from.
-        target: The diagnosis.
+        target: The diagnosis that the twin lacks.
         neighbours: How the beats are made.
 
     Raises:
@@ -38,7 +38,7 @@ class TwinShifts:
         self._found: dict[str, NDArray[np.float32] | None] = {}
 
     def of(self, ecg_id: str) -> NDArray[np.float32] | None:
-        """(lead, sample) mV; None for an ECG without the diagnosis, or where one of the twins has no median beat."""
+        """Return an ECG's shift, (lead, sample) mV; None without the diagnosis, or where a twin has no median beat."""
         if ecg_id not in self._found:
             self._found[ecg_id] = self._shift(ecg_id)
         return self._found[ecg_id]

@@ -1,17 +1,17 @@
-"""How many processes may work here: a module without imports of weight, since a study asks before it starts any job."""
+"""This module counts the processes that may work here; it imports little, since a study needs it before any job."""
 
 import multiprocessing
 import os
 
 
 def worker_count(asked: int | None) -> int:
-    """How many processes work.
+    """Return how many processes work.
 
     Args:
-        asked: What the user asked for; None for one per core that this process may use.
+        asked: The user's number of processes; None for one per core that this process may use.
 
     Raises:
-        ValueError: Less than one is asked for.
+        ValueError: Less than one process is requested.
     """
     if asked is not None and asked < 1:
         raise ValueError(f"processes: expected None or at least 1, got {asked}")

@@ -90,6 +90,6 @@ def _context() -> multiprocessing.context.BaseContext:
 
 
 def _main_is_module() -> bool:
-    """Whether the program was started by ``python -m``."""
+    """Return whether the program was started by ``python -m``."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return spec is not None and not spec.name.endswith("__main__")

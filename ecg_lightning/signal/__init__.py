@@ -1,1 +1,1 @@
-"""From a recording to its median beat."""
+"""This package makes the median beat of a recording."""

@@ -22,10 +22,10 @@ _TEMPLATE_UPDATES: Final = 2
 
 @dataclass(frozen=True)
 class Alignment:
-    """Where the beats of one shape lie.
+    """An alignment says where the beats of one shape lie.
 
     Attributes:
-        times: (kept,) sample of the template's centre in each kept beat, with a fraction.
+        times: (kept,) sample of the template's centre in each chosen beat, with a fraction.
         correlations: (kept,) normalised correlation of each kept beat with the template.
         kept: (beat,) boolean over all R peaks.
     """
@@ -44,7 +44,7 @@ def align(qrs_band: NDArray[np.float64], r_peaks: NDArray[np.intp]) -> Alignment
 
     Args:
         qrs_band: (lead, sample) mV at 500 Hz, 5-35 Hz.
-        r_peaks: (beat,) samples.
+        r_peaks: R peaks of the recording, (beat,) samples.
 
     Returns:
         The times of the kept beats.
@@ -84,7 +84,7 @@ def shifted_windows(
     """Cut windows around times with a fraction, by linear interpolation between samples.
 
     Args:
-        signal: (lead, sample).
+        signal: The signal, (lead, sample).
         times: (beat,) samples, not more than ``before`` or ``after`` outside the recording.
         before: Samples before each time.
         after: Samples after each time.
@@ -137,7 +137,7 @@ class _Correlator:
         spectrum: (beat, lead, frequency) of the zero-padded beats.
         norms: (beat, lag) root of the energy under the template, over all leads.
         length: Samples of the zero-padded beats.
-        lags: How many.
+        lags: Number of lags.
     """
 
     spectrum: NDArray[np.complex128]
@@ -147,7 +147,7 @@ class _Correlator:
 
     @classmethod
     def of(cls, segments: NDArray[np.float64], width: int) -> "_Correlator":
-        """For beats (beat, lead, width + 2 max lag) and templates of ``width`` samples."""
+        """Make a correlator of beats (beat, lead, width + 2 max lag) and templates of ``width`` samples."""
         length = next_fast_len(segments.shape[2], real=True)
         energy = np.einsum("bls,bls->bs", segments, segments)
         power = np.cumsum(np.pad(energy, ((0, 0), (1, 0))), axis=1)

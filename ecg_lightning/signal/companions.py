@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ecg_lightning.ecg import SAMPLING_RATE
 from ecg_lightning.signal.strength import STEP, sharpness
 
-_MS: Final = SAMPLING_RATE / 1000.0 / STEP  # places
+_MS: Final = SAMPLING_RATE / 1000.0 / STEP  # grid points of the strength
 _T_WITHIN: Final = int(560 * _MS)
 _P_WITHIN: Final = int(320 * _MS)
 _LESS: Final = 0.7  # a T wave's strength, at most, in that of its beat
@@ -33,7 +33,7 @@ def companions(
     strength: NDArray[np.float64],  # (place,)
     places: NDArray[np.intp],  # (candidate,)
 ) -> NDArray[np.bool_]:  # (candidate,)
-    """Which candidates are waves that accompany beats.
+    """Find which candidates are waves that accompany beats.
 
     A T wave lies up to 560 ms behind a candidate that is stronger and much sharper, or three times as strong and
     sharper, or five times as strong; a P wave up to 320 ms before one that is 2.5 times as strong; and at the same
@@ -42,8 +42,8 @@ def companions(
 
     Args:
         qrs_band: (lead, sample) mV at 500 Hz, 5-35 Hz.
-        strength: See :func:`.strength.qrs_strength`.
-        places: (candidate,) places in ``strength``, increasing.
+        strength: What :func:`.strength.qrs_strength` gave.
+        places: (candidate,) indices in ``strength``, increasing.
 
     Returns:
         (candidate,) boolean.
@@ -80,7 +80,7 @@ def _sharpest(ratio: float) -> float:
 
 
 def _usual(strength: NDArray[np.float64], beats: NDArray[np.intp], delay: int, size: float) -> bool:
-    """Whether at this distance from most of these beats there is something like a wave of this size."""
+    """Return whether at this distance from most of these beats there is something like a wave of this size."""
     at = beats + delay
     at = at[(at >= 0) & (at < len(strength))]
     near = np.clip(at[:, None] + np.arange(-_SAME_DELAY, _SAME_DELAY + 1), 0, len(strength) - 1)

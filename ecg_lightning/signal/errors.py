@@ -1,4 +1,4 @@
-"""Why a recording can't be used, one class per reason.
+"""These errors say why a recording can't be used, one class per reason.
 
 ``kind`` is the short machine word that stands in the column ``reason_kind`` of ``rejected.parquet``; the
 message is the sentence for people.

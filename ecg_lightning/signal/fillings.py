@@ -19,7 +19,7 @@ def bridge_fillings(
 
     Args:
         signal: (lead, sample) mV.
-        sampling_rate: Hz.
+        sampling_rate: Sampling rate in Hz.
 
     Returns:
         The signal, itself where nothing was filled up, and where it was; None where nowhere.

@@ -24,13 +24,13 @@ CLEAN: tuple[Stage, ...] = ((2, (0.5,), "highpass"), (3, (100.0,), "lowpass"))
 """Removes baseline drift and noise above the ECG's band."""
 
 QRS_BAND: tuple[Stage, ...] = (*CLEAN, (2, (5.0, 35.0), "bandpass"))
-"""Where the QRS complex stands out."""
+"""Band in which the QRS complex stands out."""
 
 SLOPE_BAND: tuple[Stage, ...] = ((2, (40.0,), "lowpass"),)
-"""For slopes of a median beat."""
+"""Band for slopes of a median beat."""
 
 STEADY_SLOPE_BAND: tuple[Stage, ...] = ((4, (25.0,), "lowpass"),)
-"""For slopes of a median beat with mains in it."""
+"""Band for slopes of a median beat with mains in it."""
 
 
 def zero_phase(

@@ -1,4 +1,4 @@
-"""From whatever leads a file has, in whatever order and spelling, to I, II, V1-V6."""
+"""This module turns whatever leads a file has, in whatever order and spelling, into I, II, V1-V6."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ _PREFIX: Final = re.compile(r"^(MDC_ECG_LEAD|MDC_ECG|ECG|EKG|LEAD)(-|[\s_:.]*)")
 
 
 def canonical_lead(name: str) -> tuple[str, float] | None:
-    """Recognise a lead's name.
+    """Recognise a lead by its name.
 
     Case, blanks, ``Lead I``, ``MDC_ECG_LEAD_AVR``, ``ECG V1``, ``Lead I (Einthoven)``, ``aVR, augmented voltage``,
     ``DII``, ``C3`` and a leading minus (``-aVR`` of the Cabrera order) are understood. Modified leads

@@ -71,7 +71,7 @@ def find_r_peaks(
 
 
 def refine_r_peaks(qrs_band: NDArray[np.float64], known: NDArray[np.intp]) -> NDArray[np.intp]:
-    """R peaks where heart beats are known to be: by the simulator, or by annotation.
+    """Find R peaks where heart beats are known to be: by the simulator, or by annotation.
 
     The maximum of the velocity's energy within 80 ms; beats with under a quarter of the median energy are dropped,
     and of two less than 200 ms apart the weaker one.
@@ -106,14 +106,14 @@ def _enough(peaks: NDArray[np.intp], samples: int) -> NDArray[np.intp]:
 
 
 def velocity_energy(qrs_band: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Energy of the spatial velocity, its mean over 60 ms, (sample,) (mV per sample)^2."""
+    """Compute the energy of the spatial velocity, its mean over 60 ms, (sample,) (mV per sample)^2."""
     slope = np.gradient(qrs_band, axis=1)
     energy = uniform_filter1d(np.einsum("ls,ls->s", slope, slope), _ENERGY_BOX + 1, mode="nearest")
     return np.maximum(energy, 0.0)  # running sums can end a little below zero behind large values
 
 
 def _candidates(qrs_band: NDArray[np.float64], strength: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Places of what may be beats by itself, (candidate,); of two less than 200 ms apart the stronger."""
+    """Indices of what may be beats by itself, (candidate,); of two less than 200 ms apart the stronger."""
     found, _ = find_peaks(np.pad(strength, 1), height=_WEAK, distance=_REFRACTORY // STEP)
     places = np.asarray(found - 1, dtype=np.intp)
     clear = strength[places] >= _CLEAR
@@ -140,14 +140,14 @@ def _detections(qrs_band: NDArray[np.float64]) -> list[NDArray[np.intp]]:
 
 
 def detect_all(channels: NDArray[np.float64], sampling_rate: float) -> list[NDArray[np.intp]]:
-    """What ``sleepecg.detect_heartbeats`` finds in each channel, in half its time.
+    """Find what ``sleepecg.detect_heartbeats`` finds in each channel, in half its time.
 
     Its filter's start values and the filter itself are computed for all channels at once; the detector proper is
     sleepecg's own compiled code.
 
     Args:
-        channels: (channel, sample).
-        sampling_rate: Hz.
+        channels: The channels, (channel, sample).
+        sampling_rate: Sampling rate in Hz.
 
     Returns:
         Samples of the beats of each channel.
@@ -179,7 +179,7 @@ def _strongest_near(centres: NDArray[np.intp], energy: NDArray[np.float64]) -> N
 
 
 def _apply_refractory(peaks: NDArray[np.intp], energy: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Of two peaks less than 200 ms apart keep the one of more energy, strongest peaks first."""
+    """Keep of two peaks less than 200 ms apart the one of more energy, strongest peaks first."""
     if (np.diff(peaks) >= _REFRACTORY).all():
         return peaks
     kept: list[int] = []

@@ -1,4 +1,4 @@
-"""Is this signal an ECG in mV? Checks that run before anything is computed from a recording."""
+"""This module checks that a signal is an ECG in mV before anything is computed from a recording."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -110,7 +110,7 @@ def check_alive(signal: NDArray[np.floating], sampling_rate: float, leads: Seque
 
     Args:
         signal: (lead, sample) mV.
-        sampling_rate: Hz.
+        sampling_rate: Sampling rate in Hz.
         leads: The name of each row, for the message.
 
     Raises:

@@ -37,12 +37,12 @@ _LINE_WIDTH: Final = 0.3  # Hz, to either side
 
 
 def qrs_of_beats(qrs_band: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The QRS complexes, 100 ms to either side of the template's centre, (kept, lead, sample)."""
+    """Cut the QRS complexes, 100 ms to either side of the template's centre, (kept, lead, sample)."""
     return shifted_windows(qrs_band, times, _HALF, _HALF, fill=0.0)
 
 
 def alive_beats(qrs: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """In which beats each lead is alive.
+    """Find in which beats each lead is alive.
 
     Dead is a lead where its QRS complex has less than 10 uV, or a quarter of its third largest one. Of the beats next
     to dead ones the lead may have lost a part, so they count as dead where three others are left.
@@ -105,7 +105,7 @@ def check_agreement(qrs: NDArray[np.float64], alive: NDArray[np.bool_]) -> None:
 
 
 def fast_shares(beat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    """Share of a beat's power above 40 Hz: of all leads together, and of each, (lead,)."""
+    """Compute a beat's share of power above 40 Hz: of all leads together, and of each, (lead,)."""
     window = hann(beat.shape[1])
     power = np.abs(rfft((beat - beat.mean(axis=1, keepdims=True)) * window, axis=1)) ** 2
     fast = power[:, int(np.ceil(_FAST * beat.shape[1] / SAMPLING_RATE)) :].sum(axis=1)

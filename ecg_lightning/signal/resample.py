@@ -15,7 +15,7 @@ _RATE_TOLERANCE: Final = 1e-5  # 0.1 ms in 10 s: a twentieth of a sample
 
 
 def resampling_ratio(sampling_rate: float) -> Fraction:
-    """The ratio 500 Hz / rate as a fraction with both terms up to 5,000.
+    """Write the ratio 500 Hz / rate as a fraction with both terms up to 5,000.
 
     Raises:
         SamplingRateError: No such fraction is within 1e-5 of the ratio (0.1 ms over 10 s).
@@ -34,7 +34,7 @@ def resample(
     signal: NDArray[np.float64],  # (lead, sample) mV
     sampling_rate: float,
 ) -> NDArray[np.float64]:  # (lead, sample) mV
-    """Resample to 500 Hz; sample 0 keeps its place in time.
+    """Resample to 500 Hz; sample 0 stays at its time.
 
     250 Hz goes by linear interpolation, as in the paper (Methods, "ECG processing and outcome selection"); 500 Hz
     is returned as it is; other rates go through a polyphase filter with zero phase, in front of and behind the
@@ -42,7 +42,7 @@ def resample(
 
     Args:
         signal: (lead, sample) mV.
-        sampling_rate: Hz.
+        sampling_rate: Sampling rate in Hz.
 
     Returns:
         (lead, round(sample x 500 / rate)) mV. At 250 Hz the last sample holds the value before it.

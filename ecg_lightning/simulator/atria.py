@@ -23,7 +23,7 @@ class PWave:
     """The P wave, ms from its onset: right atrium, left atrium.
 
     Attributes:
-        kernels: Of a normal beat.
+        kernels: Kernels of a normal beat.
         premature: (2, 3) mV, vectors in a premature atrial beat.
     """
 
@@ -54,7 +54,7 @@ def draw_p_wave(patient: Streams, diagnoses: Diagnoses) -> PWave:
 
 
 def fibrillation_waves(ecg: Streams, samples: int) -> NDArray[np.float64]:
-    """Fibrillation waves as a heart vector, (3, sample) mV: 4.2-8.5 Hz, frequency and size unsteady."""
+    """Draw fibrillation waves as a heart vector, (3, sample) mV: 4.2-8.5 Hz, frequency and size unsteady."""
     rng = ecg("fibrillation")
     size, frequency = 1.3 * log_normal(rng, 0.045, 0.55), rng.uniform(4.2, 8.5)
     harmonic_phase, side_phase = rng.uniform(0.0, 2.0 * np.pi, size=2)
@@ -67,12 +67,12 @@ def fibrillation_waves(ecg: Streams, samples: int) -> NDArray[np.float64]:
 
 
 def flutter_waves(ecg: Streams, samples: int, rate: float) -> NDArray[np.float64]:
-    """Flutter waves as a heart vector, (3, sample) mV: a sawtooth, down in the inferior leads.
+    """Draw flutter waves as a heart vector, (3, sample) mV: a sawtooth, down in the inferior leads.
 
     Args:
         ecg: The ECG's streams.
-        samples: How many.
-        rate: Of the ventricles, beats per minute; the atria beat twice or four times as often.
+        samples: Number of samples.
+        rate: Rate of the ventricles, beats per minute; the atria beat twice or four times as often.
     """
     rng = ecg("flutter")
     size, phase = log_normal(rng, 0.10, 0.35), rng.uniform(0.0, 2.0 * np.pi)

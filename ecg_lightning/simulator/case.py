@@ -1,4 +1,4 @@
-"""What is to be simulated: one ECG of one patient with given findings."""
+"""A case says what is to be simulated: one ECG of one patient with given findings."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ class Case:
     """One ECG of one patient; the same case gives the same ECG, sample by sample.
 
     Attributes:
-        seed: Of the simulation.
+        seed: Seed of the simulation.
         patient: Number of the patient: body, heart axis, chronic findings.
         ecg: Number of the ECG: rhythm, rate, noise.
-        diagnoses: The findings.
+        diagnoses: The patient's findings.
         heart_rate: Mean rate, beats per minute; None draws it by the rhythm.
-        pr_interval: From P onset to QRS onset, ms; None draws it.
+        pr_interval: Time from P onset to QRS onset, ms; None draws it.
         noise: Factor of the noise; 0 leaves the recorder's low-pass filter and steps.
 
     Raises:
@@ -59,14 +59,14 @@ class Case:
 
     @property
     def patient_streams(self) -> Streams:
-        """Streams of what all ECGs of the patient share."""
+        """Return the streams of what all ECGs of the patient share."""
         return Streams(f"{self.seed}/{self.patient}")
 
     @property
     def ecg_streams(self) -> Streams:
-        """Streams of what is this ECG's own."""
+        """Return the streams of what is this ECG's own."""
         return Streams(f"{self.seed}/{self.patient}/{self.ecg}")
 
     def without(self, target: Target) -> "Case":
-        """The twin without one diagnosis: all else is the same, draw by draw."""
+        """Return the twin without one diagnosis: all else is the same, draw by draw."""
         return replace(self, diagnoses=self.diagnoses.without(target))

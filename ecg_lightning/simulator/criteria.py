@@ -28,7 +28,7 @@ IRREGULAR: Final = 0.06
 
 @dataclass(frozen=True)
 class Measurements:
-    """What an electrocardiograph would measure, medians over the beats that are not premature.
+    """The measurements that an electrocardiograph would make, medians over the beats that are not premature.
 
     Attributes:
         heart_rate: Beats per minute, from the mean RR interval of the recording, pauses and premature beats included.
@@ -46,7 +46,7 @@ class Measurements:
 
     @property
     def has_p(self) -> bool:
-        """Whether P waves precede the QRS complexes."""
+        """Return whether P waves precede the QRS complexes."""
         return bool(np.isfinite(self.pr))
 
 
@@ -78,7 +78,7 @@ def _voltages(ecg: SimulatedEcg, beat: int) -> Voltages:
 
 
 def meets(ecg: SimulatedEcg, target: Target) -> bool:
-    """Whether an ECG meets the criterion of a diagnosis.
+    """Return whether an ECG meets the criterion of a diagnosis.
 
     Rates, PR interval, QRS duration and voltages are measured. That P waves come from the sinus node, and which
     bundle is blocked, and that the atria fibrillate and don't flutter, a physician reads from the shape; here it is

@@ -1,4 +1,4 @@
-"""What a simulated patient has: rhythm, conduction, voltage, ST-T changes, and how frequent each is.
+"""This module draws what a simulated patient has: rhythm, conduction, voltage, ST-T changes, each at its frequency.
 
 The frequencies are those of the prototype that was scored on real ECGs; they are far from those of a clinic on purpose,
 so that a network sees enough of every class and of every mimic.
@@ -93,7 +93,7 @@ _SAME_RHYTHM: Final = 0.6
 
 @dataclass(frozen=True)
 class Diagnoses:
-    """All findings of one ECG.
+    """The diagnoses hold all findings of one ECG.
 
     Attributes:
         rhythm: What drives the heart.
@@ -101,9 +101,9 @@ class Diagnoses:
             atrial fibrillation and its absence must have the same mean rate.
         av_block: First-degree atrioventricular block; only in sinus rhythms.
         conduction: How the ventricles depolarise.
-        bifascicular: With right bundle branch block: the left anterior fascicle is blocked too.
+        bifascicular: Whether in right bundle branch block the left anterior fascicle is blocked too.
         voltage: Hypertrophy, low QRS voltage or neither.
-        repolarisation: ST-T changes.
+        repolarisation: The ST-T changes.
         pvc: Premature ventricular complexes.
         pac: Premature atrial complexes.
     """
@@ -129,11 +129,11 @@ class Diagnoses:
 
     @property
     def has_voltage_criteria(self) -> bool:
-        """Whether hypertrophy can be told from the voltage: not in left bundle branch block, and not when paced."""
+        """Return whether voltage can show hypertrophy: not in left bundle branch block, and not when paced."""
         return self.rhythm != "paced" and self.conduction != "left_bundle_branch_block"
 
     def has(self, target: Target) -> bool:
-        """Whether the diagnosis is there."""
+        """Return whether the diagnosis is there."""
         return {
             "sinus_rhythm": self.rhythm == "sinus",
             "atrial_fibrillation": self.rhythm == "atrial_fibrillation",
@@ -147,7 +147,7 @@ class Diagnoses:
         }[target]
 
     def without(self, target: Target) -> "Diagnoses":
-        """The same findings but for one diagnosis: the other twin.
+        """Return the same findings but for one diagnosis: the other twin.
 
         Sinus rhythm becomes atrial fibrillation of the same mean rate and the reverse; bradycardia and tachycardia
         become sinus rhythm of a normal rate; the others are taken away.

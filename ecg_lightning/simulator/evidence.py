@@ -1,4 +1,4 @@
-"""Where the evidence for a diagnosis lies: by counterfactual twins, and by the textbook.
+"""This module finds where the evidence for a diagnosis lies: by counterfactual twins, and by the textbook.
 
 Twins are two ECGs that differ in one diagnosis and in nothing else. What differs between their noiseless median beats
 is all that a network can go by: the *causal* mask. Textbooks name less, or other places, most of all for rhythms, where
@@ -46,8 +46,8 @@ class Twins:
     """Noiseless median beats of an ECG with a diagnosis and of its twin without.
 
     Attributes:
-        target: The diagnosis.
-        present: With it.
+        target: The diagnosis in which the twins differ.
+        present: The twin with the diagnosis.
         absent: Without it, R at the same sample.
         case: The ECG with it.
     """
@@ -75,7 +75,7 @@ def _noiseless(case: Case, neighbours: Neighbours) -> _Noiseless:
 
 
 def twin_beats(case: Case, target: Target, *, neighbours: Neighbours = "keep") -> Twins:
-    """The twins of one ECG and one of its diagnoses.
+    """Simulate the twins of one ECG and one of its diagnoses.
 
     The fiducial of a QRS complex depends on its shape, so the beat without the diagnosis is moved until its R lies
     where the other one's lies: what only stands at another place of the window is no evidence.
@@ -97,7 +97,7 @@ def _twins(case: Case, target: Target, present: _Noiseless, absent: _Noiseless) 
 
 
 def causal_mask(twins: Twins) -> NDArray[np.bool_]:
-    """Where the twins differ: by more than .02 mV, and by more than 8 % of their largest difference.
+    """Mark where the twins differ: by more than .02 mV, and by more than 8 % of their largest difference.
 
     For the rhythms it is .015 mV and 4 %. For the comparison with the largest, differences are divided by the square
     root of their lead's largest: a network reads small leads as well as large ones. Gaps of under 10 ms inside a lead
@@ -121,7 +121,7 @@ def causal_mask(twins: Twins) -> NDArray[np.bool_]:
 
 
 def core_mask(twins: Twins) -> NDArray[np.bool_]:
-    """Where the textbook looks.
+    """Mark where the textbook looks for the diagnosis.
 
     Sinus rhythm, atrial fibrillation, AV block: from P onset (or where P would begin) to QRS onset, all leads. Right
     bundle branch block: the last 40 % of the QRS complex in V1, V2, I, V5, V6. Left bundle branch block: QRS and ST-T,
@@ -155,12 +155,12 @@ def core_mask(twins: Twins) -> NDArray[np.bool_]:
 def evidence_masks(
     case: Case, targets: tuple[Target, ...], *, neighbours: Neighbours = "keep"
 ) -> Mapping[str, NDArray[np.bool_]]:
-    """Causal and core masks of several diagnoses of one ECG.
+    """Find the causal and core masks of several diagnoses of one ECG.
 
     Args:
-        case: The ECG.
+        case: The case of the ECG.
         targets: Diagnoses that it has.
-        neighbours: As the beats are made.
+        neighbours: What is done with neighbouring beats when the beats are made.
 
     Returns:
         ``causal/<target>`` and ``core/<target>`` -> (8, 600) boolean. Where the ECG or a twin has no median beat

@@ -1,4 +1,4 @@
-"""From the heart vector to the leads of one patient."""
+"""This module projects the heart vector on the leads of one patient."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,13 +37,13 @@ _MAX_SHIFT: Final = 0.7
 
 @dataclass(frozen=True)
 class Geometry:
-    """How one patient's heart projects on the leads.
+    """The geometry says how one patient's heart projects on the leads.
 
     Attributes:
         ventricular: (8, 3) leads of the heart vector of QRS complex and T wave.
         atrial: (8, 3) of the P wave: smaller in the chest leads.
         qrs_centre: (16,) ms, kernels of the QRS complex that no heart vector explains, two a lead.
-        qrs_width: (16,) ms.
+        qrs_width: (16,) ms, widths of these kernels.
         qrs_residual: (16, 8) mV, each kernel in its own lead.
         t_residual: (8,) mV, of the shape of the T wave.
         p_residual: (8,) mV, of the shape of the P wave.

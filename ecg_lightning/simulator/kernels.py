@@ -39,9 +39,9 @@ class Kernels:
     """Kernels exp(-((t - centre) / width)^2 / 2); the width is ``before`` up to the centre and ``after`` from there on.
 
     Attributes:
-        centre: (kernel,) ms.
-        before: (kernel,) ms.
-        after: (kernel,) ms.
+        centre: (kernel,) ms, centre of each kernel.
+        before: (kernel,) ms, width before the centre.
+        after: (kernel,) ms, width after the centre.
         vector: (kernel, 3) mV, heart vector at the centre.
     """
 
@@ -52,7 +52,7 @@ class Kernels:
 
     @classmethod
     def of(cls, *rows: tuple[float, float, float, NDArray[np.float64]]) -> "Kernels":
-        """Kernels from rows of centre, width before, width after, vector."""
+        """Make kernels from rows of centre, width before, width after, vector."""
         centre, before, after, vector = zip(*rows, strict=True)
         return cls(np.array(centre), np.array(before), np.array(after), np.array(vector))
 
@@ -66,17 +66,17 @@ class Kernels:
 
     @property
     def onset(self) -> float:
-        """Where a cardiologist marks the onset, ms."""
+        """Return where a cardiologist marks the onset, ms."""
         return float((self.centre - ONSET_WIDTHS * self.before).min()) - ONSET_LEAD
 
     @property
     def offset(self) -> float:
-        """Where a cardiologist marks the offset, ms."""
+        """Return where a cardiologist marks the offset, ms."""
         return float((self.centre + OFFSET_WIDTHS * self.after).max()) + OFFSET_LAG
 
     @property
     def area(self) -> NDArray[np.float64]:
-        """Time integral of the heart vector up to a factor of sqrt(pi / 2), (3,) mV s."""
+        """Return the time integral of the heart vector up to a factor of sqrt(pi / 2), (3,) mV s."""
         return np.asarray((self.vector * (self.before + self.after)[:, None]).sum(axis=0) / 1000.0)
 
 
@@ -86,7 +86,7 @@ def evaluate(
     before: NDArray[_Float],  # (..., kernel) ms
     after: NDArray[_Float],  # (..., kernel) ms
 ) -> NDArray[_Float]:  # (..., kernel, sample)
-    """Value of every kernel at every time."""
+    """Evaluate every kernel at every time."""
     lag = time[..., None, :] - centre[..., None]
     # Two multiplications and a choice are cheaper than a division by a chosen width.
     lag *= np.where(lag < 0.0, (1.0 / before)[..., None], (1.0 / after)[..., None])
@@ -97,10 +97,10 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Timing:
-    """When the kernels of every beat come and how wide they are, ms from the beat's time.
+    """The timing says when the kernels of every beat come and how wide they are, ms from the beat's time.
 
     Attributes:
-        centre: (beat, kernel).
+        centre: (beat, kernel) centre of each kernel.
         before: (beat, kernel), width up to the centre.
         after: (beat, kernel), width from the centre on.
     """
@@ -113,12 +113,12 @@ class Timing:
     def same(
         cls, beats: int, centre: NDArray[np.float64], before: NDArray[np.float64], after: NDArray[np.float64]
     ) -> "Timing":
-        """The same kernels, (kernel,) each, in every beat."""
+        """Return the same kernels, (kernel,) each, in every beat."""
         shape = (beats, len(centre))
         return cls(np.broadcast_to(centre, shape), np.broadcast_to(before, shape), np.broadcast_to(after, shape))
 
     def of(self, beats: NDArray[np.bool_]) -> "Timing":
-        """The timing of some of the beats."""
+        """Return the timing of some of the beats."""
         return Timing(self.centre[beats], self.before[beats], self.after[beats])
 
 
@@ -135,7 +135,7 @@ def add_waves(
         signal: (lead, sample) mV at 500 Hz, changed in place; must hold every wave whole.
         start: Time of the signal's first sample, ms.
         times: (beat,) ms, to a fraction of a sample: what centres are counted from.
-        timing: Of the kernels.
+        timing: Times of the kernels.
         amplitude: (beat, kernel, lead) mV.
 
     Raises:

@@ -50,7 +50,7 @@ class Depolarisation:
 
     @property
     def duration(self) -> float:
-        """QRS duration, ms."""
+        """Return the QRS duration in ms."""
         return self.loop.offset - self.loop.onset
 
 
@@ -78,7 +78,7 @@ def draw_depolarisation(patient: Streams, diagnoses: Diagnoses) -> Depolarisatio
 
 
 def normal_loop(rng: Generator, size: float) -> Kernels:
-    """Septum (Q), free wall (R), posterior wall (RP), base (S)."""
+    """Make the normal loop: septum (Q), free wall (R), posterior wall (RP), base (S)."""
     w = float(np.clip(1.0 + 0.13 * rng.standard_normal(), 0.75, 1.28))
     q, rp, s = 0.24 * log_normal(rng, 1, 0.35), 0.62 * log_normal(rng, 1, 0.35), 0.26 * log_normal(rng, 1, 0.35)
     return Kernels.of(
@@ -90,7 +90,7 @@ def normal_loop(rng: Generator, size: float) -> Kernels:
 
 
 def right_bundle_branch_block(rng: Generator, loop: Kernels, *, complete: bool) -> Depolarisation:
-    """The late forces of the right ventricle, to the right and the front; complete from 120 ms on, else below."""
+    """Make the late forces of the right ventricle, to the right and front; complete from 120 ms on, else below."""
     late_loss = rng.uniform(0.05, 1.0)
     for _ in range(_TRIES):
         t0, s, a = rng.uniform(40, 66), rng.uniform(9, 19), log_normal(rng, 0.90, 0.33)
@@ -110,7 +110,7 @@ def right_bundle_branch_block(rng: Generator, loop: Kernels, *, complete: bool) 
 
 
 def left_bundle_branch_block(rng: Generator, size: float, *, paced: bool) -> Depolarisation:
-    """The left ventricle is reached late and from the right; T opposite to QRS.
+    """Make the loop of a left ventricle that is reached late and from the right; T opposite to QRS.
 
     Pacing from the right ventricle's apex is the same with the loop turned upwards.
     """

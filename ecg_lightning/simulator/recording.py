@@ -1,4 +1,4 @@
-"""One simulated recording: 10 s, 8 leads, 500 Hz, with the place of every wave."""
+"""This module makes one simulated recording: 10 s, 8 leads, 500 Hz, with the position of every wave."""
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -40,7 +40,7 @@ _ROTATION_SD: Final = np.deg2rad(2.6) / np.sqrt(3.0)  # of the loop in each beat
 
 @dataclass(frozen=True)
 class Heart:
-    """All that one ECG's beats are made of."""
+    """A heart holds all that one ECG's beats are made of."""
 
     geometry: Geometry
     beats: Beats
@@ -72,16 +72,16 @@ class SimulatedEcg:
 
     @cached_property
     def r_peaks(self) -> NDArray[np.intp]:
-        """Samples of R of the beats inside the recording, (beat,)."""
+        """Return the samples of R of the beats inside the recording, (beat,)."""
         at = np.rint(self.heart.beats.times * MS).astype(np.intp)
         return at[(at >= 0) & (at < SAMPLES)]
 
     def wave_masks(self) -> dict[str, NDArray[np.bool_]]:
-        """``P``, ``QRS``, ``T`` -> (8, 5000): where these waves lie, the same in all leads."""
+        """Mark where the waves ``P``, ``QRS`` and ``T`` lie, each (8, 5000) and the same in all leads."""
         return {name: _mask(intervals) for name, intervals in (("P", self.p), ("QRS", self.qrs), ("T", self.t))}
 
     def recording(self, *, noise: bool = True) -> Recording:
-        """The recording as an electrocardiograph gives it: noise, filter, steps; or the bare signal."""
+        """Return the recording as an electrocardiograph gives it: noise, filter, steps; or the bare signal."""
         signal = self.signal
         if noise:
             added = self.case.noise * draw_noise(self.case.patient_streams, self.case.ecg_streams, SAMPLES)
@@ -93,11 +93,11 @@ class SimulatedEcg:
 def simulate(case: Case) -> SimulatedEcg:
     """Simulate one ECG; the same case gives the same ECG.
 
-    The last one is kept, since its recording and its evidence are asked for one after the other; its arrays are
+    The last one is cached, since its recording and its evidence are requested one after the other; its arrays are
     read-only.
 
     Raises:
-        ValueError: The rhythm can't have the asked rate or PR interval.
+        ValueError: The rhythm can't have the requested rate or PR interval.
     """
     heart = draw_heart(case)
     canvas = np.zeros((len(LEADS), SAMPLES + 2 * _EDGE))
@@ -145,7 +145,7 @@ def _reference_beat(
 def residual_kernels(
     geometry: Geometry, depolarisation: Depolarisation
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centres and widths of what no heart vector explains of the QRS complex, (16,) ms each.
+    """Return centres and widths of what no heart vector explains of the QRS complex, (16,) ms each.
 
     Near R in a normal complex; spread over the whole of it where the left ventricle is late.
     """

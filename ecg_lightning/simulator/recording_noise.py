@@ -1,4 +1,4 @@
-"""What a recording has beside the heart: drift, muscles, mains, the recorder's filter and its steps.
+"""This module adds what a recording has beside the heart: drift, muscles, mains, the recorder's filter and its steps.
 
 Noise arises at nine electrodes (right arm, left arm, left leg, V1-V6) and reaches the leads through their definition,
 so limb leads share it as real ones do and Einthoven's law holds.
@@ -40,7 +40,7 @@ LEADS_OF_ELECTRODES: Final = _lead_matrix()
 
 
 def draw_noise(patient: Streams, ecg: Streams, samples: int) -> NDArray[np.float64]:
-    """Noise of one recording in the leads, (8, sample) mV."""
+    """Draw the noise of one recording in the leads, (8, sample) mV."""
     restless = log_normal(patient("restlessness"), 1.0, 0.6)
     rng = ecg("noise")
     electrodes = _muscle(rng, samples)
@@ -83,7 +83,7 @@ def _mains(rng: Generator, samples: int) -> NDArray[np.float64]:
 
 
 def record(patient: Streams, signal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The recorder: a low-pass filter (none, 40, 100 or 150 Hz) and steps of 4.88 uV."""
+    """Apply the recorder: a low-pass filter (none, 40, 100 or 150 Hz) and steps of 4.88 uV."""
     place = np.searchsorted(np.cumsum(_SHARES[:-1]), patient("recorder").uniform(), side="right")
     corner = _LOW_PASS[int(place)]
     if corner is not None:

@@ -27,10 +27,10 @@ class RepolarisationShape:
     Attributes:
         t: (3,) mV, main T vector.
         ramp: (3,) mV, the slow beginning of the T wave.
-        st: (3,) mV.
-        u: (3,) mV.
-        qtc: From QRS onset to where the T wave has come down, ms at RR = 1 s; its offset is marked 10 ms later.
-        exponent: Of the RR interval in QT = QTc RR^exponent.
+        st: (3,) mV, vector of the ST segment.
+        u: (3,) mV, vector of the U wave.
+        qtc: Time from QRS onset to where the T wave has come down, ms at RR = 1 s; its offset is marked 10 ms later.
+        exponent: Exponent of the RR interval in QT = QTc RR^exponent.
         falling: Width of the T wave's descent at RR = 1 s, ms.
         rising: Width of its ascent over that of its descent.
     """
@@ -72,7 +72,7 @@ def draw_repolarisation(patient: Streams, diagnoses: Diagnoses, depolarisation: 
 
 
 def has_strain(patient: Streams) -> bool:
-    """Whether the patient's left ventricle, where it is hypertrophied, has the strain pattern: 45 % have."""
+    """Return whether the patient's left ventricle, where it is hypertrophied, has the strain pattern: 45 % have."""
     return bool(patient("has_strain").uniform() < _STRAIN)
 
 
@@ -107,16 +107,16 @@ def _st_t_change(
 
 
 def size_by_rate(rr: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Factor of the T wave by the RR interval, s: it is larger at low rates."""
+    """Return the factor of the T wave by the RR interval, s: it is larger at low rates."""
     return np.asarray((np.clip(rr, 0.35, 1.6) / _RR) ** _SIZE_EXPONENT)
 
 
 @dataclass(frozen=True)
 class RepolarisationTimes:
-    """When ST, T and U come, ms from R.
+    """The repolarisation times say when ST, T and U come, ms from R.
 
     Attributes:
-        timing: Of the kernels T, ramp, ST, U of each beat.
+        timing: Times of the kernels T, ramp, ST, U of each beat.
         onset: (beat,) ms, of the T wave.
         offset: (beat,) ms, of the T wave.
     """
@@ -129,7 +129,7 @@ class RepolarisationTimes:
 def repolarisation_times(
     shape: RepolarisationShape, depolarisation: Depolarisation, rr: NDArray[np.float64]
 ) -> RepolarisationTimes:
-    """When ST, T and U come in each beat.
+    """Return when ST, T and U come in each beat.
 
     Args:
         shape: The patient's repolarisation.

@@ -1,4 +1,4 @@
-"""When the beats come, what kind each is, and when its P wave begins."""
+"""This module decides when the beats come, what kind each is, and when its P wave begins."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -40,7 +40,7 @@ class Beats:
         qt_rr: (beat,) s, the RR interval that sets QT: .6 of the preceding and .4 of the one before it.
         pr: (beat,) ms from P onset to QRS onset; NaN in beats without a P wave.
         breath: (beat,) phase of respiration, radians.
-        rate: Mean heart rate that was drawn or asked for, beats per minute.
+        rate: Mean heart rate that was drawn or requested, beats per minute.
     """
 
     times: NDArray[np.float64]
@@ -61,7 +61,7 @@ def draw_beats(ecg: Streams, diagnoses: Diagnoses, heart_rate: float | None, pr_
         pr_interval: PR interval, ms; None draws it. Of no effect in a rhythm without P waves.
 
     Raises:
-        ValueError: The asked rate or PR interval is not possible in this rhythm.
+        ValueError: The requested rate or PR interval is not possible in this rhythm.
     """
     rate = draw_rate(ecg("rate"), diagnoses) if heart_rate is None else heart_rate
     breath_rate = ecg("breath").uniform(0.18, 0.35)  # Hz
@@ -84,7 +84,7 @@ def draw_beats(ecg: Streams, diagnoses: Diagnoses, heart_rate: float | None, pr_
 
 
 def draw_rate(rng: Generator, diagnoses: Diagnoses) -> float:
-    """Mean heart rate, beats per minute; always one uniform draw, so that twins take the same quantile."""
+    """Draw the mean rate, beats per minute; always one uniform draw, so that twins take the same quantile."""
     u = float(rng.uniform(1e-6, 1.0 - 1e-6))
     normal = {
         "sinus": (74.0, 10.0, 60.7, 99.3),
@@ -104,7 +104,7 @@ def draw_rate(rng: Generator, diagnoses: Diagnoses) -> float:
 
 
 def draw_rr(rng: Generator, rhythm: Rhythm, rate: float, breath_rate: float) -> NDArray[np.float64]:
-    """RR intervals of the whole recording and its edges, (interval,) ms, with the mean of the rate."""
+    """Draw RR intervals of the whole recording and its edges, (interval,) ms, with the mean of the rate."""
     z = rng.standard_normal(_MAX_BEATS)
     spread, irregular = rng.standard_normal(), rng.uniform(0.13, 0.30)
     mean = 60_000.0 / rate
@@ -189,7 +189,7 @@ def _mean_pr(u: float, diagnoses: Diagnoses, rate: float) -> float:
 
 
 def draw_respiratory_gain(rng: Generator, breath: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Gain of the QRS complex in each beat, (beat,): 3.5 % with respiration and 1.5 % at random."""
+    """Draw the gain of the QRS complex in each beat, (beat,): 3.5 % with respiration and 1.5 % at random."""
     phase = rng.uniform(0.0, 2.0 * np.pi)
     return np.asarray(
         (1.0 + 0.035 * np.sin(breath + phase)) * np.exp(0.015 * rng.standard_normal(_MAX_BEATS)[: len(breath)])
@@ -197,5 +197,5 @@ def draw_respiratory_gain(rng: Generator, breath: NDArray[np.float64]) -> NDArra
 
 
 def amplitude_variation(rng: Generator, beats: int, log_sd: float) -> NDArray[np.float64]:
-    """Log-normal gain of a wave in each beat, (beat,)."""
+    """Draw the log-normal gain of a wave in each beat, (beat,)."""
     return np.asarray(np.exp(log_sd * rng.standard_normal(_MAX_BEATS)[:beats]))

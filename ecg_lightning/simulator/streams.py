@@ -35,12 +35,12 @@ class Streams:
 
 
 def log_normal(rng: Generator, median: float, log_sd: float) -> float:
-    """One draw of the log-normal distribution with this median and SD of the logarithm."""
+    """Draw once from the log-normal distribution with this median and SD of the logarithm."""
     return float(median * np.exp(log_sd * rng.standard_normal()))
 
 
 def truncated_normal(u: float, mean: float, sd: float, low: float, high: float) -> float:
-    """The normal distribution cut to [low, high], by inversion of one uniform draw ``u`` in (0, 1).
+    """Turn a uniform draw ``u`` in (0, 1) into one of the normal distribution cut to [low, high].
 
     By inversion, and not by rejection, so that twins of other parameters take the same quantile.
     """
@@ -49,10 +49,10 @@ def truncated_normal(u: float, mean: float, sd: float, low: float, high: float) 
 
 
 def unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Vectors of length one along the last axis."""
+    """Scale vectors to length one along the last axis."""
     return np.asarray(vector / np.linalg.norm(vector, axis=-1, keepdims=True))
 
 
 def jittered(rng: Generator, direction: tuple[float, float, float], jitter: float) -> NDArray[np.float64]:
-    """A unit vector near a direction: N(0, jitter) is added to each component first, (3,)."""
+    """Draw a unit vector near a direction: N(0, jitter) is added to each component first, (3,)."""
     return unit(np.array(direction) + jitter * rng.standard_normal(3))

@@ -45,7 +45,7 @@ class Voltages:
 
     @property
     def low(self) -> bool:
-        """Whether the QRS voltage is low."""
+        """Return whether the QRS voltage is low."""
         return self.limb < LOW_LIMB or self.chest < LOW_CHEST
 
 
@@ -74,14 +74,14 @@ class QrsGain:
 
     @property
     def t(self) -> float:
-        """Factor of the T wave."""
+        """Return the factor of the T wave."""
         return float(self.qrs**self.exponent)
 
 
 def draw_gain(
     patient: Streams, diagnoses: Diagnoses, qrs: NDArray[np.float64], rest: NDArray[np.float64], st: NDArray[np.float64]
 ) -> QrsGain:
-    """The gain of a patient's QRS complex.
+    """Draw the gain of a patient's QRS complex.
 
     Low voltage is made by it alone (scaling whole leads would make P and T part of the evidence), hypertrophy is helped
     by it, and controls are kept off both criteria.
@@ -124,7 +124,7 @@ class _Scale:
         return measure_voltages(gain * self.qrs + gain**self.exponent * self.st + self.rest)
 
     def gain_for(self, name: str, millivolt: float) -> float:
-        """The gain at which a voltage has a value: nearly proportional, so a few rounds find it."""
+        """Find the gain at which a voltage has a value: nearly proportional, so a few rounds find it."""
         gain = 1.0
         for _ in range(_ROUNDS):
             gain = float(np.clip(gain * millivolt / max(getattr(self.voltages(gain), name), 1e-3), *_GAINS))

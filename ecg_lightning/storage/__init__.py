@@ -1,1 +1,1 @@
-"""What lies on the disk: row stores with their manifests, whole files, hashes, and room for them."""
+"""This package holds what lies on the disk: row stores with their manifests, whole files, hashes, and disk space."""

@@ -95,7 +95,7 @@ def write_json_atomic(path: str | Path, value: object) -> None:
         value: Mappings with string keys, sequences, strings, numbers, booleans, None, NumPy scalars and arrays.
 
     Raises:
-        ValueError: An infinite number, or a type that JSON does not have; the message names the place.
+        ValueError: An infinite number, or a type that JSON does not have; the message names the position.
     """
     text = json.dumps(plain_json(value, str(path)), indent=2, allow_nan=False, ensure_ascii=False)
     write_text_atomic(path, text + "\n")
@@ -114,11 +114,11 @@ def write_array_atomic(path: str | Path, array: NDArray[np.generic]) -> None:
 
 
 def plain_json(value: object, where: str) -> object:
-    """The same value in the types of JSON.
+    """Convert a value to the types of JSON.
 
     Args:
-        value: As for ``write_json_atomic``.
-        where: What an error calls the place.
+        value: A value that ``write_json_atomic`` accepts.
+        where: How an error names the position.
 
     Raises:
         ValueError: As for ``write_json_atomic``.

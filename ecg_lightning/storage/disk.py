@@ -13,12 +13,12 @@ _NOT_SUPPORTED: Final = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
 class DiskSpaceError(OSError):
-    """The disk has no room for what shall be written; the message has the folder, the sizes and what to do."""
+    """The disk has no room for a file; the message has the folder, the sizes and what to do."""
 
 
 @contextmanager
 def full_disk_explained(path: Path, needed: int | None, remedy: str) -> Iterator[None]:
-    """Give 'no space left' the place, the bytes needed and free, and what to do.
+    """Give 'no space left' the folder, the bytes needed and free, and what to do.
 
     Args:
         path: The folder or the file that is written; it need not exist yet.

@@ -1,4 +1,4 @@
-"""What a file is that is not what was expected, told by how it begins: for the words of an error."""
+"""This module names what an unexpected file is, by how it begins: for the words of an error."""
 
 import zipfile
 from pathlib import Path
@@ -9,7 +9,7 @@ _ARCHIVES: Final = ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\x00", 
 
 
 def kind_of_file(path: Path) -> str | None:
-    """What a file is, with what to do where that is plain, as the end of "it is ...".
+    """Name what a file is, with what to do where that is plain, as the end of "it is ...".
 
     Args:
         path: A file or a folder.
@@ -56,7 +56,7 @@ def _of_bytes(head: bytes) -> str | None:
 
 
 def _of_zip(path: Path) -> str | None:
-    """Of a zip archive: files of torch.save are some."""
+    """Name the kind of a zip archive: files of torch.save are some."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     inner = [name.partition("/")[2] for name in names]

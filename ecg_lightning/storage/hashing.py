@@ -37,7 +37,7 @@ def digest_settings(settings: Mapping[str, JSON]) -> str:
 
     Raises:
         ValueError: NaN, an infinite number, a key that is no string, or a type that JSON does not have
-            (a NumPy scalar, a tensor, a path); the message names the place.
+            (a NumPy scalar, a tensor, a path); the message names the position.
     """
     return digest_bytes(canonical_json(settings).encode())
 
@@ -46,7 +46,7 @@ def digest_without(content: Mapping[str, JSON], own: str) -> str:
     """Hash the content of a file that holds its own hash.
 
     Args:
-        content: As it is read or written.
+        content: Content of the file, as it is read or written.
         own: The key of the hash, which does not count.
 
     Returns:
@@ -127,7 +127,7 @@ def digest_array_rows(
 
 
 def digest_bytes(content: bytes, size: int = _DIGEST_BYTES, key: bytes = b"") -> str:
-    """Hash bytes.
+    """Hash bytes with BLAKE2b.
 
     Args:
         content: What is hashed.
@@ -146,7 +146,7 @@ def new_digest() -> blake2b:
 
 
 def digest_file(path: str | Path) -> str:
-    """As ``digest_bytes``, of a file's content."""
+    """Hash a file's content as ``digest_bytes`` does."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, new_digest).hexdigest()
 
@@ -163,7 +163,7 @@ def differences(
 
     Args:
         before: Settings, nested or not.
-        now: Others.
+        now: Other settings, nested or not.
         sides: What the two are called.
         apart_from: Dotted names that may differ, with all below them.
         null_counts: Whether null, and a mapping without entries, differ from a name that is not there. Where later
@@ -184,9 +184,9 @@ def listed(lines: Sequence[str], between: str, most: int = 12) -> str:
     """Join the first lines, and count the others.
 
     Args:
-        lines: Of ``differences``.
+        lines: Lines such as ``differences`` returns.
         between: What stands between two, such as ``"; "``.
-        most: How many are shown.
+        most: Number of lines that are shown.
     """
     more = [f"... and {len(lines) - most} more"] if len(lines) > most else []
     return between.join([*lines[:most], *more])
@@ -218,7 +218,7 @@ def _update(digest: blake2b, fields: Iterable[bytes | memoryview]) -> None:
 
 
 def _canonical(value: object, where: str) -> object:
-    """The same value with one form for equal numbers; ``where`` is what an error calls the place."""
+    """The same value with one form for equal numbers; ``where`` is what an error calls the position."""
     if isinstance(value, Mapping):
         wrong = [key for key in value if not isinstance(key, str)]
         if wrong:

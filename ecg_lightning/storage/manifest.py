@@ -17,7 +17,7 @@ from ecg_lightning.storage.hashing import JSON, canonical_json, differences, dig
 MANIFEST_NAME = "manifest.json"
 _FORMAT = "ecg_lightning RowStore"
 FORMAT_VERSION: Final = 2
-"""Of new stores. From 2 on rows have digests; stores of version 1 were made before."""
+"""Format version of new stores. From 2 on rows have digests; stores of version 1 were made before."""
 
 MADE_ANEW: Final = "run the command that made it again (`test`, `compare`): it is moved aside and made anew"
 """What to do about a store that is broken as a whole."""
@@ -32,7 +32,7 @@ StoreDtype = Literal["float16", "float32", "float64", "bool", "uint8", "int32", 
 
 
 class StoreError(ValueError):
-    """A RowStore that can't be used as asked; the message names its folder and what to do."""
+    """A RowStore can't be used as requested; the message names its folder and what to do."""
 
 
 class StoreMismatchError(StoreError):
@@ -49,7 +49,7 @@ class StoreDamagedError(StoreCorruptError):
 
 @dataclass(frozen=True)
 class StoreSpec:
-    """What a RowStore holds, and what determines its rows.
+    """A store specification says what a RowStore holds, and what determines its rows.
 
     Attributes:
         dims: Names of the dimensions; the first is ``"row"``, one ECG each.
@@ -92,11 +92,11 @@ class StoreSpec:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one row on the disk."""
+        """Return the bytes of one row on the disk."""
         return int(np.prod(self.shape[1:], dtype=np.int64)) * np.dtype(self.dtype).itemsize
 
     def as_json(self) -> dict[str, Any]:
-        """The fields in the types of JSON, as they stand in ``manifest.json``."""
+        """Return the fields in the types of JSON, as they stand in ``manifest.json``."""
         return {
             "dims": list(self.dims),
             "shape": list(self.shape),
@@ -110,7 +110,7 @@ class StoreSpec:
 
 
 def mismatch_message(folder: Path, stored: StoreSpec, asked: StoreSpec) -> str:
-    """What a StoreMismatchError says: both sides, and the two ways on."""
+    """Say what a StoreMismatchError says: both sides, and the two ways on."""
     lines = differences(stored.as_json(), asked.as_json(), ("in the store", "now"), null_counts=True)
     return (
         f"{folder} holds rows of something else than what is asked for:\n  {listed(lines, _LINE)}\n"
@@ -120,12 +120,12 @@ def mismatch_message(folder: Path, stored: StoreSpec, asked: StoreSpec) -> str:
 
 
 class Manifest(NamedTuple):
-    """What ``manifest.json`` says.
+    """A manifest is what ``manifest.json`` says.
 
     Attributes:
         spec: What the store holds.
         packages: Versions of the packages that the store was made with.
-        version: Of the store's format.
+        version: Version of the store's format.
     """
 
     spec: StoreSpec
@@ -134,7 +134,7 @@ class Manifest(NamedTuple):
 
     @property
     def has_digests(self) -> bool:
-        """Whether its rows have digests, so that a missing one is damage."""
+        """Return whether its rows have digests, so that a missing one is damage."""
         return self.version > _WITHOUT_DIGESTS
 
 
@@ -142,8 +142,8 @@ def write_manifest(folder: Path, spec: StoreSpec, **kept: JSON) -> None:
     """Write ``manifest.json`` of a store.
 
     Args:
-        folder: The store's.
-        spec: What it holds.
+        folder: The store's folder.
+        spec: What the store holds.
         kept: ``packages`` and ``created`` of a manifest that is written again.
     """
     head = {"format": _FORMAT, "format_version": FORMAT_VERSION, "digest": spec.digest}

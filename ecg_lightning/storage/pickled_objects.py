@@ -1,4 +1,4 @@
-"""What a file of torch.save or pickle would make when it is loaded, named without making any of it."""
+"""This module names what a file of torch.save or pickle would make when it is loaded, without making any of it."""
 
 import io
 import pickle
@@ -26,14 +26,14 @@ Where = tuple[str, ...]
 
 
 def pickled_objects(path: Path) -> dict[str, list[str]]:
-    """Every class or function that loading a file would call and that is no part of a tensor.
+    """List every class or function that loading a file would call and that is no part of a tensor.
 
     Args:
-        path: Of ``torch.save`` or ``pickle``.
+        path: A file of ``torch.save`` or ``pickle``.
 
     Returns:
         Dotted key in the file, such as ``hyper_parameters.where`` -> names such as ``pathlib.PosixPath``, in the order
-        of the file; the key of the whole content is empty. Empty where there is none, or where it can't be told.
+        of the file; the key of the whole content is empty. Empty where there is none, or where it can't be known.
     """
     found: dict[str, list[str]] = {}
     try:
@@ -42,13 +42,13 @@ def pickled_objects(path: Path) -> dict[str, list[str]]:
                 names = found.setdefault(key, [])
                 if name not in names:
                     names.append(name)
-    except Exception:  # a file of strangers can make the unpickler raise anything
+    except Exception:  # a file from elsewhere can make the unpickler raise anything
         return found
     return found
 
 
 def pickle_protocol(path: Path) -> int:
-    """Of the pickle in a zip archive of ``torch.save``; 0 where there is none that is whole."""
+    """Return the protocol of the pickle in a zip archive of ``torch.save``; 0 where none is whole."""
     try:
         with zipfile.ZipFile(path) as archive:
             content = next(archive.read(name) for name in archive.namelist() if name.endswith("data.pkl"))
@@ -98,7 +98,7 @@ class _Reader(pickle.Unpickler):
         return type("_Named", (_Inert,), {"name": f"{_OLD_NAMES.get(module, module)}.{name}"})
 
     def persistent_load(self, pid: Any) -> Any:
-        """Weights lie elsewhere in the file; files of old versions of torch.save keep classes of modules so, too."""
+        """Skip weights, which lie elsewhere in the file; old versions of torch.save store module classes so, too."""
         return pid[1] if isinstance(pid, tuple) and pid[:1] == ("module",) else None
 
 

@@ -1,4 +1,4 @@
-"""What a file of a run folder may hold: values that stand for themselves, and nothing that is looked up."""
+"""This module says what a file of a run folder may hold: values that stand for themselves, and no references."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,21 +8,21 @@ REFERENCE: Final = "${"
 """How OmegaConf's references begin; ``${oc.env:NAME}`` reads the environment."""
 
 CLASS: Final = "class_path"
-"""Of a mapping that the command line makes an object of."""
+"""Key of a mapping that the command line makes an object of."""
 
 Where = Path | str
 """The file that is read, in the words of a message."""
 
 
 class UntrustedContentError(ValueError):
-    """A file asks for what may not come from it; the message names file and key, and says what to do."""
+    """A file refers to what it may not load; the message names file and key, and says what to do."""
 
 
 def refuse(where: Where, key: str, found: str, allowed: str, remedy: str) -> UntrustedContentError:
-    """The error, in the words that all have in common.
+    """Make the error, in the words that all have in common.
 
     Args:
-        where: The file.
+        where: The file that is refused.
         key: Dotted path of the value.
         found: What stands there.
         allowed: What may stand there.
@@ -34,11 +34,11 @@ def refuse(where: Where, key: str, found: str, allowed: str, remedy: str) -> Unt
 def refuse_references(content: object, where: Where) -> None:
     """Refuse a file of a run folder that refers to other values or to the environment.
 
-    Such a file is written with every value in place; a reference is a stranger's.
+    Such a file is written with every value in place; a reference was put there by somebody else.
 
     Args:
         content: What was read, unresolved.
-        where: The file.
+        where: The file that is read.
 
     Raises:
         UntrustedContentError: A text holds ``${``.

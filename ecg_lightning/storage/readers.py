@@ -23,7 +23,7 @@ class DamagedFileError(ValueError):
     """A file whose content is not what was written there; the message names it, the cause and the remedy.
 
     Args:
-        path: The file.
+        path: The damaged file.
         why: What is wrong with it.
         remedy: What to do, a sentence without its full stop.
     """
@@ -42,7 +42,7 @@ def reading(path: Path, remedy: str) -> Iterator[None]:
     """Give every error of a block that reads one file the name of that file.
 
     Args:
-        path: The file.
+        path: The file that the block reads.
         remedy: What to do about a damaged one.
 
     Raises:
@@ -61,7 +61,7 @@ def read_json(path: Path, remedy: str, keys: Collection[str] = ()) -> Any:
     """Read a JSON file.
 
     Args:
-        path: The file.
+        path: The JSON file.
         remedy: What to do about a damaged one.
         keys: That the mapping in it must have; by default anything may stand there.
 
@@ -78,7 +78,7 @@ def read_json(path: Path, remedy: str, keys: Collection[str] = ()) -> Any:
 
 
 def read_table(path: Path, remedy: str, columns: Collection[str] = ()) -> "pd.DataFrame":
-    """Read a table.
+    """Read a table from its file.
 
     Args:
         path: A Parquet file, or a CSV of that suffix.
@@ -101,7 +101,7 @@ def read_array(path: Path, remedy: str, mmap_mode: Literal["r"] | None = None) -
     """Read a ``.npy`` file.
 
     Args:
-        path: The file.
+        path: The ``.npy`` file.
         remedy: What to do about a damaged one.
         mmap_mode: ``r`` for a memory map.
 

@@ -1,4 +1,4 @@
-"""Digests of rows: whether what stands in an array is what was written there, and in that place."""
+"""This module digests rows: it shows whether an array holds what was written there, row by row."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NO_DIGEST: Final = 0
-"""Where no row was written."""
+"""Digest of a row that was not written."""
 
 DIGEST_DTYPE: Final = np.dtype("<u8")
 
@@ -19,7 +19,7 @@ Digests = NDArray[np.uint64]
 
 
 def digest_rows(rows: NDArray[np.int64], values: NDArray[Any]) -> Digests:
-    """Hash rows, each with its number: a row in another's place is as wrong as one with another value.
+    """Hash rows, each with its number: a row at another's index is as wrong as one with another value.
 
     Args:
         rows: (k,) their numbers.
@@ -48,7 +48,7 @@ def digest_rows(rows: NDArray[np.int64], values: NDArray[Any]) -> Digests:
 
 
 def digest_rows_of(array: NDArray[Any], rows: NDArray[np.int64]) -> Digests:
-    """As :func:`digest_rows`, of some rows of an array that may be larger than the memory.
+    """Hash some rows of an array that may be larger than the memory, as :func:`digest_rows` does.
 
     Args:
         array: (n, ...) for instance a memory map.
@@ -60,7 +60,7 @@ def digest_rows_of(array: NDArray[Any], rows: NDArray[np.int64]) -> Digests:
 
 
 def fits(found: Digests, candidates: Sequence[Digests]) -> NDArray[np.bool_]:
-    """Which rows are as one of their writers left them.
+    """Find which rows are as one of their writers left them.
 
     Args:
         found: (k,) of what stands there.
@@ -76,10 +76,10 @@ def fits(found: Digests, candidates: Sequence[Digests]) -> NDArray[np.bool_]:
 
 
 def unite(candidates: Sequence[Digests], array: NDArray[Any]) -> Digests:
-    """One digest a row, from those of all ranks.
+    """Unite the digests of all ranks to one a row.
 
     Args:
-        candidates: (n,) each.
+        candidates: Digests of each rank, (n,) each.
         array: (n, ...) the rows: where ranks disagree, the digest that the row has is the right one.
 
     Returns:

@@ -43,7 +43,7 @@ class Damage:
         return f"{self.path}: {self._words()}"
 
     def below(self, folder: Path) -> str:
-        """The same with the file's path relative to a folder, for what leaves the machine."""
+        """Return the same with the file's path relative to a folder, for what leaves the machine."""
         return f"{Path(os.path.relpath(self.path, folder)).as_posix()}: {self._words()}"
 
     def _words(self) -> str:
@@ -52,7 +52,7 @@ class Damage:
 
 @dataclass
 class Inspection:
-    """What was looked at, and what was found.
+    """An inspection says what was looked at, and what was found.
 
     Attributes:
         damages: Files and rows that are not what they were.
@@ -73,11 +73,11 @@ class Inspection:
 
 
 def seal(folder: Path, files: Iterable[Path]) -> Seal:
-    """Sizes and hashes of files that were written.
+    """Return sizes and hashes of files that were written.
 
     Args:
-        folder: Of the record.
-        files: Below it, or beside its parents; what is not there is left out.
+        folder: Folder of the record.
+        files: Files below the folder, or beside its parents; what is not there is left out.
     """
     return {
         Path(os.path.relpath(path, folder)).as_posix(): {"bytes": path.stat().st_size, **_hashed(path)}
@@ -90,7 +90,7 @@ def inspect(folder: Path, sealed: Mapping[str, Mapping[str, Any]], remedy: Calla
     """Compare files with their seals, and the rows of stores with their digests.
 
     Args:
-        folder: Of the record.
+        folder: Folder of the record.
         sealed: What ``seal`` gave, or some of it.
         remedy: Name of a file -> what to do where it is damaged.
     """
@@ -104,7 +104,7 @@ def inspect(folder: Path, sealed: Mapping[str, Mapping[str, Any]], remedy: Calla
 
 
 def broken(folder: Path, sealed: Mapping[str, Mapping[str, Any]]) -> list[Damage]:
-    """The files that are not what they were when they were sealed, as ``inspect`` finds them."""
+    """List the files that are not what they were when they were sealed, as ``inspect`` finds them."""
     return inspect(folder, sealed, lambda _: "").damages
 
 
@@ -112,7 +112,7 @@ def write_record(path: Path, stage: str, content: Mapping[str, Any], files: Iter
     """Write the record of a finished stage, with the seals of its files and a hash of itself.
 
     Args:
-        path: The record.
+        path: File of the record.
         stage: ``fit``, ``test`` or ``compare``: two swapped records are noticed.
         content: What else it says.
         files: That the stage has left or used.
@@ -125,8 +125,8 @@ def read_record(path: Path, stage: str, remedy: str, earlier: Collection[str]) -
     """Read the record of a finished stage.
 
     Args:
-        path: The record.
-        stage: Whose it is.
+        path: File of the record.
+        stage: Name of the stage that the record is of.
         remedy: What to do about a damaged one.
         earlier: The keys that one of an earlier version may have, which has neither seals nor a hash.
 
@@ -150,7 +150,7 @@ def read_record(path: Path, stage: str, remedy: str, earlier: Collection[str]) -
 
 
 def _hashed(path: Path) -> dict[str, str]:
-    """Of a file, or of what the digests of a store's rows do not cover."""
+    """Hash a file, or what the digests of a store's rows do not cover."""
     if path.name == ROWS_NAME and has_row_digests(path.parent):
         return {_REST: digest_rest(path.parent)}
     return {_DIGEST: digest_file(path)}

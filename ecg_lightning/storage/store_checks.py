@@ -1,4 +1,4 @@
-"""Whether a row store is what was written: its rows by their digests, and what no digest of a row covers."""
+"""This module checks that a row store is what was written: its rows by their digests, and the rest of the file."""
 
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ _BLOCK_ROWS: Final = 256
 
 
 def has_row_digests(folder: Path) -> bool:
-    """Whether the rows of a store have digests: not those of earlier versions, nor those of a broken store."""
+    """Return whether the rows of a store have digests: not those of earlier versions, nor those of a broken store."""
     try:
         return StoredRows(folder, read_manifest(folder)).has_digests
     except StoreError:
@@ -25,7 +25,7 @@ def digest_rest(folder: Path) -> str:
     """Hash of the bytes of ``rows.npy`` that no row's digest covers: its header, and the rows that are not done.
 
     Args:
-        folder: A store's.
+        folder: Folder of the store.
 
     Returns:
         32 hexadecimal digits.
@@ -47,7 +47,7 @@ def why_rows_broken(folder: Path) -> tuple[int, str]:
     """Compare the rows of a store with their digests.
 
     Args:
-        folder: A store's.
+        folder: Folder of the store.
 
     Returns:
         Rows that were compared, and what is wrong, empty where nothing is.

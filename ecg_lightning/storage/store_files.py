@@ -1,4 +1,4 @@
-"""The files of a RowStore: room on the disk, taken in full when the store is made; masks and digests of done rows."""
+"""This module makes the files of a RowStore: disk space, taken in full at the start; masks and digests of done rows."""
 
 import glob
 import io
@@ -23,14 +23,14 @@ COMPUTED_AGAIN: Final = "run the command that made it again (`test`, `compare`):
 
 _MASK: Final = "done"
 _DIGESTS: Final = "digests"
-_MARKS_BYTES: Final = 9  # of a row: its place in the mask, and its digest
+_MARKS_BYTES: Final = 9  # of a row: its bit in the mask, and its digest
 _DTYPES: Final = {_MASK: np.dtype(np.bool_), _DIGESTS: DIGEST_DTYPE}
 _FILL_BYTES = 1 << 23
 _MAKE_ROOM = "free some, give another --runs folder, ask for fewer methods or ECGs, or store maps as float16"
 
 
 def make_folder(path: Path, spec: StoreSpec) -> None:
-    """Make a store beside its place and rename it, so that a half-made one is never seen."""
+    """Make a store beside its path and rename it, so that a half-made one is never seen."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = discard_unfinished(path)
     temporary.mkdir()
@@ -49,7 +49,7 @@ def allocate_rows(file: Path, spec: StoreSpec, shown: Path) -> None:
 
     Args:
         file: The file to make.
-        spec: Its shape and dtype.
+        spec: Shape and dtype of the array.
         shown: The folder that errors name.
 
     Raises:
@@ -89,12 +89,12 @@ def discard_unfinished(path: Path) -> Path:
 
 
 def mask_path(folder: Path, rank: int) -> Path:
-    """Where the mask of one rank lies."""
+    """Return where the mask of one rank lies."""
     return folder / f"{_MASK}.{rank}.npy"
 
 
 def digests_path(folder: Path, rank: int) -> Path:
-    """Where the digests of the rows that one rank wrote lie."""
+    """Return where the digests of the rows that one rank wrote lie."""
     return folder / f"{_DIGESTS}.{rank}.npy"
 
 
@@ -107,7 +107,7 @@ def ensure_marks(folder: Path, rank: int, n_rows: int) -> None:
 
 
 def mask_paths(folder: Path) -> list[Path]:
-    """The masks of all ranks, that of rank zero last, whether or not it is there.
+    """List the masks of all ranks, that of rank zero last, whether or not it is there.
 
     If a merge by rank zero takes another mask away while they are read, that of rank zero holds its rows.
     """
@@ -115,7 +115,7 @@ def mask_paths(folder: Path) -> list[Path]:
 
 
 def digests_paths(folder: Path) -> list[Path]:
-    """The digests of all ranks; see :func:`mask_paths`."""
+    """List the digests of all ranks; see :func:`mask_paths`."""
     return _of_all_ranks(folder, _DIGESTS)
 
 

@@ -1,4 +1,4 @@
-"""Row stores whose rows, masks or digests are damaged: what is proven is kept, the rest is computed again."""
+"""This module mends row stores with damaged rows, masks or digests: proven rows stay, the rest is computed again."""
 
 import io
 import warnings
@@ -21,7 +21,7 @@ def repair(store: StoredRows) -> None:
     """Un-mark what is damaged, with a warning, before rank zero goes on with a store and the others attach.
 
     A row whose digest fits is done whatever became of its mask: digests are written when the row is on the disk. A row
-    that is done without a digest that fits is not done any more. In a store of an earlier version, which kept no
+    that is done without a digest that fits is not done any more. In a store of an earlier version, which stored no
     digests, done rows are taken as they are, and get digests.
     """
     n, broken = len(store), list[str]()

@@ -1,4 +1,4 @@
-"""What goes into a RowStore: row numbers and values, checked and cast to the store's dtype."""
+"""This module checks what goes into a RowStore: row numbers and values, cast to the store's dtype."""
 
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ _REMEDY = "; take a wider dtype (float32 for maps)"
 
 
 def check_rows(rows: ArrayLike, spec: StoreSpec, path: Path, *, distinct: bool = False) -> NDArray[np.int64]:
-    """Check row numbers.
+    """Check the row numbers of a call.
 
     Args:
         rows: (k,) integers from 0 to n - 1.
-        spec: The store's.
+        spec: Specification of the store.
         path: The store's folder, for errors.
         distinct: Whether a number may come only once.
 
@@ -47,7 +47,7 @@ def encode(values: ArrayLike, rows: NDArray[np.int64], spec: StoreSpec, path: Pa
     Args:
         values: (k, ...) one entry per row.
         rows: (k,) their row numbers, for errors.
-        spec: The store's.
+        spec: Specification of the store.
         path: The store's folder, for errors.
 
     Returns:

@@ -21,7 +21,7 @@ class StoredRows:
     """A store for reading; see :class:`ecg_lightning.storage.store.RowStore`.
 
     Attributes:
-        path: The folder.
+        path: Folder of the store.
         spec: What it holds.
         has_digests: Whether its rows have digests; stores of earlier versions had none.
     """
@@ -40,7 +40,7 @@ class StoredRows:
 
     @property
     def array(self) -> "np.memmap[Any, np.dtype[Any]]":
-        """The rows as a read-only memory map, (n, ...), unchecked; what was not computed is NaN in float stores.
+        """Map the rows (n, ...) read-only and unchecked; what was not computed is NaN in float stores.
 
         A row that is not ``done`` can hold anything if its writer was killed, and a damaged one what it likes:
         ``read`` hides those and refuses these; ``damaged`` names them.
@@ -61,7 +61,7 @@ class StoredRows:
 
     @property
     def done(self) -> NDArray[np.bool_]:
-        """(n,) which rows are computed and on the disk: the union of all ranks' masks.
+        """Return which rows (n,) are computed and on the disk: the union of all ranks' masks.
 
         Raises:
             StoreDamagedError: A mask is missing or broken.
@@ -71,7 +71,7 @@ class StoredRows:
 
     @property
     def digests(self) -> list[Digests]:
-        """(n,) for each rank: what it wrote, 0 where it wrote nothing; no rank in a store that has no digests.
+        """Return the digests (n,) that each rank wrote, 0 where it wrote nothing; no rank in a store without digests.
 
         Raises:
             StoreDamagedError: Digests are missing or broken.
@@ -80,16 +80,16 @@ class StoredRows:
 
     @property
     def complete(self) -> bool:
-        """Whether every row is done."""
+        """Return whether every row is done."""
         return bool(self.done.all())
 
     def missing(self, rows: ArrayLike | None = None) -> NDArray[np.int64]:
-        """Those of ``rows`` (default: of all rows) that are not done, in the order given."""
+        """Return those of ``rows`` (default: of all rows) that are not done, in the order given."""
         wanted = np.arange(len(self)) if rows is None else check_rows(rows, self.spec, self.path)
         return wanted[~self.done[wanted]]
 
     def damaged(self, rows: ArrayLike | None = None) -> NDArray[np.int64]:
-        """Those of ``rows`` (default: of all rows) that are done and are not what was written, in the order given.
+        """Return those of ``rows`` (default: of all rows) that are done but not what was written, in the order given.
 
         None of a store that has no digests.
 
@@ -158,7 +158,7 @@ class StoredRows:
 
 
 def damaged_rows(rows: NDArray[np.int64]) -> str:
-    """How many rows are damaged, and which."""
+    """Say how many rows are damaged, and which."""
     shown = ", ".join(map(str, rows[:_SHOWN_ROWS])) + (", ..." if len(rows) > _SHOWN_ROWS else "")
     what = f"row {shown} contradicts its digest" if len(rows) == 1 else f"{len(rows):,} rows contradict their digests"
     return f"{what} ({'' if len(rows) == 1 else f'rows {shown}: '}changed, cut, or taken from elsewhere)"

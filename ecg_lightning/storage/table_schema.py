@@ -20,7 +20,7 @@ _FITS: Final[dict[Kind, Callable[[Any], bool]]] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
+    """A column is what one column of a table holds.
 
     Attributes:
         kind: What its values are.
@@ -63,7 +63,7 @@ class TableSchema:
 
         Args:
             frame: What was read.
-            path: Where from.
+            path: Where the table was read from.
             remedy: What to do, a sentence without its full stop.
 
         Raises:

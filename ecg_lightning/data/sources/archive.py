@@ -1,4 +1,4 @@
-"""What archives on disk have in common: a root, codes that a label map turns into targets, and mostly a table."""
+"""This module holds what archives on disk have in common: a root, codes that a label map explains, mostly a table."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ class Archive(Source):
         return {key: value for key, value in vars(self).items() if key not in _cached_names(type(self))}
 
     def unmapped_codes(self) -> Mapping[str, int]:
-        """Codes that mean no target, with the number of ECGs that carry each."""
+        """Count codes that mean no target, with the number of ECGs that carry each."""
         return self._labels.unmapped(self._code_counts)
 
     @property
@@ -50,7 +50,7 @@ class Archive(Source):
         return load_label_map(self.shipped_labels, self.label_map)
 
     def _labels_that_occur(self) -> LabelMap:
-        """The label map.
+        """Return the label map, checked against the archive.
 
         Raises:
             ValueError: None of its codes occurs in the archive.
@@ -72,7 +72,7 @@ class TableArchive(Archive):
     """Those that are needed; the first is the ECG's id."""
 
     def entries(self) -> Sequence[Entry]:
-        """Every ECG of the table, in its order; a row that can't be understood is rejected with its line.
+        """List every ECG of the table, in its order; a row that can't be understood is rejected with its line.
 
         Raises:
             FileNotFoundError: The table is missing; says how to get the archive.
@@ -82,7 +82,7 @@ class TableArchive(Archive):
         return list(self._read_entries())
 
     def where(self, place: int) -> str:
-        """File and line."""
+        """Name the file and line of an entry."""
         return f"{self._path}, line {self._rows[place].line}"
 
     @abstractmethod
@@ -111,7 +111,7 @@ class TableArchive(Archive):
         return read_csv(self._path, self.columns, self.get_it)
 
     def settings(self) -> dict[str, object]:
-        """A digest of the table and the label map."""
+        """Return a digest of the table and the label map."""
         return {
             "table_blake2b": digest_file(self._path),
             "label_map": dict(self._labels.codes),

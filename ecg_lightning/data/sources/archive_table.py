@@ -52,10 +52,10 @@ class Row:
 def entries_of(
     rows: Sequence[Row], where: Callable[[int], str], id_column: str, understand: Callable[[Mapping[str, str]], Entry]
 ) -> Iterator[Entry]:
-    """The ECGs of a table's rows, one at a time; one that can't be understood is rejected, with its place.
+    """Yield the ECGs of a table's rows, one at a time; one that can't be understood is rejected, with its line.
 
     Args:
-        rows: The rows.
+        rows: The rows of the table.
         where: Number of a row, from 0 -> file and line, for the reason.
         id_column: The column of the ECG's id.
         understand: Cells -> ECG; a ``ValueError`` names the column, its value and what is expected.
@@ -75,7 +75,7 @@ def entries_of(
 
 
 def first_places(entries: Iterable[Entry]) -> dict[str, int]:
-    """Id -> place of the first entry with it that is not rejected."""
+    """Map each id to the index of the first entry with it that is not rejected."""
     found: dict[str, int] = {}
     for place, entry in enumerate(entries):
         if not isinstance(entry, RejectedEntry):
@@ -84,16 +84,16 @@ def first_places(entries: Iterable[Entry]) -> dict[str, int]:
 
 
 def is_missing(text: str) -> bool:
-    """Whether a cell is empty, or says in one of the usual words that nothing is known."""
+    """Return whether a cell is empty, or says in one of the usual words that nothing is known."""
     return text.strip().lower() in _MISSING
 
 
 def number(cells: Mapping[str, str], column: str, expected: str) -> float:
-    """A number in a cell; NaN where the cell is empty.
+    """Read the number in a cell; NaN where the cell is empty.
 
     Args:
         cells: Column -> text; a column that is not there is empty.
-        column: Which.
+        column: Name of the column.
         expected: What the number is, for the message.
 
     Raises:
@@ -112,7 +112,7 @@ def number(cells: Mapping[str, str], column: str, expected: str) -> float:
 
 
 def whole_number(cells: Mapping[str, str], column: str) -> int:
-    """A whole number in a cell, also one that is written as 17.0.
+    """Read a whole number in a cell, also one that is written as 17.0.
 
     Raises:
         ValueError: Anything else, or nothing.
@@ -124,7 +124,7 @@ def whole_number(cells: Mapping[str, str], column: str) -> int:
 
 
 def text_of(cells: Mapping[str, str], column: str) -> str:
-    """The text of a cell, without spaces around it.
+    """Read the text of a cell, without spaces around it.
 
     Raises:
         ValueError: There is none.
@@ -139,7 +139,7 @@ def read_csv(path: Path, needed: Sequence[str], get_it: str) -> list[Row]:
     """Read a comma-separated table whose first line names the columns.
 
     Args:
-        path: UTF-8 text.
+        path: A file of UTF-8 text.
         needed: Columns that must be there; a row whose cell of one of them is not UTF-8 can't be used.
         get_it: What is expected, or how to get it: the end of messages.
 
@@ -164,7 +164,7 @@ def read_csv(path: Path, needed: Sequence[str], get_it: str) -> list[Row]:
 
 
 def rows_of(columns: Sequence[str], texts: Iterable[Sequence[str]]) -> list[Row]:
-    """Rows of texts that are at hand, numbered from 1."""
+    """Make rows of texts that are at hand, numbered from 1."""
     places = {name: place for place, name in enumerate(columns)}
     return [Row(line, _Cells(places, _shared(one))) for line, one in enumerate(texts, start=1)]
 

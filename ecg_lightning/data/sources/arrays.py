@@ -44,7 +44,7 @@ _WHAT: Final = (
 
 
 class Arrays(Source):
-    """``ecgs.npy`` (ECG, lead, sample) in mV and ``ecgs.csv`` or ``ecgs.parquet``, one line an ECG.
+    """A source that reads ``ecgs.npy`` (ECG, lead, sample) in mV and ``ecgs.csv`` or ``.parquet``, one line an ECG.
 
     A target without a column is missing, and so is an empty cell. The array is read as a memory map.
 
@@ -53,7 +53,7 @@ class Arrays(Source):
         content: ``recordings`` of 3 s or more, whose median beat is made here; or ``beats``: median beats that an
             electrocardiograph has made, 1.2 s long, used as they are (the paper's come from Marquette 12SL). Their QRS
             fiducial should lie at 0.48 s, which the windows of the pictures and of the report take for granted.
-        sampling_rate: Hz.
+        sampling_rate: Sampling rate in Hz.
         leads: Names of the array's rows, any order and spelling that gives I, II and V1 to V6.
 
     Raises:
@@ -81,7 +81,7 @@ class Arrays(Source):
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def entries(self) -> Sequence[Entry]:
-        """Every line of the table; one that can't be understood is rejected with its line, column and value.
+        """List every line of the table; one that can't be understood is rejected with its line, column and value.
 
         Raises:
             FileNotFoundError: A file is missing.
@@ -98,16 +98,16 @@ class Arrays(Source):
         return list(self._read_entries())
 
     def where(self, place: int) -> str:
-        """File and line; of a Parquet table the row, counted from 1."""
+        """Name file and line; of a Parquet table the row, counted from 1."""
         word = "line" if self._table_path.suffix == ".csv" else "row"
         return f"{self._table_path}, {word} {self._rows[place].line}"
 
     def read(self, entry: Entry) -> Recording:
-        """One row of the array."""
+        """Read one row of the array."""
         return Recording(np.array(self._signals[self._place[entry.ecg_id]]), self.sampling_rate, self.leads)
 
     def beat(self, entry: Entry, neighbours: Neighbours = "keep") -> MedianBeat:
-        """The median beat, or the row itself where it is one already.
+        """Return the median beat, or the row itself where it is one already.
 
         Raises:
             RecordingError: What ``median_beat`` raises, or a beat that is not 1.2 s long.

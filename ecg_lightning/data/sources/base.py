@@ -1,4 +1,4 @@
-"""What a source of ECGs yields: the interface that every archive and the simulator implement."""
+"""This module defines what a source of ECGs yields: the interface that every archive and the simulator implement."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ class RejectedEntry(Entry):
 
     @classmethod
     def of(cls, ecg_id: str, reason: str, kind: str = "table", patient_id: str = "") -> "RejectedEntry":
-        """An ECG of which no more is known than why it is rejected; without a patient it is its own."""
+        """Make a rejected ECG of which no more is known than why; without a patient it is its own."""
         return cls(ecg_id, patient_id or ecg_id, float("nan"), "unknown", {}, reason=reason, kind=kind)
 
 
@@ -65,7 +65,7 @@ class Source(ABC):
 
     @abstractmethod
     def entries(self) -> Sequence[Entry]:
-        """Every ECG of the source, in a fixed order; one that its table damns is a ``RejectedEntry``.
+        """List every ECG of the source, in a fixed order; one with an unusable table line is a ``RejectedEntry``.
 
         Values need no check here: ``prepare`` rejects every entry whose id, patient, age, sex or label is impossible.
 
@@ -75,7 +75,7 @@ class Source(ABC):
         """
 
     def where(self, place: int) -> str:
-        """Where the entry of a place in ``entries()`` stands, for messages; a source of a table names file and line."""
+        """Say where an entry of ``entries()`` stands, for messages; a source of a table names file and line."""
         return f"{self.name}, entry {place}"
 
     @abstractmethod
@@ -87,7 +87,7 @@ class Source(ABC):
         """
 
     def beat(self, entry: Entry, neighbours: Neighbours = "keep") -> MedianBeat:
-        """The median beat of one entry; a source of ready-made beats overrides this.
+        """Return the median beat of one entry; a source of ready-made beats overrides this.
 
         Raises:
             RecordingError: The recording can't be read or used.
@@ -95,11 +95,11 @@ class Source(ABC):
         return median_beat(self.read(entry), neighbours=neighbours)
 
     def evidence(self, entry: Entry, neighbours: Neighbours = "keep") -> Mapping[str, NDArray[np.bool_]]:  # noqa: ARG002
-        """Evidence masks of one entry's median beat, where the source knows them (the simulator does).
+        """Return evidence masks of one entry's median beat, where the source knows them (the simulator does).
 
         Args:
-            entry: The ECG.
-            neighbours: How its median beat is made.
+            entry: The ECG that evidence is wanted of.
+            neighbours: What is done with neighbouring beats when the median beat is made.
 
         Returns:
             Name of a region, ``causal/<target>`` or ``core/<target>`` -> (8, 600) boolean.
@@ -107,7 +107,7 @@ class Source(ABC):
         return {}
 
     def unmapped_codes(self) -> Mapping[str, int]:
-        """Codes that the archive uses and that mean no target, for the summary of ``prepare``.
+        """Count codes that the archive uses and that mean no target, for the summary of ``prepare``.
 
         Returns:
             Code -> number of ECGs of the whole source that carry it, most frequent first.
@@ -116,7 +116,7 @@ class Source(ABC):
 
     @abstractmethod
     def settings(self) -> dict[str, object]:
-        """What determines the source's content, JSON-able, with no path in it: part of the cache's key.
+        """Return what determines the source's content, JSON-able, with no path in it: part of the cache's key.
 
         A source that reads files includes a digest of its table.
         """

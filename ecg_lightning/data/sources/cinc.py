@@ -53,7 +53,7 @@ class Cinc(Archive):
     is known by the record's name. An ECG without the comment ``#Dx`` has no labels at all. Two archives call only
     *normal* ECGs sinus rhythm (CPSC, PTB): a negative ``sinus_rhythm`` there means little.
 
-    The challenge tells no patients apart: every ECG counts as a patient of its own, and ECGs of one patient may
+    The challenge does not identify patients: every ECG counts as a patient of its own, and ECGs of one patient may
     stand on both sides of a split. Nor are the ECGs all new: those called ``HR#####`` are PTB-XL's, so a network
     trained on PTB-XL must not be tested on them.
 
@@ -79,7 +79,7 @@ class Cinc(Archive):
         self.max_seconds = max_seconds
 
     def entries(self) -> Sequence[Entry]:
-        """Every ECG below the root, sorted by path; only headers are read.
+        """List every ECG below the root, sorted by path; only headers are read.
 
         The id of an ECG is the record's name; where a name occurs in several folders, the path below the root.
 
@@ -97,7 +97,7 @@ class Cinc(Archive):
         return Entry(ecg_id=ecg_id, patient_id=ecg_id, age=said.age, sex=said.sex, labels=labels)
 
     def read(self, entry: Entry) -> Recording:
-        """Read one record.
+        """Read one record of the challenge.
 
         Raises:
             RecordingError: A file is missing, truncated, damaged or outside of its header's folder, or its unit is
@@ -113,7 +113,7 @@ class Cinc(Archive):
         return read_mat(header, self.max_seconds)
 
     def settings(self) -> dict[str, object]:
-        """A digest of all headers with their places below the root, the label map, and the length."""
+        """Return a digest of all headers with their paths below the root, the label map, and the length."""
         return {
             "headers_blake2b": self._scan[1],
             "label_map": dict(self._labels.codes),
@@ -160,7 +160,7 @@ def _headers(root: Path) -> Iterator[Path]:
 
 
 def part_of(record: str) -> str | None:
-    """The sub-archive of a record by its name, as the challenge's tables call it; None for another name.
+    """Return the sub-archive of a record by its name, as the challenge's tables call it; None for another name.
 
     Args:
         record: Such as ``HR00599`` (PTB_XL) or ``JS10647`` (Ningbo).
@@ -190,12 +190,12 @@ def correct_gain(header: Header) -> Header:
 
 
 def parse_comments(text: str) -> _Comments:
-    """Age, sex and codes from the comments of a header (``#Age: 54``, or ``# Age: 54``).
+    """Read age, sex and codes from the comments of a header (``#Age: 54``, or ``# Age: 54``).
 
     Ages that are no number, or not of a person, are unknown; 300, PTB-XL's code for over 89, becomes 90.
 
     Args:
-        text: The header.
+        text: Text of the header.
     """
     pairs = (line.lstrip("# \t").partition(":") for line in text.splitlines() if line.startswith("#"))
     said = {key.strip().lower(): value.strip() for key, _, value in pairs}

@@ -1,4 +1,4 @@
-"""What the entries of any source must be; one that is not is rejected, with its place and its value."""
+"""This module checks the entries of any source; a wrong one is rejected, with its position and its value."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ _SEXES: Final = ("female", "male", "unknown")
 
 
 def checked_entries(source: Source) -> list[Entry]:
-    """The entries of a source; those with an impossible value, or with the id of an earlier one, rejected.
+    """List the entries of a source; those with an impossible value, or with the id of an earlier one, rejected.
 
     Args:
         source: Any source, also one of the user's own.

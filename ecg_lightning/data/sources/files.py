@@ -18,7 +18,7 @@ class OutsideError(RecordingError):
 
 
 def named_file(folder: Path, name: str, where: str) -> Path:
-    """The file that a header or a table names.
+    """Return the file that a header or a table names.
 
     A name says what to open on this machine, so one that leads out of the archive is refused. Links that lie in the
     archive are its owner's own and may lead anywhere.
@@ -42,7 +42,7 @@ def named_file(folder: Path, name: str, where: str) -> Path:
 
 
 def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Every folder in or below a root, with the names of its files; linked folders are followed.
+    """Yield every folder in or below a root, with the names of its files; linked folders are followed.
 
     A folder that is reached twice, as by a link that leads up, is entered once; which ones is said in a warning. A root
     that is no folder holds nothing.

@@ -22,15 +22,15 @@ _SHOWN: Final = 5
 
 @dataclass(frozen=True)
 class LabelMap:
-    """Which codes mean which target. Case does not matter in codes.
+    """A label map says which codes mean which target. Case does not matter in codes.
 
     Attributes:
         where: The file, for messages.
         codes: Code -> target.
         never_labelled: Part of the archive -> targets that it has no code for, although other parts have.
-        doubtful: Of archives whose codes are words: code -> targets that it leaves open.
-        may_mean: Of the same archives: target -> words, abbreviations and beginnings of words that leave it open.
-        not_counted: Of the same archives: words that say nothing of the target whose code they contain.
+        doubtful: Code -> targets that it leaves open, in archives whose codes are words.
+        may_mean: Target -> words, abbreviations and beginnings of words that leave it open, in the same archives.
+        not_counted: Words that say nothing of the target whose code they contain, in the same archives.
     """
 
     where: str
@@ -61,7 +61,7 @@ class LabelMap:
         return {target: float(target in present) for target in TARGETS if target in labelled}
 
     def unmapped(self, counts: Mapping[str, int]) -> dict[str, int]:
-        """The codes that mean no target, most frequent first.
+        """Return the codes that mean no target, most frequent first.
 
         Args:
             counts: Code -> number of ECGs, see :func:`count_codes`.
@@ -89,7 +89,7 @@ class LabelMap:
 
 
 def count_codes(codes_of_ecgs: Iterable[Iterable[str]]) -> dict[str, int]:
-    """Number of ECGs that carry each code; a code that an ECG carries twice counts once.
+    """Count the ECGs that carry each code; a code that an ECG carries twice counts once.
 
     Args:
         codes_of_ecgs: The codes of each ECG.
@@ -131,7 +131,7 @@ def parse_label_map(text: str, where: str) -> LabelMap:
     """Read the text of a label map.
 
     Args:
-        text: YAML.
+        text: The map as YAML text.
         where: The file, for messages.
 
     Raises:

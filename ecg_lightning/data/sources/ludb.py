@@ -80,7 +80,7 @@ class Ludb(TableArchive):
         return replace(recording, wave_masks=masks, marked=marked_span(masks))
 
     def settings(self) -> dict[str, object]:
-        """A digest of the table, the label map, and the gain."""
+        """Return a digest of the table, the label map, and the gain."""
         return {**super().settings(), "steps_per_millivolt": _STEPS_PER_MILLIVOLT}
 
     def _entry(self, cells: Mapping[str, str]) -> Entry:
@@ -105,7 +105,7 @@ def _age(cells: Mapping[str, str]) -> float:
 
 
 def marked_span(masks: Mapping[str, NDArray[np.bool_]]) -> tuple[int, int] | None:
-    """First and last sample of any wave in any lead; None where there is no wave.
+    """Return the first and last sample of any wave in any lead; None where there is no wave.
 
     Args:
         masks: Name of the wave -> (8, sample) boolean.
@@ -155,7 +155,7 @@ def _read_marks(path: Path) -> tuple[NDArray[np.int64], Sequence[str]]:
 
 
 def wave_masks(times: NDArray[np.int64], symbols: Sequence[str], samples: int) -> dict[str, NDArray[np.bool_]]:
-    """Masks of the waves that have onset, peak and offset, in this order and next to each other.
+    """Mark the waves that have onset, peak and offset, in this order and next to each other.
 
     Args:
         times: (mark,) samples in order.

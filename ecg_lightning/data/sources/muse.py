@@ -37,7 +37,7 @@ _RARE: Final = f"(typed by a reader, each in fewer than {_FEW} ECGs)"
 class Muse(Archive):
     """Resting ECGs of GE's MUSE (``RestingECG``, ``restecg.dtd``), in any nesting of folders.
 
-    The id of an ECG is its file's place below the root, so a name of a person in it goes with it everywhere. An ECG
+    The id of an ECG is its file's path below the root, so a name of a person in it goes with it everywhere. An ECG
     without ``PatientID`` counts as a patient of its own.
 
     Labels are the statements of the report, as a physician may have corrected it (``labels/muse.yaml``). A statement
@@ -68,7 +68,7 @@ class Muse(Archive):
         self.check_crc = check_crc
 
     def entries(self) -> Sequence[Entry]:
-        """Every file below the root, sorted by place; only what stands before the waveforms is read.
+        """List every file below the root, sorted by path; only what stands before the waveforms is read.
 
         A file that can't be read is there too, with the reason to reject it.
 
@@ -106,7 +106,7 @@ class Muse(Archive):
         return recording
 
     def beat(self, entry: Entry, neighbours: Neighbours = "keep") -> MedianBeat:
-        """The median beat: 12SL's, or made from the rhythm.
+        """Return the median beat: 12SL's, or made from the rhythm.
 
         Raises:
             RecordingError: What ``vendor_beat``, or ``read`` and ``median_beat``, raise.
@@ -120,7 +120,7 @@ class Muse(Archive):
         return vendor_beat(read_tree(path), path, check_crc=self.check_crc)
 
     def table(self) -> pd.DataFrame:
-        """What the files say, to look at or to choose from.
+        """Return what the files say as a table, to look at or to choose from.
 
         Returns:
             One line a readable file: ``ecg_id, patient_id, age, sex, acquired, device, statements``.
@@ -133,7 +133,7 @@ class Muse(Archive):
         return pd.DataFrame({"ecg_id": [name for name, _ in headers], **content, "statements": reports})
 
     def unmapped_codes(self) -> Mapping[str, int]:
-        """Statements that are not in the label map, with the number of ECGs that carry each.
+        """Count statements that are not in the label map, with the number of ECGs that carry each.
 
         Of those that a reader has typed, which may name people, only those of five ECGs or more.
         """
@@ -148,7 +148,7 @@ class Muse(Archive):
         return {words: n for words, n in counts.items() if not self._meaning.is_code(words)}
 
     def settings(self) -> dict[str, object]:
-        """A digest of all files' places below the root and sizes, the label map, and the arguments.
+        """Return a digest of all files' paths below the root and sizes, the label map, and the arguments.
 
         Contents are not in it: reading the heads of a million files takes minutes, at each start.
         """
@@ -173,7 +173,7 @@ class Muse(Archive):
 
     @cached_property
     def _scan(self) -> tuple[list[str], str]:
-        """Places of all files below the root, sorted, and a digest of places and sizes."""
+        """Paths of all files below the root, sorted, and a digest of paths and sizes."""
         sizes = dict(_files_below(self.root))
         if not sizes:
             raise FileNotFoundError(f"{self.root}: no {_SUFFIX} file in or below it; {_GET_IT}")
@@ -231,7 +231,7 @@ def _sharing(header: MuseHeader | str, known: dict[Statement, Statement]) -> Mus
 
 
 def _files_below(root: Path) -> Iterator[tuple[str, int]]:
-    """Place below the root and size of each export."""
+    """Path below the root and size of each export."""
     for folder, names in walk(root):
         for name in names:
             if name.lower().endswith(_SUFFIX) and name[0] != ".":

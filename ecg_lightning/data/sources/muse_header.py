@@ -19,7 +19,7 @@ _DAYS_PER_YEAR: Final = 365.25
 
 @dataclass(frozen=True, slots=True)
 class MuseHeader:
-    """What an export says of the patient and the recording.
+    """The header of an export: patient and recording, as the file states them.
 
     Attributes:
         patient_id: "" where it is not said.
@@ -45,7 +45,7 @@ def read_header(root: Element) -> MuseHeader:
     of birth and recording. MUSE writes dates month first; where the first number can't be a month, day first.
 
     Args:
-        root: ``RestingECG``.
+        root: The root element, ``RestingECG``.
     """
     acquired = _date(text(root, "TestDemographics/AcquisitionDate"))
     return MuseHeader(

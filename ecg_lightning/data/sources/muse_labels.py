@@ -1,4 +1,4 @@
-"""What the statements of a MUSE report say of the targets: present, absent or left open."""
+"""This module reads from the statements of a MUSE report which targets are present, absent or left open."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -19,10 +19,10 @@ _OTHER_SINUS: Final[tuple[Target, ...]] = ("sinus_bradycardia", "sinus_tachycard
 
 
 class StatementLabels:
-    """What statements mean, by a label map. Each statement is looked up once.
+    """Statements are turned into labels by a label map. Each statement is looked up once.
 
     Args:
-        label_map: Its codes are statements.
+        label_map: A map whose codes are statements.
     """
 
     def __init__(self, label_map: LabelMap) -> None:
@@ -40,7 +40,7 @@ class StatementLabels:
         """Turn the statements of one ECG into labels.
 
         Args:
-            statements: See :func:`read_statements`.
+            statements: What :func:`read_statements` gave.
 
         Returns:
             Target -> 1.0 where a statement is one of the map's, else 0.0; without the targets that are left open: by a
@@ -61,7 +61,7 @@ class StatementLabels:
         }
 
     def is_code(self, text: str) -> bool:
-        """Whether a statement is one of the map's codes, but for accents, hyphens and the like."""
+        """Return whether a statement is one of the map's codes, but for accents, hyphens and the like."""
         return words_of(text) in self._codes
 
     def _named_by(self, text: str) -> tuple[frozenset[Target], frozenset[Target]]:

@@ -43,7 +43,7 @@ class MedianError(RecordingError):
 
 
 def vendor_beat(root: Element, path: Path, *, check_crc: bool = True) -> MedianBeat:
-    """The median beat of an export, as it is.
+    """Read the median beat of an export, as it is.
 
     250 Hz goes to 500 Hz by linear interpolation (paper, Methods, "ECG processing and outcome selection"). A beat whose
     QRS complex has its middle, half way between ``QOnset`` and ``QOffset``, 20 to 100 ms from 0.48 s is moved there by
@@ -52,9 +52,9 @@ def vendor_beat(root: Element, path: Path, *, check_crc: bool = True) -> MedianB
     paced ECGs may be those of another wave.
 
     Args:
-        root: ``RestingECG``.
+        root: The root element, ``RestingECG``.
         path: The file, for messages.
-        check_crc: See ``read_waveform``.
+        check_crc: Whether checksums are compared: see ``read_waveform``.
 
     Returns:
         The beat and the ventricular rate that the file states, NaN if none.
@@ -83,12 +83,12 @@ def vendor_beat(root: Element, path: Path, *, check_crc: bool = True) -> MedianB
 
 
 def qrs_marks(root: Element) -> tuple[float, float] | None:
-    """``QOnset`` and ``QOffset`` of the median, in samples at 500 Hz.
+    """Read ``QOnset`` and ``QOffset`` of the median, in samples at 500 Hz.
 
     They count samples at ``ECGSampleBase`` Hz, which need not be the rate of the waveforms.
 
     Args:
-        root: ``RestingECG``.
+        root: The root element, ``RestingECG``.
 
     Returns:
         The two; None where one is not known, or they are not 20 to 400 ms apart.

@@ -22,7 +22,7 @@ _WITH: Final = re.compile(r"^(?:with|met|mit|avec|con|com|med)\s+", re.IGNORECAS
 _COMPARISON: Final = re.compile(
     r"\bcompared (?:with|to)\b|\bsince (?:the )?previous\b|\bhas replaced\b|^previous ecg\b", re.IGNORECASE
 )
-# Who read the ECG and when: names have no place among codes. A clock's time tells it in every language.
+# Who read the ECG and when: names must not become codes. A clock's time marks such a line in every language.
 _SIGNATURE: Final = re.compile(
     r"\d:\d\d|^(?:un)?confirmed\b|\bsigned\b|\b(?:read|reviewed|interpreted|edited|referred|ordered) by\b",
     re.IGNORECASE,
@@ -48,7 +48,7 @@ class Statement(NamedTuple):
     """One statement of a diagnosis.
 
     Attributes:
-        text: As the file spells it, without "with" in front.
+        text: The statement as the file spells it, without "with" in front.
         doubted: A word such as "possible" or "no" stands before it in its line.
         typed: A person has put its line in, from the list of 12SL's statements or in words of their own.
     """
@@ -59,14 +59,14 @@ class Statement(NamedTuple):
 
 
 def read_statements(root: Element) -> tuple[Statement, ...] | None:
-    """The statements of a file.
+    """Read the statements of a file.
 
     They are those of ``Diagnosis``, which a physician may have corrected; those of ``OriginalDiagnosis``, which 12SL
     made, only where there are no others. Statements that a reader has deleted, the reader's signature, and the
     comparison with an earlier ECG, up to the end, are left out.
 
     Args:
-        root: ``RestingECG``.
+        root: The root element, ``RestingECG``.
 
     Returns:
         The statements in their order; None where the file has none of either kind.
@@ -112,7 +112,7 @@ def _lines(said: Sequence[Element]) -> Iterator[tuple[str, bool]]:
 
 
 def _belong_together(line: Sequence[str], text: str) -> bool:
-    """Whether a fragment continues those before: "Cannot rule out" and "LBBB"; "Sinus rhythm" and "with PVCs"."""
+    """Return whether a fragment continues those before: "Sinus rhythm" and "with PVCs", "Can't rule out" and "LBBB"."""
     in_small_letters = text[0].islower() and not line[0][0].islower()
     goes_on = _GOES_ON.search(line[-1]) or _JOINS.match(text)
     return goes_on is not None or in_small_letters or not (text[0].isalnum() or text[0] in "*?")
@@ -128,10 +128,10 @@ def _cut(line: str, typed: bool) -> Iterable[Statement]:
 
 
 def tidy(text: str) -> str:
-    """A statement without "with" in front, and with AV for A-V.
+    """Tidy a statement: without "with" in front, and with AV for A-V.
 
     Args:
-        text: Of a file or of a label map.
+        text: A statement of a file or of a label map.
     """
     text = _WITH.sub("", " ".join(text.split()).strip(" -"))
     return re.sub(r"\bA-V\b", "AV", text, flags=re.IGNORECASE)

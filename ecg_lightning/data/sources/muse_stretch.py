@@ -1,10 +1,10 @@
-"""Whether a "median beat" is only a stretch of the recording, cut out by a converter.
+"""This module finds a "median beat" that is only a stretch of the recording, cut out by a converter.
 
 A median of three beats or more is no beat of the recording: noise differs from beat to beat, so it is about as far from
 the stretch that it resembles most as from the second. A stretch that was cut out is itself but for rounding, also after
 another gain, a filter or a change of rate, and as far as the noise from every other. Each lead is compared twice: the
 voltages as they stand, and below 30 Hz with what a filter does (derivatives and integrals) fitted, by the median square
-of what is left. A recording whose noise is below its rounding can't tell.
+of what is left. A recording whose noise is below its rounding can't decide it.
 
 Of 8,197 medians and averages of 1,171 recordings (471 real, 700 simulated; of all beats and of three, filtered, at
 250 Hz) one is called a stretch: a median of three beats whose baselines drift, which is the middle one in every lead.
@@ -33,7 +33,7 @@ _EXACT: Final = 1e-3  # of the residual of other stretches
 _MUCH_LESS: Final = 0.1  # of 17 beats with one without noise the median is at .14 from that, in the worst lead
 _TELLING: Final = 3.0  # times what rounding leaves
 _ROUNDING: Final = (0.2, 1.0)  # share that is left of it: below 30 Hz, and of the voltages as they stand
-_BY_CHANCE: Final = 1.5  # times that; in a lead that tells nothing
+_BY_CHANCE: Final = 1.5  # times that; in a lead that decides nothing
 _MIN_LEADS: Final = 2
 _MEDIAN_SQUARE: Final = 0.455  # of a normal variable
 _TINY: Final = 1e-10  # mV2
@@ -41,7 +41,7 @@ _TINY: Final = 1e-10  # mV2
 
 @dataclass(frozen=True)
 class Stretch:
-    """Where in the recording a beat was cut out.
+    """The stretch of a recording that a beat was cut out of.
 
     Attributes:
         start: s from the recording's begin.
@@ -62,7 +62,7 @@ def find_stretch(beat: NDArray[np.float64], rhythm: NDArray[np.float64]) -> Stre
         rhythm: (8, sample) mV at 500 Hz.
 
     Returns:
-        The stretch; None where the beat is none, or where noise is too low to tell.
+        The stretch; None where the beat is none, or where noise is too low to decide.
     """
     if rhythm.shape[1] < beat.shape[1]:
         return None
@@ -163,7 +163,7 @@ def _left_over(beat: NDArray[np.float64], terms: NDArray[np.float64]) -> NDArray
     """Median square of what least squares leave of a lead, mV2.
 
     Args:
-        beat: (lead, sample).
+        beat: The beat, (lead, sample).
         terms: (lead, stretch, term, sample).
 
     Returns:

@@ -34,12 +34,12 @@ _INVALID: Final = np.iinfo(np.int16).min
 
 
 def text(element: Element, path: str) -> str:
-    """What an element says, without the blanks around it; "" where it is not there."""
+    """Return what an element says, without the blanks around it; "" where it is not there."""
     return (element.findtext(path) or "").strip()
 
 
 def number(element: Element, path: str) -> float:
-    """The number in an element, with a decimal point or comma; NaN where there is none."""
+    """Read the number in an element, with a decimal point or comma; NaN where there is none."""
     try:
         return float(text(element, path).replace(",", "."))
     except ValueError:
@@ -54,8 +54,8 @@ def read_waveform(root: Element, kind: Kind, path: Path, *, check_crc: bool = Tr
     used: MUSE writes those of 16 bits, converters write nonsense.
 
     Args:
-        root: ``RestingECG``.
-        kind: Which.
+        root: The root element, ``RestingECG``.
+        kind: Kind of the waveform: ``Rhythm`` or ``Median``.
         path: The file, for messages.
         check_crc: Compare each lead with its ``LeadDataCRC32``, where that is stated and not 0.
 
@@ -90,7 +90,7 @@ def _rate(element: Element, prefix: str) -> float:
 
 
 def measurement_rate(root: Element) -> float:
-    """Samples per second (Hz) that the wave boundaries of ``RestingECGMeasurements`` count in; NaN if not said."""
+    """Read the rate (Hz) that wave boundaries of ``RestingECGMeasurements`` count in; NaN if not said."""
     measurements = root.find("RestingECGMeasurements")
     return math.nan if measurements is None else _rate(measurements, "ECGSample")
 
@@ -104,7 +104,7 @@ def _needed(waveform: Element) -> Sequence[tuple[str, Element]]:
 
 
 def _read_lead(lead: Element, where: str, check_crc: bool) -> NDArray[np.float64]:
-    """(sample,) mV."""
+    """Read the voltages of a lead, (sample,) mV."""
     scale = _millivolts_per_step(lead, where)
     for field in _MOVED:
         value = text(lead, field)

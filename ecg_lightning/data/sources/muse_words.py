@@ -20,12 +20,12 @@ _ANYTHING: Final = "*"
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """The words of a text in small letters, without accents and punctuation that means nothing.
+    """List the words of a text in small letters, without accents and punctuation that means nothing.
 
     ``1° A-V Block`` has ``1 degree av block``; a question mark is a word.
 
     Args:
-        text: A statement.
+        text: The text of a statement.
     """
     plain = unicodedata.normalize("NFKD", re.sub("[\N{DEGREE SIGN}\N{MASCULINE ORDINAL INDICATOR}]", " degree ", text))
     plain = "".join(letter for letter in plain.casefold() if not unicodedata.combining(letter))
@@ -34,11 +34,12 @@ def words_of(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1 << 18)
 def is_near(word: str, wanted: str) -> bool:
-    """Whether a word is spelled as wanted, or nearly: one letter off from five letters on, two from nine.
+    """Return whether a word is spelled as wanted, or nearly: one letter off from five letters on, two from nine.
 
     Args:
-        word: In small letters.
-        wanted: In small letters; ``fibril*`` is any word that begins so, ``*fibril*`` any that contains it exactly.
+        word: The word, in small letters.
+        wanted: The spelling, in small letters; ``fibril*`` is any word that begins so, ``*fibril*`` any that contains
+            it exactly.
     """
     stem = wanted.strip(_ANYTHING)
     if wanted.startswith(_ANYTHING):
@@ -75,7 +76,7 @@ def _distance(one: str, other: str, most: int) -> int:
 
 
 def contains_nearly(words: Sequence[str], phrase: Sequence[str]) -> bool:
-    """Whether the words of a phrase stand in a text, one behind the other, spelled so or nearly so."""
+    """Return whether the words of a phrase stand in a text, one behind the other, spelled so or nearly so."""
     starts = range(len(words) - len(phrase) + 1)
     return any(all(map(is_near, words[start : start + len(phrase)], phrase)) for start in starts)
 
@@ -99,7 +100,7 @@ class Wording:
         return cls(tuple(part for part in parts if part[0] != "-"), tuple(part[1:] for part in parts if part[0] == "-"))
 
     def fits(self, words: Sequence[str]) -> bool:
-        """Whether a statement of these words may mean it."""
+        """Return whether a statement of these words may mean it."""
         return all(_among(words, wanted) for wanted in self.needed) and not any(
             _among(words, wanted) for wanted in self.excluding
         )

@@ -89,13 +89,13 @@ class _Pass:
 
 
 def read_tree(path: Path, *, head_only: bool = False) -> Element:
-    """Read one export.
+    """Read one exported file.
 
     Bytes that do not fit the encoding that the file names are taken for UTF-8 if they are, else for ISO 8859-1;
     control characters, which XML forbids, become blanks. That may alter people's names, never a waveform.
 
     Args:
-        path: The file.
+        path: The file that is read.
         head_only: Stop at the first waveform, a tenth into the file, where a diagnosis stands before it.
 
     Returns:

@@ -40,8 +40,8 @@ class Synthetic(Source):
     blanked are prepared without evidence.
 
     Args:
-        n_patients: How many; 2,660 give about 5,000 ECGs. More patients leave the first ones as they are.
-        simulation_seed: Not the training seed: networks of all seeds see the same ECGs.
+        n_patients: Number of patients; 2,660 give about 5,000 ECGs. More patients leave the first ones as they are.
+        simulation_seed: Seed of the simulation, not of training: networks of all seeds see the same ECGs.
         noise: Factor of the recording's noise.
         evidence: Whether evidence masks are made; they double the time.
 
@@ -64,11 +64,11 @@ class Synthetic(Source):
         self.with_evidence = evidence
 
     def entries(self) -> Sequence[Entry]:
-        """Every ECG, patient by patient."""
+        """List every ECG, patient by patient."""
         return [entry for patient in range(self.n_patients) for entry in self._entries_of(patient)]
 
     def read(self, entry: Entry) -> Recording:
-        """Simulate the recording.
+        """Simulate the recording of an entry.
 
         Raises:
             KeyError: The entry is not of this source.
@@ -76,14 +76,14 @@ class Synthetic(Source):
         return simulate(self.case(entry)).recording()
 
     def evidence(self, entry: Entry, neighbours: Neighbours = "keep") -> Mapping[str, NDArray[np.bool_]]:
-        """Evidence of every diagnosis that the ECG is labelled with; see ``evidence_masks`` for what is left out."""
+        """Return the evidence of every labelled diagnosis; see ``evidence_masks`` for what is left out."""
         if not self.with_evidence:
             return {}
         labelled = tuple(target for target in TARGETS if entry.labels.get(target) == 1.0)
         return evidence_masks(self.case(entry), labelled, neighbours=neighbours)
 
     def settings(self) -> dict[str, object]:
-        """Patients, seed, noise, evidence, and the simulator's version."""
+        """Return patients, seed, noise, evidence, and the simulator's version."""
         return {
             "n_patients": self.n_patients,
             "simulation_seed": self.simulation_seed,
@@ -93,7 +93,7 @@ class Synthetic(Source):
         }
 
     def case(self, entry: Entry) -> Case:
-        """What is simulated for one entry.
+        """Return the case that is simulated for one entry.
 
         Raises:
             KeyError: The entry is not of this source.

@@ -1,4 +1,4 @@
-"""What a WFDB header promises of its signals, checked: where their files lie, and what they add up to."""
+"""This module checks what a WFDB header promises of its signals: where their files lie, and what they add up to."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,8 +28,8 @@ def check_names(text: str, header: Path) -> None:
     """Refuse a header that names files outside of its folder, before wfdb opens them.
 
     Args:
-        text: Of the header.
-        header: The file.
+        text: Text of the header.
+        header: The header's file.
 
     Raises:
         OutsideError: A name leads out of the folder.
@@ -48,9 +48,9 @@ def check_sums(steps: NDArray[Any], checksums: Sequence[int | None], leads: Sequ
 
     Args:
         steps: (sample, lead) whole numbers, all samples of the record.
-        checksums: Of each lead; None where the header has none, which is not checked.
-        leads: Names.
-        header: The file.
+        checksums: Checksum of each lead; None where the header has none, which is not checked.
+        leads: Names of the leads.
+        header: The header's file.
 
     Raises:
         ChecksumError: A signal is not the one of its line.

@@ -66,11 +66,11 @@ class SignalLine:
 
 @dataclass(frozen=True)
 class Header:
-    """What a WFDB header says of the signal.
+    """A WFDB header describes the signal of its record.
 
     Attributes:
-        path: The file.
-        sampling_rate: Hz.
+        path: The header's file.
+        sampling_rate: Sampling rate in Hz.
         samples: Length of each signal.
         signals: One per lead.
     """
@@ -112,7 +112,7 @@ def read_header(path: Path) -> Header:
     The wfdb package refuses their older headers, which have ``.mat`` in the record's name. Comments are left out.
 
     Args:
-        path: The header.
+        path: The header's file.
 
     Raises:
         UnreadableError: The file is missing or damaged.
@@ -127,7 +127,7 @@ def parse_header(text: str, path: Path) -> Header:
 
     Args:
         text: The record line, one line per signal; lines with ``#`` are comments.
-        path: The file.
+        path: The header's file, for messages.
 
     Raises:
         ValueError: A line is not what the format wants, or one is missing (WFDB Applications Guide, header(5)).
@@ -161,7 +161,7 @@ def read_mat(header: Header, max_seconds: float) -> Recording:
     """Read the signals of a challenge record: ``val`` in one MATLAB file, (lead, sample) 16-bit steps.
 
     Args:
-        header: Its header.
+        header: The header of the record.
         max_seconds: Later samples are left out.
 
     Returns:
