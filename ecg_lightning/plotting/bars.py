@@ -27,7 +27,7 @@ _OF_MAP: Final = {
 
 @dataclass(frozen=True)
 class ScorePanel:
-    """One score.
+    """A score panel shows one score of every method.
 
     Attributes:
         title: What it is of.
@@ -48,7 +48,7 @@ def scores_figure(panels: Sequence[ScorePanel], title: str, caption: str) -> Fig
 
     Args:
         panels: One or more, of the same methods in the same order.
-        title: Bold heading.
+        title: Bold heading of the figure.
         caption: Data, settings, and what the intervals are.
 
     Raises:

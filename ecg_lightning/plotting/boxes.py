@@ -23,7 +23,7 @@ class BoxPanel:
     """One pair of axes.
 
     Attributes:
-        title: Above it.
+        title: Heading above the panel.
         values: Method -> values; NaN is left out.
         means: Method -> (mean, low, high) of its interval.
         floors: Method -> what would be there by chance, a grey diamond.
@@ -52,11 +52,11 @@ def boxes_figure(
     Args:
         panels: One or more, of the same methods.
         label: Quantity and unit.
-        title: Bold heading.
+        title: Bold heading of the figure.
         caption: What was measured, of how many ECGs.
         columns: Panels a row.
-        limits: Of the axis; None: from the data.
-        notes_title: Above the numbers beside the boxes.
+        limits: Limits of the axis; None: from the data.
+        notes_title: Heading above the numbers beside the boxes.
 
     Raises:
         ValueError: No panel.

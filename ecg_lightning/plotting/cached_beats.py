@@ -33,7 +33,7 @@ def choose_rows(
     Args:
         examples: ECGs as in ``BeatCache.examples``, indexed by their rows in the cache.
         target: The diagnosis; ECGs whose label is missing are never chosen.
-        n: How many; fewer where there are not as many patients.
+        n: Number of ECGs; fewer where there are not as many patients.
         present: Whether they have the diagnosis.
         without: Patients that are left out.
         seed: Another one chooses others.
@@ -55,10 +55,10 @@ def choose_rows(
 
 
 def mask_of(cache: BeatCache, row: int, region: str) -> NDArray[np.bool_] | None:
-    """The mask of one ECG.
+    """Read the mask of one ECG.
 
     Args:
-        cache: The beats.
+        cache: The cache that holds the mask.
         row: Row in the cache.
         region: Such as ``causal/sinus_rhythm`` or ``QRS``.
 
@@ -74,17 +74,17 @@ def mask_of(cache: BeatCache, row: int, region: str) -> NDArray[np.bool_] | None
 
 
 def has_evidence(cache: BeatCache, target: Target) -> bool:
-    """Whether the cache knows the evidence of a target for any ECG."""
+    """Return whether the cache knows the evidence of a target for any ECG."""
     return any(f"{kind}/{target}" in cache.regions for kind in EVIDENCE)
 
 
 def class_beat(cache: BeatCache, row: int, target: Target, name: str, *, waves: bool = True) -> ClassBeat:
-    """One ECG as an example of a target: with its evidence where it is known, else with its waves where they are.
+    """Read one ECG as an example of a target: with its evidence where known, else with waves where known.
 
     Args:
-        cache: The beats.
+        cache: The cache that holds the beat.
         row: Row in the cache.
-        target: The diagnosis whose evidence is asked for.
+        target: The diagnosis whose evidence is drawn.
         name: What the ECG is called in the picture.
         waves: False leaves the waves out, for a sheet on which other beats show evidence.
     """

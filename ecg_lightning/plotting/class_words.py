@@ -7,12 +7,12 @@ from ecg_lightning.ecg import TARGETS, Target
 
 
 class ClassWords(NamedTuple):
-    """What people call a target.
+    """The class words are what people call a target.
 
     Attributes:
-        name: In full.
+        name: Name in full.
         criterion: What makes the diagnosis on the ECG, as the simulator renders it and clinicians define it.
-        short: For a label of a few millimetres.
+        short: Name for a label of a few millimetres.
     """
 
     name: str
@@ -44,23 +44,23 @@ AHA/ACCF/HRS recommendations part III, Circulation 2009;119:e235-e240. An archiv
 
 
 def class_name(target: object) -> str:
-    """In full; of something that is no target, its own name."""
+    """Return a target's name in full; of something that is no target, its own name."""
     return next((words.name for known, words in CLASS_WORDS.items() if known == target), str(target))
 
 
 def class_in_text(target: object) -> str:
-    """Within a sentence: ``first-degree AV block``."""
+    """Write a target within a sentence: ``first-degree AV block``."""
     name = class_name(target)
     return name[:1].lower() + name[1:]
 
 
 def class_short(target: object) -> str:
-    """For a label of a few millimetres; of something that is no target, its own name."""
+    """Return a name for a label of a few millimetres; of something that is no target, its own name."""
     return next((words.short for known, words in CLASS_WORDS.items() if known == target), str(target))
 
 
 def class_title(target: Target) -> str:
-    """A target and its criterion, such as ``First-degree AV block: PR > 200 ms``.
+    """Write a target and its criterion, such as ``First-degree AV block: PR > 200 ms``.
 
     Raises:
         ValueError: No such target.

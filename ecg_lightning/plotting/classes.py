@@ -1,4 +1,4 @@
-"""What a diagnosis looks like: beats that have it beside each other, simulated and real, to one scale."""
+"""This module shows what a diagnosis looks like: beats that have it side by side, simulated and real, to one scale."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ def classes_figure(
     Args:
         columns: Heading of a group of beats, such as ``simulated``, -> its beats, from left to right.
         title: Bold heading: the diagnosis, see ``class_title``.
-        subtitle: Smaller heading.
+        subtitle: Smaller heading below the title.
         credit: Small print under the legend: whose ECGs these are.
         scale: Paper speed and gain.
 
@@ -98,13 +98,13 @@ class Block:
 
     @property
     def width(self) -> float:
-        """Width in mm."""
+        """Return the width in mm."""
         papers = sum(GUTTER_MM + _paper_width(self.stack, len(beats)) for beats in self.columns.values())
         return papers + (len(self.columns) - 1) * COLUMN_GAP_MM
 
     @property
     def height(self) -> float:
-        """Height in mm."""
+        """Return the height in mm."""
         return self._head + self._caption + LABEL_GAP_MM + self.stack.height
 
     @property
@@ -153,7 +153,7 @@ class Legend:
 
     @classmethod
     def for_beats(cls, beats: Sequence[ClassBeat], scale: PaperScale, credit: str | None, width: float) -> "Legend":
-        """The legend of what is on a sheet; a region that is nowhere marked is left out.
+        """Make the legend of what is on a sheet; a region that is nowhere marked is left out.
 
         Raises:
             ValueError: A region that can't be drawn.
@@ -163,7 +163,7 @@ class Legend:
 
     @property
     def height(self) -> float:
-        """Height in mm."""
+        """Return the height in mm."""
         return (
             max(self.scale.mm_per_millivolt, LEGEND_LINE_MM * (1 + len(self.regions))) + text_height(self.credit) + 1.5
         )

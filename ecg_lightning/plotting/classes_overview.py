@@ -1,4 +1,4 @@
-"""All diagnoses on one sheet: a few beats of each, small."""
+"""This module draws all diagnoses on one sheet: a few beats of each, small."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def classes_overview(
     Args:
         classes: Heading of a block, what follows a colon in small, -> its columns as ``classes_figure`` takes them.
         title: Bold heading of the sheet.
-        subtitle: Smaller heading.
+        subtitle: Smaller heading below the title.
         credit: Small print under the legend: whose ECGs these are.
         leads: The leads that are drawn, from top to bottom.
         across: Blocks beside each other.
@@ -73,7 +73,7 @@ class Row:
     """Blocks beside each other, each under the name of its class.
 
     Attributes:
-        blocks: The blocks.
+        blocks: The blocks of the row.
         titles: Lines of each block's title.
     """
 
@@ -86,7 +86,7 @@ class Row:
 
     @property
     def height(self) -> float:
-        """Height in mm."""
+        """Return the height in mm."""
         return self._head + max(block.height for block in self.blocks)
 
     def draw(self, sheet: Sheet, top: float, pitch: float) -> None:

@@ -16,7 +16,7 @@ RGB = tuple[float, float, float]
 
 BLUE: Final[RGB] = (0 / 255, 114 / 255, 178 / 255)
 VERMILION: Final[RGB] = (213 / 255, 94 / 255, 0 / 255)
-"""Blue and vermilion of Okabe and Ito's palette (Color Universal Design, 2008): told apart with every kind of
+"""Blue and vermilion of Okabe and Ito's palette (Color Universal Design, 2008): distinct with every kind of
 colour blindness, and both so light that a dark trace stands out on them."""
 
 PURPLE: Final[RGB] = (133 / 255, 74 / 255, 176 / 255)
@@ -33,13 +33,13 @@ BAR_WITH_TICKS_MM: Final = 8.0
 
 
 def diverging_colours() -> Colormap:
-    """Blue for negative, transparent at zero, vermilion for positive."""
+    """Return the colours: blue for negative, transparent at zero, vermilion for positive."""
     stops = [(0.0, (*BLUE, 1.0)), (0.5, (*BLUE, 0.0)), (0.5, (*VERMILION, 0.0)), (1.0, (*VERMILION, 1.0))]
     return _colours("blue_vermilion", stops)
 
 
 def sequential_colours() -> Colormap:
-    """Transparent at zero, purple at the limit."""
+    """Return the colours: transparent at zero, purple at the limit."""
     return _colours("purple", [(0.0, (*PURPLE, 0.0)), (1.0, (*PURPLE, 1.0))])
 
 
@@ -50,13 +50,13 @@ def _colours(name: str, stops: list[tuple[float, tuple[float, float, float, floa
 
 @dataclass(frozen=True)
 class ColourScale:
-    """How the values of one map become colours.
+    """A colour scale says how the values of one map become colours.
 
     Attributes:
         limit: The value that gets the full colour, in the map's unit; 0 where the map has nothing to show.
         signed: Whether the scale runs from -limit to limit, or from 0 to limit.
         rule: How the limit was found, for people.
-        extend: On which sides values lie beyond the limit (they get the full colour).
+        extend: Sides on which values lie beyond the limit (they get the full colour).
         note: What a reader must know about this map (constant, NaN), None where there is nothing.
     """
 
@@ -68,12 +68,12 @@ class ColourScale:
 
     @cached_property
     def colours(self) -> Colormap:
-        """Colours of relative values, from -1 (or 0) to 1."""
+        """Return the colours of relative values, from -1 (or 0) to 1."""
         return diverging_colours() if self.signed else sequential_colours()
 
     @property
     def legend(self) -> list[str]:
-        """What the colours say, in lines of text."""
+        """Say what the colours mean, in lines of text."""
         if self.limit == 0:
             return [self.note or "nothing to show"]
         lines = [SIGN_CONVENTION[self.signed], f"limit of the colours: {self.rule}"]
@@ -81,18 +81,18 @@ class ColourScale:
 
     @property
     def range_text(self) -> str:
-        """The limits as text, such as ``±0.013``."""
+        """Write the limits as text, such as ``±0.013``."""
         return f"±{self.limit:.2g}" if self.signed else f"0 to {self.limit:.2g}"
 
     def relative(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Values over the limit, clipped to -1 and 1; NaN where there is nothing to show."""
+        """Divide values by the limit, clipped to -1 and 1; NaN where there is nothing to show."""
         if self.limit == 0:
             return np.full(values.shape, np.nan)
         finite = np.where(np.isfinite(values), values, np.nan)
         return np.clip(finite / self.limit, -1, 1)
 
     def norm(self, *, relative: bool) -> Normalize:
-        """The range of the colours in the map's unit, or ``relative`` to the limit."""
+        """Return the range of the colours in the map's unit, or ``relative`` to the limit."""
         limit = 1.0 if relative or self.limit == 0 else self.limit
         return Normalize(-limit if self.signed else 0.0, limit)
 
@@ -108,7 +108,7 @@ def colour_scale(
     Where the quantile is 0 although the map is not, the limit is its largest size.
 
     Args:
-        values: The map.
+        values: Values of the map.
         signed: Whether the scale is symmetric about zero or starts there.
         quantile: Share of the finite points that lie within the limits, above 0 and at most 1.
 
@@ -155,7 +155,7 @@ def draw_colour_bar(sheet: Sheet, left: float, top: float, colours: ColourScale,
         sheet: Where to draw.
         left: Left edge of the bar in mm.
         top: Upper edge of the bar in mm.
-        colours: The scale.
+        colours: The scale that is drawn.
         relative: Whether the ends are called "limit" instead of a number: a bar for maps of several limits.
     """
     axes = sheet.add_axes(left, top, *BAR_MM)

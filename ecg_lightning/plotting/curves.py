@@ -24,13 +24,13 @@ _NETWORK_STYLE: Final = MethodStyle("", "black", "-", "", control=True)
 
 
 class Curve(NamedTuple):
-    """One line.
+    """A curve is one line of a panel.
 
     Attributes:
-        x: (point,).
+        x: (point,) horizontal positions.
         y: (point,) NaN where it is not known.
-        low: (point,) of its interval; NaN for none.
-        high: (point,).
+        low: (point,) lower end of its interval; NaN for none.
+        high: (point,) upper end of its interval.
     """
 
     x: NDArray[np.float64]
@@ -40,7 +40,7 @@ class Curve(NamedTuple):
 
 
 def curve_of(rows: pd.DataFrame, x: str, y: str) -> Curve:
-    """A curve from the columns ``x``, ``y``, ``low`` and ``high`` of a table."""
+    """Make a curve from the columns ``x``, ``y``, ``low`` and ``high`` of a table."""
     return Curve(*(rows[name].to_numpy(dtype=float) for name in (x, y, "low", "high")))
 
 
@@ -49,7 +49,7 @@ class NetworkCurve(NamedTuple):
 
     Attributes:
         label: Quantity and unit.
-        curve: The line.
+        curve: The curve that is drawn.
         chance: What chance reaches.
     """
 
@@ -63,10 +63,10 @@ class CurvePanel:
     """One pair of axes.
 
     Attributes:
-        title: Above it.
+        title: Heading above the panel.
         y_label: Quantity and unit.
         curves: Method or control -> curve.
-        y_limits: Of the axis; None: from the data.
+        y_limits: Limits of the vertical axis; None: from the data.
         level: A horizontal line, such as chance.
         network: The network's own curve, drawn black.
     """
@@ -81,7 +81,7 @@ class CurvePanel:
 
 @dataclass(frozen=True)
 class XAxis:
-    """What the panels share.
+    """The horizontal axis is what the panels share.
 
     Attributes:
         label: Quantity and unit.
@@ -102,7 +102,7 @@ def curves_figure(
     Args:
         panels: One or more.
         x_axis: What they share.
-        title: Bold heading.
+        title: Bold heading of the figure.
         caption: Data, settings, and what the bands are.
         columns: Panels in a row; None: all of them.
 

@@ -29,7 +29,7 @@ from ecg_lightning.plotting.sheet import MARGIN_MM, MM_PER_POINT, TEXT_POINTS, S
 
 FIDUCIAL_SECONDS: Final = FIDUCIAL_SAMPLE / SAMPLING_RATE
 COLUMNS: Final = 4
-"""Panels beside each other, unless a narrow sheet asks for two."""
+"""Panels beside each other, unless a narrow sheet needs two."""
 
 GAP_MM: Final = 4.0
 """White between two columns of panels."""
@@ -46,7 +46,7 @@ class BeatSheet:
     """A sheet with paper for the eight leads on it.
 
     Attributes:
-        sheet: The sheet.
+        sheet: The sheet that the paper is on.
         panels: Lead -> axes in s and mV.
         footer_top: Where the space under the panels begins, mm from the top.
     """
@@ -57,12 +57,12 @@ class BeatSheet:
 
 
 def sheet_width(scale: PaperScale, columns: int = COLUMNS) -> float:
-    """Width in mm of a sheet with so many panels beside each other."""
+    """Return the width in mm of a sheet with so many panels beside each other."""
     return first_panel_left(scale) + columns * panel_width(scale) + (columns - 1) * GAP_MM + MARGIN_MM
 
 
 def first_panel_left(scale: PaperScale) -> float:
-    """Left edge in mm of the first panel of a row, right of the calibration pulse with 1 mm on either side."""
+    """Return the left edge in mm of a row's first panel, right of the calibration pulse with 1 mm on either side."""
     return MARGIN_MM + CALIBRATION_SECONDS * scale.mm_per_second + 2.0
 
 
@@ -81,11 +81,11 @@ def beat_sheet(
 
     Args:
         beat: (8, 600) mV.
-        title: Bold heading.
-        subtitle: Smaller heading.
+        title: Bold heading of the sheet.
+        subtitle: Smaller heading below the title.
         scale: Paper speed and gain, shared by all panels.
         grid: Colours of the thin and of the strong lines.
-        footer: Height in mm kept free under the panels and their note.
+        footer: Height in mm left free under the panels and their note.
         headroom: Least distance of a trace to the upper and lower edge of its row in mV.
         columns: Panels beside each other, a divisor of the number of leads.
     """
@@ -152,7 +152,7 @@ def ecg_figure(
     Args:
         beat: (8, 600) mV, leads as in ``ecg.LEADS``.
         title: Bold heading, broken into lines where it is long.
-        subtitle: Smaller heading.
+        subtitle: Smaller heading below the title.
         scale: Paper speed and gain; all panels share them, and a row grows with its amplitudes.
         fiducial: Whether the fiducial of the QRS complex (0.48 s) is marked.
 

@@ -62,7 +62,7 @@ def halo(
 
 
 def halo_outline(lower: NDArray[np.float64], upper: NDArray[np.float64], first: int, last: int) -> Outline:
-    """Polygon of a halo from one sample to another, both included; half a sample wider on either side."""
+    """Make the polygon of a halo from one sample to another, both included; half a sample wider on either side."""
     samples = np.r_[first, first : last + 1, last]
     seconds = samples / SAMPLING_RATE
     seconds[0] -= 0.5 / SAMPLING_RATE
@@ -106,7 +106,7 @@ def draw_halo(
 
 
 def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First and last sample (included) of every run of True."""
+    """Find the first and last sample (included) of every run of True."""
     edges = np.flatnonzero(np.diff(np.r_[False, mask, False]))
     return [(int(first), int(end) - 1) for first, end in edges.reshape(-1, 2)]
 
@@ -133,7 +133,7 @@ def map_figure(
         attribution: (8, 600); a map that is constant or has no finite value is drawn grey, with a note.
         method: Name of the method, for the legend.
         signed: Whether the map's sign means something; unsigned maps must have no negative value.
-        title: Bold heading.
+        title: Bold heading of the figure.
         subtitle: Smaller heading: the settings of the method, smoothing ...
         unit: What a value of the map is: "contribution to the logit", "logit per mV" ...
         evidence: (8, 600) boolean, outlined with dashes.

@@ -1,4 +1,4 @@
-"""How methods and controls are named and drawn wherever they stand side by side."""
+"""This module decides how methods and controls are named and drawn wherever they stand side by side."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -20,13 +20,13 @@ METHOD_STYLES: Final[dict[str, MethodStyle]] = {
 magenta; controls grey and broken."""
 
 _OWN: Final[dict[str, MethodStyle]] = {}
-"""Of methods of one's own that this process has heard of."""
+"""Styles of methods of one's own that this process has heard of."""
 
 _OTHERS: Final = ("#54278f", "#756bb1", "#9e9ac8", "#636363")
 
 
 def own_styles(methods: Iterable[AttributionMethod]) -> dict[str, dict[str, Any]]:
-    """Styles that methods of one's own state, by name, as a run folder keeps them; they are known from now on."""
+    """Register and return styles that methods of one's own state, by name, as a run folder stores them."""
     stated = {one.name: one.style.as_json() for one in methods if one.style is not None and one.name not in METHODS}
     know_styles(stated)
     return stated
@@ -38,14 +38,14 @@ def know_styles(stated: Mapping[str, dict[str, Any]]) -> None:
 
 
 def method_style(name: str) -> MethodStyle:
-    """The style of a method or control; a method of one's own that states none gets its name and a violet."""
+    """Return the style of a method or control; a method of one's own that states none gets its name and a violet."""
     if name in METHOD_STYLES or name in _OWN:
         return METHOD_STYLES.get(name) or _OWN[name]
     return MethodStyle(name.replace("_", " "), _OTHERS[sum(name.encode()) % len(_OTHERS)], "-.")
 
 
 def method_labels(names: Sequence[str]) -> list[str]:
-    """What stands on an axis for each name."""
+    """Return the label of each name on an axis."""
     return [method_style(name).label for name in names]
 
 

@@ -1,4 +1,4 @@
-"""All maps of one beat on one sheet, as small multiples."""
+"""This module draws all maps of one beat on one sheet, as small multiples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ POOL: Final = 5
 
 LABEL_MM: Final = 34.0
 SMALL_POINTS: Final = 6.0
-"""Of what stands under a method's name: unit and passes would not fit in the text's size."""
+"""Size of what stands under a method's name: unit and passes would not fit in the text's size."""
 
 COLUMN_GAP_MM: Final = 2.0
 ROW_GAP_MM: Final = 1.5
@@ -58,10 +58,10 @@ WIDTH_MM: Final = 2 * MARGIN_MM + LABEL_MM + len(LEADS) * BEAT_SECONDS * PAPER_S
 
 @dataclass(frozen=True)
 class Overview:
-    """Where the parts of an overview lie, mm from the upper left corner.
+    """An overview holds the positions of its parts, in mm from the upper left corner.
 
     Attributes:
-        sheet: The sheet.
+        sheet: The sheet of the overview.
         scale: Paper speed and gain.
         limits: Lower and upper limit of every panel in mV.
         top: Upper edge of the first row.
@@ -100,11 +100,11 @@ class Overview:
         return overview
 
     def left(self, column: int) -> float:
-        """Left edge of a column of panels."""
+        """Return the left edge of a column of panels."""
         return MARGIN_MM + LABEL_MM + column * (panel_width(self.scale) + COLUMN_GAP_MM)
 
     def row_top(self, row: int) -> float:
-        """Upper edge of the panels of a row, which lie in its middle where its label is higher."""
+        """Return the upper edge of a row's panels, which lie in its middle where its label is higher."""
         return self.top + row * self.pitch + (self.pitch - ROW_GAP_MM - self.height) / 2
 
     def draw_label(self, row: int, label: Sequence[TextLine]) -> None:
@@ -138,8 +138,8 @@ def maps_overview(
         signed: Name of a method -> whether its map is signed; more names than maps are fine.
         units: Name of a method -> unit of its map, written behind its limits; a method may be left out.
         notes: Name of a method -> what else stands under its name, its passes say; a method may be left out.
-        title: Bold heading.
-        subtitle: Smaller heading.
+        title: Bold heading of the sheet.
+        subtitle: Smaller heading below the title.
         evidence: (8, 600) boolean, outlined with dashes in every row.
         evidence_name: What the legend calls it.
         quantile: Share of the points within the limits of the colours.

@@ -1,4 +1,4 @@
-"""What a report is made of: sections of paragraphs, pictures and tables."""
+"""This module holds what a report is made of: sections of paragraphs, pictures and tables."""
 
 import base64
 import io
@@ -23,11 +23,11 @@ NO_NUMBER: Final = "\N{EN DASH}"
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Text.
+    """A paragraph holds running text.
 
     Attributes:
         text: Plain; it is escaped.
-        kind: Of the style: ``text``, ``note`` or ``warning``.
+        kind: Kind of the style: ``text``, ``note`` or ``warning``.
     """
 
     text: str
@@ -39,7 +39,7 @@ class Items:
     """A list of sentences.
 
     Attributes:
-        items: Plain text.
+        items: Sentences as plain text.
     """
 
     items: Sequence[str]
@@ -52,7 +52,7 @@ class Picture:
     Attributes:
         path: The SVG, with its caption in it; a PNG lies beside it.
         image: What the page shows, without the caption, which stands below it there.
-        kind: Of the image: ``svg+xml`` or ``png``.
+        kind: Kind of the image: ``svg+xml`` or ``png``.
         caption: What is shown, in which unit, from which settings, with which interval.
         label: Such as ``Figure 3A``.
         wide: Whether a phone shows it at a readable size in a frame that scrolls.
@@ -67,7 +67,7 @@ class Picture:
 
     @property
     def uri(self) -> str:
-        """The file itself, for a page that needs no other file."""
+        """Return the file itself as a data URI, for a page that needs no other file."""
         return f"data:image/{self.kind};base64,{base64.b64encode(self.image).decode()}"
 
 
@@ -77,7 +77,7 @@ class Cell:
 
     Attributes:
         text: What stands there.
-        kind: Of the style: empty, ``good``, ``mixed``, ``bad``, ``open`` (undecided: neutral) or ``none``.
+        kind: Kind of the style: empty, ``good``, ``mixed``, ``bad``, ``open`` (undecided: neutral) or ``none``.
         title: More, for who points at it; also read aloud.
         detail: Smaller, on a line of its own below the text.
     """
@@ -93,7 +93,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableBlock:
-    """A table.
+    """A table block holds one table with its caption.
 
     Attributes:
         head: Names of the columns.
@@ -117,18 +117,18 @@ class TableBlock:
 
     @property
     def labels(self) -> list[str]:
-        """What stands before each cell where a row is a card: the column's heading with its group's."""
+        """Return what stands before each cell where a row is a card: the column's heading with its group's."""
         above = [name for name, span in self.groups for _ in range(span)] or [""] * len(self.head)
         return [f"{group}: {name}" if group and name else group or name
                 for group, name in zip(above, self.head, strict=True)]  # fmt: skip
 
     @property
     def marks(self) -> bool:
-        """Whether its cells are marks of checks."""
+        """Return whether its cells are marks of checks."""
         return any(cell.kind for row in self.cells() for cell in row) and not self.prose
 
     def cells(self) -> list[list[Cell]]:
-        """Every row, of cells."""
+        """Return every row as cells."""
         return [[one if isinstance(one, Cell) else Cell(str(one)) for one in row] for row in self.rows]
 
 
@@ -156,8 +156,8 @@ class Section:
     """A part of the report.
 
     Attributes:
-        anchor: Of its address.
-        title: Heading.
+        anchor: Anchor of its address.
+        title: Heading of the section.
         blocks: What stands in it.
         details: Further blocks that open at a touch: heading -> blocks.
     """
@@ -170,10 +170,10 @@ class Section:
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """Where figures and tables of a report are kept: ``<study>/figures`` and ``<study>/tables``.
+    """The files of a report are its figures and tables: ``<study>/figures`` and ``<study>/tables``.
 
     Attributes:
-        study: The folder.
+        study: Folder of the study.
     """
 
     study: StudyFolder
@@ -184,11 +184,11 @@ class ReportFiles:
         """Keep a figure as PNG and SVG.
 
         Args:
-            name: Below ``figures``, without suffix.
+            name: Path below ``figures``, without suffix.
             draw: Caption -> figure; the page's own comes without.
             label: Such as ``Figure 3A``.
             caption: What is shown.
-            wide: See ``Picture``.
+            wide: Whether a phone scrolls the figure: see ``Picture``.
         """
         path = self.study.figures / f"{name}.svg"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -222,7 +222,7 @@ def _image(figure: Figure, kind: str) -> bytes:
 
 
 def number(value: Any, digits: int = 2) -> str:
-    """A number with a real minus sign; a dash where there is none."""
+    """Write a number with a real minus sign; a dash where there is none."""
     if pd.isna(value):
         return NO_NUMBER
     text = f"{value:.{digits}f}"
@@ -230,7 +230,7 @@ def number(value: Any, digits: int = 2) -> str:
 
 
 def with_interval(value: Any, low: Any, high: Any, digits: int = 2) -> str:
-    """Such as ``0.52 (0.48 to 0.55)``; without the interval where there is none."""
+    """Write a value such as ``0.52 (0.48 to 0.55)``; without the interval where there is none."""
     if pd.isna(low) or pd.isna(high):
         return number(value, digits)
     return f"{number(value, digits)} ({number(low, digits)} to {number(high, digits)})"

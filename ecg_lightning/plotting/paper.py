@@ -32,7 +32,7 @@ TRACE_POINTS: Final = 0.7
 
 @dataclass(frozen=True)
 class PaperScale:
-    """How much paper a second and a millivolt take.
+    """A paper scale says how much paper a second and a millivolt take.
 
     Attributes:
         mm_per_second: Paper speed; electrocardiographs know 25 and 50.
@@ -48,7 +48,7 @@ class PaperScale:
 
     @property
     def note(self) -> str:
-        """What stands on the sheet, such as ``25 mm/s, 10 mm/mV``."""
+        """Say the scale on the sheet, such as ``25 mm/s, 10 mm/mV``."""
         return f"{self.mm_per_second:g} mm/s, {self.mm_per_millivolt:g} mm/mV"
 
 
@@ -89,7 +89,7 @@ def set_up_paper(
     Args:
         axes: Bare axes whose size in mm was computed from the limits.
         limits: Lower and upper limit in mV, multiples of the step.
-        colours: Of the thin and of the strong lines.
+        colours: Colours of the thin and of the strong lines.
         step: Distance of the strong lines in mV.
         minor: Whether the thin lines are drawn.
     """
@@ -119,5 +119,5 @@ def draw_trace(axes: Axes, trace: NDArray[np.float64], points: float = TRACE_POI
 
 
 def panel_width(scale: PaperScale) -> float:
-    """Width in mm of one beat."""
+    """Return the width in mm of one beat."""
     return BEAT_SECONDS * scale.mm_per_second

@@ -44,7 +44,7 @@ class TextLine(NamedTuple):
 
     @property
     def height(self) -> float:
-        """Height in mm, with the space to the next line."""
+        """Return the height in mm, with the space to the next line."""
         return self.points * MM_PER_POINT * LINE_SPACING
 
 
@@ -52,8 +52,8 @@ def heading(title: str | None, subtitle: str | None, width: float) -> list[TextL
     """Break a title and a subtitle into lines that fit a width.
 
     Args:
-        title: Bold lines; line breaks are kept.
-        subtitle: Smaller lines under them; line breaks are kept.
+        title: Bold lines; line breaks stay.
+        subtitle: Smaller lines under them; line breaks stay.
         width: Width in mm.
 
     Returns:
@@ -63,7 +63,7 @@ def heading(title: str | None, subtitle: str | None, width: float) -> list[TextL
 
 
 def text_height(lines: Sequence[TextLine]) -> float:
-    """Height in mm of lines under each other."""
+    """Return the height in mm of lines under each other."""
     return sum(line.height for line in lines)
 
 
@@ -159,7 +159,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = SAVE_DP
     """Write a figure whole: a reader sees the old file or the new one, never half of one.
 
     Args:
-        figure: The figure; its size is kept, so that a print at 100 % is to scale.
+        figure: The figure; its size does not change, so that a print at 100 % is to scale.
         path: Where to write; the suffix (``.png``, ``.svg``, ``.pdf``) is the format. Folders are made.
         dpi: Dots per inch of a PNG and of the coloured parts of an SVG or PDF.
 

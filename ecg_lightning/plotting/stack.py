@@ -1,6 +1,6 @@
 """A beat as a stack: its eight leads under each other on one strip of ECG paper.
 
-Stacks beside each other share the places of their leads, so that a wave is compared by looking to the side. Leads
+Stacks beside each other share the zero lines of their leads, so that a wave is compared by looking to the side. Leads
 come as near as their traces allow: never so near that two of them, or what is marked around them, meet.
 """
 
@@ -30,7 +30,7 @@ ZERO_STEP_MILLIVOLT: Final = 0.5
 """Zero lines lie on lines of the paper: strong ones at the standard gain."""
 
 LEAST_DISTANCE_MILLIVOLT: Final = 1.0
-"""Between the zero lines of two leads: voltages below it can be told by eye."""
+"""Between the zero lines of two leads: voltages below it can be read by eye."""
 
 GUTTER_MM: Final = 7.0
 """Room for the names of the leads at the left of a stack."""
@@ -41,7 +41,7 @@ SWATCH_MM: Final = (6.0, 2.6)
 
 @dataclass(frozen=True)
 class RegionStyle:
-    """How a region is marked.
+    """A region style says how a region is marked.
 
     Attributes:
         meaning: What the legend says.
@@ -85,12 +85,12 @@ class ClassBeat:
 
     @property
     def caption(self) -> str:
-        """Source, name, rate and labels, in lines of text."""
+        """Write source, name, rate and labels, in lines of text."""
         rate = "rate unknown" if math.isnan(self.heart_rate) else f"{self.heart_rate:.0f}/min"
         return f"{self.source} {self.name}\n{rate}\n{', '.join(self.labels) or 'none of the nine'}"
 
     def checked_regions(self) -> dict[str, NDArray[np.bool_]]:
-        """The regions as masks, in the order of the legend.
+        """Return the regions as masks, in the order of the legend.
 
         Raises:
             ValueError: A region without a style, another shape, or values that are not booleans.
@@ -112,7 +112,7 @@ def _mask(name: str, region: str, mask: ArrayLike) -> NDArray[np.bool_]:
 
 
 def check_beats(beats: Sequence[ClassBeat]) -> NDArray[np.float64]:
-    """The traces of some beats, (beat, 8, 600) mV.
+    """Check the traces of some beats, (beat, 8, 600) mV.
 
     Raises:
         ValueError: A beat that can't be drawn; the message names the ECG.
@@ -128,7 +128,7 @@ def check_beats(beats: Sequence[ClassBeat]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Stack:
-    """Where the leads lie in stacks that are to be compared.
+    """A stack holds the positions of leads in stacks that are to be compared.
 
     Attributes:
         scale: Paper speed and gain.
@@ -144,7 +144,7 @@ class Stack:
 
     @classmethod
     def for_beats(cls, traces: NDArray[np.float64], scale: PaperScale, leads: Sequence[str] = LEADS) -> "Stack":
-        """Place the leads so that no two traces meet in any of the beats.
+        """Position the leads so that no two traces meet in any of the beats.
 
         Args:
             traces: (beat, 8, 600) mV.
@@ -169,12 +169,12 @@ class Stack:
 
     @property
     def width(self) -> float:
-        """Width of a stack in mm, without the gutter."""
+        """Return the width of a stack in mm, without the gutter."""
         return panel_width(self.scale)
 
     @property
     def height(self) -> float:
-        """Height of a stack in mm."""
+        """Return the height of a stack in mm."""
         return (self.limits[1] - self.limits[0]) * self.scale.mm_per_millivolt
 
     def draw(self, sheet: Sheet, left: float, top: float, beat: ClassBeat, *, minor: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""How well maps correlate with their limit against the passes that they cost."""
+"""This module draws how well maps correlate with their limit against the passes that they cost."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ _SIZE_INCHES: Final = (7.2, 4.2)
 _CAPTION_CHARACTERS: Final = 128
 _TICKS: Final = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999)
 _CLOSEST: Final = 1e-4
-"""To 1; whatever is closer is drawn there."""
+"""Smallest distance to 1; whatever is closer is drawn there."""
 
 
 class PassCurve(NamedTuple):
-    """One method's curve.
+    """A pass curve is one method's curve.
 
     Attributes:
         passes: (point,) of a map.
@@ -46,8 +46,8 @@ def passes_figure(curves: Mapping[str, PassCurve], target: float, title: str, ca
 
     Args:
         curves: Method -> curve.
-        target: Correlation that was asked for.
-        title: Bold heading.
+        target: Correlation that was requested.
+        title: Bold heading of the figure.
         caption: Data, settings, and what the bands are.
 
     Returns:

@@ -11,7 +11,7 @@ from ecg_lightning.runs.study_runs import StudyRuns
 
 
 def paper_section(runs: StudyRuns, files: ReportFiles) -> Section:
-    """The paper's numbers beside this study's."""
+    """Make the section that shows the paper's numbers beside this study's."""
     table = pd.DataFrame(
         [
             {"quantity": one.what, "published": one.value, "this_study": one.own(runs), "where": one.where}
@@ -42,7 +42,7 @@ def paper_section(runs: StudyRuns, files: ReportFiles) -> Section:
 
 
 def table_1_beside(runs: StudyRuns) -> pd.DataFrame:
-    """The paper's Table 1 and this study's.
+    """Put the paper's Table 1 beside this study's.
 
     Returns:
         ``characteristic``, then ``published_<split>`` and ``this_study_<split>`` for train, validation and test.

@@ -1,4 +1,4 @@
-"""Which checks and claims the report shows, in which order, and when a method counts as an explanation."""
+"""This module chooses the checks and claims of the report, and says when a method counts as an explanation."""
 
 from typing import Final, NamedTuple
 
@@ -30,8 +30,8 @@ class Column(NamedTuple):
     """One column of the scorecard.
 
     Attributes:
-        check: Experiment.
-        claim: Of it.
+        check: Name of the experiment.
+        claim: Claim of the experiment.
     """
 
     check: str
@@ -43,7 +43,7 @@ COLUMNS: Final = tuple(Column(check.name, claim) for check in checks() for claim
 
 
 def check_states(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """The state of every check, from those of its claims.
+    """Decide the state of every check, from those of its claims.
 
     A check passes where all its claims pass and fails where one of them fails; where neither holds and a claim was not
     measured the check was not measured either, and otherwise it is open.
@@ -68,7 +68,7 @@ def _joined(states: "pd.Series[str]") -> str:
 
 
 def explaining(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Where a method counts as an explanation: ``target, method, check`` of both claims passed; controls never do."""
+    """List where a method explains: ``target, method, check`` with both claims passed; controls never do."""
     states = check_states(verdicts)
     chosen = (states["state"] == PASSES) & states["check"].isin(EXPLAINING) & ~states["control"].astype(bool)
     return states.loc[chosen, ["target", "method", "check"]].reset_index(drop=True)

@@ -8,24 +8,24 @@ from ecg_lightning.runs.shared_config import shared_config
 
 
 def config_of(run: Run, stage: Any) -> dict[str, Any]:
-    """The configuration of ``fit`` or ``test``; empty where the stage was not run."""
+    """Return the configuration of ``fit`` or ``test``; empty where the stage was not run."""
     return run.config(stage) if run.paths.config(stage).is_file() else {}
 
 
 def at(tree: Mapping[str, Any], *path: str) -> Any:
-    """What stands in a tree of mappings at a path; None for nothing."""
+    """Return what stands in a tree of mappings at a path; None for nothing."""
     for name in path:
         tree = (tree or {}).get(name)  # type: ignore[assignment]
     return tree
 
 
 def short_name(class_path: str) -> str:
-    """A class without its module."""
+    """Name a class without its module."""
     return str(class_path).rsplit(".", 1)[-1]
 
 
 def listed(settings: Mapping[str, Any]) -> str:
-    """Such as ``n_samples 8, sigma 0.1``; what is None is left out, and so are paths outside of the working folder."""
+    """List settings such as ``n_samples 8, sigma 0.1``, without None and paths outside of the working folder."""
     return (
         ", ".join(f"{name} {value}" for name, value in shared_config(settings).items() if value is not None)
         or "default settings"

@@ -43,7 +43,7 @@ class PublishError(RuntimeError):
 
 @dataclass(frozen=True)
 class Published:
-    """What was published, and where.
+    """A publication says what was published, and where.
 
     Attributes:
         run: Page or offline folder of the summary run.
@@ -100,7 +100,7 @@ def publish(folder: str | Path, project: str | None = None, entity: str | None =
 
 
 def workspace(runs: JudgedRuns, project: str, entity: str) -> Any:
-    """Sections for the study, training, test and each experiment, with curves on their own axes."""
+    """Make a workspace of the study, training, test and each experiment, with curves on their own axes."""
     import wandb_workspaces.workspaces as ws
 
     sections = [
@@ -138,7 +138,7 @@ def _panel(panel: Panel, runs: JudgedRuns) -> Any:
 
 
 def dashboard_report(runs: JudgedRuns, project: str, entity: str, online: bool) -> Any:
-    """The scorecard, the paper's numbers beside one's own, and, online, the curves of the runs."""
+    """Make a report of the scorecard, the paper's numbers beside one's own, and, online, the curves of the runs."""
     import wandb_workspaces.reports.v2 as wr
 
     verdicts = runs.study_table("verdicts")
@@ -176,7 +176,7 @@ def dashboard_report(runs: JudgedRuns, project: str, entity: str, online: bool) 
 
 
 def markdown_table(table: TableBlock) -> str:
-    """A table of the report in Markdown."""
+    """Write a table of the report in Markdown."""
 
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
@@ -203,7 +203,7 @@ def _names(runs: JudgedRuns) -> list[str]:
 
 
 def _project(runs: JudgedRuns) -> str:
-    """Of the runs' own logger."""
+    """Return the project of the runs' own logger."""
     run = next(iter(runs))
     if not run.paths.config("test").is_file():
         return _DEFAULT_PROJECT
@@ -213,5 +213,5 @@ def _project(runs: JudgedRuns) -> str:
 
 
 def _entity(url: str) -> str:
-    """Of ``https://server/entity/project/runs/id``."""
+    """Return the entity of ``https://server/entity/project/runs/id``."""
     return url.split("//", 1)[-1].split("/")[1]

@@ -1,4 +1,4 @@
-"""What deviates from the published study, one sentence a setting."""
+"""This module says what deviates from the published study, one sentence a setting."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -19,7 +19,7 @@ _DEFAULT_NETWORK: Final = "ResNet1d"
 
 
 def deviations(runs: StudyRuns) -> list[str]:
-    """Every setting that differs from the published study, one sentence each."""
+    """List every setting that differs from the published study, one sentence each."""
     return [*_of_the_data(runs), *_of_the_networks(runs), *_of_the_experiments(runs)]
 
 
@@ -51,7 +51,7 @@ def _of_the_data(runs: StudyRuns) -> Iterator[str]:
 
 
 def _are_ready_made(source_settings: Mapping[str, Any]) -> bool:
-    """Whether a source's beats are an electrocardiograph's."""
+    """Return whether a source's beats are an electrocardiograph's."""
     return source_settings.get("content") == "beats" or source_settings.get("beats") == "vendor"
 
 

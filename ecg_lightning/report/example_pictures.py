@@ -32,14 +32,14 @@ _SCALE: Final = PaperScale(mm_per_millivolt=5.0)
 
 
 def shown_run(runs: JudgedRuns) -> Run | None:
-    """The network of the pictures: the first seed of the diagnosis with most of the outcomes, the first of equals."""
+    """Choose the network of the pictures: the first seed of the diagnosis with most outcomes, the first of equals."""
     firsts = [next(iter(seeds.values())) for seeds in runs.finished.values()]
     able = [run for run in firsts if run.paths.metrics.is_file() and run.maps]
     return max(able, key=lambda run: sum(ecg is not None for ecg in typical_ecgs(run).values()), default=None)
 
 
 def shown_method(verdicts: pd.DataFrame, run: Run, methods: list[str]) -> tuple[str, str] | None:
-    """The method of the pictures, and why it is shown: the first that counts as an explanation, else the first."""
+    """Choose the method of the pictures, and why: the first that counts as an explanation, else the first."""
     there = [name for name in methods if f"maps/{name}" in run.stores]
     if not there:
         return None
@@ -51,7 +51,7 @@ def shown_method(verdicts: pd.DataFrame, run: Run, methods: list[str]) -> tuple[
 
 
 def example_blocks(runs: JudgedRuns, files: ReportFiles) -> list[Block]:
-    """The three pictures, or why there are none."""
+    """Draw the three pictures, or say why there are none."""
     run = shown_run(runs)
     chosen = shown_method(runs.verdicts, run, runs.methods) if run is not None else None
     if run is None or chosen is None:

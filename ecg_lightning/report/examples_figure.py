@@ -17,7 +17,7 @@ LAYERS: Final = "randomised layers"
 """Labels of the axis that also say what the panel's range is."""
 
 _ROOM: Final = 0.13
-"""Of a panel, above its curves, for each line of text there, as a share of their range."""
+"""Space of a panel, above its curves, for each line of text there, as a share of their range."""
 
 _IN_PANEL: Final = 10
 """Lines that a panel's own legend holds; more get one for the figure."""
@@ -32,11 +32,11 @@ class Example:
 
     Attributes:
         title: Experiment, ECG and what is shown.
-        score: In the corner.
+        score: Score, written in the corner.
         lines: (label, colour, x, y).
         trace: (sample,) mV of the lead, or None.
-        x_label: Of the axis.
-        y_label: Of the axis.
+        x_label: Label of the horizontal axis.
+        y_label: Label of the vertical axis.
     """
 
     title: str
@@ -48,7 +48,7 @@ class Example:
 
 
 def ms_from_qrs(own: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Times of the samples of (..., sample) in ms after the QRS fiducial."""
+    """Return the times of the samples of (..., sample) in ms after the QRS fiducial."""
     return (np.arange(own.shape[-1]) - FIDUCIAL_SAMPLE) * 1000.0 / SAMPLING_RATE
 
 
@@ -56,8 +56,8 @@ def examples_figure(rows: Sequence[Sequence[Example]], caption: str) -> Figure:
     """Draw experiments below each other, the two panels of each side by side.
 
     Args:
-        rows: Of pairs of panels.
-        caption: Below them.
+        rows: Rows of pairs of panels.
+        caption: Caption below the panels.
     """
     width = 9.6
     lines = textwrap.wrap(caption, int(width * 17))

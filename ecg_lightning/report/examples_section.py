@@ -24,7 +24,7 @@ _SEED_COLOURS: Final = ("#08519c", "#e6550d", "#31a354", "#7a0177", "#636363", "
 
 
 def examples_section(runs: StudyRuns, files: ReportFiles) -> Section:
-    """The paper's Figure 2 from this study's ECGs."""
+    """Make the paper's Figure 2 from this study's ECGs."""
     title = "Examples of the four experiments"
     target, seeds = max(runs.finished.items(), key=lambda item: len(item[1]))
     rows = [
@@ -103,7 +103,7 @@ def _between_seeds(runs: StudyRuns, target: str, seeds: dict[int, Run]) -> list[
 
 
 def _along_cascade(runs: StudyRuns) -> list[Example]:
-    """Of one ECG each: the method that keeps its map when every layer is random, and the one that loses it."""
+    """Choose for one ECG the method that retains its map when every layer is random, and the one that loses it."""
     having = runs.with_store("cascade/from_output/pearson")
     if not having:
         return []

@@ -23,7 +23,7 @@ _TWO_CLAIMS: Final = ("uses_the_network", "is_about_this_patient")
 
 
 def first_screen_section(runs: JudgedRuns, files: ReportFiles) -> Section:
-    """For who has one minute: what was studied, the answer, three ECGs with a map, and the effects behind them."""
+    """Make the section for who has one minute: what was studied, the answer, three ECGs with a map, and the effects."""
     blocks: list[Block] = [Paragraph(short_answer(runs.verdicts), "answer"), Items(list(_studied(runs)))]
     blocks += [
         TableBlock(
@@ -72,7 +72,7 @@ def _how_good(runs: JudgedRuns) -> str:
 
 
 def _coarse(preconditions: pd.DataFrame) -> Iterator[str]:
-    """Whether the maps would change if they were computed again, with more passes or other backgrounds."""
+    """Say whether the maps would change if they were computed again, with more passes or other backgrounds."""
     known = preconditions[preconditions["state"] != NOT_MEASURED]
     for name, holds, breaks in (
         ("converged", "Every map has converged.", "Coarse maps, which more passes or other backgrounds would change"),

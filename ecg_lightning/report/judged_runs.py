@@ -16,11 +16,11 @@ class JudgedRuns(StudyRuns):
 
     @cached_property
     def verdicts(self) -> pd.DataFrame:
-        """The verdicts table, over all seeds and diagnoses; with state ``not_measured`` for what no run has."""
+        """Return the verdicts, over all seeds and diagnoses; with state ``not_measured`` for what no run has."""
         decided = verdicts_of(self.joined[0], self.study.comparison, self.methods)
         return completed(decided, self.targets, self.methods)
 
     @cached_property
     def preconditions(self) -> pd.DataFrame:
-        """The preconditions table, likewise."""
+        """Return the preconditions, over all seeds and diagnoses."""
         return completed_preconditions(preconditions_of(self.joined[0]), self.targets, self.methods)

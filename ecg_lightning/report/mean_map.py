@@ -1,4 +1,4 @@
-"""Whether one map for all patients would do as well as each patient's own: a sentence, and no verdict."""
+"""This module says whether one map for all patients would do as well as their own: a sentence, and no verdict."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,10 @@ from ecg_lightning.runs.target_runs import TargetRuns
 
 
 def one_map_for_all(runs: TargetRuns) -> Iterator[str]:
-    """One sentence a check, where the runs measured the mean map of the other patients.
+    """Yield one sentence a check, where the runs measured the mean map of the other patients.
 
     Args:
-        runs: Of one diagnosis.
+        runs: Runs of one diagnosis.
     """
     for experiment in EXPERIMENTS:
         if experiment.mean_map_effects is None:

@@ -1,4 +1,4 @@
-"""What the paper lacks of the methods: the linter, reliability and cost of each."""
+"""This module reports what the paper lacks of the methods: the linter, reliability and cost of each."""
 
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ GRADIENT_FORWARDS: Final = 2.2
 
 
 def methods_section(runs: StudyRuns, files: ReportFiles) -> Section:
-    """Passes, reliability, unusable maps, and what the linter says of each method."""
+    """Report passes, reliability, unusable maps, and what the linter says of each method."""
     maps, lint = runs.tables("maps"), runs.tables("lint")
     table = methods_table(maps, lint, runs.tables("background_dependence"), runs.methods)
     rows = [
@@ -66,13 +66,13 @@ def methods_section(runs: StudyRuns, files: ReportFiles) -> Section:
 def methods_table(
     maps: pd.DataFrame, lint: pd.DataFrame, backgrounds: pd.DataFrame, methods: list[str]
 ) -> pd.DataFrame:
-    """One row a method: passes, cost, both reliabilities, unusable maps, the linter's verdicts.
+    """Make one row a method: passes, cost, both reliabilities, unusable maps, the linter's verdicts.
 
     Args:
         maps: ``tables/maps.parquet`` of the runs.
-        lint: ``tables/lint.parquet``.
+        lint: The linter's table, ``tables/lint.parquet``.
         backgrounds: ``tables/background_dependence.parquet``; may be empty.
-        methods: In the order of the table.
+        methods: Methods in the order of the table.
     """
     rows = []
     for method in methods:

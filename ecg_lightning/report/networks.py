@@ -19,7 +19,7 @@ from ecg_lightning.storage.readers import DamagedFileError
 
 
 def networks_section(runs: StudyRuns, files: ReportFiles) -> Section:
-    """Architecture and performance."""
+    """Make the section on architecture and performance."""
     performance = performance_table(runs)
     details: dict[str, list[Block]] = {"Architecture (Table S1)": _architecture(runs, files)}
     if performance.empty:
@@ -94,7 +94,7 @@ def _architecture(runs: StudyRuns, files: ReportFiles) -> list[Block]:
 
 
 def architecture_table(network: nn.Module, shape: tuple[int, int] = (len(LEADS), BEAT_SAMPLES)) -> pd.DataFrame:
-    """Every layer of a network in the order of execution.
+    """List every layer of a network in the order of execution.
 
     Args:
         network: (batch, lead, sample) -> logit.
@@ -133,7 +133,7 @@ def architecture_table(network: nn.Module, shape: tuple[int, int] = (len(LEADS),
 
 
 def _settings(module: nn.Module) -> str:
-    """What tells a layer from others of its kind."""
+    """What distinguishes a layer from others of its kind."""
     if isinstance(module, nn.Conv1d):
         return f"{module.in_channels} to {module.out_channels} channels, kernel {_one(module.kernel_size)}, " + (
             f"stride {_one(module.stride)}"

@@ -49,7 +49,7 @@ def write_report(folder: str | Path, intervals: IntervalSettings, ids: IdChoice 
     """Write ``report.html`` of a study, and its figures and tables.
 
     Args:
-        folder: ``runs/<study>``.
+        folder: Folder of the study, ``runs/<study>``.
         intervals: How intervals are made.
         ids: How ECGs are named: ``pseudonyms`` or ``keep``.
 
@@ -80,7 +80,7 @@ def _built(build: Callable[[JudgedRuns, ReportFiles], Section], runs: JudgedRuns
 
 
 def render(runs: JudgedRuns, sections: Sequence[Section]) -> str:
-    """The HTML of a report."""
+    """Render the HTML of a report."""
     template = package_files("ecg_lightning.report") / "templates" / _TEMPLATE
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.tests |= {

@@ -20,7 +20,7 @@ _SHOWN_REASONS = 8
 
 
 def population_section(runs: StudyRuns, files: ReportFiles) -> Section:
-    """The paper's Table 1, and the ECGs that were left out."""
+    """Report the paper's Table 1, and the ECGs that were left out."""
     if runs.population.empty:
         why = "The study has no population.parquet (it was fitted by an earlier version): fit it again"
         if damage := next((one for path, one in runs.damaged.items() if path.name == "population.parquet"), None):
@@ -47,7 +47,7 @@ def population_section(runs: StudyRuns, files: ReportFiles) -> Section:
 
 
 def enrichment_words(population: pd.DataFrame) -> str:
-    """How the test split of a study was enriched; empty where it was not.
+    """Say how the test split of a study was enriched; empty where it was not.
 
     Args:
         population: ``population.parquet``, with the settings of the data in its ``attrs``.
@@ -67,7 +67,7 @@ def enrichment_words(population: pd.DataFrame) -> str:
 
 
 def population_table(population: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the paper's Table 1.
+    """Make the rows of the paper's Table 1.
 
     Args:
         population: ``ecg_id, patient_id, split, age, sex`` and the targets, one row an ECG.

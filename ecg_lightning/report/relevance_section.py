@@ -1,4 +1,4 @@
-"""Where relevance lies: class-mean maps, and the share of each lead and wave."""
+"""This module shows where relevance lies: class-mean maps, and the share of each lead and wave."""
 
 from typing import Final
 
@@ -23,7 +23,7 @@ _BLOCK: Final = 64
 
 
 def relevance_section(runs: StudyRuns, files: ReportFiles) -> Section:
-    """Mean maps of the ECGs with each diagnosis, and which share of |map| lies where."""
+    """Draw mean maps of the ECGs with each diagnosis, and report which share of |map| lies where."""
     tables, pictures = [], []
     for target, seeds in runs.finished.items():
         mean, shares = class_relevance(next(iter(seeds.values())), runs.methods)
@@ -44,11 +44,11 @@ def relevance_section(runs: StudyRuns, files: ReportFiles) -> Section:
 
 
 def class_relevance(run: Run, methods: list[str]) -> tuple[dict[str, NDArray[np.float64]], pd.DataFrame]:
-    """Mean maps over the ECGs with the diagnosis, and the share of |map| by lead and window.
+    """Average maps over the ECGs with the diagnosis, and find the share of |map| by lead and window.
 
     Args:
-        run: One network.
-        methods: Whose maps; those that the run lacks are left out.
+        run: Run of one network.
+        methods: Methods whose maps are read; those that the run lacks are left out.
 
     Returns:
         Method -> (lead, sample) mean of map / sum |map|; and ``method, kind, place, share, n_ecgs``, where ``kind`` is
@@ -153,7 +153,7 @@ def _picture(files: ReportFiles, target: str, run: Run, maps: dict[str, NDArray[
 
 
 def _mean_beat(run: Run) -> NDArray[np.float64]:
-    """(lead, sample) mV of the ECGs with the diagnosis; 0 where the study keeps no beats."""
+    """(lead, sample) mV of the ECGs with the diagnosis; 0 where the study stores no beats."""
     rows = np.flatnonzero((run.examples["label"] == 1).to_numpy())[:MAX_ECGS]
     beats = run.test_beats
     if beats is None:

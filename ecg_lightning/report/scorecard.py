@@ -30,7 +30,7 @@ LEGEND = (
 
 
 def scorecard_section(runs: JudgedRuns, files: ReportFiles) -> Section:
-    """Preconditions, each diagnosis, and a summary that counts them."""
+    """Report preconditions, each diagnosis, and a summary that counts them."""
     verdicts = runs.verdicts
     saved = files.table("verdicts", verdicts)
     counted = files.table("scorecard", check_states(verdicts))

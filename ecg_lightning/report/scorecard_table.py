@@ -33,7 +33,7 @@ _STAYS: Final = "\N{NO-BREAK SPACE}"
 
 
 def effect_text(row: Mapping[str, Any]) -> str:
-    """Such as ``+0.08 (0.03 to 0.13)``; without an interval where there are too few patients for one.
+    """Write an effect such as ``+0.08 (0.03 to 0.13)``; without an interval for too few patients.
 
     Digits are added where rounding would put an end of the interval onto a margin that it does not touch.
     """
@@ -57,7 +57,7 @@ def _digits(ends: Sequence[float], margins: Sequence[float]) -> int:
 
 
 def verdict_cell(row: Mapping[str, Any]) -> Cell:
-    """One verdict: mark and word of its state, and the effect with its interval."""
+    """Write one verdict: mark and word of its state, and the effect with its interval."""
     state = str(row["state"])
     mark, kind = MARKS[state]
     word = f"{mark}{_STAYS}{state_word(state)}"
@@ -96,7 +96,7 @@ def _patients(count: int) -> str:
 
 
 def diagnosis_table(verdicts: pd.DataFrame, target: str, caption: str, files: Sequence[str]) -> TableBlock:
-    """Methods and controls x claims of one diagnosis."""
+    """Make the table of methods and controls x claims of one diagnosis."""
     own = verdicts[verdicts["target"] == target]
     rows = []
     for method, part in own.groupby("method", sort=False):
@@ -115,7 +115,7 @@ def diagnosis_table(verdicts: pd.DataFrame, target: str, caption: str, files: Se
 
 
 def summary_table(verdicts: pd.DataFrame, caption: str, files: Sequence[str]) -> TableBlock:
-    """Methods and controls x checks: in how many diagnoses a check is decided, and how."""
+    """Make the table of methods and controls x checks: in how many diagnoses each is decided, and how."""
     states = check_states(verdicts)
     rows = []
     for method, part in states.groupby("method", sort=False):
@@ -132,7 +132,7 @@ def summary_table(verdicts: pd.DataFrame, caption: str, files: Sequence[str]) ->
 
 
 def summary_cell(states: Sequence[str]) -> Cell:
-    """Such as ``1 passes, 1 fails``, with ``2 of 3 diagnoses decided`` below."""
+    """Write a cell such as ``1 passes, 1 fails``, with ``2 of 3 diagnoses decided`` below."""
     passes, fails, missing = (states.count(state) for state in (PASSES, FAILS, NOT_MEASURED))
     if missing == len(states):
         return Cell(f"{MARKS[NOT_MEASURED][0]} {state_word(NOT_MEASURED)}", "none")
@@ -152,7 +152,7 @@ def summary_cell(states: Sequence[str]) -> Cell:
 
 
 def preconditions_table(preconditions: pd.DataFrame, names: Mapping[str, str], files: Sequence[str]) -> TableBlock:
-    """Methods x preconditions: in how many diagnoses each holds."""
+    """Make the table of methods x preconditions: in how many diagnoses each holds."""
     rows = []
     for method, part in preconditions.groupby("method", sort=False):
         cells = [_precondition_cell(part[part["precondition"] == name]) for name in names]

@@ -1,4 +1,4 @@
-"""What the verdicts say, in sentences that are made from states and numbers alone."""
+"""This module says what the verdicts say, in sentences that are made from states and numbers alone."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -31,7 +31,7 @@ _FEW_SEEDS, _MANY_PATIENTS = 5, 100
 
 
 def headline(verdicts: pd.DataFrame) -> str:
-    """The answer over all diagnoses: where a method's maps count as an explanation, and how much is decided."""
+    """Answer over all diagnoses: where a method's maps count as an explanation, and how much is decided."""
     own = _of_methods(verdicts)
     if not len(own) or (own["state"] == NOT_MEASURED).all():
         return short_answer(verdicts)
@@ -44,7 +44,7 @@ def headline(verdicts: pd.DataFrame) -> str:
 
 
 def short_answer(verdicts: pd.DataFrame) -> str:
-    """On how many diagnoses any method's maps count as an explanation."""
+    """Say on how many diagnoses any method's maps count as an explanation."""
     own = _of_methods(verdicts)
     if not _is_measured(own):
         return (
@@ -64,13 +64,13 @@ def _of_methods(verdicts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_measured(verdicts: pd.DataFrame) -> bool:
-    """Whether any check that can make an explanation was measured."""
+    """Return whether any check that can make an explanation was measured."""
     states = check_states(verdicts)
     return bool((states["check"].isin(EXPLAINING) & (states["state"] != NOT_MEASURED)).any())
 
 
 def methods_in_words(found: pd.DataFrame) -> str:
-    """Such as ``Saliency (localisation, perturbation), IG (perturbation)``."""
+    """List methods such as ``Saliency (localisation, perturbation), IG (perturbation)``."""
     parts = found.groupby("method", sort=False)["check"].agg(list).items()
     return ", ".join(
         f"{method_style(str(method)).label} ({', '.join(CHECKS[check].lower() for check in checks)})"
@@ -79,7 +79,7 @@ def methods_in_words(found: pd.DataFrame) -> str:
 
 
 def counts_in_words(own: pd.DataFrame) -> str:
-    """How many verdicts pass, fail and are open."""
+    """Say how many verdicts pass, fail and are open."""
     count = {state: int((own["state"] == state).sum()) for state in (PASSES, FAILS, CANNOT_TELL, NOT_MEASURED)}
     total = sum(count[state] for state in (PASSES, FAILS, CANNOT_TELL))
     verbs = [f"{count[state]} {one if count[state] == 1 else many}"
@@ -92,7 +92,7 @@ def counts_in_words(own: pd.DataFrame) -> str:
 
 
 def answer(verdicts: pd.DataFrame, target: str) -> str:
-    """What can be said of one diagnosis, for a physician."""
+    """Say what can be said of one diagnosis, for a physician."""
     own = verdicts[(verdicts["target"] == target) & ~verdicts["control"].astype(bool)]
     states = check_states(own)
     states = states[states["check"].isin(EXPLAINING) & (states["state"] != NOT_MEASURED)]
@@ -123,7 +123,7 @@ def _count(states: "pd.Series[str]", state: str, verb: str) -> str:
 
 
 def who_counts(verdicts: pd.DataFrame, target: str) -> str:
-    """Patients, ECGs and networks behind each check of a diagnosis, and for which networks it speaks."""
+    """Say which patients, ECGs and networks are behind each check of a diagnosis, and for which networks it speaks."""
     own = verdicts[(verdicts["target"] == target) & (verdicts["state"] != NOT_MEASURED)]
     if own.empty:
         return "Nothing was measured."
@@ -138,7 +138,7 @@ def who_counts(verdicts: pd.DataFrame, target: str) -> str:
 
 
 def networks_in_words(verdicts: pd.DataFrame) -> str:
-    """For which networks the verdicts hold; empty where there are none."""
+    """Say for which networks the verdicts hold; empty where there are none."""
     own = verdicts[verdicts["state"] != NOT_MEASURED]
     words = dict.fromkeys(networks_words(row) for row in records(own.drop_duplicates(["networks", "n_seeds"])))
     return f"The verdicts hold for {' or '.join(words)}." if words else ""
@@ -158,7 +158,7 @@ def _patients_of(part: pd.DataFrame) -> str:
 
 
 def families(verdicts: pd.DataFrame) -> list[list[str]]:
-    """What a pass is worth: a row for every claim that was measured.
+    """Say what a pass means: a row for every claim that was measured.
 
     Returns:
         Check and claim; how many tests share an error rate; how often one test passes falsely; how often any of them.
@@ -189,12 +189,12 @@ def _family_words(part: pd.DataFrame) -> str:
 
 
 def _has_few_seeds(part: pd.DataFrame) -> bool:
-    """Whether there are so few networks for so many patients that the adjustment does not hold its level."""
+    """Return whether there are so few networks for so many patients that the adjustment does not hold its level."""
     return bool((part["n_seeds"].between(2, _FEW_SEEDS - 1) & (part["n_patients"] > _MANY_PATIENTS)).any())
 
 
 def no_further_than_the_ecg(verdicts: pd.DataFrame, target: str) -> Iterator[str]:
-    """Methods whose distance to another patient's map is no greater than that of |ECG|, which knows no network."""
+    """Yield methods whose distance to another patient's map is at most that of |ECG|, which sees no network."""
     own = verdicts[(verdicts["target"] == target) & (verdicts["claim"] == _PATIENT) & verdicts["effect"].notna()]
     for check in EXPLAINING:
         part = own[own["check"] == check].set_index("method")
@@ -213,7 +213,7 @@ def no_further_than_the_ecg(verdicts: pd.DataFrame, target: str) -> Iterator[str
 
 
 def controls_in_words(verdicts: pd.DataFrame, target: str) -> str:
-    """Which claims each control passes."""
+    """Say which claims each control passes."""
     own = verdicts[(verdicts["target"] == target) & verdicts["control"].astype(bool) & (verdicts["state"] == PASSES)]
     if not verdicts["control"].astype(bool).any():
         return "The study has no controls."
@@ -233,6 +233,6 @@ def _claims(part: pd.DataFrame) -> Sequence[str]:
 
 
 def signed(value: float) -> str:
-    """A difference, with its sign."""
+    """Write a difference with its sign."""
     text = number(value)
     return f"+{text}" if np.sign(round(value, 2)) > 0 else text

@@ -21,7 +21,7 @@ _NO_SETTINGS: Final = (
 
 
 def methods_text_section(runs: StudyRuns, files: ReportFiles) -> Section:
-    """What a paper would say of this study, with versions and hashes."""
+    """Write what a paper would say of this study, with versions and hashes."""
     run = next(iter(runs))
     blocks: list[Block] = [Paragraph(text) for text in methods_text(runs)]
     table = method_settings(run)
@@ -41,7 +41,7 @@ def methods_text_section(runs: StudyRuns, files: ReportFiles) -> Section:
 
 
 def methods_text(runs: StudyRuns) -> list[str]:
-    """Paragraphs for the methods part of a paper."""
+    """Write paragraphs for the methods part of a paper."""
     run = next(iter(runs))
     fit, test = config_of(run, "fit"), config_of(run, "test")
     versions = read_manifest(run.paths.logits).packages
@@ -79,7 +79,7 @@ def methods_text(runs: StudyRuns) -> list[str]:
 
 
 def method_settings(run: Run) -> pd.DataFrame:
-    """``method, settings, digest`` of the maps of one run."""
+    """List ``method, settings, digest`` of the maps of one run."""
     rows = []
     for name in sorted(run.maps, key=method_place):
         spec = run.row_store(f"maps/{name}").spec
@@ -105,7 +105,7 @@ def _split_words(population: pd.DataFrame) -> str:
 
 
 def _attribution_seed(test: Mapping[str, Any]) -> Any:
-    """Of the key ``maps``, or of the list of callbacks in which it stood earlier."""
+    """Return the seed of the key ``maps``, or of the list of callbacks in which it stood earlier."""
     listed = [at(test, "maps"), *(at(test, "trainer", "callbacks") or ())]
     for one in listed:
         if str((one or {}).get("class_path", "")).endswith("AttributionMaps"):

@@ -41,7 +41,7 @@ def log_summary(runs: StudyRuns, project: str, entity: str | None) -> str | None
 
     Args:
         runs: The study; its report is written.
-        project: W&B project.
+        project: Name of the W&B project.
         entity: Team or user; None: that of the key.
 
     Returns:
@@ -73,7 +73,7 @@ def log_summary(runs: StudyRuns, project: str, entity: str | None) -> str | None
 
 
 def main_numbers(runs: StudyRuns) -> Iterator[tuple[str, float]]:
-    """Key -> number, of what a dashboard compares studies by."""
+    """Yield the numbers by which a dashboard compares studies."""
     for row in records(runs.study_table("self_consistency")):
         if (row["target"], row["statistic"], row["sign"]) == (ALL_TARGETS, "pearson", "native"):
             yield f"study/self_consistency/{row['method']}", float(row["mean"])

@@ -1,4 +1,4 @@
-"""Which test ECGs stand for a network's right and wrong answers, chosen by a rule and not by eye."""
+"""This module chooses test ECGs that stand for a network's right and wrong answers, by a rule and not by eye."""
 
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -30,9 +30,9 @@ class TypicalEcg(NamedTuple):
     """An ECG that stands for an outcome.
 
     Attributes:
-        row: Of the test set.
-        ecg_id: Its id.
-        probability: The network's.
+        row: Row of the test set.
+        ecg_id: Id of the ECG.
+        probability: The network's probability of the diagnosis.
         n_like_it: ECGs with this outcome.
     """
 
@@ -43,7 +43,7 @@ class TypicalEcg(NamedTuple):
 
 
 def typical_ecgs(run: Run) -> dict[str, TypicalEcg | None]:
-    """The ECG of the median logit of each outcome; None for an outcome that no ECG has."""
+    """Choose the ECG of the median logit of each outcome; None for an outcome that no ECG has."""
     logit = np.asarray(run.row_store("logits").array, dtype=np.float64)
     label = run.examples["label"].to_numpy(dtype=np.float64)
     probability = 1 / (1 + np.exp(-logit))
@@ -60,13 +60,13 @@ def typical_ecgs(run: Run) -> dict[str, TypicalEcg | None]:
 
 
 def test_beat(run: Run, row: int) -> NDArray[np.float64] | None:
-    """(lead, sample) mV of a test ECG; None where the study keeps no beats, or those of other ECGs."""
+    """Read the beat of a test ECG, (lead, sample) mV; None where the study stores no beats, or those of other ECGs."""
     beats = run.test_beats
     return None if beats is None else np.asarray(beats[row], dtype=np.float64)
 
 
 def evidence_cache(run: Run) -> BeatCache | None:
-    """The cache that a run's ECGs came from, if it still lies where the run's settings say.
+    """Open the cache that a run's ECGs came from, if it still lies where the run's settings say.
 
     A cache is the run's own if it holds its ECGs with the same beats; one of another simulation is not.
     """
@@ -96,7 +96,7 @@ def _holds(cache: BeatCache, run: Run) -> bool:
 
 
 def evidence_of(cache: BeatCache | None, run: Run, ecg_id: str) -> NDArray[np.bool_] | None:
-    """(lead, sample) where the diagnosis of an ECG lies; None where it is not known."""
+    """Mark where the diagnosis of an ECG lies, (lead, sample); None where it is not known."""
     if cache is None:
         return None
     row = int(np.flatnonzero((cache.examples["ecg_id"] == ecg_id).to_numpy())[0])

@@ -18,7 +18,7 @@ def completed(verdicts: pd.DataFrame, targets: Sequence[str], methods: Sequence[
     """Add a row for every claim that was not measured, and sort as the paper does.
 
     Args:
-        verdicts: As decided; may be empty.
+        verdicts: Verdicts as decided; may be empty.
         targets: Diagnoses of the study.
         methods: Methods of its maps; controls are known from the verdicts.
     """

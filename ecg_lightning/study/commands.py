@@ -49,7 +49,7 @@ def study(arguments: Sequence[str]) -> None:
 
 
 def command_parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """For a command, described by its docstring."""
+    """Make the parser of a command, described by its docstring."""
     return argparse.ArgumentParser(
         prog=f"{PROGRAM} {name}",
         description=(description or "").replace("``", ""),
@@ -59,24 +59,24 @@ def command_parser(name: str, description: str | None) -> argparse.ArgumentParse
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
-    """The study that the command works on."""
+    """Add the study that the command works on to a parser."""
     parser.add_argument("folder", type=Path, help="runs/<study>")
 
 
 def add_confidence(parser: argparse.ArgumentParser) -> None:
-    """Of all intervals."""
+    """Add the confidence level of all intervals to a parser."""
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
 
 
 def add_intervals(parser: argparse.ArgumentParser) -> None:
-    """How intervals are made."""
+    """Add the options that say how intervals are made to a parser."""
     parser.add_argument("--n_resamples", type=int, default=1000, help="bootstrap resamples of patients")
     add_confidence(parser)
     parser.add_argument("--bootstrap_seed", type=int, default=0, help="of the resamples")
 
 
 def intervals_of(given: argparse.Namespace) -> "IntervalSettings":
-    """What ``add_intervals`` was given."""
+    """Return the interval settings that ``add_intervals`` was given."""
     from ecg_lightning.statistics.interval_settings import IntervalSettings
 
     return IntervalSettings(given.n_resamples, given.confidence, given.bootstrap_seed)

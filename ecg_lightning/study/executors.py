@@ -1,4 +1,4 @@
-"""Where a study's jobs run: on this machine, or by a plugin of Snakemake on a cluster."""
+"""This module says where a study's jobs run: on this machine, or by a plugin of Snakemake on a cluster."""
 
 import argparse
 from collections.abc import Sequence
@@ -37,12 +37,12 @@ def check_executor(snakemake: Sequence[str]) -> None:
 
 
 def executor_of(snakemake: Sequence[str]) -> str:
-    """Where the jobs run: ``local``, ``slurm`` ..."""
+    """Return where the jobs run: ``local``, ``slurm`` ..."""
     return str(_given(snakemake).executor)
 
 
 def with_room(snakemake: Sequence[str]) -> list[str]:
-    """Options of Snakemake with the number of jobs side by side, where it was not given.
+    """Add to Snakemake's options the number of jobs side by side, where it was not given.
 
     On this machine one job a core. A cluster has its own queue and limits, so that all jobs are handed over at once.
 

@@ -25,12 +25,12 @@ def run_job(name: str, arguments: list[str], lock: Path, log: Path, done: Path, 
     """Run ``python -m ecg_lightning.cli`` with its output in a file.
 
     Args:
-        name: Of the job, for the list of events beside the log.
-        arguments: Of the command line.
+        name: Name of the job, for the list of events beside the log.
+        arguments: Arguments of the command line.
         lock: File whose lock is held while the command runs, also when this process is killed.
         log: Where its output goes.
         done: Written with the duration where the command does not write it itself (``prepare``).
-        threads: Of the command.
+        threads: Threads of the command.
 
     Returns:
         Its exit status.
@@ -57,7 +57,7 @@ def run_job(name: str, arguments: list[str], lock: Path, log: Path, done: Path, 
 
 
 def environment(threads: int) -> dict[str, str]:
-    """This process's, with as many threads a job as it may have: two jobs on two cores must not fight."""
+    """Return this process's environment, with as many threads a job as it may have: two jobs must not fight."""
     counts = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     inherited = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
     return inherited | counts

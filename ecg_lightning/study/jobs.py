@@ -22,7 +22,7 @@ class Job:
     Attributes:
         name: Such as ``fit sinus_rhythm seed0``.
         rule: ``prepare``, ``fit`` or ``test``.
-        arguments: Of ``python -m ecg_lightning.cli``.
+        arguments: Arguments of ``python -m ecg_lightning.cli``.
         done: The file that says that it has ended.
         settings: Hash of arguments and of the content of the configurations: another one runs the job again.
         log: Where its output goes.
@@ -39,20 +39,20 @@ class Job:
 
 
 def prepare_job(study: StudySettings) -> Job:
-    """The beats of every run."""
+    """Return the job that prepares the beats of every run."""
     stage = _data_arguments(study) if study.prepare is None else study.prepare.arguments()
     return _job(study, "prepare", "prepare", stage, study.folder / PREPARED)
 
 
 def fit_job(study: StudySettings, target: str, seed: int) -> Job:
-    """The training of one network."""
+    """Return the job that trains one network."""
     folder = study.run(target, seed)
     name = f"fit {target} seed{seed}"
     return _job(study, "fit", name, study.fit.arguments(), folder.fit_record, target, seed)
 
 
 def test_job(study: StudySettings, target: str, seed: int) -> Job:
-    """The maps of one network, and their audit."""
+    """Return the job that makes and audits the maps of one network."""
     folder = study.run(target, seed)
     name = f"test {target} seed{seed}"
     stage = study.test_of(target, seed).arguments()
@@ -60,7 +60,7 @@ def test_job(study: StudySettings, target: str, seed: int) -> Job:
 
 
 def all_jobs(study: StudySettings) -> Iterator[Job]:
-    """Of every run, in the order of the grid."""
+    """Yield the jobs of every run, in the order of the grid."""
     yield prepare_job(study)
     for target in study.targets:
         for seed in study.seeds:
@@ -82,7 +82,7 @@ def _job(
         arguments += ["--root", study.root]
     if target is not None:
         arguments += ["--target", target, "--seed_everything", str(seed), "--study", study.study, "--runs", study.runs]
-        # the workflow asks for a job again only where its settings have changed
+        # the workflow repeats a job only where its settings have changed
         arguments += ["--on_mismatch", "replace"]
     log = study.folder / LOGS / f"{_NO_FILE_NAME.sub('_', name)}.log"
     lock = study.folder / LOGS / f"{_NO_FILE_NAME.sub('_', name)}.lock"
@@ -90,7 +90,7 @@ def _job(
 
 
 def _data_arguments(study: StudySettings) -> list[str]:
-    """Of the fit's arguments those that say what the data is."""
+    """Return those of the fit's arguments that say what the data is."""
     data = [config for config in study.fit.configs if "/data/" in Path(config).as_posix()]
     if not data:
         raise ValueError(

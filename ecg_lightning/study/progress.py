@@ -1,4 +1,4 @@
-"""How far a study is, from the events that its jobs write: what runs, and how long it will still take."""
+"""This module says how far a study is, from the events of its jobs: what runs, and how long it still takes."""
 
 import json
 import subprocess
@@ -25,9 +25,9 @@ class Progress:
     """The view of a running study.
 
     Args:
-        study: Its settings.
+        study: Settings of the study.
         started: When it was started, seconds since the epoch; older events are of an earlier call.
-        waiting: Says which jobs wait and why, where a cluster runs them; asked every half minute.
+        waiting: Says which jobs wait and why, where a cluster runs them; queried every half minute.
     """
 
     def __init__(self, study: StudySettings, started: float, waiting: Callable[[], str | None] = lambda: None) -> None:
@@ -50,14 +50,14 @@ class Progress:
             live.update(self.view())
 
     def view(self) -> Group:
-        """What runs, and a line of the whole."""
+        """Return what runs, and a line of the whole."""
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         for name, seconds, log in self._running():
             table.add_row(name, f"for {_duration(seconds)}", str(log))
         return Group(Text(self.line()), table)
 
     def line(self) -> str:
-        """Such as ``study quickstart: 7 of 19 jobs done, 2 running, about 3 min left``."""
+        """Write a line such as ``study quickstart: 7 of 19 jobs done, 2 running, about 3 min left``."""
         done = [job for job in self.jobs if job.done.is_file()]
         running = self._running()
         left = self._seconds_left(done, running)
@@ -111,7 +111,7 @@ class Progress:
 
 
 def events(logs: Path, since: float) -> Iterator[dict[str, Any]]:
-    """Events of the jobs since a time; a line that is half written is left for later."""
+    """Yield events of the jobs since a time; a line that is half written is left for later."""
     path = logs / EVENTS
     if not path.is_file():
         return

@@ -21,7 +21,7 @@ _EXAMPLE: Final = "configs/studies/quickstart.yaml"
 
 @dataclass(frozen=True)
 class Stage:
-    """How one stage is called.
+    """A stage says how one command is called.
 
     Attributes:
         configs: Configuration files, a later one overrides an earlier one.
@@ -32,7 +32,7 @@ class Stage:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def arguments(self) -> list[str]:
-        """For the command line; lists and mappings are written as YAML flow."""
+        """Return the command line's arguments; lists and mappings are written as YAML flow."""
         parts = [part for config in self.configs for part in ("--config", str(find_config(config)))]
         for name, value in self.options.items():
             parts += [f"--{name}", _text(value)]
@@ -44,8 +44,8 @@ class SomeRuns:
     """Further configurations of the tests of some runs, such as the cascade of one network.
 
     Attributes:
-        targets: Whose runs; none: all.
-        seeds: Whose runs; none: all.
+        targets: Diagnoses whose runs are meant; none: all.
+        seeds: Seeds whose runs are meant; none: all.
         test: What is added to the test's configurations and options.
     """
 
@@ -56,11 +56,11 @@ class SomeRuns:
 
 @dataclass(frozen=True)
 class StudySettings:
-    """A study.
+    """A study is described by its settings.
 
     Attributes:
-        study: Its name, that of its folder below ``runs``.
-        targets: Diagnoses.
+        study: Name of the study, and of its folder below ``runs``.
+        targets: Diagnoses of the study.
         seeds: Training repetitions of each.
         fit: How networks are trained.
         test: How they are tested.
@@ -89,20 +89,20 @@ class StudySettings:
 
     @property
     def folder(self) -> Path:
-        """``runs/<study>``."""
+        """Return the study's folder, ``runs/<study>``."""
         return Path(self.runs) / self.study
 
     @property
     def wide_threads(self) -> int:
-        """Of ``prepare`` and ``compare`` on a cluster."""
+        """Return the threads of ``prepare`` and ``compare`` on a cluster."""
         return self.prepare_threads or self.threads
 
     def run(self, target: str, seed: int) -> RunPaths:
-        """Folder of one run."""
+        """Return the folder of one run."""
         return RunPaths.of(self.runs, self.study, target, seed)
 
     def test_of(self, target: str, seed: int) -> Stage:
-        """How one network is tested."""
+        """Return how one network is tested."""
         more = [
             one.test
             for one in self.only
@@ -117,7 +117,7 @@ def load_study(path: str | Path, **overrides: Any) -> StudySettings:
 
     Args:
         path: A YAML file, such as ``configs/studies/quickstart.yaml``.
-        **overrides: Top-level settings that take the place of the file's, where they are not None.
+        **overrides: Top-level settings that replace the file's, where they are not None.
 
     Returns:
         The settings, checked.

@@ -13,11 +13,11 @@ NAMES: Final = ("study", "runs", "root")
 
 
 def read_settings(file: Path, example: str) -> dict[str, Any]:
-    """The top-level settings of a study file.
+    """Read the top-level settings of a study file.
 
     Args:
         file: A YAML file.
-        example: Of such a file, for messages.
+        example: Path of such a file, for messages.
 
     Raises:
         ValueError: It can't be read, or holds no settings; the message names the file, and line and column of what

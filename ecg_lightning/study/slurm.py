@@ -1,4 +1,4 @@
-"""What a study asks Slurm: which partitions there are, whether ended jobs are on record, and why jobs wait."""
+"""This module asks Slurm which partitions there are, whether ended jobs are on record, and why jobs wait."""
 
 import argparse
 import re
@@ -43,10 +43,10 @@ class Partition:
     """A queue of jobs, and its largest node.
 
     Attributes:
-        name: Of the partition.
+        name: Name of the partition.
         default: Jobs that name none go there.
         up: It starts jobs.
-        cpus: Of the node that has most.
+        cpus: CPUs of the node that has most.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Partition:
 
 
 def ask(*command: str) -> str | None:
-    """Output of one of Slurm's commands; None where it is not there, fails or hangs."""
+    """Return the output of one of Slurm's commands; None where it is not there, fails or hangs."""
     if shutil.which(command[0]) is None:
         return None
     try:
@@ -67,7 +67,7 @@ def ask(*command: str) -> str | None:
 
 
 def partitions() -> dict[str, Partition]:
-    """Name -> partition, as far as Slurm can be asked."""
+    """Map each name to its partition, as far as Slurm can be queried."""
     found: dict[str, Partition] = {}
     for line in (ask("sinfo", "--Node", "--noheader", "--format=%P|%a|%c") or "").splitlines():
         name, available, cpus = line.strip().split("|")
@@ -78,7 +78,7 @@ def partitions() -> dict[str, Partition]:
 
 
 def partition_of(snakemake: Sequence[str], known: dict[str, Partition]) -> Partition | None:
-    """Where the study's jobs go; None where Slurm can't be asked, or where only Snakemake knows.
+    """Return where the study's jobs go; None where Slurm can't be queried, or where only Snakemake knows.
 
     Raises:
         StudyError: There is no such partition.
@@ -98,14 +98,14 @@ def check_partition(study: StudySettings, snakemake: Sequence[str]) -> int | Non
     """Refuse what can never run, before anything is submitted.
 
     Args:
-        study: Its settings.
+        study: Settings of the study.
         snakemake: Options of Snakemake.
 
     Returns:
         Threads of ``prepare`` and ``compare``, no more than the largest node has; None where they have this machine.
 
     Raises:
-        StudyError: There is no such partition, or none of its nodes has as many CPUs as a job asks for.
+        StudyError: There is no such partition, or none of its nodes has as many CPUs as a job needs.
     """
     executor = executor_of(snakemake)
     if executor in BUILT_IN:
@@ -125,7 +125,7 @@ def check_partition(study: StudySettings, snakemake: Sequence[str]) -> int | Non
 
 
 def with_status_command(snakemake: Sequence[str]) -> list[str]:
-    """Options of Snakemake with the command that tells it which jobs have ended, where it was not given.
+    """Add to Snakemake's options the command by which it learns which jobs have ended, where it was not given.
 
     The plugin takes `sacct` where it is installed, and waits for ever where it is and nothing is accounted.
     """
@@ -142,10 +142,10 @@ def with_status_command(snakemake: Sequence[str]) -> list[str]:
 
 
 def who_waits(log: Path) -> str | None:
-    """Such as ``2 waiting (Resources)``; a reason that waiting does not take away is explained.
+    """Say how many jobs wait and why, such as ``2 waiting (Resources)``; lasting reasons are explained.
 
     Args:
-        log: Of Snakemake, which names its run.
+        log: Log of Snakemake, which names its run.
 
     Returns:
         None where no job waits, or where Slurm has none of them.
@@ -156,7 +156,7 @@ def who_waits(log: Path) -> str | None:
 
 
 def in_words(reasons: Sequence[str]) -> str | None:
-    """The reasons of jobs that wait, most frequent first."""
+    """Say the reasons of jobs that wait, most frequent first."""
     counted = Counter(reasons).most_common()
     named = [f"{reason}: {_NEVER[reason]}" if reason in _NEVER else reason for reason, _ in counted]
     return f"{len(reasons)} waiting ({'; '.join(named)})" if reasons else None

@@ -39,11 +39,11 @@ def stop_snakemake(process: "subprocess.Popen[bytes]") -> None:
 
 
 def what_failed(study: StudySettings, log: Path, started: float) -> str:
-    """Which jobs have failed, with their logs, and what to do.
+    """Say which jobs have failed, with their logs, and what to do.
 
     Args:
-        study: Its settings.
-        log: Of Snakemake.
+        study: Settings of the study.
+        log: Log of Snakemake.
         started: When it was started, seconds since the epoch.
     """
     logs = study.folder / "logs"
@@ -51,7 +51,7 @@ def what_failed(study: StudySettings, log: Path, started: float) -> str:
     failed = failed_jobs(logs, started) | broken_off_jobs(logs, started)
     said = _errors(text)
     told = {Path(path).name for path in failed.values()}
-    # jobs that did not come as far as to tell: cancelled in the queue, say, and those behind the last test
+    # jobs that did not come as far as to report: cancelled in the queue, say, and those behind the last test
     failed |= {Path(path).stem: path for path in said if Path(path).name not in told}
     messages = {Path(path).name: message for path, message in said.items()}
     lines = [f"  {name}: {path}{messages.get(Path(path).name, '')}" for name, path in failed.items()]

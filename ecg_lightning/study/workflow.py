@@ -24,7 +24,7 @@ from ecg_lightning.study.snakemake_run import SECONDS_TO_STOP, stop_snakemake, w
 SNAKEMAKE_LOG: Final = "snakemake.log"
 _NEEDS: Final = "pip install 'ecg-lightning[study]'"
 _INFORMATIVE: Final = ("--dry-run", "--dryrun", "-n", "--summary", "--dag", "--rulegraph", "--list-rules", "--lint")
-"""Options of Snakemake that run nothing: what it prints is what was asked for."""
+"""Options of Snakemake that run nothing: they print what was requested."""
 
 
 def run_study(path: str, snakemake: Sequence[str], overrides: Mapping[str, Any]) -> Path:
@@ -33,7 +33,7 @@ def run_study(path: str, snakemake: Sequence[str], overrides: Mapping[str, Any])
     Args:
         path: The study's YAML file.
         snakemake: Further options, passed on to Snakemake as they are.
-        overrides: Settings that take the place of the file's.
+        overrides: Settings that replace the file's.
 
     Returns:
         The study's folder.
@@ -72,7 +72,7 @@ def _command(
         *(sys.executable, "-m", "snakemake", "--snakefile", str(files("ecg_lightning.study") / "Snakefile")),
         *("--configfile", str(config.resolve()), "--directory", str(study.folder.resolve())),
         *("--rerun-incomplete", "--keep-going", "--nocolor"),
-        # of the content of the configurations a job's own hash tells; how new a file is says nothing
+        # of the content of the configurations a job's own hash answers; how new a file is says nothing
         *("--rerun-triggers", "params", "input", "mtime"),
         *with_status_command(with_room(snakemake)),
     ]

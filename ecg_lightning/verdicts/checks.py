@@ -1,4 +1,4 @@
-"""What every check asks of a method's maps: its claims and margins, stated beforehand and never changed by the data.
+"""The checks are questions to a method's maps: their claims and margins, stated beforehand and never changed.
 
 A check is data: ``ecg_lightning/experiments/<name>/claims.yaml``. How it measures an effect is its experiment's code.
 """
@@ -19,7 +19,7 @@ _EXPLAINING: Final = frozenset(("uses_the_network", "is_about_this_patient"))
 
 @dataclass(frozen=True)
 class Margin:
-    """What one score of a check is tested against.
+    """A margin is what one score of a check is tested against.
 
     Attributes:
         check: Name of the experiment.
@@ -46,8 +46,8 @@ class FalsePasses(NamedTuple):
     """The highest rate of false passes of any size, 20 to 250 patients and 1 to 10 networks, before Holm's adjustment.
 
     Attributes:
-        symmetric: Of patients with normal values.
-        long_tail: Of patients with exponential values, towards the worse side.
+        symmetric: Rate for patients with normal values.
+        long_tail: Rate for patients with exponential values, towards the worse side.
     """
 
     symmetric: float
@@ -62,7 +62,7 @@ class Check:
         name: Name of the experiment.
         title: Heading of its column.
         question: The question in words.
-        column: Place among the columns of the scorecard.
+        column: Index of its column in the scorecard.
         margins: Margins of its claims; a claim with several must meet each.
         found: How a sentence on its effect begins, such as ``Its infidelity is``.
         above: How a positive difference to another map is said; empty where no maps are compared.
@@ -86,18 +86,18 @@ class Check:
 
     @property
     def claims(self) -> tuple[str, ...]:
-        """Names of its claims, in the order of the file."""
+        """Return the names of its claims, in the order of the file."""
         return tuple(dict.fromkeys(margin.claim for margin in self.margins))
 
     @property
     def explains(self) -> bool:
-        """Whether its claims together make a map an explanation."""
+        """Return whether its claims together make a map an explanation."""
         return set(self.claims) >= _EXPLAINING
 
 
 @cache
 def checks() -> tuple[Check, ...]:
-    """Every check, in the order of the scorecard.
+    """Return every check, in the order of the scorecard.
 
     Raises:
         ValueError: A file without a needed key, or with one that nobody reads; it is named.
@@ -108,7 +108,7 @@ def checks() -> tuple[Check, ...]:
 
 
 def check_named(name: str) -> Check:
-    """The check of an experiment.
+    """Return the check of an experiment.
 
     Raises:
         ValueError: There is none of this name.
@@ -120,12 +120,12 @@ def check_named(name: str) -> Check:
 
 
 def margins() -> tuple[Margin, ...]:
-    """Every margin, in the order of the checks."""
+    """Return every margin, in the order of the checks."""
     return tuple(margin for check in checks() for margin in check.margins)
 
 
 def margins_of(check: str, claim: str) -> tuple[Margin, ...]:
-    """The margins of a check's claim; a claim with several must meet each.
+    """Return the margins of a check's claim; a claim with several must meet each.
 
     Raises:
         ValueError: There is no such check or claim.

@@ -1,4 +1,4 @@
-"""What a check hands over to be decided: one effect against one margin."""
+"""A comparison is what a check hands over to be decided: one effect against one margin."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Comparison:
     A claim passes if every comparison of it passes, and fails if one of them fails (with Bonferroni's correction).
 
     Attributes:
-        target: The diagnosis.
+        target: The diagnosis that is explained.
         method: Method, or a control that goes through the checks as if it were one.
         control: Whether it is a control.
         against: What it is compared with: a control's name, or in words what the margin is of (``random network``).

@@ -1,4 +1,4 @@
-"""From effects and margins to verdicts: passes, fails, can't tell.
+"""This module turns effects and margins into verdicts: passes, fails, can't tell.
 
 A claim passes if each of its comparisons passes: its p is the largest (intersection-union). It fails if one of them
 fails: the smallest p times their number (Bonferroni). Both are adjusted by Holm over the methods and targets of a
@@ -24,11 +24,11 @@ _SAME: Final = 1e-9
 is 0 but for rounding."""
 
 _FIRST: Final[tuple[Why, ...]] = ("few_patients", "few_patients_without", "undefined", "no_variance", "")
-"""Which obstacle is told where several comparisons of a claim have one."""
+"""The obstacle that is reported where several comparisons of a claim have one."""
 
 
 class Claim(NamedTuple):
-    """What a verdict is on."""
+    """A claim is what a verdict is on."""
 
     check: str
     claim: str
@@ -38,12 +38,12 @@ class Claim(NamedTuple):
 
 
 def decide(comparisons: Iterable[Comparison], confidence: float = 0.95, asked: Iterable[Claim] = ()) -> pd.DataFrame:
-    """The verdict on every claim.
+    """Decide the verdict on every claim.
 
     Args:
-        comparisons: Of all checks, targets and methods: what stands here is what is adjusted for.
-        confidence: Of the intervals; each one-sided test is made at half of the rest, .025.
-        asked: Claims that were asked for; those without a comparison are ``not_measured`` and belong to no family.
+        comparisons: Comparisons of all checks, targets and methods: the p-values are adjusted for what stands here.
+        confidence: Confidence level of the intervals; each one-sided test is made at half of the rest, .025.
+        asked: Requested claims; those without a comparison are ``not_measured`` and belong to no family.
 
     Returns:
         The verdicts table, see ``COLUMNS``, in the order of the checks, then as given.
@@ -75,9 +75,9 @@ class _Test:
     Attributes:
         comparison: What is tested.
         obstacle: Why no test was made; empty where it was.
-        p_pass: One-sided.
-        p_fail: One-sided.
-        distance: By how much the effect passes ``margin_pass``; negative where it does not.
+        p_pass: One-sided p-value of the pass.
+        p_fail: One-sided p-value of the failure.
+        distance: How far the effect passes ``margin_pass``; negative where it does not.
     """
 
     comparison: Comparison
@@ -88,7 +88,7 @@ class _Test:
 
     @property
     def least(self) -> float:
-        """The distance, an unknown one last."""
+        """Return the distance, an unknown one last."""
         return np.inf if np.isnan(self.distance) else self.distance
 
 
@@ -176,7 +176,7 @@ def _families(claims: Iterable[Claim]) -> dict[tuple[str, str, bool], list[Claim
 
 
 def _in_order(claims: Iterable[Claim], asked: Sequence[Claim]) -> list[Claim]:
-    """As the checks and their claims are ordered, then targets and methods as they were asked for, or else came."""
+    """As the checks and their claims are ordered, then targets and methods as they were requested, or else came."""
     there = list(claims)
     all_of_them = [*asked, *there]
     checks = {key: k for k, key in enumerate(dict.fromkeys((one.check, one.claim) for one in margins()))}

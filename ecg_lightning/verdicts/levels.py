@@ -1,4 +1,4 @@
-"""How often a verdict is false where its truth lies at the margin, as ``benchmarks/verdict_levels.py`` measured it.
+"""These levels say how often a verdict is false at the margin, as ``benchmarks/verdict_levels.py`` measured it.
 
 Every size and the power stand in ``docs/verdicts.md``; a test holds these numbers to that page.
 """

@@ -21,7 +21,7 @@ class PairedScores:
     compared with the controls on the same ECGs.
 
     Attributes:
-        runs: Whose they are.
+        runs: Runs that the scores are of.
         names: Methods, then controls without a network.
         own: (seed, ecg, name).
         of_others: Control without the patient -> (seed, ecg, name); empty where they were not measured.
@@ -35,12 +35,12 @@ class PairedScores:
     counts: NDArray[np.bool_]
 
     def comparisons(self, check: str) -> list[Comparison]:
-        """Every name against each control without a network, and against its own map of another patient.
+        """Compare every name with each control without a network, and with its own map of another patient.
 
         A control is compared with itself too: it does not exceed itself, and so never passes as using a network.
 
         Args:
-            check: Whose margins.
+            check: Name of the check whose margins decide.
         """
         found = []
         for place in range(len(self.names)):
@@ -95,9 +95,9 @@ class PairedScores:
 
 
 def scores_of_others(runs: TargetRuns, store: str) -> dict[str, NDArray[np.float64]]:
-    """Control without the patient -> (seed, ecg, ...) of a store whose last dimension is ``control``.
+    """Read each control's scores (seed, ecg, ...) from a store whose last dimension is ``control``.
 
-    Empty where a run lacks the store or its rows: an older run, controls that were not asked for, or a test that was
+    Empty where a run lacks the store or its rows: an older run, controls that were not requested, or a test that was
     cut short.
     """
     if not runs.has(store) or not all(run.row_store(store).done.any() for run in runs.runs.values()):

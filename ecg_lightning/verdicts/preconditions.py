@@ -1,4 +1,4 @@
-"""What must hold before a verdict on a method means anything: it is safe on the network, and its maps have converged.
+"""These preconditions must hold before a verdict means anything: the method is safe, and its maps have converged.
 
 *Safe*: the linter finds no structure of the network that makes the method's maps wrong; of a method whose maps promise
 a sum, all test ECGs decide whether they keep it, not the few that the linter tries. *Converged*: another run would give
@@ -24,21 +24,21 @@ State = Literal["holds", "does_not_hold", "not_measured"]
 COLUMNS: Final = ("target", "method", "precondition", "state", "value", "reason")
 
 LEAST_RELIABILITY: Final = 0.98
-"""Of the median ECG: correlation of two maps of fresh draws, and of two maps over fresh backgrounds."""
+"""Correlation, for the median ECG, of two maps of fresh draws, and of two maps over fresh backgrounds."""
 
 COMPLETENESS_TOLERANCE: Final = 0.05
-"""Of median |sum of the map - what it should be| over the median |what it should be|."""
+"""Bound of median |sum of the map - what it should be| over the median |what it should be|."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether something holds.
+    """A finding says whether something holds.
 
     Attributes:
         state: ``holds``, ``does_not_hold`` or ``not_measured``.
         value: What decided; NaN where it is no number.
-        reason: In words.
-        reserve: By how much the value is on the right side of its bound; NaN where it is no number.
+        reason: Reason in words.
+        reserve: Distance of the value from its bound, on the right side; NaN where it is no number.
     """
 
     state: State
@@ -48,10 +48,10 @@ class Finding:
 
 
 def preconditions(runs: TargetRuns) -> pd.DataFrame:
-    """One row a method and precondition.
+    """Judge every method and precondition, one row each.
 
     Args:
-        runs: Of one target. A precondition holds if it holds in each of the networks, and its value is that of the
+        runs: Runs of one target. A precondition holds if it holds in each of the networks, and its value is that of the
             network in which it holds least.
 
     Returns:
@@ -68,7 +68,7 @@ def preconditions(runs: TargetRuns) -> pd.DataFrame:
 
 
 def safe(run: Run, method: str) -> Finding:
-    """Whether the maps of a method are what they should be on one network."""
+    """Decide whether the maps of a method are what they should be on one network."""
     lint = _lint(run)
     verdict = str(lint["verdict"].get(method, "")) if len(lint) else ""
     told = str(lint["reasons"].get(method, "")) if verdict else ""
@@ -91,7 +91,7 @@ def safe(run: Run, method: str) -> Finding:
 
 
 def completeness_error(run: Run, method: str) -> float | None:
-    """Median |delta| over median |expected| of all test ECGs; None where a method promises no sum, or none is kept."""
+    """Return median |delta| over median |expected| of all test ECGs; None where no sum is promised or stored."""
     stores = [f"scores/completeness_{name}" for name in ("delta", "expected")]
     if not _has(run, *stores) or method not in run.row_store(stores[0]).spec.coords["method"]:
         return None
@@ -102,7 +102,7 @@ def completeness_error(run: Run, method: str) -> float | None:
 
 
 def converged(run: Run, method: str) -> Finding:
-    """Whether a method's maps depend on its random draws, and on the choice of its backgrounds, on one network."""
+    """Decide whether a method's maps depend on its random draws, and on its backgrounds, on one network."""
     if not _has(run, f"maps/{method}"):
         return Finding("not_measured", np.nan, "there are no maps")
     settings = run.row_store(f"maps/{method}").spec.settings

@@ -11,11 +11,11 @@ Networks = Literal["this_network", "these_networks", "networks_like_these"]
 
 
 class Column(NamedTuple):
-    """One column.
+    """A column is one column of the table.
 
     Attributes:
-        dtype: Of pandas.
-        meaning: In words.
+        dtype: Type of the column in pandas.
+        meaning: What the column means, in words.
     """
 
     dtype: str
@@ -57,14 +57,14 @@ COLUMNS: Final[Mapping[str, Column]] = {
 
 
 def verdicts_table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
-    """Rows as a table of the declared columns; what a row lacks is NaN, 0 or empty."""
+    """Make a table of the declared columns from rows; what a row lacks is NaN, 0 or empty."""
     lacking = {"float64": float("nan"), "int64": 0, "str": "", "bool": False}
     filled = {name: [row.get(name, lacking[column.dtype]) for row in rows] for name, column in COLUMNS.items()}
     return pd.DataFrame({name: pd.Series(filled[name], dtype=column.dtype) for name, column in COLUMNS.items()})
 
 
 def networks_of(n_seeds: int) -> Networks:
-    """Which networks a verdict over so many training seeds is about."""
+    """Say which networks a verdict over so many training seeds is about."""
     if n_seeds < 2:
         return "this_network"
     return "these_networks" if n_seeds < 5 else "networks_like_these"

@@ -36,22 +36,22 @@ _AGAINST: Final[Mapping[str, str]] = {
 
 
 def state_word(state: str) -> str:
-    """Of a cell: passes, fails, can't tell, not measured."""
+    """State the verdict of a cell in words: passes, fails, can't tell, not measured."""
     return STATE_WORDS[state]
 
 
 def claim_words(claim: str) -> str:
-    """Of a heading: "uses the network"."""
+    """State a claim in words, for a heading: "uses the network"."""
     return CLAIM_WORDS.get(claim, claim.replace("_", " "))
 
 
 def against_words(against: str) -> str:
-    """What a map is compared with, such as "|ECG|" or "a random map"."""
+    """Say what a map is compared with, such as "|ECG|" or "a random map"."""
     return _AGAINST.get(against) or method_style(against).label
 
 
 def networks_words(row: VerdictRow) -> str:
-    """Which networks a verdict is about: "this network", "these 3 networks", "networks trained like these 5"."""
+    """Say which networks a verdict is about: "this network", "these 3 networks", "networks trained like these 5"."""
     n_seeds = int(row["n_seeds"])
     if row["networks"] == "networks_like_these":
         return f"networks trained like these {n_seeds}"
@@ -59,14 +59,14 @@ def networks_words(row: VerdictRow) -> str:
 
 
 def patients_words(row: VerdictRow) -> str:
-    """How many patients: "24 patients with the diagnosis and 30 without it"."""
+    """Say how many patients there are: "24 patients with the diagnosis and 30 without it"."""
     n, without = int(row["n_patients"]), int(row["n_patients_without"])
     words = f"{n} patient{'' if n == 1 else 's'} with the diagnosis"
     return f"{words} and {without} without it" if without else words
 
 
 def number_words(value: float) -> str:
-    """Two decimals, three where two would show 0."""
+    """Write two decimals, three where two would show 0."""
     text = f"{value:.2f}"
     if float(text) == 0 and value != 0:
         text = f"{value:.3f}"
@@ -74,7 +74,7 @@ def number_words(value: float) -> str:
 
 
 def interval_words(row: VerdictRow) -> str:
-    """As in "95 % interval 0.03 to 0.13"; empty where there is none."""
+    """Write an interval in words, as in "95 % interval 0.03 to 0.13"; empty where there is none."""
     if not np.isfinite([row["low"], row["high"]]).all():
         return ""
     level = f"{100 * row['confidence']:g} %"
@@ -82,7 +82,7 @@ def interval_words(row: VerdictRow) -> str:
 
 
 def why_words(row: VerdictRow) -> str:
-    """Why it can't be told, or what a failure means; empty for a pass and for what was not measured."""
+    """Say why it can't be decided, or what a failure means; empty for a pass and for what was not measured."""
     if row["state"] == "cannot_tell":
         return _why_not_told(row)
     if row["state"] != "fails":
@@ -98,10 +98,10 @@ def why_words(row: VerdictRow) -> str:
 
 
 def sentence(row: VerdictRow) -> str:
-    """What was found, on how many patients and networks, and what follows from it.
+    """Say what was found, on how many patients and networks, and what follows from it.
 
     Args:
-        row: Of the verdicts table.
+        row: Row of the verdicts table.
 
     Returns:
         Such as "Its AUROC against the evidence is 0.08 above that of |ECG| (95 % interval 0.03 to 0.13; 24 patients
@@ -115,7 +115,7 @@ def sentence(row: VerdictRow) -> str:
 
 
 def counts_words(states: Iterable[str]) -> str:
-    """How many claims of each state: "passes 1 of 5 claims, fails 2, can't tell 2"."""
+    """Say how many claims are in each state: "passes 1 of 5 claims, fails 2, can't tell 2"."""
     counts = pd.Series(list(states), dtype="str").value_counts()
     decided = int(counts.sum() - counts.get("not_measured", 0))
     if not decided:
