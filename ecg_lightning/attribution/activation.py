@@ -36,7 +36,7 @@ class GuidedBackprop(SinglePassMethod):
         return result
 
     def complaints(self, probe: Probe, maps: Tensor) -> list[Complaint]:
-        """Against the same with every ReLU replaced, whatever it is called."""
+        """Compare with the same maps where every ReLU is replaced, whatever it is called."""
         if not probe.has_relus:
             return [("doubtful", "there is no ReLU to guide by: it is the plain gradient", "")]
         error = median_error(maps, guided_gradient(probe.network, probe.ecg))
@@ -55,11 +55,11 @@ class _LayerMethod(SinglePassMethod):
 
     @property
     def kept_layers(self) -> tuple[str, ...]:
-        """The layer that is read."""
+        """Name the layer that is read."""
         return (self.layer,) if self.layer else ()
 
     def complaints(self, probe: Probe, maps: Tensor) -> list[Complaint]:
-        """Against activation and gradient of the layer in the network as it was handed in."""
+        """Compare with activation and gradient of the layer in the network as it was handed in."""
         layer = str(self.layer or probe.task.gradcam_layer)
         cam = layer_cam(probe.network, layer, probe.ecg)
         if cam is None:
@@ -75,7 +75,7 @@ class _LayerMethod(SinglePassMethod):
         return cam
 
     def resolved_settings(self, task: FrozenModel) -> dict[str, JSON]:
-        """With the name of the layer that is read."""
+        """Return the settings with the name of the layer that is read."""
         task.layer(self.layer)
         return {**self.settings(), "layer": self.layer or task.gradcam_layer}
 
@@ -103,7 +103,7 @@ class GradCam(_LayerMethod):
 
     @property
     def signed(self) -> bool:
-        """Only without ``rectified``."""
+        """Return whether values below zero have a meaning: only without ``rectified``."""
         return not self.rectified
 
     def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
@@ -116,10 +116,10 @@ class GuidedGradCam(_LayerMethod):
     """Guided backpropagation times Grad-CAM (Selvaraju et al. 2017).
 
     Args:
-        layer: As for Grad-CAM.
+        layer: Name of the layer, as for Grad-CAM.
         rectified: Captum's and the method's own way: the CAM's negative values become 0 before it is
             interpolated. An ECG whose CAM is negative everywhere then has a map of zeros, which for a rare
-            diagnosis may be every ECG; False keeps the CAM's sign.
+            diagnosis may be every ECG; False retains the CAM's sign.
     """
 
     layer: str | None = None
@@ -140,21 +140,21 @@ class GuidedGradCam(_LayerMethod):
         return cam * guided_gradient(probe.network, probe.ecg)
 
     def complaints(self, probe: Probe, maps: Tensor) -> list[Complaint]:
-        """Those of the layer, and of the guided half."""
+        """Return the complaints of the layer, and of the guided half."""
         guided = GuidedBackprop()
         half = guided(probe.task, probe.ecg, keys_of(probe.ecg))
         return [*super().complaints(probe, maps), *guided.complaints(probe, half)]
 
 
 def _interpolated(coarse: Tensor, ecg: Tensor) -> Tensor:
-    """(batch, 1, place) -> (batch, lead, sample), the same in each lead."""
+    """Spread (batch, 1, position) over all leads, (batch, lead, sample), the same in each."""
     # Captum's own default interpolates by nearest neighbour, which draws steps of 32 samples
     fine: Tensor = captum.LayerAttribution.interpolate(coarse, (ecg.shape[-1],), "linear")
     return fine.expand(ecg.shape)
 
 
 def class_activation(network: nn.Module, layer: nn.Module, ecg: Tensor) -> Tensor:
-    """Output of a layer weighted by its mean gradient over time, summed over channels, not yet interpolated.
+    """Weigh a layer's output by its mean gradient over time and sum over channels, not yet interpolated.
 
     Equal to Captum's LayerGradCam within rounding, which would copy the output into another memory layout.
 

@@ -16,7 +16,7 @@ and total weight sum_k n_k c_k. A sample of the next stage, of mean square v, co
 
     c = sum_k n_k c_k^2 v_k / (sum_k n_k c_k) / v
 
-so that both sides are weighted by the reciprocal of their variance. Where even alphas are nearly as good they are kept,
+so that both sides are weighted by the reciprocal of their variance. Where even alphas are nearly as good they stay,
 and all c_k are 1: the samples are then those of the method's even estimator, one by one.
 
 Densities and counts that come from earlier samples leave a bias that falls with the square of their number. Of a peak
@@ -51,7 +51,7 @@ class AdaptiveSampler:
     """Contributions of one ECG and how much they count; their weighted mean is the map.
 
     Args:
-        contributions: Of the method.
+        contributions: Contributions that the method's samples give.
         spread: Even alphas, before the density moves them.
         first_stage: Samples of the first stage.
         min_gain: Alphas stay even where others would save less than this share of the samples.
@@ -71,13 +71,13 @@ class AdaptiveSampler:
 
         Args:
             first: Number of the first one: how many were drawn before.
-            count: How many.
+            count: Number of samples.
 
         Returns:
             Contributions (count, lead, sample); and how much each counts, (count,) float64 on the CPU.
 
         Raises:
-            ValueError: Samples are asked for out of their order.
+            ValueError: Samples are requested out of their order.
         """
         drawn = sum(len(alphas) for alphas in self._alphas)
         if first != drawn:
@@ -118,7 +118,7 @@ class _Stage:
     """How its alphas are drawn.
 
     Attributes:
-        density: Of alphas.
+        density: Density of the alphas.
         count: How much one sample counts.
     """
 
@@ -127,7 +127,7 @@ class _Stage:
 
 
 def relative_magnitudes(contributions: Tensor, path_differences: Tensor) -> Tensor:
-    """Lengths of contributions (count, lead, sample) over those of input minus baseline, (count,).
+    """Divide lengths of contributions (count, lead, sample) by those of input minus baseline, (count,).
 
     Paths from several backgrounds are not equally long, which says nothing of alphas on them.
     """

@@ -49,7 +49,7 @@ class _BackgroundMethod(AttributionMethod):
     uses_backgrounds: ClassVar[bool] = True
 
     def baseline_logit(self, task: FrozenModel) -> float:
-        """Mean f(background)."""
+        """Return the mean logit of the backgrounds, f(background)."""
         with torch.no_grad():
             return float(in_chunks(task.network, task.backgrounds, task.chunk).cpu().double().mean())
 
@@ -89,11 +89,11 @@ class GradientShap(_BackgroundMethod, SampledMethod):
             raise ValueError(f"{self.name}: noise must not be negative, got {self.noise}")
 
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """One gradient a point."""
+        """Count one gradient a point."""
         return Passes(gradient=self.most_samples)
 
     def complaints_of_few_passes(self, probe: Probe) -> list[Complaint]:
-        """From a background that is nearly the ECG it is the gradient times their difference."""
+        """Return a complaint if, from a background near the ECG, the map is not the gradient times the difference."""
         few = replace(self, n_samples=4, noise=0.0, target_correlation=None)
         ecg = without_ties(probe.ecg)
         near = ecg * (1 - _NEAR)
@@ -131,7 +131,7 @@ class GradientShap(_BackgroundMethod, SampledMethod):
         return gradients(task, background + alphas.to(ecg)[:, None, None] * difference) * difference, difference
 
     def stretch(self, task: FrozenModel) -> int:
-        """A whole cycle of backgrounds, so that groups are as balanced as the map; not of very many."""
+        """Return a whole cycle of backgrounds, so that groups are as balanced as the map; not of very many."""
         cycle = len(task.backgrounds)
         return super().stretch(task) if self.estimator == "random" or cycle > _LONGEST_CYCLE else cycle
 
@@ -161,9 +161,9 @@ def _even_alphas(backgrounds: int, shift: Tensor, number: Tensor) -> Tensor:
     """Alphas of a cycle evenly spread over its backgrounds, those of one background over its group's cycles; (count,).
 
     Args:
-        backgrounds: In a cycle; where there are very many, alphas are spread over neighbouring samples.
-        shift: Of each sample's group, (count,) in [0, 1).
-        number: Of each sample in its group, (count,).
+        backgrounds: Number in a cycle; where there are very many, alphas are spread over neighbouring samples.
+        shift: Shift of each sample's group, (count,) in [0, 1).
+        number: Number of each sample in its group, (count,).
     """
     if backgrounds > _LONGEST_CYCLE:
         return golden_fractions(shift, number)
@@ -190,15 +190,15 @@ class DeepLiftShap(_BackgroundMethod):
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """The engine: its maps are the same."""
+        """Name the engine, which does not change the maps."""
         return ("engine",)
 
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """One gradient a background; two with Captum's engine."""
+        """Count one gradient a background; two with Captum's engine."""
         return Passes(gradient=backgrounds * (1 if self.engine == "cached" else 2))
 
     def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:
-        """Numbers of backgrounds up to the stated ones, over which the map is exact: how much is due to their choice.
+        """Return numbers of backgrounds up to the stated ones, with which maps are exact: what their choice does.
 
         Not chosen: the backgrounds are the datamodule's, and GradientSHAP's too. None where there are no further ones.
         """

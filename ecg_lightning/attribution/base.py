@@ -1,4 +1,4 @@
-"""What an attribution method is: a small object of typed hyperparameters that maps ECGs to maps."""
+"""An attribution method is a small object of typed hyperparameters that maps ECGs to maps."""
 
 import dataclasses
 import math
@@ -25,7 +25,7 @@ class Passes:
     """Cost of one map in passes of one input.
 
     Attributes:
-        forward: Forward passes.
+        forward: Number of forward passes.
         gradient: Passes forward and backward to the input.
     """
 
@@ -67,7 +67,7 @@ class AttributionMethod(ABC):
     """A method: calling it gives one map an ECG.
 
     Subclasses are frozen dataclasses whose fields are the hyperparameters. A method of your own needs ``name``,
-    ``unit``, ``needs_module_relu``, ``passes`` and ``_attribute``; what is said of it below holds without being told.
+    ``unit``, ``needs_module_relu``, ``passes`` and ``_attribute``; what is said of it below holds without being stated.
     """
 
     name: ClassVar[str]
@@ -105,17 +105,17 @@ class AttributionMethod(ABC):
 
     @property
     def signed(self) -> bool:
-        """Whether values below zero have a meaning; they have, unless a method takes magnitudes."""
+        """Return whether values below zero have a meaning; they have, unless a method takes magnitudes."""
         return True
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """Hyperparameters that determine nothing with the others as they are: they are no part of the settings."""
+        """Name hyperparameters that determine nothing with the others as they are: they are no part of the settings."""
         return ()
 
     @abstractmethod
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:
-        """Cost of one map.
+        """Return the cost of one map.
 
         Args:
             shape: (lead, sample) of an ECG.
@@ -127,21 +127,21 @@ class AttributionMethod(ABC):
         """(batch, lead, sample) -> map of the same shape; batch is 1 unless ``single_pass``."""
 
     def baseline_logit(self, task: FrozenModel) -> float:
-        """f(baseline): a complete map sums to f(ecg) minus this. Zero ECG; SHAP methods average the backgrounds."""
+        """Return f(baseline): complete maps sum to f(ecg) minus it. Zero ECG; SHAP methods average the backgrounds."""
         with torch.no_grad():
             return float(in_chunks(task.network, torch.zeros_like(task.backgrounds[:1]), task.chunk))
 
     @property
     def kept_layers(self) -> tuple[str, ...]:
-        """Names of layers whose output it reads by its own settings, and which must not be folded."""
+        """Name layers whose output it reads by its own settings, and which must not be folded."""
         return ()
 
     def complaints(self, probe: Probe, maps: Tensor) -> list[Complaint]:  # noqa: ARG002
-        """What its maps of the probe's ECGs say against it on this network, beside completeness."""
+        """Return what its maps of the probe's ECGs say against it on this network, beside completeness."""
         return []
 
     def complaints_of_few_passes(self, probe: Probe) -> list[Complaint]:  # noqa: ARG002
-        """The same of a stochastic method: with next to no noise it must give a map that is known."""
+        """Return the complaints of a stochastic method: with next to no noise it must give a map that is known."""
         return []
 
     def settings(self) -> dict[str, JSON]:
@@ -151,7 +151,7 @@ class AttributionMethod(ABC):
         return {"method": self.name, **{key: value for key, value in hyperparameters.items() if key not in unused}}
 
     def resolved_settings(self, task: FrozenModel) -> dict[str, JSON]:  # noqa: ARG002
-        """``settings`` with what was left to the network filled in.
+        """Return ``settings`` with what was left to the network filled in.
 
         Raises:
             ValueError: The network can't be attributed by this method.
@@ -159,20 +159,20 @@ class AttributionMethod(ABC):
         return self.settings()
 
     def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:  # noqa: ARG002
-        """The budgets that ``tune`` tries; None: there is nothing to choose, its maps are exact.
+        """Return the budgets that ``tune`` tries; None: there is nothing to choose, its maps are exact.
 
         A stochastic method that states none is measured as it is configured.
         """
         return AS_CONFIGURED if self.stochastic else None
 
     def with_budget(self, grid: BudgetGrid, value: int) -> Self:
-        """The method with one value of its grid."""
+        """Return the method with one value of its grid."""
         changes: dict[str, Any] = grid.changes(value)
         changed: Self = dataclasses.replace(self, **changes) if changes else self  # type: ignore[type-var]
         return changed
 
     def reliability_curve(self, task: FrozenModel, ecg: Tensor, key: RandomKey, grid: BudgetGrid) -> Iterator[float]:
-        """Reliability of one ECG's map, (1, lead, sample), at each value of a grid, computed when it is asked for."""
+        """Yield the reliability of one ECG's map, (1, lead, sample), at each value of a grid, computed on demand."""
         for value in grid.values:
             yield float(self.with_budget(grid, value).explain(task, ecg, [key]).reliability)
 
@@ -185,7 +185,7 @@ class AttributionMethod(ABC):
         return self.explain(task, ecg, keys).maps
 
     def explain(self, task: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]) -> AttributionBatch:
-        """Maps of a batch of ECGs and how reliable they are; works under Lightning's inference mode.
+        """Map a batch of ECGs and say how reliable the maps are; works under Lightning's inference mode.
 
         Args:
             task: The frozen network and its surroundings.
@@ -226,12 +226,12 @@ class SinglePassMethod(AttributionMethod):
     """What the pass costs, in gradients of one input."""
 
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """The same for every ECG."""
+        """Return the same passes for every ECG."""
         return Passes(gradient=self.gradients)
 
 
 def keys_of(ecg: Tensor) -> list[RandomKey]:
-    """Keys of the linter's own maps, one an ECG."""
+    """Make keys of the linter's own maps, one an ECG."""
     return [RandomKey(ecg_id=str(place)) for place in range(len(ecg))]
 
 

@@ -13,7 +13,7 @@ times the largest value; ``backgrounds``: with a map over further backgrounds.""
 
 @dataclass(frozen=True)
 class BudgetGrid:
-    """What ``tune`` tries of one method.
+    """A budget grid is what ``tune`` tries of one method.
 
     Attributes:
         argument: Name of the hyperparameter.
@@ -30,13 +30,13 @@ class BudgetGrid:
     also: Mapping[str, JSON] = field(default_factory=dict)
 
     def changes(self, value: int) -> dict[str, JSON]:
-        """Hyperparameters that set a value."""
+        """Return the hyperparameters that set a value."""
         return {} if self.fixed else {self.argument: value, **self.also}
 
 
 @dataclass(frozen=True)
 class BudgetLimits:
-    """How far a grid may go.
+    """The budget limits say how far a grid may go.
 
     Attributes:
         max_samples: Samples at most; None: each method's own ``max_samples``.
@@ -52,25 +52,25 @@ class BudgetLimits:
 
 
 AS_CONFIGURED: Final = BudgetGrid("as configured", (1,), fixed=True)
-"""Of a stochastic method that states no grid: what it reaches as it is."""
+"""Grid of a stochastic method that states no grid: what it reaches as it is."""
 
 _OCTAVE: Final = (1.0, 1.5)
 """Steps between powers of two."""
 
 
 def up_to(values: Sequence[int], bound: int) -> tuple[int, ...]:
-    """Those below the bound, and the bound."""
+    """Return those values below the bound, and the bound."""
     return (*(value for value in values if value < bound), bound)
 
 
 def sample_counts(unit: int, bound: int, groups: int) -> tuple[int, ...]:
-    """Multiples of a unit up to a bound: 2, 4, 8, 12, 16, 24, 32, 48 ... of them for 4 groups, and the bound's own.
+    """List multiples of a unit up to a bound: 2, 4, 8, 12, 16, 24, 32, 48 ... for 4 groups, and the bound's own.
 
     Beyond the number of groups they are multiples of it, so that each gets as many; half as many fill half of them.
 
     Args:
         unit: Samples that belong together.
-        bound: Most samples.
+        bound: Largest number of samples.
         groups: Groups of samples whose agreement is measured.
     """
     larger = [int(groups * 2**octave * step) for octave in range(1, 20) for step in _OCTAVE]

@@ -71,11 +71,11 @@ class IntegratedGradients(AttributionMethod):
         check_positive(self, n_steps=self.n_steps)
 
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """One gradient a node."""
+        """Count one gradient a node."""
         return Passes(gradient=self.n_steps)
 
     def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid:  # noqa: ARG002
-        """Nodes in steps of about 1.4."""
+        """List nodes in steps of about 1.4."""
         return BudgetGrid("n_steps", up_to(_STEPS, limits.max_steps), "finer")
 
     def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
@@ -120,15 +120,15 @@ class IgSmoothGrad(SampledMethod):
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """Nodes are only for ``nested``."""
+        """Name the nodes, which are only for ``nested``."""
         return super().unused if self.estimator == "nested" else (*super().unused, "n_steps")
 
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """One gradient a copy; for ``nested`` one a copy and node."""
+        """Count one gradient a copy; for ``nested`` one a copy and node."""
         return Passes(gradient=self.most_samples * (self.n_steps if self.estimator == "nested" else 1))
 
     def complaints_of_few_passes(self, probe: Probe) -> list[Complaint]:
-        """Without noise it is integrated gradients."""
+        """Compare maps without noise with integrated gradients, which they then are."""
         few: IgSmoothGrad = replace(
             self, n_samples=1, noise=_QUIET, target_correlation=None, estimator="nested", n_steps=_FEW_STEPS
         )
@@ -167,7 +167,7 @@ class IgSmoothGrad(SampledMethod):
 
 
 def integrated_gradients(task: FrozenModel, ecg: Tensor, n_steps: int) -> Tensor:
-    """Gauss-Legendre integrated gradients from a zero ECG, (batch, lead, sample)."""
+    """Compute Gauss-Legendre integrated gradients from a zero ECG, (batch, lead, sample)."""
     result: Tensor = captum.IntegratedGradients(task.network).attribute(
         differentiable(ecg),
         baselines=torch.zeros_like(ecg),

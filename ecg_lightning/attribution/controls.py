@@ -1,6 +1,6 @@
 """Controls: maps that know nothing of the network, and go through every experiment as if they were methods.
 
-A method whose score is no better than theirs has told nothing about the network (Adebayo et al. 2018, an edge detector
+A method whose score is no better than theirs has shown nothing about the network (Adebayo et al. 2018, an edge detector
 beside saliency maps).
 """
 
@@ -25,7 +25,7 @@ wide as the deflections of a QRS complex, as those of a plausible map are."""
 
 
 def check_controls(names: Sequence[str]) -> tuple[ControlName, ...]:
-    """The controls of these names.
+    """Check the names of controls.
 
     Raises:
         ValueError: An unknown name, or one listed twice.
@@ -41,15 +41,15 @@ def check_controls(names: Sequence[str]) -> tuple[ControlName, ...]:
 
 
 def control_maps(names: Sequence[ControlName], ecg: Tensor, key: Callable[[str, int], RandomKey]) -> dict[str, Tensor]:
-    """Maps of the controls.
+    """Make maps of the controls.
 
     ``random``: white Gaussian noise. ``smoothed_random``: the same kind of noise smoothed along time, with a standard
     deviation of 1. ``absolute_input``: |ecg|. ``absolute_slope``: |d ecg / dt|, central differences.
 
     Args:
-        names: Which.
+        names: Names of the controls.
         ecg: (batch, lead, sample) mV.
-        key: Control and place in the batch -> what its noise is drawn by, so that a row doesn't depend on its batch.
+        key: Control and index in the batch -> what its noise is drawn by, so that a row doesn't depend on its batch.
 
     Returns:
         Name -> (batch, lead, sample) on the ECGs' device; noise has no unit, the input's are mV, the slope's mV/s.

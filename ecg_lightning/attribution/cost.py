@@ -1,4 +1,4 @@
-"""What attribution will cost, from measured passes, before it starts."""
+"""This module says what attribution will cost, from measured passes, before it starts."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ class PassSeconds:
     """Measured time of one input's pass, in a chunk.
 
     Attributes:
-        forward: Seconds.
+        forward: Seconds of a forward pass.
         gradient: Seconds, forward and backward to the input.
     """
 
@@ -32,11 +32,11 @@ class MethodCost:
     """Expected cost of one method.
 
     Attributes:
-        method: Its name.
+        method: Name of the method.
         maps: Maps that are not there yet.
         forwards: Forward passes a map.
         gradients: Gradient passes a map.
-        seconds: For all its maps, on one rank.
+        seconds: Seconds for all its maps, on one rank.
     """
 
     method: str
@@ -47,7 +47,7 @@ class MethodCost:
 
 
 def measure_passes(task: FrozenModel) -> PassSeconds:
-    """Median time of a pass in chunks, over background ECGs."""
+    """Measure the median time of a pass in chunks, over background ECGs."""
     repeats = -(-task.chunk // len(task.backgrounds))
     ecg = task.backgrounds.repeat(repeats, 1, 1)[: task.chunk]
 
@@ -66,11 +66,11 @@ def measure_passes(task: FrozenModel) -> PassSeconds:
 def estimate(
     methods: Sequence[AttributionMethod], maps: Sequence[int], task: FrozenModel, seconds: PassSeconds
 ) -> list[MethodCost]:
-    """Cost of each method: maps x passes x the measured time of a pass.
+    """Estimate the cost of each method: maps x passes x the measured time of a pass.
 
     Args:
-        methods: The methods.
-        maps: How many maps of each are to be made on this rank.
+        methods: Methods whose cost is wanted.
+        maps: Number of maps of each that are to be made on this rank.
         task: The network; its backgrounds count for the SHAP methods.
         seconds: Measured time of a pass.
     """

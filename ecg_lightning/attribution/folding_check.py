@@ -4,7 +4,7 @@ A folded network computes the same with other rounding, and a ReLU whose input i
 gradient through that was stopped, or stops one. On networks trained on real ECGs about 1 map of integrated gradients
 in 100 differs from the one in float64 by more than a thousandth of its largest value, folded or not: 12 of 1,200 with
 folding and 14 without (six small ResNets, 200 ECGs each), 1 and 2 of 40 (the full one), mostly of other ECGs. So the
-few maps that are off don't tell a network on which folding harms. How far all gradients are off does.
+few maps that are off don't show that folding harms a network. How far all gradients are off does.
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.functional.plain_copy import plain_copy
 
 _WAY: Final = (0.25, 0.5, 0.75, 1.0)
-"""Places between a zero ECG and an ECG at which gradients are taken: methods read them at the end, or on the way."""
+"""Points between a zero ECG and an ECG at which gradients are taken: methods read them at the end, or on the way."""
 
 OFF: Final = 1e-3
-"""Of a gradient's largest value: further away from float64 it is off."""
+"""Share of a gradient's largest value: further away from float64 it is off."""
 
 _CLEARLY: Final = 3.0
 """Times the error without folding. Both round as often: on those networks it is 0.8 to 1.1 times."""
@@ -29,7 +29,7 @@ _CLEARLY: Final = 3.0
 
 @dataclass(frozen=True)
 class FoldingError:
-    """How far gradients are from those in float64.
+    """The folding error says how far gradients are from those in float64.
 
     Attributes:
         folded: (point,) largest difference over the largest value, of the folded network.
@@ -41,7 +41,7 @@ class FoldingError:
 
     @property
     def worse(self) -> bool:
-        """Whether folding clearly harms: more gradients are off, and all gradients are further away."""
+        """Return whether folding clearly harms: more gradients are off, and all gradients are further away."""
         more_off = int((self.folded > OFF).sum()) > int((self.unfolded > OFF).sum())
         return more_off and float(self.folded.median()) > _CLEARLY * float(self.unfolded.median())
 
@@ -58,9 +58,9 @@ def folding_error(network: nn.Module, folded: FrozenModel, unfolded: FrozenModel
     """Measure what folding does to gradients.
 
     Args:
-        network: As it was handed in.
-        folded: Prepared with folded BatchNorms.
-        unfolded: Prepared without.
+        network: The network, as it was handed in.
+        folded: The task, prepared with folded BatchNorms.
+        unfolded: The task, prepared without folding.
         ecg: (batch, lead, sample) mV, a few.
 
     Returns:

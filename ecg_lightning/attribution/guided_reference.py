@@ -37,10 +37,10 @@ class _GuideEveryRelu(TorchFunctionMode):
 
 
 def guided_gradient(network: nn.Module, ecg: Tensor) -> Tensor:
-    """Guided gradient with every ReLU replaced, module or function; slow, and independent of hooks.
+    """Compute the guided gradient with every ReLU replaced, module or function; slow, and independent of hooks.
 
     Args:
-        network: In evaluation mode.
+        network: The network, in evaluation mode.
         ecg: (batch, lead, sample) mV.
 
     Returns:
@@ -55,15 +55,15 @@ def guided_gradient(network: nn.Module, ecg: Tensor) -> Tensor:
 
 
 def layer_cam(network: nn.Module, layer: str, ecg: Tensor) -> Tensor | None:
-    """Grad-CAM of a layer that runs once, not yet interpolated, from a hook of its own.
+    """Compute Grad-CAM of a layer that runs once, not yet interpolated, from a hook of its own.
 
     Args:
-        network: In evaluation mode.
-        layer: Dotted name of a module whose output is (batch, channel, place).
+        network: The network, in evaluation mode.
+        layer: Dotted name of a module whose output is (batch, channel, position).
         ecg: (batch, lead, sample) mV.
 
     Returns:
-        (batch, 1, place); None where no gradient reaches the layer.
+        (batch, 1, position); None where no gradient reaches the layer.
     """
     outputs: list[Tensor] = []
 

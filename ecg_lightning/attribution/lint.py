@@ -1,4 +1,4 @@
-"""Is a network safe for each method? Structure by a traced pass, and the methods' own promises in numbers."""
+"""This module says whether a network is safe for each method: by a traced pass, and by the methods' own promises."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -28,7 +28,7 @@ def lint_network(
     methods: Sequence[str | AttributionMethod] | None = None,
     gradcam_layer: str | None = None,
 ) -> LintReport:
-    """Lint any network.
+    """Lint any network for attribution.
 
     Args:
         network: (batch, lead, sample) -> one logit an ECG; it stays as it is.
@@ -47,7 +47,7 @@ def lint_network(
         raise ValueError(f"the linter needs two ECGs or more, (batch, lead, sample); got {tuple(ecg.shape)}")
     try:
         task = prepare_task(network, ecg[:LINTED_ECGS], gradcam_layer=gradcam_layer)
-    except Exception as error:  # whatever a stranger's network raises is told in the report
+    except Exception as error:  # whatever an unknown network raises is reported in the report
         trace = _look_at_all_cost(network, ecg[:LINTED_ECGS])
         trace.add("fails", "", f"it can't be prepared: {type(error).__name__}: {error}")
         return _report(type(network).__name__, built, trace, {})
@@ -58,10 +58,10 @@ def lint_task(network: nn.Module, task: FrozenModel, ecg: Tensor, methods: Seque
     """Lint a network that is prepared already.
 
     Args:
-        network: As it was handed in.
-        task: Of ``prepare_task``.
+        network: The network, as it was handed in.
+        task: The frozen network of ``prepare_task``.
         ecg: (batch, lead, sample) mV on the task's device; a few are used.
-        methods: The methods.
+        methods: Methods that are judged.
 
     Returns:
         A verdict for each method.
@@ -77,7 +77,7 @@ def lint_task(network: nn.Module, task: FrozenModel, ecg: Tensor, methods: Seque
 
 
 def _look(network: nn.Module, ecg: Tensor) -> Trace:
-    """What passes of a network tell, before any map."""
+    """What passes of a network show, before any map."""
     trace = trace_structure(network, ecg)
     behaviour(network, ecg, trace)
     if words := probability_words(network, ecg):
@@ -91,7 +91,7 @@ def _look_at_all_cost(network: nn.Module, ecg: Tensor) -> Trace:
     try:
         with torch.inference_mode(False), full_float32():
             return _look(plain_copy(network), ecg.detach().clone().to(reference))
-    except Exception:  # why it can't be prepared is told
+    except Exception:  # why it can't be prepared is reported
         return Trace()
 
 

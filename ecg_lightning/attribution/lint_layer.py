@@ -1,4 +1,4 @@
-"""Is the layer that Grad-CAM reads one that it can read: called once, (batch, channel, sample), and before the logit?
+"""This module checks that Grad-CAM can read a layer: called once, (batch, channel, sample), and before the logit.
 
 Grad-CAM weighs each channel of a layer's output by its mean gradient over the last axis and draws the sum over channels
 as the course of time. It can't know that the last axis is time, nor that there were other calls.
@@ -17,7 +17,7 @@ _WINDOWS: Final = 6
 """Parts of the ECG that are changed one by one, to see where each is read."""
 
 _FOLLOWS: Final = 0.9
-"""Correlation of places along an axis with the time that they read, from which the axis is time."""
+"""Correlation of positions along an axis with the time that they read, from which the axis is time."""
 
 _DOES_NOT: Final = 0.5
 """Below, it isn't."""
@@ -36,10 +36,10 @@ class _Pass:
 
 
 def layer_complaints(network: nn.Module, name: str, ecg: Tensor) -> list[Complaint]:
-    """What is wrong with reading a layer for Grad-CAM.
+    """Return what is wrong with reading a layer for Grad-CAM.
 
     Args:
-        network: In evaluation mode.
+        network: The network, in evaluation mode.
         name: Dotted name of the layer in it.
         ecg: (batch, lead, sample) mV, two or more.
 
@@ -107,7 +107,7 @@ def _effect(name: str, output: Tensor, logit: Tensor | None) -> list[Complaint]:
 
 
 def _time_axis(name: str, network: nn.Module, layer: nn.Module, ecg: Tensor, output: Tensor) -> list[Complaint]:
-    """Is the last axis time? It is the one that a shorter ECG shortens, and along which places read later and later."""
+    """Check that the last axis is time: a shorter ECG shortens it, and along it positions read later and later."""
     remedy = "name a module that gives (batch, channel, sample), such as an nn.Identity behind a transposition"
     swapped = (
         f"the output of {name} seems to be (batch, sample, channel), {tuple(output.shape)}: the axes that Grad-CAM"
@@ -132,7 +132,7 @@ def _time_axis(name: str, network: nn.Module, layer: nn.Module, ecg: Tensor, out
 
 
 def _windows_read(network: nn.Module, layer: nn.Module, ecg: Tensor, output: Tensor) -> Tensor | None:
-    """(channel, sample) number of the part of the ECG, on average, that each place of an output reads."""
+    """(channel, sample) number of the part of the ECG, on average, that each position of an output reads."""
     generator = torch_generator(0)
     noise = (torch.randn(ecg.shape, generator=generator)).to(ecg) * ecg.std()
     moved = []
@@ -148,12 +148,12 @@ def _windows_read(network: nn.Module, layer: nn.Module, ecg: Tensor, output: Ten
     if not total.isfinite().all() or not total.any():
         return None
     number = torch.arange(len(moved), dtype=torch.float64)[:, None, None]
-    middle = (len(moved) - 1) / 2  # of a place that reads nothing
+    middle = (len(moved) - 1) / 2  # of a position that reads nothing
     return torch.where(total > 0, (weights * number).sum(0) / total.clamp_min(1e-300), middle)
 
 
 def _order(read: Tensor) -> float:
-    """Correlation with the place; 0 where all read the same."""
+    """Correlation with the position; 0 where all read the same."""
     place = torch.arange(len(read), dtype=torch.float64)
     if len(read) < 2 or float(read.std()) < 1e-6:
         return 0.0

@@ -26,7 +26,7 @@ Checks = dict[str, list[Complaint]]
 def numbers(
     network: nn.Module, task: FrozenModel, ecg: Tensor, methods: Sequence[AttributionMethod], trace: Trace
 ) -> Checks:
-    """What the methods' maps of a few ECGs say; a method that fails is refused with its own words."""
+    """Return what the methods' maps of a few ECGs say; a method that fails is refused with its own words."""
     with torch.no_grad():
         logit = in_chunks(task.network, ecg, task.chunk).double().cpu()
     probe = Probe(network, task, ecg, logit, bool(trace.relus))
@@ -34,18 +34,18 @@ def numbers(
     for method in methods:
         try:
             checks[method.name] = _complaints(method, probe)
-        except Exception as error:  # whatever a stranger's network raises is told in the report
+        except Exception as error:  # whatever an unknown network raises is reported in the report
             checks[method.name] = [("doubtful", f"it can't be checked: {type(error).__name__}: {error}", "")]
     return checks
 
 
 def few_passes(method: AttributionMethod, probe: Probe) -> list[Complaint]:
-    """What a stochastic method's cheapest maps say against it: one that fails is refused with its own words."""
+    """Return what a stochastic method's cheapest maps say against it: one that fails is refused with its own words."""
     task = replace(probe.task, precision="float32")  # rounding that was chosen is no fault
     try:
         with recording_gradients():
             return method.complaints_of_few_passes(replace(probe, task=task))
-    except Exception as error:  # Captum raises many kinds; the report tells which
+    except Exception as error:  # Captum raises many kinds; the report says which
         return [("refused", f"it fails: {type(error).__name__}: {error}", "")]
 
 
@@ -72,7 +72,7 @@ def _try(method: AttributionMethod, probe: Probe) -> tuple[Tensor, list[str]]:
     """Maps of the ECGs, and why it failed on each that it failed on."""
     try:
         found, failed = explain_or_nan(method, probe.task, probe.ecg, keys_of(probe.ecg))
-    except Exception as error:  # Captum raises many kinds; the report tells which
+    except Exception as error:  # Captum raises many kinds; the report says which
         return probe.ecg, [f"{type(error).__name__}: {error}"] * len(probe.ecg)
     return found.maps.double().cpu(), list(failed.values())
 

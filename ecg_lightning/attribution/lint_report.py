@@ -1,4 +1,4 @@
-"""What the linter says: a verdict for each method, with reasons and a remedy."""
+"""The lint report says what the linter found: a verdict for each method, with reasons and a remedy."""
 
 import json
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ Complaint = tuple[Verdict, str, str]
 
 @dataclass(frozen=True)
 class MethodVerdict:
-    """What the linter says of one method.
+    """A verdict on a method is what the linter says of it.
 
     Attributes:
-        method: Its name.
+        method: Name of the method.
         verdict: ``safe``, ``doubtful`` or ``refused``.
         reasons: Why, in words; none where it is safe.
         remedy: What to do about a refusal.
@@ -34,7 +34,7 @@ class MethodVerdict:
 
 @dataclass(frozen=True)
 class LintReport:
-    """What the linter says of a network.
+    """A lint report is what the linter says of a network.
 
     Attributes:
         network: Name of its class.
@@ -51,16 +51,16 @@ class LintReport:
         return {one.method: one for one in self.verdicts if one.verdict == "refused"}
 
     def with_findings(self, findings: Sequence[Finding]) -> Self:
-        """The same with further findings."""
+        """Return the same report with further findings."""
         return replace(self, findings=(*self.findings, *findings))
 
     def as_frame(self) -> pd.DataFrame:
-        """``method, verdict, reasons, remedy``."""
+        """Return the frame ``method, verdict, reasons, remedy``."""
         rows = [{**asdict(one), "reasons": "; ".join(one.reasons)} for one in self.verdicts]
         return pd.DataFrame(rows, columns=["method", "verdict", "reasons", "remedy"])
 
     def as_json(self) -> str:
-        """The whole report."""
+        """Return the whole report as JSON."""
         return json.dumps(asdict(self), indent=2)
 
     def __str__(self) -> str:

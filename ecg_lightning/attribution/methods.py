@@ -66,7 +66,7 @@ class MethodSet:
     A configuration names what it changes and no more: ``{smoothgrad: {n_samples: 128}, gradcam: null}``.
 
     Args:
-        own: Further methods.
+        own: Further methods of one's own.
         **changed: Name -> the method with its settings; None leaves it out. The others keep their defaults.
 
     Raises:
@@ -105,7 +105,7 @@ MethodSet.__init__.__signature__ = _command_line_signature()  # type: ignore[att
 def build_methods(
     methods: MethodSet | Sequence[MethodName | AttributionMethod] | None = None,
 ) -> tuple[AttributionMethod, ...]:
-    """Methods from names (with default hyperparameters) and objects.
+    """Build methods from names (with default hyperparameters) and objects.
 
     Args:
         methods: A set, or names of the twelve and objects; None: all twelve.

@@ -15,13 +15,13 @@ ROUND: Final = 32
 def noise_like(
     ecg: Tensor, n_samples: int, share: float, key: RandomKey, *, first: int = 0, antithetic: bool = False
 ) -> Tensor:
-    """White noise for copies of one ECG.
+    """Draw white noise for copies of one ECG.
 
     Args:
         ecg: (1, lead, sample) mV.
         n_samples: Number of copies.
         share: Standard deviation as a share of the ECG's range over all its leads and samples.
-        key: Of this ECG and method; the draws are its ``noise``.
+        key: Random key of this ECG and method; the draws are its ``noise``.
         first: Number of the first draw.
         antithetic: Draws 1, 3, 5 ... are draws 0, 2, 4 ... with the opposite sign: what is odd in the noise cancels.
 
@@ -34,12 +34,12 @@ def noise_like(
 
 
 def by_rounds(draw: Callable[[int], Tensor], first: int, count: int) -> Tensor:
-    """Draws ``first`` to ``first + count - 1`` of a stream that is drawn in rounds.
+    """Return draws ``first`` to ``first + count - 1`` of a stream that is drawn in rounds.
 
     Args:
         draw: Number of a round -> (ROUND, ...).
         first: Number of the first draw.
-        count: How many.
+        count: Number of draws.
     """
     start, stop = first // ROUND, -(-(first + count) // ROUND)
     return torch.cat([draw(number) for number in range(start, stop)])[first - start * ROUND :][:count]

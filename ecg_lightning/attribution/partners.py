@@ -24,14 +24,14 @@ def partners(
     count: int = 5,
     ecg_ids: ArrayLike | None = None,
 ) -> NDArray[np.int64]:
-    """For every ECG those of other patients with the same predicted class, by keyed cyclic derangements.
+    """Choose for every ECG those of other patients with the same predicted class, by keyed cyclic derangements.
 
     Within a class the patients stand in a circle, in the order of a hash of seed and id; the k-th partner of a patient
-    is the one k + 1 places on. So nobody is their own partner, everybody is somebody's, and a patient's partners are
+    is the one k + 1 steps on. So nobody is their own partner, everybody is somebody's, and a patient's partners are
     distinct. The ECGs of a patient take those of the partner in turn.
 
     Args:
-        patient_ids: (n,).
+        patient_ids: Patient of each ECG, (n,).
         predicted: (n,) class of each ECG, 0 or 1; NaN where it is unknown.
         attribution_seed: Another seed gives other partners.
         count: Partners an ECG.
@@ -42,7 +42,7 @@ def partners(
         (n, count) rows; -1 where the class has no further patient.
 
     Raises:
-        ValueError: Shapes that do not agree, or no partner asked for.
+        ValueError: Shapes that do not agree, or no partner requested.
     """
     patients, classes = np.asarray(patient_ids).astype(str), np.asarray(predicted, dtype=np.float64)
     names = np.arange(len(patients)) if ecg_ids is None else np.asarray(ecg_ids).astype(str)

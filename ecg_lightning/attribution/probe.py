@@ -1,4 +1,4 @@
-"""What the linter hands to a method, and the comparisons with which a method judges its own maps."""
+"""This module holds what the linter hands to a method, and comparisons by which a method judges its own maps."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,14 +11,14 @@ from ecg_lightning.attribution.task import FrozenModel
 
 ONE_RELU: Final = "use one nn.ReLU module for each use, made in __init__, and call no ReLU as a function"
 DOUBTFUL_ERROR: Final = 0.02
-"""Of sums, and root mean squared of maps, over what they must be."""
+"""Error of sums, and root mean squared of maps, over what they must be."""
 
 REFERENCE_ERROR: Final = 1e-3
 """Largest difference to a map that is known, over its largest value, in the median ECG: one ECG of many has a ReLU at
 its kink, which rounding may flip."""
 
 _DITHER: Final = 1e-2
-"""Of the ECG's standard deviation, far above the noise of few passes."""
+"""Share of the ECG's standard deviation, far above the noise of few passes."""
 
 _SLOPE_ERROR: Final = 0.05
 _STEP: Final = 1e-3
@@ -30,7 +30,7 @@ class Probe:
     """A few ECGs, and what is known of the network that they go through.
 
     Attributes:
-        network: As it was handed in, in evaluation mode.
+        network: The network, as it was handed in, in evaluation mode.
         task: The frozen network.
         ecg: (batch, lead, sample) mV.
         logit: (batch,) float64 on the CPU.
@@ -45,7 +45,7 @@ class Probe:
 
 
 def without_ties(ecg: Tensor) -> Tensor:
-    """The ECGs with a little noise: where neighbouring samples are equal, rounding decides what maximum pooling takes.
+    """Add a little noise: where neighbouring samples are equal, rounding decides what maximum pooling takes.
 
     Args:
         ecg: (batch, lead, sample) mV.
@@ -55,7 +55,7 @@ def without_ties(ecg: Tensor) -> Tensor:
 
 
 def off_from(maps: Tensor, truth: Tensor, name: str) -> list[Complaint]:
-    """What speaks against maps of a method whose samples hardly differ: they are not what they must be.
+    """Return what speaks against maps whose samples hardly differ: they are not what they must be.
 
     Args:
         maps: (batch, lead, sample).
@@ -70,7 +70,7 @@ def off_from(maps: Tensor, truth: Tensor, name: str) -> list[Complaint]:
 
 
 def slope_complaints(network: nn.Module, ecg: Tensor) -> list[Complaint]:
-    """What speaks against the gradient: the logit does something else when the ECG's amplitude changes a little."""
+    """Return what speaks against the gradient: the logit behaves otherwise when the ECG's amplitude changes a bit."""
     if ecg.dtype not in (torch.float32, torch.float64):
         return []
     with torch.enable_grad():
@@ -93,7 +93,7 @@ def slope_complaints(network: nn.Module, ecg: Tensor) -> list[Complaint]:
 
 
 def median_error(maps: Tensor, truth: Tensor) -> float:
-    """Largest difference of a map to the true one, over its largest value, in the median ECG.
+    """Return the largest difference of a map to the true one, over its largest value, in the median ECG.
 
     Args:
         maps: (batch, lead, sample).

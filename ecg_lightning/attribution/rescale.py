@@ -23,7 +23,7 @@ _SMALLEST_DIFFERENCE: Final = 1e-10
 """Captum's: ReLU inputs that differ less take the ReLU's own slope."""
 
 _KEPT_CHUNKS: Final = 2
-"""Backgrounds are kept up to this many chunks: half of the memory that a pass of a chunk may take."""
+"""Backgrounds are cached up to this many chunks: half of the memory that a pass of a chunk may take."""
 
 _LINEAR: Final = frozenset(
     {
@@ -77,15 +77,15 @@ class _ReluInputs:
     """What every ReLU sees, by its name. Apart from the pass itself, because the hooks of that pass hold it.
 
     Attributes:
-        backgrounds: (background, ...).
-        ecg: Of the ECG in work, (1, ...); empty in between.
+        backgrounds: The backgrounds, (background, ...).
+        ecg: What the ReLUs see of the current ECG, (1, ...); empty in between.
     """
 
     backgrounds: dict[str, Tensor]
     ecg: dict[str, Tensor] = field(default_factory=dict)
 
     def slope(self, name: str) -> Tensor:
-        """Difference of a ReLU's outputs over the difference of its inputs, (background, ...)."""
+        """Divide the difference of a ReLU's outputs by that of its inputs, (background, ...)."""
         ecg, background = self.ecg[name], self.backgrounds[name]
         difference = ecg - background
         ratio = (ecg.relu() - background.relu()) / difference
@@ -94,7 +94,7 @@ class _ReluInputs:
 
 @dataclass(frozen=True)
 class _Recorded:
-    """A forward pass of backgrounds, kept for every ECG that comes.
+    """A forward pass of backgrounds, stored for every ECG that comes.
 
     Attributes:
         backgrounds: (background, lead, sample), the leaf of the recorded pass.
@@ -121,10 +121,10 @@ _kept: WeakKeyDictionary[OneLogit, list[_Recorded] | RescaleError] = WeakKeyDict
 
 
 def rescale_maps(task: FrozenModel, ecg: Tensor, backgrounds: Tensor) -> Tensor:
-    """DeepLIFT of one ECG by the rescale rule, mean over backgrounds: DeepLIFT-SHAP.
+    """Compute DeepLIFT of one ECG by the rescale rule, mean over backgrounds: DeepLIFT-SHAP.
 
-    The backgrounds' pass is kept with the task's network until other backgrounds come, or the network goes. More than
-    two chunks of backgrounds aren't kept: their pass is made for every ECG, which still halves Captum's cost.
+    The backgrounds' pass is stored with the task's network until other backgrounds come, or the network goes. More than
+    two chunks of backgrounds aren't stored: their pass is made for every ECG, which still halves Captum's cost.
 
     Args:
         task: The frozen network; its only non-linearities are ``nn.ReLU`` modules, each called once, not in place.
@@ -184,7 +184,7 @@ def _record(network: OneLogit, backgrounds: Tensor) -> _Recorded:
 
 @contextmanager
 def _relu_inputs(network: nn.Module, nodes: dict[str, Node] | None = None) -> Iterator[dict[str, Tensor]]:
-    """Collect what every ReLU sees while the block runs and, if asked for, the recorded step that it makes."""
+    """Collect what every ReLU sees while the block runs and, if requested, the recorded step that it makes."""
     seen: dict[str, Tensor] = {}
     versions: dict[str, int] = {}
 

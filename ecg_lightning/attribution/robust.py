@@ -13,10 +13,10 @@ from ecg_lightning.attribution.task import FrozenModel
 def explain_or_nan(
     method: AttributionMethod, task: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]
 ) -> tuple[AttributionBatch, dict[str, str]]:
-    """Maps of a batch; an ECG that the method fails on has a map of NaN.
+    """Explain a batch; an ECG that the method fails on has a map of NaN.
 
     Args:
-        method: The method.
+        method: The method that makes the maps.
         task: The frozen network.
         ecg: (batch, lead, sample) mV.
         keys: One an ECG.
@@ -45,13 +45,13 @@ def suite_maps(
     ecg: Tensor,
     keys: Callable[[str, int], RandomKey],
 ) -> tuple[dict[str, Tensor], dict[str, dict[str, str]]]:
-    """Maps of several methods.
+    """Make the maps of several methods.
 
     Args:
-        methods: The methods.
+        methods: The methods that make the maps.
         task: The frozen network.
         ecg: (batch, lead, sample) mV.
-        keys: Method and place in the batch -> key.
+        keys: Method and index in the batch -> key.
 
     Returns:
         Name -> (batch, lead, sample), NaN where a method fails on an ECG; and name -> ECG that failed -> why.

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def sample_groups(leads: int, samples: int, size: int) -> Tensor:
-    """Group of each point: ``size`` neighbouring samples of one lead, the last group of a lead may be smaller.
+    """Return each point's group: ``size`` neighbouring samples of one lead, the last of a lead may be smaller.
 
     Returns:
         (1, lead, sample) integer, 0 ... groups - 1.
@@ -15,13 +15,13 @@ def sample_groups(leads: int, samples: int, size: int) -> Tensor:
 
 
 def spread_evenly(values: Tensor, groups: Tensor) -> Tensor:
-    """Each group's value evenly over its points: (group,) -> (1, lead, sample), (n, group) -> (n, lead, sample)."""
+    """Spread each group's value over its points: (group,) -> (1, lead, sample), (n, group) -> (n, lead, sample)."""
     groups = groups.to(values.device)
     per_point: Tensor = values.reshape(-1, values.shape[-1]) / torch.bincount(groups.flatten())
     return per_point[:, groups[0]]
 
 
 def group_sums(points: Tensor, groups: Tensor) -> Tensor:
-    """(1, lead, sample) -> (group,) float64."""
+    """Sum a map (1, lead, sample) over each group, (group,) float64."""
     sums = torch.zeros(int(groups.max()) + 1, dtype=torch.float64)
     return sums.index_add_(0, groups.flatten().cpu(), points.detach().flatten().cpu().double())

@@ -1,4 +1,4 @@
-"""Monte-Carlo maps: samples in rounds, kept in independent groups, so that a map comes with its reliability.
+"""Monte-Carlo maps are means of samples in independent groups, so that each map comes with its reliability.
 
 Sample ``i`` of an ECG is the same however many are made: a map of more samples continues one of fewer, and when a map
 is called finished does not change what was drawn.
@@ -35,7 +35,7 @@ _GOLDEN: Final = (math.sqrt(5.0) - 1.0) / 2.0
 
 Sampler = Callable[[int, int], tuple[Tensor, Tensor]]
 """Number of the first sample and how many -> their contributions, (count, lead, sample), and how much each counts,
-(count,) float64 on the CPU. Asked in order, from 0 on."""
+(count,) float64 on the CPU. Called in order, from 0 on."""
 
 _LOOKS: Final = 2  # in a row, before a map is called reliable
 
@@ -45,7 +45,7 @@ class SampledMethod(AttributionMethod):
 
     Subclasses are frozen dataclasses with the fields ``n_samples``, ``target_correlation`` and ``max_samples`` and
     implement ``_draw``. Without ``target_correlation`` every map takes ``n_samples`` samples. With it, a map takes
-    as many as its own reliability asks for (see ``stopping_reliability``), in rounds of four stretches (see
+    as many as its own reliability needs (see ``stopping_reliability``), in rounds of four stretches (see
     ``stretch``: 16 samples; GradientSHAP four cycles of its backgrounds) and at most ``max_samples``.
     """
 
@@ -59,11 +59,11 @@ class SampledMethod(AttributionMethod):
         """Contributions of some samples of one ECG, in the unit of the map.
 
         Args:
-            task: The network.
+            task: The frozen network.
             ecg: (1, lead, sample) mV.
-            key: Of this ECG and method.
+            key: Random key of this ECG and method.
             first: Number of the first sample.
-            count: How many.
+            count: Number of samples.
 
         Returns:
             (count, lead, sample).
@@ -79,22 +79,22 @@ class SampledMethod(AttributionMethod):
 
     @property
     def most_samples(self) -> int:
-        """Samples of a map at most."""
+        """Return the largest number of samples of a map."""
         return self.n_samples if self.target_correlation is None else self.max_samples
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """The number of samples that does not count."""
+        """Name the number of samples that does not count."""
         return ("max_samples",) if self.target_correlation is None else ("n_samples",)
 
     def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:
-        """Numbers of samples in whole stretches, so that the groups whose agreement is measured have equally many."""
+        """List numbers of samples in whole stretches, so that the groups that are compared have equally many."""
         values = sample_counts(self.stretch(task), limits.max_samples or self.max_samples, GROUPS)
         also: dict[str, JSON] = {} if self.target_correlation is None else {"target_correlation": None}
         return BudgetGrid("n_samples", values, also=also)
 
     def reliability_curve(self, task: FrozenModel, ecg: Tensor, key: RandomKey, grid: BudgetGrid) -> Iterator[float]:
-        """Reliability after growing numbers of samples, from one run that is continued; each as of a map by itself.
+        """Yield the reliability after growing numbers of samples of one continued run; each as of a map by itself.
 
         Raises:
             ValueError: Numbers that do not grow.
@@ -110,7 +110,7 @@ class SampledMethod(AttributionMethod):
             yield sums.reliability()
 
     def stretch(self, task: FrozenModel) -> int:  # noqa: ARG002
-        """Neighbouring samples that go to one group, before the next group gets as many."""
+        """Return how many neighbouring samples go to one group, before the next group gets as many."""
         return _STRETCH
 
     def _explain(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Attribution:
@@ -175,11 +175,11 @@ class GroupSums:
         self.count += len(samples)
 
     def mean(self) -> Tensor:
-        """Mean of all samples, (1, lead, sample) float64."""
+        """Return the mean of all samples, (1, lead, sample) float64."""
         return self._sums.sum(0, keepdim=True) / float(self._counts.sum())
 
     def reliability(self) -> float:
-        """Reliability of the mean; NaN where fewer than two groups have samples, or a group is constant."""
+        """Return the mean's reliability; NaN where fewer than two groups have samples, or a group is constant."""
         filled = self._counts > 0
         if int(filled.sum()) < 2:
             return math.nan
@@ -188,10 +188,10 @@ class GroupSums:
 
 
 def gradients(task: FrozenModel, points: Tensor, *, absolute: bool = False) -> Tensor:
-    """Gradient of the logit at many points, in passes of about one size, at most the task's chunk.
+    """Compute the logit's gradient at many points, in passes of about one size, at most the task's chunk.
 
     Args:
-        task: The network.
+        task: The frozen network.
         points: (point, lead, sample) mV.
         absolute: Magnitudes instead, as Captum's Saliency takes by default.
 
@@ -209,11 +209,11 @@ def gradients(task: FrozenModel, points: Tensor, *, absolute: bool = False) -> T
 
 
 def grouped(first: int, count: int, stretch: int) -> tuple[Tensor, Tensor]:
-    """Group of each of some samples, and its number among the samples of that group, (count,) each.
+    """Return each sample's group, and its number among the samples of that group, (count,) each.
 
     Args:
         first: Number of the first sample.
-        count: How many.
+        count: Number of samples.
         stretch: Neighbouring samples that go to one group.
     """
     index = torch.arange(first, first + count)
@@ -221,11 +221,11 @@ def grouped(first: int, count: int, stretch: int) -> tuple[Tensor, Tensor]:
 
 
 def golden_fractions(shift: Tensor | float, number: Tensor) -> Tensor:
-    """Elements of golden-ratio sequences.
+    """Return elements of golden-ratio sequences.
 
     Args:
         shift: Where each sequence starts, in [0, 1).
-        number: Of each element in its sequence, (count,).
+        number: Number of each element in its sequence, (count,).
 
     Returns:
         (count,) in [0, 1), float64 on the CPU.

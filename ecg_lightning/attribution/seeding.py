@@ -16,17 +16,17 @@ from ecg_lightning.storage.hashing import canonical_json
 
 @dataclass(frozen=True)
 class RandomKey:
-    """What a draw is for.
+    """A random key says what a draw is for.
 
     Attributes:
         attribution_seed: Set by the user; another one gives another Monte-Carlo replicate of every map.
         training_seed: The training repetition of the network.
         method: Name of the attribution method.
-        ecg_id: The ECG.
+        ecg_id: Id of the ECG.
         purpose: What is drawn: ``noise``, ``background``, ``alpha``, ``permutation`` ...
-        direction: Of a randomisation cascade, empty outside one.
+        direction: Direction of a randomisation cascade, empty outside one.
         repeat: Repeat of the cascade.
-        depth: How many layers the cascade has randomised.
+        depth: Number of layers that the cascade has randomised.
     """
 
     attribution_seed: int = 0
@@ -39,12 +39,12 @@ class RandomKey:
     depth: int = 0
 
     def for_purpose(self, purpose: str) -> Self:
-        """The same key for another purpose."""
+        """Return the same key for another purpose."""
         return replace(self, purpose=purpose)
 
     @property
     def seed(self) -> int:
-        """63-bit seed: the key's values as a JSON list, hashed."""
+        """Hash the key's values as a JSON list to a 63-bit seed."""
         values = [
             self.attribution_seed,
             self.training_seed,
@@ -58,22 +58,22 @@ class RandomKey:
         return keyed_number(canonical_json(values), MAPS)
 
     def generator(self) -> torch.Generator:
-        """A fresh CPU generator of this key."""
+        """Make a fresh CPU generator of this key."""
         return torch_generator(self.seed)
 
     def normal(self, *shape: int) -> Tensor:
-        """Standard normal draws, float32 on the CPU, so that every precision and device sees the same."""
+        """Draw standard normal values, float32 on the CPU, so that every precision and device sees the same."""
         return torch.randn(shape, generator=self.generator(), dtype=torch.float32)
 
     def uniform(self, *shape: int) -> Tensor:
-        """Uniform draws in [0, 1), float32 on the CPU, as Captum rounds its own."""
+        """Draw uniform values in [0, 1), float32 on the CPU, as Captum rounds its own."""
         return torch.rand(shape, generator=self.generator(), dtype=torch.float32)
 
     def integers(self, high: int, *shape: int) -> Tensor:
-        """Uniform integers in [0, high), on the CPU."""
+        """Draw uniform integers in [0, high), on the CPU."""
         return torch.randint(high, shape, generator=self.generator())
 
     def permutations(self, length: int, count: int) -> list[list[int]]:
-        """``count`` random permutations of ``range(length)``."""
+        """Draw ``count`` random permutations of ``range(length)``."""
         generator = self.generator()
         return [torch.randperm(length, generator=generator).tolist() for _ in range(count)]

@@ -26,7 +26,7 @@ class Saliency(SinglePassMethod):
     """Gradient of the logit (Simonyan et al. 2013).
 
     Args:
-        absolute: The magnitude, as Captum's default and the paper's; False keeps the sign.
+        absolute: The magnitude, as Captum's default and the paper's; False retains the sign.
     """
 
     absolute: bool = True
@@ -38,7 +38,7 @@ class Saliency(SinglePassMethod):
 
     @property
     def signed(self) -> bool:
-        """Only without ``absolute``."""
+        """Return whether values below zero have a meaning: only without ``absolute``."""
         return not self.absolute
 
     def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
@@ -46,7 +46,7 @@ class Saliency(SinglePassMethod):
         return result
 
     def complaints(self, probe: Probe, maps: Tensor) -> list[Complaint]:
-        """Against what the logit does when the ECG's amplitude changes a little."""
+        """Compare the gradient with what the logit does when the ECG's amplitude changes a little."""
         if not maps.any():
             return [("doubtful", "the gradient is zero everywhere: the logit does not move", "")]
         return slope_complaints(probe.network, probe.ecg)
@@ -87,11 +87,11 @@ class SmoothGrad(SampledMethod):
 
     @property
     def signed(self) -> bool:
-        """Only without ``absolute``."""
+        """Return whether values below zero have a meaning: only without ``absolute``."""
         return not self.absolute
 
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """One gradient a noisy copy."""
+        """Count one gradient a noisy copy."""
         return Passes(gradient=self.most_samples)
 
     def _draw(self, task: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
@@ -100,7 +100,7 @@ class SmoothGrad(SampledMethod):
         return gradients(task, ecg + noise, absolute=self.absolute)
 
     def complaints_of_few_passes(self, probe: Probe) -> list[Complaint]:
-        """Without noise it is the gradient."""
+        """Compare maps without noise with the gradient, which they then are."""
         quiet = replace(self, n_samples=2, noise=_QUIET, target_correlation=None)
         ecg = without_ties(probe.ecg)
         truth = gradients(probe.task, ecg, absolute=self.absolute)
@@ -121,7 +121,7 @@ class GradientXInput(SinglePassMethod):
         return result
 
     def complaints(self, probe: Probe, maps: Tensor) -> list[Complaint]:  # noqa: ARG002
-        """Against what the logit does when the ECG's amplitude changes a little."""
+        """Compare the gradient with what the logit does when the ECG's amplitude changes a little."""
         return slope_complaints(probe.network, probe.ecg)
 
 

@@ -54,7 +54,7 @@ class ShapleySampling(AttributionMethod):
             ``antithetic``: every permutation and its reverse; unbiased. ``permutation``: Captum's, unbiased.
         n_forwards: Forwards on coalitions for the surrogates, two a pair; f(ecg), f(0) and 24 gradients come on top.
             Where they are enough for every coalition (11 groups by default), the values are exact.
-        n_permutations: For the two permutation estimators; a reverse counts as a permutation, each costs one
+        n_permutations: Permutations of the two permutation estimators; a reverse counts as one, each costs one
             forward a group.
         group_samples: Neighbouring samples of one lead in a group: 25 (50 ms) make 192 groups; single
             samples would need 25 times the passes for detail that the smoothing of the comparison removes.
@@ -89,11 +89,11 @@ class ShapleySampling(AttributionMethod):
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """The other estimators' number of passes."""
+        """Name the other estimators' number of passes."""
         return ("n_permutations",) if self.estimator in _SURROGATES else ("n_forwards",)
 
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
-        """Coalitions, f(ecg), f(0) and the guess's gradients; or one forward a permutation and group, and f(0)."""
+        """Count coalitions, f(ecg), f(0) and the guess's gradients; or a forward a permutation and group, and f(0)."""
         groups = self.groups(shape)
         if not self.surrogate:
             return Passes(forward=self.n_permutations * groups + 1)
@@ -102,7 +102,7 @@ class ShapleySampling(AttributionMethod):
         return Passes(forward=2 * (self.n_forwards // 2) + 2, gradient=_GUESS_STEPS)
 
     def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:
-        """Forwards or permutations in multiples of the number of groups; permutations are even, for a reverse each."""
+        """List forwards or permutations in multiples of the groups; permutations are even, for a reverse each."""
         shape = (int(task.backgrounds.shape[1]), int(task.backgrounds.shape[2]))
         groups = self.groups(shape)
         if self.exact(shape):
@@ -115,7 +115,7 @@ class ShapleySampling(AttributionMethod):
         return BudgetGrid("n_permutations", up_to(_PERMUTATIONS, max(most // 2 * 2, 2)))
 
     def complaints_of_few_passes(self, probe: Probe) -> list[Complaint]:
-        """The steps of one permutation of few groups add up to the whole way."""
+        """Check that the steps of one permutation of few groups add up to the whole way."""
         half = -(-probe.ecg.shape[-1] // 2)
         short: ShapleySampling = replace(self, estimator="permutation", n_permutations=1, group_samples=half)
         maps = short(probe.task, probe.ecg, keys_of(probe.ecg))
@@ -128,16 +128,16 @@ class ShapleySampling(AttributionMethod):
 
     @property
     def surrogate(self) -> bool:
-        """Whether a surrogate gives the values; else permutations do."""
+        """Return whether a surrogate gives the values; else permutations do."""
         return self.estimator in _SURROGATES
 
     def groups(self, shape: tuple[int, int]) -> int:
-        """Groups of an ECG of shape (lead, sample)."""
+        """Count the groups of an ECG of shape (lead, sample)."""
         leads, samples = shape
         return leads * -(-samples // self.group_samples)
 
     def exact(self, shape: tuple[int, int]) -> bool:
-        """Whether the surrogate's forwards are enough for every coalition, so that nothing has to be estimated."""
+        """Return whether the surrogate's forwards are enough for every coalition, so that nothing is estimated."""
         return self.surrogate and (1 << self.groups(shape)) - 2 <= self.n_forwards
 
     def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:

@@ -1,4 +1,4 @@
-"""How a method is named and drawn in figures, stated by its class."""
+"""A style says how a method is named and drawn in figures, stated by its class."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ SENSITIVITY: Final = ("#08519c", "#3182bd", "#6baed6")
 """Blues of the family (paper, "Cross-method similarity")."""
 
 ACTIVATION: Final = ("#006d2c", "#31a354", "#74c476")
-"""Greens."""
+"""Greens of the activation methods."""
 
 CONTRIBUTION: Final = ("#a63603", "#e6550d", "#fd8d3c", "#7a0177", "#c51b8a", "#f768a1")
 """Orange and magenta."""
@@ -18,13 +18,13 @@ CONTRIBUTION: Final = ("#a63603", "#e6550d", "#fd8d3c", "#7a0177", "#c51b8a", "#
 
 @dataclass(frozen=True)
 class MethodStyle:
-    """Of one method or control.
+    """A method style says how one method or control is drawn.
 
     Attributes:
-        label: For legends and axes.
-        colour: Of lines and bars, ``#rrggbb``.
+        label: Label in legends and on axes.
+        colour: Colour of lines and bars, ``#rrggbb``.
         dash: Matplotlib's line style.
-        marker: Of points.
+        marker: Marker of points.
         control: Whether it knows nothing of the network.
         behind: Name of the method that it stands behind in figures; empty: behind all methods.
     """
@@ -37,12 +37,12 @@ class MethodStyle:
     behind: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """As it is kept in a run folder."""
+        """Return it as it is stored in a run folder."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """What ``as_json`` gave, read back from a file.
+        """Make a style of what ``as_json`` gave, read back from a file.
 
         Raises:
             ValueError: A colour or a line style that isn't one.

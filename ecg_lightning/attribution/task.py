@@ -1,4 +1,4 @@
-"""What is attributed: a frozen copy of a network, with what the methods need beside it."""
+"""This module freezes a copy of a network for attribution, with what the methods need beside it."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ecg_lightning.models.channels_last import to_channels_last
 from ecg_lightning.models.folding import FoldedBatchNorm, FoldingError, fold_batchnorm
 
 Precision = Literal["float32", "bfloat16"]
-"""Of the sampling methods' passes."""
+"""Precision of the sampling methods' passes."""
 
 MAX_CHUNK_CPU = 32
 """Inputs a pass on a CPU: larger chunks are no faster there (convolution limit reached at 16 to 64)."""
@@ -37,7 +37,7 @@ class OneLogit(nn.Module):
         self.network = network
 
     def forward(self, ecg: Tensor) -> Tensor:
-        """(batch, lead, sample) -> (batch,)."""
+        """Return the logit: (batch, lead, sample) -> (batch,)."""
         logit: Tensor = self.network(ecg)
         if logit.numel() != len(ecg):
             raise ValueError(
@@ -59,7 +59,7 @@ class InBfloat16(nn.Module):
         self.network = network
 
     def forward(self, ecg: Tensor) -> Tensor:
-        """(batch, lead, sample) -> (batch,)."""
+        """Return the logit: (batch, lead, sample) -> (batch,)."""
         with torch.autocast(ecg.device.type, torch.bfloat16):
             logit: Tensor = self.network(ecg)
         return logit.to(ecg.dtype)
@@ -75,8 +75,8 @@ class FrozenModel:
         chunk: Inputs a pass of the sampling methods, a fixed shape.
         gradcam_layer: Name of the module whose output Grad-CAM reads, if the network has a default.
         folded: Whether BatchNorms are folded: maps are those of the unfolded network within rounding.
-        precision: Of the sampling methods' passes. ``bfloat16`` is faster where the hardware has it, and its maps
-            depend on the batch they are computed in.
+        precision: Precision of the sampling methods' passes. ``bfloat16`` is faster where the hardware has it; its
+            maps depend on the batch they are computed in.
     """
 
     network: OneLogit
@@ -88,7 +88,7 @@ class FrozenModel:
 
     @property
     def sampling_network(self) -> nn.Module:
-        """What methods call that average over many passes: ``network``, in bfloat16 where that was chosen.
+        """Return the network for methods that average over many passes: ``network``, in bfloat16 where that was chosen.
 
         Not for methods of a single pass: one gradient in bfloat16 correlates as little as .984 with itself in float32.
         """
@@ -96,11 +96,11 @@ class FrozenModel:
 
     @property
     def single_pass_chunk(self) -> int:
-        """Inputs a pass of the methods that need one pass an ECG."""
+        """Return how many inputs share a pass in methods that need one pass an ECG."""
         return min(self.chunk, MAX_SINGLE_PASS_CHUNK)
 
     def layer(self, name: str | None) -> nn.Module:
-        """The module that Grad-CAM reads.
+        """Return the module that Grad-CAM reads.
 
         Args:
             name: Dotted name inside the network; None: the network's own default.
@@ -149,7 +149,7 @@ def prepare_task(
         gradcam_layer: Overrides the network's own ``gradcam_layer``.
         fold: Fold BatchNorms into the convolutions before them: the same maps within rounding, in cheaper passes.
         keep: Names of further modules whose output is read, such as a ``layer`` of a Grad-CAM object: not folded.
-        precision: Of the sampling methods' passes.
+        precision: Precision of the sampling methods' passes.
 
     Raises:
         ValueError: A pass of one ECG alone is over the budget; ``bfloat16`` for a network that isn't float32.
@@ -206,7 +206,7 @@ def _chunk(network: nn.Module, ecg: Tensor, memory_budget_mb: float) -> int:
 
 
 def saved_bytes(network: nn.Module, ecg: Tensor) -> int:
-    """Bytes that autograd keeps for the backward pass of ``ecg`` (batch, lead, sample), weights left out."""
+    """Return the bytes that autograd stores for the backward pass of ``ecg`` (batch, lead, sample), without weights."""
     weights = {parameter.data_ptr() for parameter in network.parameters()}
     seen: dict[int, int] = {}
 
@@ -245,5 +245,5 @@ def in_chunks(function: Callable[[Tensor], Tensor], ecg: Tensor, chunk: int) -> 
 
 
 def even_chunk(inputs: int, most: int) -> int:
-    """The smallest chunk that needs no more passes than chunks of ``most``, so that a last one is no short one."""
+    """Return the smallest chunk that needs no more passes than chunks of ``most``, so that a last one is not short."""
     return -(-inputs // -(-inputs // most)) if inputs else most

@@ -21,7 +21,7 @@ METRICS = ("auroc", "auprc", "precision", "recall", "specificity", "accuracy", "
 def binary_metrics(
     probability: ArrayLike, label: ArrayLike, threshold: float, weights: ArrayLike | None = None
 ) -> dict[str, NDArray[np.float64]]:
-    """All metrics of the paper (Methods, "Statistical analysis"), for every weighting.
+    """Compute all metrics of the paper (Methods, "Statistical analysis"), for every weighting.
 
     An ECG is called positive where ``probability >= threshold``. Precision, recall and ``f1`` are those of the
     positive class. ``f1_micro`` pools both classes, which makes it equal to the accuracy, as it must be for
@@ -30,7 +30,7 @@ def binary_metrics(
     Args:
         probability: (n,) in [0, 1]; from logits by a float64 sigmoid, since float32 makes large logits equal.
         label: (n,) 1 present, 0 absent, NaN missing; ECGs without a label are left out.
-        threshold: As given by ``youden_threshold``.
+        threshold: Threshold of the probability, as ``youden_threshold`` gives it.
         weights: (r, n) how often each ECG counts, one row per resample; None counts each once (r = 1).
 
     Returns:
@@ -65,12 +65,12 @@ def binary_metrics_with_intervals(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> dict[str, dict[str, float]]:
-    """All metrics with percentile intervals that resample patients, as they stand in ``metrics.json``.
+    """Compute all metrics with percentile intervals that resample patients, as they stand in ``metrics.json``.
 
     Args:
         probability: (n,) in [0, 1].
         label: (n,) 1, 0 or NaN.
-        threshold: As given by ``youden_threshold``.
+        threshold: Threshold of the probability, as ``youden_threshold`` gives it.
         patient_ids: (n,) whose ECG it is.
         n_resamples: Bootstrap resamples of the patients.
         confidence: Share of the replicates inside the interval.
@@ -99,7 +99,7 @@ def binary_metrics_with_intervals(
 
 
 def auroc(score: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
-    """Area under the ROC curve: the chance that a positive scores above a negative, ties counting one half.
+    """Compute the area under the ROC curve: the chance that a positive scores above a negative, ties half.
 
     Args:
         score: (n,) any scale, logits too.
@@ -115,7 +115,7 @@ def auroc(score: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) 
 def ranking_scores(
     score: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """AUROC and average precision of every weighting, (r,) each, in one pass over the weightings.
+    """Compute AUROC and average precision of every weighting, (r,) each, in one pass over the weightings.
 
     Average precision is the area under the precision-recall curve as a sum of steps: equal scores make one step.
     """
@@ -163,7 +163,7 @@ def _falling(score: ArrayLike, label: ArrayLike) -> tuple[NDArray[np.float64], N
 
 
 def _weight_chunks(weights: ArrayLike | None, columns: NDArray[np.intp], n: int) -> Iterator[NDArray[np.float64]]:
-    """Check weights and give the columns asked for as float64, a few rows at a time."""
+    """Check weights and give the requested columns as float64, a few rows at a time."""
     table = np.ones((1, n), dtype=np.uint8) if weights is None else np.asarray(weights)
     if table.ndim != 2 or table.shape[1] != n or len(table) < 1:
         raise ValueError(f"weights are {table.shape}, expected (resamples, {n}), one column per ECG")

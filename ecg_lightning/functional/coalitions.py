@@ -1,4 +1,4 @@
-"""Coalitions of groups in pairs with their complements: what a network is asked for Shapley values by regression."""
+"""This module pairs coalitions of groups with their complements, for Shapley values by regression."""
 
 import math
 from typing import Final
@@ -11,7 +11,7 @@ GOLDEN_RATIO: Final = 0.5 * (5**0.5 - 1)
 
 
 def paired_coalitions(groups: int, pairs: int, generator: torch.Generator) -> Tensor:
-    """Random coalitions; each stands for itself and its complement (Covert & Lee, AISTATS 2021).
+    """Draw random coalitions; each stands for itself and its complement (Covert & Lee, AISTATS 2021).
 
     Sizes are uniform on 1 ... groups - 1, as in a random permutation, but by the golden-ratio sequence with a random
     shift instead of draws of their own; a coalition of its size is drawn uniformly.
@@ -19,7 +19,7 @@ def paired_coalitions(groups: int, pairs: int, generator: torch.Generator) -> Te
     Args:
         groups: Number of groups, at least two.
         pairs: Number of pairs.
-        generator: On the CPU; the only source of chance.
+        generator: Random generator on the CPU; the only source of chance.
 
     Returns:
         (pair, group) bool, true where a group is present in the first of the pair.
@@ -37,18 +37,18 @@ def paired_coalitions(groups: int, pairs: int, generator: torch.Generator) -> Te
 
 
 def every_pair(groups: int) -> Tensor:
-    """All coalitions but none and all, one of each pair: (2 ** (groups - 1) - 1, group) bool."""
+    """List all coalitions but none and all, one of each pair: (2 ** (groups - 1) - 1, group) bool."""
     number = torch.arange(1, 2 ** (groups - 1))
     return (number[:, None] >> torch.arange(groups) & 1).bool()
 
 
 def signs(members: Tensor) -> Tensor:
-    """(pair, group) bool -> +1 where a group is present and -1 where it is absent, float64."""
+    """Turn coalitions (pair, group) bool into +1 where a group is present and -1 where it is absent, float64."""
     return 2.0 * members.double() - 1.0
 
 
 def pair_weights(members: Tensor) -> Tensor:
-    """Weights that turn a regression on these coalitions into Shapley values: ~ 1 / (size x (groups - size)).
+    """Weigh pairs so that a regression on them gives Shapley values: ~ 1 / (size x (groups - size)).
 
     The Shapley kernel (Charnes et al. 1988; Lundberg & Lee 2017), divided by the share in which uniform sizes draw a
     coalition.
@@ -66,7 +66,7 @@ def pair_weights(members: Tensor) -> Tensor:
 
 
 def exact_weights(members: Tensor) -> Tensor:
-    """The Shapley kernel itself, for ``every_pair``: by it least squares gives the exact Shapley values.
+    """Weigh ``every_pair`` by the Shapley kernel itself: least squares then give the exact Shapley values.
 
     Args:
         members: (pair, group) bool.

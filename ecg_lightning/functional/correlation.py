@@ -16,10 +16,10 @@ _CONSTANT: Final = 1e-12
 
 
 def pearson(a: Tensor, b: Tensor) -> Tensor:
-    """Pearson's correlation along the last axis.
+    """Compute Pearson's correlation along the last axis.
 
     Args:
-        a: (..., n).
+        a: One of the two arrays, (..., n).
         b: (..., n), broadcast against ``a``.
 
     Returns:
@@ -33,10 +33,10 @@ def pearson(a: Tensor, b: Tensor) -> Tensor:
 
 
 def spearman(a: Tensor, b: Tensor) -> Tensor:
-    """Spearman's correlation along the last axis: Pearson's of the ranks, ties at the mean of their ranks.
+    """Compute Spearman's correlation along the last axis: Pearson's of the ranks, ties at their mean rank.
 
     Args:
-        a: (..., n).
+        a: One of the two arrays, (..., n).
         b: (..., n), broadcast against ``a``.
 
     Returns:
@@ -51,7 +51,7 @@ def spearman(a: Tensor, b: Tensor) -> Tensor:
 
 
 def ranks(values: Tensor, tolerance: Tensor | float = 0.0) -> Tensor:
-    """Ranks along the last axis, 1 for the smallest; ties share the mean of their ranks.
+    """Rank values along the last axis, 1 for the smallest; ties share the mean of their ranks.
 
     Args:
         values: (..., n), any dtype.
@@ -77,10 +77,10 @@ def ranks(values: Tensor, tolerance: Tensor | float = 0.0) -> Tensor:
 
 
 def standardised(values: Tensor) -> Tensor:
-    """Mean 0 and length 1 along the last axis, so that a correlation is a product of two vectors.
+    """Scale to mean 0 and length 1 along the last axis, so that a correlation is a product of two vectors.
 
     Args:
-        values: (..., n).
+        values: The values, (..., n).
 
     Returns:
         (..., n) float64; NaN where the vector is constant or not finite.
@@ -93,11 +93,11 @@ def standardised(values: Tensor) -> Tensor:
 
 
 def standardised_ranks(values: Tensor, tolerance: Tensor | float = 0.0) -> Tensor:
-    """:func:`ranks` at mean 0 and length 1.
+    """Rank values as :func:`ranks` does, at mean 0 and length 1.
 
     Args:
-        values: (..., n).
-        tolerance: Of ties, as for :func:`ranks`.
+        values: The values, (..., n).
+        tolerance: Largest difference of a tie, as for :func:`ranks`.
 
     Returns:
         (..., n) float64; NaN where all values are ties or one is NaN.
@@ -110,12 +110,12 @@ def standardised_ranks(values: Tensor, tolerance: Tensor | float = 0.0) -> Tenso
 
 
 def unit_product(a: Tensor, b: Tensor) -> Tensor:
-    """Correlation of vectors (..., n) that are standardised: (...)."""
+    """Correlate vectors (..., n) that are standardised: (...)."""
     return (a * b).sum(-1).clamp(-1.0, 1.0)
 
 
 def largest_magnitude(values: Tensor) -> Tensor:
-    """Of each vector (..., n) -> (..., 1); faster than ``abs().amax()``, which writes all magnitudes first."""
+    """Return the largest magnitude of each vector, (..., n) -> (..., 1); faster than ``abs().amax()``."""
     return torch.maximum(values.amax(-1, keepdim=True), -values.amin(-1, keepdim=True))
 
 
@@ -127,7 +127,7 @@ def _order(values: Tensor) -> Tensor:
 
 
 def _shared_places(tied: Tensor) -> Tensor:
-    """Whether each value in rising order is a tie with the one before, (row, n - 1) -> places from 1, (row, n)."""
+    """Mark each value in rising order that ties with the one before, (row, n - 1) -> indices from 1, (row, n)."""
     first = torch.nn.functional.pad(~tied, (1, 0), value=True)  # of its group of ties
     rows, n = first.shape
     starts = first.flatten().nonzero().squeeze(-1)

@@ -26,11 +26,11 @@ class CubicKernel:
         return self.of_inner((first @ self.prior) @ second.T)
 
     def of_inner(self, inner: Tensor) -> Tensor:
-        """The kernel from a = s' P s, any shape."""
+        """Compute the kernel from a = s' P s, any shape."""
         return inner * (4.0 + self.cubic * inner.square())
 
     def shapley(self, dual: Tensor, sign: Tensor) -> Tensor:
-        """Exact Shapley values of g(s) = sum_j dual_j k(s, s_j).
+        """Compute the exact Shapley values of g(s) = sum_j dual_j k(s, s_j).
 
         As a function of s, a = sum_i s_i u_i with u = P s_j. In a random order the others' s are +-1 with mean square
         correlation 1/3, so that E (a - s_i u_i)^2 = (2 Q_i + A_i^2) / 3 with A_i the sum and Q_i the sum of squares of
@@ -38,7 +38,7 @@ class CubicKernel:
 
         Args:
             dual: (..., pair) weights.
-            sign: (pair, group).
+            sign: Coalitions as signs, (pair, group).
 
         Returns:
             (..., group).
@@ -46,7 +46,7 @@ class CubicKernel:
         return dual @ self.shapley_of_each(sign)
 
     def shapley_of_each(self, sign: Tensor) -> Tensor:
-        """Shapley values of each k(., s_j): (pair, group) signs -> (pair, group)."""
+        """Compute the Shapley values of each k(., s_j): (pair, group) signs -> (pair, group)."""
         part = sign @ self.prior  # (pair, group) u
         square = part.square()
         others = (part.sum(1, keepdim=True) - part).square()
@@ -54,7 +54,7 @@ class CubicKernel:
         return 8.0 * part + self.cubic * third
 
     def shapley_covariance(self) -> Tensor:
-        """Prior covariance of the Shapley values, (group, group): both arguments of k replaced by their values.
+        """Compute the prior covariance of the Shapley values, (group, group): k with both arguments replaced by them.
 
         With P = B B' the third order is <F_i, F_j> of tensors F_i = B_i^3 + 3 sym(B_i x C_i), where C_i = E b b' of
         the others' signed sum b: 2/3 of their squares and 1/3 of the square of their sum. B itself is not needed.
@@ -77,14 +77,14 @@ class CubicKernel:
 
 
 def value_prior(relevance: Tensor, guess: Tensor, correlation: Tensor, share: float) -> Tensor:
-    """Prior of the values: independent with the relevances, and along a guess whose errors are neighbours' alike.
+    """Make the values' prior: independent with the relevances, and along a guess with neighbours' errors alike.
 
     Args:
-        relevance: (group,) positive.
+        relevance: Relevance of each group, (group,) positive.
         guess: (group,) of the values, for instance integrated gradients.
         correlation: (group, group) of the guess's relative error, 1 on the diagonal; all ones: the guess times an
             unknown number.
-        share: Of the guess in the trace.
+        share: Share of the guess in the trace.
 
     Returns:
         (group, group), trace 1.
@@ -97,13 +97,13 @@ def value_prior(relevance: Tensor, guess: Tensor, correlation: Tensor, share: fl
 
 
 def neighbour_correlation(groups_a_lead: int, leads: int, decay: float, between_leads: float) -> Tensor:
-    """Correlation of groups in the order of ``sample_groups``: exp(-distance / decay) along time, less between leads.
+    """Correlate groups in the order of ``sample_groups``: exp(-distance / decay) along time, less between leads.
 
     Args:
         groups_a_lead: Groups of one lead.
-        leads: Leads.
+        leads: Number of leads.
         decay: Distance in groups.
-        between_leads: Of two leads at the same time.
+        between_leads: Correlation of two leads at the same time.
 
     Returns:
         (group, group) float64.

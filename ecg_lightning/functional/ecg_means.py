@@ -35,13 +35,13 @@ def mean_over_ecgs(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> EcgMeans:
-    """Mean of every quantity over ECGs, with a percentile interval that resamples patients.
+    """Average every quantity over ECGs, with a percentile interval that resamples patients.
 
     Args:
         values: (n, ...) one entry an ECG; NaN where it has no value.
         patient_ids: (n,) whose ECG it is.
-        n_resamples: How often patients are drawn.
-        confidence: Of the interval.
+        n_resamples: Number of patient resamples.
+        confidence: Confidence level of the interval.
         seed: Keys the draws; quantities that are compared share it.
 
     Raises:

@@ -31,7 +31,7 @@ class Density:
         return total / total[-1]
 
     def at(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """Alphas whose cumulated density is ``u``, and their weights.
+        """Return the alphas whose cumulated density is ``u``, and their weights.
 
         The mean of weight x function(alpha) over u uniform in [0, 1) is the function's mean over [0, 1).
 
@@ -47,18 +47,18 @@ class Density:
         return (cell + inside) / cells, self.values[cell].reciprocal()
 
     def at_cells(self, cells: int) -> Tensor:
-        """Its values in so many cells, a multiple of its own."""
+        """Return the density's values in so many cells, a multiple of its own."""
         return self.values.repeat_interleave(cells // len(self.values))
 
 
 def uniform() -> Density:
-    """1 everywhere."""
+    """Return the uniform density, 1 everywhere."""
     return Density(torch.ones(1, dtype=torch.float64))
 
 
 @dataclass(frozen=True)
 class Magnitudes:
-    """How large samples are along [0, 1): a piecewise constant mean square.
+    """The magnitudes say how large samples are along [0, 1): a piecewise constant mean square.
 
     Attributes:
         squares: (cell,) float64 on the CPU.
@@ -67,7 +67,7 @@ class Magnitudes:
     squares: Tensor
 
     def density(self, min_gain: float = 0.0) -> Density:
-        """The density under which a weighted mean varies least: proportional to the root mean square (Neyman 1934).
+        """Return the density under which a weighted mean varies least: as the root mean square (Neyman 1934).
 
         15 % of it is uniform, so that a part of the path whose samples were small by chance is not forgotten. It is all
         uniform where no magnitude is above 0 or one is not finite.
@@ -83,12 +83,12 @@ class Magnitudes:
         return Density((1 - _LEAST) * root / mean + _LEAST)
 
     def under(self, density: Density) -> float:
-        """Mean square of a weighted sample under a density: what the variance of a mean of such samples goes with."""
+        """Return a weighted sample's mean square under a density: a mean of such samples varies with it."""
         return float((self.squares / density.at_cells(len(self.squares))).mean())
 
 
 def magnitudes_along(alphas: Tensor, magnitudes: Tensor) -> Magnitudes:
-    """Mean squares of neighbours, three of them or a sixteenth of all, interpolated between their alphas.
+    """Average squares of neighbours, three of them or a sixteenth of all, interpolated between their alphas.
 
     Neighbours average out what makes magnitudes differ beside their alphas, such as noise: means under a density that
     followed that would vary more than even ones. Magnitudes are rounded to a sixteenth of a power of two first: else

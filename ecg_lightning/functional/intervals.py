@@ -73,11 +73,11 @@ def patient_resamples(patient_ids: ArrayLike, n_resamples: int, seed: int) -> ND
 
 
 def weightings(patient_ids: ArrayLike, n_resamples: int, seed: int) -> NDArray[np.float64]:
-    """Every ECG once, then the resamples of the patients: estimate and replicates come from one call of a statistic.
+    """Return weights that count every ECG once, then the resamples of the patients, for one call of a statistic.
 
     Args:
         patient_ids: (n,) whose ECG it is.
-        n_resamples: r.
+        n_resamples: Number of resamples, r.
         seed: Keys the draws, as in ``patient_resamples``.
 
     Returns:
@@ -91,7 +91,7 @@ def weightings(patient_ids: ArrayLike, n_resamples: int, seed: int) -> NDArray[n
 
 
 def interval_of_weightings(values: ArrayLike, confidence: float) -> Interval:
-    """Percentile interval of a statistic under ``weightings``.
+    """Compute the percentile interval of a statistic under ``weightings``.
 
     Args:
         values: (1 + r, ...) the first of them the estimate.
@@ -108,7 +108,7 @@ def interval_of_weightings(values: ArrayLike, confidence: float) -> Interval:
 
 
 def percentile_interval(replicates: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Percentile interval over the first axis, with linear interpolation between replicates.
+    """Compute the percentile interval over the first axis, with linear interpolation between replicates.
 
     NaN replicates (a resample without positives, for instance) are left out and counted.
 
@@ -147,7 +147,7 @@ def patient_bootstrap(
     Args:
         statistic: Weights (k, n), any k -> (k, ...), such as ``lambda w: auroc(score, label, w)``.
         patient_ids: (n,) whose ECG it is.
-        n_resamples: How often the patients are drawn.
+        n_resamples: Number of patient resamples.
         confidence: Share of the replicates inside the interval.
         seed: Keys the draws, as in ``patient_resamples``; statistics that are compared share it.
 
@@ -165,7 +165,7 @@ def patient_bootstrap(
 
 
 def weighted_mean(values: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
-    """Mean over ECGs for every weighting; a NaN (a similarity that is not defined) is left out of its mean.
+    """Average over ECGs for every weighting; a NaN (a similarity that is not defined) is left out of its mean.
 
     Args:
         values: (n, ...) one entry per ECG.
@@ -190,7 +190,7 @@ def weighted_mean(values: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
 
 
 def resampling_generator(seed: int) -> np.random.Generator:
-    """The generator that patients are drawn with: keyed by seed and purpose, apart from every other stream."""
+    """Return the generator that patients are drawn with: keyed by seed and purpose, apart from every other stream."""
     return numpy_generator(keyed_number(f"patient_resamples:{int(seed)}", STREAMS))
 
 

@@ -1,4 +1,4 @@
-"""How a map spreads its magnitude over the points of an ECG: sparseness and complexity.
+"""This module measures how a map spreads its magnitude over the points of an ECG: sparseness and complexity.
 
 Both look at |map| of all leads together, unsmoothed, and do not change with its scale or with the order of its points.
 """
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def sparseness(maps: Tensor) -> Tensor:
-    """Gini index of |map|: 0 where all points count the same, 1 - 1/n where one point of n has everything.
+    """Compute the Gini index of |map|: 0 where all points count the same, 1 - 1/n where one of n has everything.
 
     With |map| in rising order, x_1 to x_n: sum of (2 i - n - 1) x_i over n sum of x_i (Chalasani et al., Concise
     explanations of neural networks using adversarial training, ICML 2020; Hurley and Rickard, IEEE Trans Inf Theory
@@ -32,7 +32,7 @@ def sparseness(maps: Tensor) -> Tensor:
 
 
 def complexity(maps: Tensor) -> Tensor:
-    """Entropy (nat) of each point's share in the sum of |map|: 0 for one point, log n where all n count the same.
+    """Compute the entropy (nat) of each point's share in the sum of |map|: 0 for one point, log n for all alike.
 
     Bhatt, Weller and Moura, Evaluating and aggregating feature-based model explanations, IJCAI 2020. Its exponential is
     the number of points that would make the same entropy if they counted the same.
@@ -51,14 +51,14 @@ def complexity(maps: Tensor) -> Tensor:
 
 
 def histogram_entropy(maps: Tensor, bins: int = 100) -> Tensor:
-    """Entropy (nat) of the histogram of a map's values: the complexity of the efficient randomisation test.
+    """Compute the entropy (nat) of a map's histogram: the complexity of the efficient randomisation test.
 
     Bins of equal width from the least to the greatest value (Hedstroem et al., Sanity checks revisited: an exploration
     to repair the model parameter randomisation test, XAI in Action at NeurIPS 2023).
 
     Args:
         maps: (..., lead, sample).
-        bins: Of the histogram.
+        bins: Number of bins of the histogram.
 
     Returns:
         (...) float64, 0 to log bins; NaN where a map is constant or not finite.

@@ -10,7 +10,7 @@ _BLOCK = 256
 
 
 class UnusableMaps(NamedTuple):
-    """How many maps can't be compared.
+    """The unusable maps are counted, since they can't be compared.
 
     Attributes:
         done: Maps looked at.

@@ -1,4 +1,4 @@
-"""What lies in the arguments and outputs of functions: values in lists and mappings, to any depth."""
+"""This module finds what lies in the arguments and outputs of functions: values in lists and mappings, to any depth."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
@@ -7,11 +7,11 @@ _Kind = TypeVar("_Kind")
 
 
 def nested(value: Any, kind: type[_Kind]) -> Iterator[_Kind]:
-    """Every object of a class in lists, tuples and the values of mappings, in order.
+    """Yield every object of a class in lists, tuples and the values of mappings, in order.
 
     Args:
         value: Any; itself where it is of the class.
-        kind: The class.
+        kind: The class that is looked for.
     """
     if isinstance(value, kind):
         yield value

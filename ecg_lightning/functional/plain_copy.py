@@ -30,7 +30,7 @@ def plain_copy(network: nn.Module) -> nn.Module:
     """Copy a network for what hooks, changes or randomises its layers; the network itself stays as it is.
 
     Args:
-        network: Any network.
+        network: The network that is copied.
 
     Returns:
         The copy, in evaluation mode, that shares no tensor with the network; in float32 where the network is in half
@@ -44,7 +44,7 @@ def plain_copy(network: nn.Module) -> nn.Module:
     with torch.inference_mode(False), _Detached():  # under Lightning's inference mode it could never take a gradient
         try:
             copied = copy.deepcopy(network)
-        except Exception as error:  # whatever a stranger's object raises
+        except Exception as error:  # whatever an object from elsewhere raises
             raise ValueError(
                 f"{type(network).__name__} can't be copied, because of {_not_copyable(network)} ({error}): keep such "
                 "objects outside of the network"
@@ -61,7 +61,7 @@ def check_copyable(network: nn.Module) -> None:
     """Find what a copy can't be made of, before anything is trained.
 
     Args:
-        network: Any network.
+        network: The network that is to be copied.
 
     Raises:
         ValueError: A scripted module, or a ``forward`` that was set on an object and refers to the object's modules.

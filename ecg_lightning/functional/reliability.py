@@ -1,4 +1,4 @@
-"""How far a Monte-Carlo map can be trusted to be its own limit: reliability from the run itself."""
+"""This module says how far a Monte-Carlo map can be trusted to be its own limit: reliability from the run itself."""
 
 import math
 from itertools import combinations
@@ -10,14 +10,14 @@ from ecg_lightning.functional.smoothing import savitzky_golay
 
 
 def split_reliability(group_means: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Reliability of the weighted mean of groups: the correlation that two such means of fresh draws would have.
+    """Compute the reliability of the weighted mean of groups: the correlation of two such means of fresh draws.
 
     The groups are split into halves in every way. From the correlation r of two halves that make the shares p and
     q = 1 - p of the mean, with noise in proportion to 1 / p and 1 / q, the mean's reliability is
     2 r / (r + sqrt(r^2 + 4 p q (1 - r^2))) (Horst, Educ Psychol Meas 1951;11:368-371); for equal halves that is
     Spearman-Brown's formula. Halves are nearer to the whole than single groups: a few large draws, which make single
     groups of one map unlike, do so less in them. Groups need to be independent and of one expectation; of draws that
-    balance each other across groups the mean is better than this tells. The root predicts the correlation with the
+    balance each other across groups the mean is better than this says. The root predicts the correlation with the
     converged map. Smoothed by Savitzky-Golay 31/3 as maps are when they are compared.
 
     Args:
@@ -57,13 +57,13 @@ def _halves(groups: int) -> Tensor:
 
 
 def stopping_reliability(target_correlation: float) -> float:
-    """The reliability to stop at so that maps end at a correlation with their limit.
+    """Return the reliability to stop at so that maps end at a correlation with their limit.
 
     Stopping at the first look that is above a target overshoots it by chance, so the target is moved towards 1 by
     30 % of what is missing: to end at .99, stop at .993.
 
     Args:
-        target_correlation: In (0, 1).
+        target_correlation: Correlation with the limit that maps shall have, in (0, 1).
 
     Raises:
         ValueError: Outside (0, 1).

@@ -17,7 +17,7 @@ class Regression(NamedTuple):
     """Coefficients and how sure they are.
 
     Attributes:
-        values: (group,) float64, summing to the asked-for total.
+        values: (group,) float64, summing to the requested total.
         covariance: (group, group) float64, of their error.
     """
 
@@ -26,7 +26,7 @@ class Regression(NamedTuple):
 
 
 def start_relevance(guess: Tensor) -> Tensor:
-    """Prior variances from a guess of the values: .8 guess^2 / mean + .2, so that none is ruled out.
+    """Return prior variances from a guess of the values: .8 guess^2 / mean + .2, so that none is ruled out.
 
     Args:
         guess: (group,) for instance integrated gradients of the groups.
@@ -42,7 +42,7 @@ def start_relevance(guess: Tensor) -> Tensor:
 
 
 def least_squares(sign: Tensor, half: Tensor, weight: Tensor, total: Tensor) -> Regression:
-    """Values b with least weighted squares of half - sign b / 2 whose sum is the total (paired KernelSHAP).
+    """Find values b with least weighted squares of half - sign b / 2 whose sum is the total (paired KernelSHAP).
 
     Args:
         sign: (pair, group) +1 or -1.
@@ -73,14 +73,14 @@ def least_squares(sign: Tensor, half: Tensor, weight: Tensor, total: Tensor) -> 
 
 
 def relevance_regression(sign: Tensor, half: Tensor, weight: Tensor, total: Tensor, relevance: Tensor) -> Regression:
-    """Ridge regression whose prior variances are learned by expectation maximisation (ARD; MacKay 1992, Tipping 2001).
+    """Fit a ridge regression whose prior variances expectation maximisation learns (ARD; MacKay 1992, Tipping 2001).
 
     Noise variance v / weight, prior variance s x relevance. The relevances stay half with their start.
 
     Args:
         sign: (pair, group) +1 or -1.
         half: (pair,) half differences.
-        weight: (pair,).
+        weight: Weight of each pair, (pair,).
         total: () the values' sum.
         relevance: (group,) start, positive, mean about 1.
     """

@@ -1,4 +1,4 @@
-"""How reliable a map of Shapley values is, from the covariance of its error."""
+"""This module says how reliable a map of Shapley values is, from the covariance of its error."""
 
 import torch
 from torch import Tensor
@@ -7,13 +7,13 @@ from ecg_lightning.functional.smoothing import savitzky_golay
 
 
 def reliability_from_covariance(values: Tensor, covariance: Tensor, spread: Tensor, *, shrunk: bool) -> Tensor:
-    """Share of a smoothed map's variance over its points that is not error; its root predicts rho to the true map.
+    """Compute the share of a smoothed map's variance that is not error; its root predicts rho to the true map.
 
     A posterior mean lacks the variance that its error has, so that the true map's is the sum of both; an unbiased
     estimate has its error's variance on top.
 
     Args:
-        values: (group,) float64.
+        values: The Shapley values, (group,) float64.
         covariance: (group, group) of their error.
         spread: (group, lead, sample) what one group of value 1 is in the map.
         shrunk: Whether the values are a posterior mean.

@@ -41,7 +41,7 @@ def similarity_matrix(
     window: int | None = WINDOW,
     order: int = ORDER,
 ) -> Tensor:
-    """Similarity of every pair of an ECG's maps.
+    """Compute the similarity of every pair of an ECG's maps.
 
     In the scope ``lead``, a lead in which either map is constant says nothing of how alike they are: it is left out of
     the mean over leads, which is NaN where no lead is left. A map that is not finite in one lead is broken in all.
@@ -74,14 +74,14 @@ def similarity_matrices(
     order: int = ORDER,
     scopes: Sequence[Scope] = SCOPES,
 ) -> dict[Statistic, Tensor]:
-    """:func:`similarity_matrix` of every statistic, scope and sign; the maps are smoothed once.
+    """Compute :func:`similarity_matrix` of every statistic, scope and sign; the maps are smoothed once.
 
     Args:
         maps: (batch, method, lead, sample).
-        statistics: Which.
+        statistics: Statistics that are computed.
         window: Samples of the Savitzky-Golay filter, odd; None: no smoothing.
         order: Degree of its polynomial.
-        scopes: Which.
+        scopes: Scopes that are computed.
 
     Returns:
         Statistic -> (batch, scope, sign, method, method) float64, in the order of ``scopes`` and ``SIGNS``.
@@ -107,12 +107,12 @@ def similarity_matrices(
 def paired_similarities(
     a: Tensor, b: Tensor, scope: Scope = "ecg", window: int | None = WINDOW, order: int = ORDER
 ) -> dict[Statistic, Tensor]:
-    """Similarity of maps with their partners, such as a map before and after the weights were randomised.
+    """Compute the similarity of maps with partners, such as a map before and after the weights were randomised.
 
     Args:
         a: (..., lead, sample).
         b: (..., lead, sample), broadcast against ``a``: one map beside many is smoothed and ranked once.
-        scope: As in :func:`similarity_matrix`.
+        scope: Scope of the similarity, as in :func:`similarity_matrix`.
         window: Samples of the Savitzky-Golay filter, odd; None: no smoothing.
         order: Degree of its polynomial.
 
@@ -137,11 +137,11 @@ def paired_similarities(
 def correlated_vectors(
     maps: Tensor, statistics: Sequence[Statistic] = STATISTICS, window: int | None = WINDOW, order: int = ORDER
 ) -> Iterator[dict[Statistic, Tensor]]:
-    """The vectors whose products are the similarities over all points of an ECG: smoothed and ranked once, used often.
+    """Yield vectors whose products are the similarities over an ECG's points: smoothed and ranked once, used often.
 
     Args:
         maps: (..., lead, sample).
-        statistics: Which.
+        statistics: Statistics that are computed.
         window: Samples of the Savitzky-Golay filter, odd; None: no smoothing.
         order: Degree of its polynomial.
 
@@ -156,7 +156,7 @@ def correlated_vectors(
 
 
 def disattenuated(similarity: ArrayLike, reliability_a: ArrayLike, reliability_b: ArrayLike) -> NDArray[np.float64]:
-    """The similarity that two maps would have without their Monte-Carlo noise: r / sqrt(reliability_a reliability_b).
+    """Correct a similarity for the maps' Monte-Carlo noise: r / sqrt(reliability_a reliability_b).
 
     Spearman's correction for attenuation (Am J Psychol 1904;15:72-101). It holds for Pearson's correlation of maps with
     independent noise, in the scope, sign and smoothing that the reliabilities are of. A deterministic method and a

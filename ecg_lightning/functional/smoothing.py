@@ -26,8 +26,8 @@ def savitzky_golay(maps: Tensor, window: int = WINDOW, order: int = ORDER) -> Te
     it is applied block by block. What is not finite spoils the blocks within a window of it, and not the whole map.
 
     Args:
-        maps: (..., sample).
-        window: Samples, odd.
+        maps: Maps, (..., sample).
+        window: Window in samples, odd.
         order: Degree of the polynomial.
 
     Returns:

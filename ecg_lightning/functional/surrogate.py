@@ -27,10 +27,10 @@ Residual = Literal["relevance", "least_squares"]
 
 FOLDS: Final = 8
 GUESS_SHARE: Final = 0.5
-"""Of the guess in the prior; .3 to .85 do equally well."""
+"""Share of the guess in the prior; .3 to .85 do equally well."""
 
 REFRESHED_SHARE: Final = 0.75
-"""Of the first fit's squared values in the second fit's relevances; half does nearly as well."""
+"""Share of the first fit's squared values in the second fit's relevances; half does nearly as well."""
 
 SEARCH_PAIRS: Final = 384
 """Pairs that choose the hyperparameters: all of them choose no better, at thirty times the cost."""
@@ -38,7 +38,7 @@ SEARCH_PAIRS: Final = 384
 
 @dataclass(frozen=True)
 class HalfDifferences:
-    """What was asked of the network.
+    """The half differences hold what the network answers to pairs of coalitions.
 
     Attributes:
         members: (pair, group) bool: the first coalition of each pair.
@@ -66,7 +66,7 @@ class HalfDifferences:
 
 
 class ShapleyEstimate(NamedTuple):
-    """Estimated values.
+    """A Shapley estimate holds estimated values and their error.
 
     Attributes:
         values: (group,) float64, summing to f(all) - f(none).
@@ -94,10 +94,10 @@ class _CrossFit(NamedTuple):
 def surrogate_shapley(
     asked: HalfDifferences, guess: Tensor, correlation: Tensor, residual: Residual = "relevance"
 ) -> ShapleyEstimate:
-    """Shapley values by a surrogate and a cross-fitted regression on its residuals.
+    """Estimate Shapley values by a surrogate and a cross-fitted regression on its residuals.
 
     Args:
-        asked: Coalitions of ``paired_coalitions`` and the network's answers.
+        asked: The network's answers to ``paired_coalitions``.
         guess: (group,) of the values: integrated gradients.
         correlation: (group, group) of the guess's relative errors (``neighbour_correlation``).
         residual: ``relevance``: ridge with relevances, small error, shrinks; ``least_squares``: no bias that could
@@ -125,7 +125,7 @@ def surrogate_shapley(
 
 
 def exact_shapley(asked: HalfDifferences) -> ShapleyEstimate:
-    """Shapley values themselves, from the answers to ``every_pair``."""
+    """Compute the Shapley values themselves, from the answers to ``every_pair``."""
     asked.check_finite()
     groups = asked.members.shape[1]
     if groups == 1:

@@ -29,12 +29,12 @@ class Hyperparameters:
     exponent: float = 0.0
 
     def noise_variances(self, weight: Tensor) -> Tensor:
-        """(pair,) of the pairs' weights."""
+        """Return the noise variance of the pairs, (pair,), from their weights."""
         return self.noise * weight**-self.exponent
 
 
 def covariance(inner: Tensor, weight: Tensor, point: Hyperparameters) -> Tensor:
-    """Covariance of the observed half differences over the amplitude, (pair, pair), from a = s' P s."""
+    """Compute the half differences' covariance over the amplitude, (pair, pair), from a = s' P s."""
     result = CubicKernel(inner, point.cubic).of_inner(inner)
     result.diagonal().add_(point.noise_variances(weight))
     return result
@@ -50,7 +50,7 @@ def log_evidence(inner: Tensor, half: Tensor, weight: Tensor, point: Hyperparame
         inner: (pair, pair) a = s' P s.
         half: (pair,) half differences, not all zero.
         weight: (pair,) of ``pair_weights``.
-        point: The hyperparameters.
+        point: Hyperparameters at which the density is taken.
     """
     factor = torch.linalg.cholesky(covariance(inner, weight, point))
     white = torch.linalg.solve_triangular(factor, half[:, None], upper=False)
@@ -58,7 +58,7 @@ def log_evidence(inner: Tensor, half: Tensor, weight: Tensor, point: Hyperparame
 
 
 def best_hyperparameters(inner: Tensor, half: Tensor, weight: Tensor, start: Hyperparameters) -> Hyperparameters:
-    """Climb the grid from a start, one coordinate at a time, until no neighbour is better.
+    """Search the grid from a start, one coordinate at a time, until no neighbour is better.
 
     About 20 of the grid's 162 points are looked at.
     """

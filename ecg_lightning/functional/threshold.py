@@ -7,7 +7,7 @@ from ecg_lightning.functional.classification import labelled
 
 
 def youden_threshold(probability: ArrayLike, label: ArrayLike) -> float:
-    """Threshold that maximises Youden's J = sensitivity + specificity - 1, for ``probability >= threshold``.
+    """Find the threshold of the largest Youden's J = sensitivity + specificity - 1, for ``probability >= threshold``.
 
     All thresholds between two neighbouring probabilities decide alike on these ECGs, but not on new ones: of
     such a gap the middle is returned, as far from both neighbours as can be. Where several gaps reach the same

@@ -2,7 +2,7 @@
 
 The variance is that of DeLong (Biometrics 1988;44:837-845): how far each ECG's placement among the ECGs of the other
 class lies from the mean. A patient's placements are added up first, so that patients are the unit and one who has ECGs
-with and without the diagnosis keeps the covariance of both (Obuchowski, Biometrics 1997;53:567-578).
+with and without the diagnosis retains the covariance of both (Obuchowski, Biometrics 1997;53:567-578).
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from ecg_lightning.statistics.effect import Effect, effect_of
 
 
 def auroc_effect(logits: ArrayLike, weights: ArrayLike, label: ArrayLike, patient_ids: ArrayLike) -> Effect:
-    """The sum of weighted AUROCs over patients and seeds.
+    """Sum weighted AUROCs over patients and seeds.
 
     Args:
         logits: (seed, ecg, term) what each AUROC ranks. An ECG that a seed or a term has no value (NaN) of is left
@@ -21,7 +21,7 @@ def auroc_effect(logits: ArrayLike, weights: ArrayLike, label: ArrayLike, patien
         weights: (term,) of each AUROC: those of a curve's area are its quadrature, and a difference's second half is
             negative.
         label: (ecg,) 1, 0 or NaN; ECGs without a label are left out.
-        patient_ids: (ecg,).
+        patient_ids: Patient of each ECG, (ecg,).
 
     Returns:
         One effect (shape ``()``). ``n_left_out`` counts the patients that lost an ECG. The estimate is NaN where the
@@ -93,7 +93,7 @@ def _placements(logits: NDArray[np.float64], positive: NDArray[np.bool_]) -> NDA
 
     Args:
         logits: (seed, ecg, term).
-        positive: (ecg,).
+        positive: Whether each ECG has the diagnosis, (ecg,).
 
     Returns:
         (seed, ecg, term).

@@ -9,14 +9,14 @@ from ecg_lightning.statistics.effect import Effect, mean_effect, patient_means
 
 
 def effect_over_draws(values: ArrayLike, patient_ids: ArrayLike) -> Effect:
-    """Mean over patients and networks, or over patients and draws where there is one network.
+    """Average over patients and networks, or over patients and draws where there is one network.
 
     A network's draws are averaged first; what they leave of chance is then part of what differs between networks. Of
-    one network the draws take the place of the networks: the interval is about new draws and new patients.
+    one network the draws stand for the networks: the interval is about new draws and new patients.
 
     Args:
         values: (network, ecg, draw, ...); NaN is left out of the mean over an ECG's draws.
-        patient_ids: (ecg,).
+        patient_ids: Patient of each ECG, (ecg,).
 
     Returns:
         Effects of shape (...); the variance is NaN for one draw of one network, which says nothing of another draw.
@@ -43,7 +43,7 @@ def effect_over_draws(values: ArrayLike, patient_ids: ArrayLike) -> Effect:
 
 
 def known_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Mean of what is not NaN; NaN where there is nothing.
+    """Average what is not NaN; NaN where there is nothing.
 
     Example:
         >>> known_mean(np.array([[0.1, np.nan], [np.nan, np.nan]]), axis=1).tolist()

@@ -25,13 +25,13 @@ class Effect:
     """Estimates with what their tests need; every array has the shape (...).
 
     Attributes:
-        estimate: The effects.
-        variance: Of the estimates' sampling distributions.
+        estimate: Estimates of the effects.
+        variance: Variance of the estimates' sampling distributions.
         df: Degrees of freedom of the variances.
         skewness: Skewness of the estimates' sampling distributions; 0 for symmetric data.
         n_patients: Patients that every seed has a value of.
         n_left_out: Patients that at least one seed lacks a value of.
-        n_seeds: Training seeds.
+        n_seeds: Number of training seeds.
     """
 
     estimate: NDArray[np.float64]
@@ -43,21 +43,21 @@ class Effect:
     n_seeds: int
 
     def at(self, place: int) -> "Effect":
-        """One of several effects (effect,), as a scalar."""
+        """Return one of several effects (effect,), as a scalar."""
         parts = {one.name: np.asarray(getattr(self, one.name)) for one in fields(self) if one.name != "n_seeds"}
         return Effect(**{name: part[place] for name, part in parts.items()}, n_seeds=self.n_seeds)
 
     def interval(self, confidence: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Student's t interval, low and high (...); NaN where the variance is unknown."""
+        """Compute Student's t interval, low and high (...); NaN where the variance is unknown."""
         half = stats.t.ppf((1 + confidence) / 2, self.df) * np.sqrt(self.variance)
         return self.estimate - half, self.estimate + half
 
     def p_above(self, margin: float) -> NDArray[np.float64]:
-        """One-sided p of "the effect is above the margin" (...); 1 where the variance is 0 or unknown."""
+        """Compute the one-sided p of "the effect is above the margin" (...); 1 where the variance is 0 or unknown."""
         return _larger_p(self.estimate - margin, self.variance, self.df, self.skewness)
 
     def p_below(self, margin: float) -> NDArray[np.float64]:
-        """One-sided p of "the effect is below the margin" (...); 1 where the variance is 0 or unknown."""
+        """Compute the one-sided p of "the effect is below the margin" (...); 1 where the variance is 0 or unknown."""
         return _larger_p(margin - self.estimate, self.variance, self.df, -self.skewness)
 
 
@@ -66,7 +66,7 @@ def patient_means(values: ArrayLike, patient_ids: ArrayLike) -> tuple[NDArray[np
 
     Args:
         values: (ecg, ...); NaN is left out of its patient's mean.
-        patient_ids: (ecg,).
+        patient_ids: Patient of each ECG, (ecg,).
 
     Returns:
         (patient, ...) means, NaN where a patient has no value; and the patients, sorted.
@@ -93,7 +93,7 @@ def patient_means(values: ArrayLike, patient_ids: ArrayLike) -> tuple[NDArray[np
 
 
 def mean_effect(values: ArrayLike) -> Effect:
-    """Mean over patients and seeds.
+    """Average over patients and seeds.
 
     Args:
         values: (patient, seed, ...): one value a patient and seed, see :func:`patient_means`. A patient that some seed
@@ -149,10 +149,10 @@ def effect_of(
     n_left_out: ArrayLike,
     n_seeds: int,
 ) -> Effect:
-    """An effect from the parts of its variance.
+    """Make an effect from the parts of its variance.
 
     Args:
-        estimate: (...).
+        estimate: The effect, of any shape (...).
         variances: (part, ...) of the independent parts that add up to the estimate's variance.
         df: (part, ...) their degrees of freedom; less than one counts as one.
         third_moment: (...) of the estimate about its mean.
@@ -160,7 +160,7 @@ def effect_of(
             their rounding alone is 0: a difference that is the same for all patients was not sampled.
         n_patients: (...) that count.
         n_left_out: (...) that do not.
-        n_seeds: Training seeds.
+        n_seeds: Number of training seeds.
     """
     parts = np.asarray(variances, dtype=np.float64)
     parts = np.where(parts <= (_ROUNDING * np.maximum(size, 1.0)) ** 2, 0.0, parts)  # NaN stays
@@ -179,7 +179,7 @@ def effect_of(
 
 
 def degrees_of_freedom(variances: ArrayLike, df: ArrayLike) -> NDArray[np.float64]:
-    """Degrees of freedom of a sum of independent variance estimates.
+    """Compute the degrees of freedom of a sum of independent variance estimates.
 
     Satterthwaite (Biometrics Bull 1946;2:110-114) weighs each part's 1/df by the square of its share of the sum. With
     three seeds that make up most of the variance, one-sided tests of nominal .025 then have a level of up to .039:

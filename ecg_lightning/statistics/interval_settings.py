@@ -1,16 +1,16 @@
-"""How the intervals of a table are made."""
+"""These settings say how the intervals of a table are made."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class IntervalSettings:
-    """How intervals are made.
+    """The interval settings say how intervals are made.
 
     Attributes:
-        n_resamples: Of patients, where an interval is a bootstrap.
-        confidence: Of the intervals.
-        seed: Of the resamples.
+        n_resamples: Number of patient resamples, where an interval is a bootstrap.
+        confidence: Confidence level of the intervals.
+        seed: Seed of the bootstrap resamples.
     """
 
     n_resamples: int = 1000

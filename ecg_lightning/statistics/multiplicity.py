@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """Holm's adjustment for several tests (Scand J Stat 1979;6:65-70).
+    """Apply Holm's adjustment for several tests (Scand J Stat 1979;6:65-70).
 
     Args:
         p: (...) p-values; NaN stands for a test that was not made and does not count.
@@ -33,7 +33,7 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
 
 
 def bonferroni(p: ArrayLike) -> float:
-    """Smallest p-value times the number of tests, at most 1: p of "one of these holds".
+    """Multiply the smallest p-value by the number of tests, at most 1: p of "one of these holds".
 
     Example:
         >>> bonferroni([0.01, 0.5, 0.2])

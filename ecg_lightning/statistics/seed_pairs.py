@@ -13,7 +13,7 @@ from ecg_lightning.statistics.effect import Effect, effect_of
 
 
 def pair_effect(values: ArrayLike, pairs: Sequence[tuple[int, int]]) -> Effect:
-    """Mean over patients and pairs of seeds.
+    """Average over patients and pairs of seeds.
 
     Args:
         values: (patient, pair, ...) such as the correlation of two seeds' maps, averaged over the patient's ECGs. A
@@ -21,7 +21,7 @@ def pair_effect(values: ArrayLike, pairs: Sequence[tuple[int, int]]) -> Effect:
         pairs: The two seeds of each pair.
 
     Returns:
-        Effects of shape (...). Two seeds make one pair, which tells nothing of other seeds: the variance is NaN.
+        Effects of shape (...). Two seeds make one pair, which says nothing of other seeds: the variance is NaN.
 
     Raises:
         ValueError: See :func:`corrected_pair_effect`.
@@ -36,7 +36,7 @@ def pair_effect(values: ArrayLike, pairs: Sequence[tuple[int, int]]) -> Effect:
 
 
 def corrected_pair_effect(difference: ArrayLike, denominator: ArrayLike, pairs: Sequence[tuple[int, int]]) -> Effect:
-    """Ratio of two means over patients and pairs of seeds: a similarity corrected for the noise of the maps.
+    """Divide two means over patients and pairs of seeds: a similarity corrected for the noise of the maps.
 
     The ratio is linearised per patient, and both means are jackknifed together over the seeds.
 
@@ -88,7 +88,7 @@ def _ratio(
         above: (patient, pair, ...), 0 where not known.
         below: (patient, pair, ...), 0 where not known.
         known: (patient, pair, ...).
-        weights: (pair,).
+        weights: Weight of each pair, (pair,).
     """
     count = np.tensordot(known, weights, axes=([1], [0]))  # (patient, ...)
     there = count > 0

@@ -1,1 +1,1 @@
-"""How many passes the methods need on a network: reliability against passes, and settings that reach a target."""
+"""This package finds how many passes the methods need on a network: reliability against passes, and settings."""

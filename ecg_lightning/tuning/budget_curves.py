@@ -1,4 +1,4 @@
-"""How well maps of growing budgets correlate with their limit, computed when it is asked for."""
+"""This module computes, on demand, how well maps of growing budgets correlate with their limit."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -26,11 +26,11 @@ def reliability_curves(
     keys: Sequence[RandomKey],
     more: Tensor | None = None,
 ) -> list[Iterator[float]]:
-    """For each ECG the reliability at each value of a grid; of a map without noise its squared correlation.
+    """Return each ECG's reliability at each value of a grid; of a map without noise its squared correlation.
 
     Args:
-        method: As configured.
-        grid: Of the method.
+        method: The method, as configured.
+        grid: Budget grid of the method.
         task: The network, with the stated backgrounds.
         ecgs: (ecg, lead, sample) mV.
         keys: One an ECG.
@@ -66,7 +66,7 @@ def _against_wider(
 
 
 def squared_correlation(first: Tensor, second: Tensor) -> float:
-    """Of two maps (1, lead, sample) after smoothing; 0 where the correlation is negative, NaN where there is none."""
+    """Square the correlation of two smoothed maps (1, lead, sample); 0 where negative, NaN where there is none."""
     window = WINDOW if first.shape[-1] >= WINDOW else None
     both = torch.stack([first, second], dim=1)
     return float(similarity_matrix(both, window=window)[0, 0, 1].clamp(min=0.0).square())

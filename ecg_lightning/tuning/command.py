@@ -1,4 +1,4 @@
-"""``tune``: chooses validation ECGs, measures the methods on them, and writes what was found into the run folder."""
+"""The command ``tune`` chooses validation ECGs, measures methods on them, and writes what was found into the run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,19 +47,19 @@ class MapMaker(Protocol):
     backgrounds: Tensor
 
     def prepared(self, network: nn.Module) -> FrozenModel:
-        """The frozen network as the callback attributes it, with ``backgrounds``."""
+        """Return the frozen network as the callback attributes it, with ``backgrounds``."""
 
 
 @dataclass(frozen=True)
 class TuneJob:
-    """What is tuned.
+    """A tuning job holds what is tuned.
 
     Attributes:
         maps: The configured callback.
-        module: With the checkpoint's weights, on its device.
+        module: The classifier with the checkpoint's weights, on its device.
         datamodule: Set up for validation.
         settings: Target and bounds.
-        folder: ``<run>/tune``.
+        folder: The folder ``<run>/tune``.
         configured: The configuration of ``maps``, resolved.
     """
 
@@ -72,13 +72,13 @@ class TuneJob:
 
 
 def load_trained(trainer: Trainer, model: nn.Module, datamodule: EcgDataModule, checkpoint: Path) -> EcgClassifier:
-    """The trained network in the trainer's precision and on its (first) device; the data are set up for validation.
+    """Load the trained network in the trainer's precision and on its (first) device, with validation data set up.
 
     Args:
-        trainer: The trainer.
+        trainer: Trainer that sets precision and device.
         model: Classifier with the checkpoint's network.
         datamodule: The network's own data.
-        checkpoint: Its file.
+        checkpoint: File of the checkpoint.
 
     Raises:
         ValueError: The checkpoint was trained on other data, or the data have no validation ECGs.
@@ -121,11 +121,11 @@ def run_tuning(job: TuneJob) -> list[TunedMethod]:
 
 
 def validation_ecgs(datamodule: EcgDataModule, n: int) -> pd.DataFrame:
-    """Labelled validation ECGs of distinct patients by hashed id, half of them with the diagnosis.
+    """Choose labelled validation ECGs of distinct patients by hashed id, half of them with the diagnosis.
 
     Args:
         datamodule: Set up for validation.
-        n: Wished number.
+        n: Number of ECGs that are wished for.
 
     Returns:
         As ``datamodule.examples``; fewer than ``n`` where there are fewer, more of one class where the other has few.
@@ -154,7 +154,7 @@ def _further(datamodule: EcgDataModule, stated: Backgrounds) -> Tensor | None:
     wanted = FINER * len(stated)
     train = datamodule.examples("train")
     found = choose_backgrounds(datamodule.cache, train, wanted, datamodule.split_seed, datamodule.source.name)
-    same = torch.equal(found.beats[: len(stated)], stated.beats)  # a checkpoint keeps no ids
+    same = torch.equal(found.beats[: len(stated)], stated.beats)  # a checkpoint stores no ids
     return found.beats if same and len(found) > len(stated) else None
 
 

@@ -23,7 +23,7 @@ Entry = Mapping[str, Any]
 
 
 def methods_config(maps: Entry, tuned: Sequence[TunedMethod], found: Sequence[MethodSummary], header: str) -> str:
-    """YAML for ``test --config configs/test.yaml --config <this>``.
+    """Write YAML for ``test --config configs/test.yaml --config <this>``.
 
     Args:
         maps: The configuration that ``tune`` was given of the callback that has the methods, resolved.
@@ -69,7 +69,7 @@ def _methods(listed: Sequence[Entry], tuned: Sequence[TunedMethod], found: Seque
 
 
 def without_defaults(entry: Entry) -> dict[str, Any]:
-    """A config's object with the arguments that are not its class's own defaults."""
+    """Return a config's object with the arguments that are not its class's own defaults."""
     kind = imported_object(str(entry["class_path"]))  # that of a callback that was made: nothing is imported for it
     defaults = {name: _plain(one.default) for name, one in inspect.signature(kind).parameters.items()}  # type: ignore[arg-type]
     given = {

@@ -29,11 +29,11 @@ a correlation, so the setting stays; ``kept``: measured, not chosen; ``exact``: 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """What one setting gives.
+    """A point of a curve is what one setting gives.
 
     Attributes:
-        value: Of the setting.
-        passes: Of one map.
+        value: Value of the setting.
+        passes: Passes of one map.
         reliability: (ecg,) float64; NaN where the map is constant. Its root is the correlation with the limit.
     """
 
@@ -43,23 +43,23 @@ class CurvePoint:
 
     @property
     def correlation(self) -> NDArray[np.float64]:
-        """(ecg,) predicted correlation with the limit."""
+        """Return the predicted correlation with the limit, (ecg,)."""
         root: NDArray[np.float64] = np.sqrt(self.reliability)
         return root
 
     def quantile(self, share: float) -> float:
-        """Of the correlation over ECGs that have one; NaN where none has."""
+        """Return a quantile of the correlation over ECGs that have one; NaN where none has."""
         known = self.correlation[np.isfinite(self.correlation)]
         return float(np.quantile(known, share)) if len(known) else math.nan
 
     @property
     def median(self) -> float:
-        """Correlation of the median ECG."""
+        """Return the correlation of the median ECG."""
         return self.quantile(0.5)
 
     @property
     def lowest(self) -> float:
-        """Lowest decile over ECGs."""
+        """Return the lowest decile over ECGs."""
         return self.quantile(LOWEST)
 
 
@@ -68,8 +68,8 @@ class TunedMethod:
     """A method with its setting.
 
     Attributes:
-        method: With the setting that tune gives it.
-        status: How it came to it.
+        method: The method with the setting that tune gives it.
+        status: How the method came to it.
         argument: Name of the setting; empty for an exact one.
         evidence: Where the correlations come from.
         curve: One point a tried setting, from cheap to expensive; the last one is that of ``method``.
@@ -92,11 +92,11 @@ def tune_methods(
     settings: TuningSettings,
     more: Tensor | None = None,
 ) -> list[TunedMethod]:
-    """The curve and the setting of every method.
+    """Measure the curve and choose the setting of every method.
 
     Args:
-        methods: As configured.
-        task: The network.
+        methods: The methods, as configured.
+        task: The frozen network with its backgrounds.
         ecgs: (ecg, lead, sample) mV.
         key: (method, number of the ECG) -> key of its draws.
         settings: Target and bounds.
@@ -126,11 +126,11 @@ def search(
     """Try budgets from cheap to expensive until one reaches the target.
 
     Args:
-        method: As configured.
-        grid: Its budgets.
-        curves: For each ECG the reliability at each of them.
-        task: The network.
-        settings: Target.
+        method: The method, as configured.
+        grid: Budget grid of the method.
+        curves: Reliability curve of each ECG: its reliability at each budget.
+        task: The frozen network with its backgrounds.
+        settings: Settings with the target correlation.
     """
     points: list[CurvePoint] = []
     status: Status = "kept" if grid.fixed else "bound"

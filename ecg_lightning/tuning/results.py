@@ -1,4 +1,4 @@
-"""What tuning leaves in the run folder, and says in the terminal."""
+"""This module writes what tuning leaves in the run folder, and says in the terminal."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -28,16 +28,16 @@ class MethodSummary:
     """One method in numbers.
 
     Attributes:
-        method: Its name.
-        status: How it came to its setting.
+        method: Name of the method.
+        status: How the method came to its setting.
         argument: Name of the setting; empty for an exact method.
-        value: Of the setting; 0 where there is none.
+        value: Value of the setting; 0 where there is none.
         forwards: Forward passes a map.
         gradients: Gradient passes a map.
         median: Predicted correlation with the limit, of the median ECG; 1 for an exact map, NaN where unknown.
-        lowest: Its lowest decile over ECGs.
+        lowest: Lowest decile of the correlation over ECGs.
         n_constant: ECGs whose map has no correlation.
-        seconds: For the whole test set: ECGs x passes x the measured time of a pass.
+        seconds: Seconds for the whole test set: ECGs x passes x the measured time of a pass.
     """
 
     method: str
@@ -53,25 +53,25 @@ class MethodSummary:
 
     @property
     def setting(self) -> str:
-        """For people: ``n_samples 64``."""
+        """Name the setting for people: ``n_samples 64``."""
         if self.status == "exact":
             return "exact"
         return f"{self.argument} {self.value}" if self.value else "as configured"
 
     @property
     def note(self) -> str:
-        """What is to be known of it."""
+        """Say what is to be known of the method's setting."""
         return _NOTES[self.status]
 
 
 def summaries(
     tuned: Sequence[TunedMethod], task: FrozenModel, n_test: int, seconds: PassSeconds
 ) -> list[MethodSummary]:
-    """The methods in numbers.
+    """Summarise the methods in numbers.
 
     Args:
         tuned: What tuning found.
-        task: The network.
+        task: The frozen network with its backgrounds.
         n_test: ECGs of the test set.
         seconds: Measured time of a pass.
     """
@@ -98,11 +98,11 @@ def summaries(
 
 
 def curve_frame(tuned: Sequence[TunedMethod], ecg_ids: Sequence[str], labels: Sequence[float]) -> pd.DataFrame:
-    """One row a method, setting and ECG.
+    """Make one row a method, setting and ECG.
 
     Args:
         tuned: What tuning found.
-        ecg_ids: Of the ECGs.
+        ecg_ids: Ids of the ECGs.
         labels: 1 with the diagnosis, 0 without.
 
     Returns:
@@ -150,12 +150,12 @@ _COLUMNS: Final = (
 
 
 def summary_frame(found: Sequence[MethodSummary]) -> pd.DataFrame:
-    """One row a method, the columns those of :class:`MethodSummary`."""
+    """Make one row a method, the columns those of :class:`MethodSummary`."""
     return pd.DataFrame([dataclasses.asdict(one) for one in found])
 
 
 def summary_table(found: Sequence[MethodSummary], settings: TuningSettings, n_ecgs: int, n_test: int) -> Table:
-    """For a terminal.
+    """Make the table of the methods for a terminal.
 
     Args:
         found: The methods in numbers.
@@ -181,7 +181,7 @@ def summary_table(found: Sequence[MethodSummary], settings: TuningSettings, n_ec
 
 
 def warnings_of(found: Sequence[MethodSummary], settings: TuningSettings) -> Iterator[str]:
-    """What a person must know before using the settings, one sentence each."""
+    """Say what a person must know before using the settings, one sentence each."""
     for one in found:
         if one.status == "bound":
             yield (

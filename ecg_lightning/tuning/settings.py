@@ -1,4 +1,4 @@
-"""What is tuned for, on how many ECGs, and how far it may go; and when a setting is good enough."""
+"""This module sets what is tuned for, on how many ECGs and how far, and when a setting is good enough."""
 
 import math
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ LOWEST: Final = 0.1
 """Quantile over ECGs that must not stay far below the target."""
 
 _SHORTFALL: Final = 0.5
-"""Of the distance between the target and 1, that the lowest decile may lack: .985 for a target of .99."""
+"""Share of the distance between the target and 1, that the lowest decile may lack: .985 for a target of .99."""
 
 
 @dataclass(frozen=True)
 class TuningSettings:
-    """What ``tune`` looks for.
+    """The tuning settings say what ``tune`` looks for.
 
     Args:
-        target_correlation: Of a map with its own limit, to be reached by the median ECG.
+        target_correlation: Correlation of a map with its own limit, to be reached by the median ECG.
         n_ecgs: Validation ECGs, half of them with the diagnosis.
         max_samples: Draws that are tried at most; None: each method's own ``max_samples``.
         max_steps: Nodes of integrated gradients that are tried at most.
@@ -51,12 +51,12 @@ class TuningSettings:
                 raise ValueError(f"tune.{name} must be {smallest} or more, got {value}")
 
     def limits(self, backgrounds: int) -> BudgetLimits:
-        """How far each method's grid may go, with so many training ECGs at hand as backgrounds."""
+        """Return how far each method's grid may go, with so many training ECGs at hand as backgrounds."""
         return BudgetLimits(self.max_samples, self.max_steps, self.max_forwards, backgrounds)
 
     @property
     def wanted_median(self) -> float:
-        """Predicted correlation that the median ECG must show.
+        """Return the predicted correlation that the median ECG must show.
 
         The first setting on a grid that is above a target is above it partly by chance, so there is the same margin
         as where an ECG's map stops by itself: .993 for .99.
@@ -65,11 +65,11 @@ class TuningSettings:
 
     @property
     def wanted_lowest(self) -> float:
-        """Predicted correlation that the lowest decile of the ECGs must show: .985 for a target of .99."""
+        """Return the predicted correlation that the lowest decile of the ECGs must show: .985 for a target of .99."""
         return self.target_correlation - _SHORTFALL * (1.0 - self.target_correlation)
 
     def reached(self, correlation: NDArray[np.float64]) -> bool:
-        """Whether a setting is good enough.
+        """Return whether a setting is good enough.
 
         Args:
             correlation: (ecg,) predicted correlation with the limit; NaN for a constant map, which has none.
