@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 import numpy as np
-import pandas as pd
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
@@ -17,20 +15,18 @@ from ecg_lightning.attribution import RandomKey
 from ecg_lightning.attribution.partners import PatientControl
 from ecg_lightning.attribution.task import in_chunks
 from ecg_lightning.experiments.example_choice import balanced_choice
+from ecg_lightning.experiments.faithfulness.figures import UNITS
 from ecg_lightning.experiments.faithfulness.max_sensitivity import max_sensitivity
 from ecg_lightning.experiments.faithfulness.measure import infidelity
-from ecg_lightning.experiments.score_rows import score_rows, where_own_is_known
-from ecg_lightning.functional.intervals import weightings
+from ecg_lightning.experiments.faithfulness.run_results import FaithfulnessReport
 from ecg_lightning.functional.map_shape import complexity, sparseness
 from ecg_lightning.models.precision import full_float32
-from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
-from ecg_lightning.plotting.class_words import CLASS_WORDS
+from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.hashing import JSON
 
 _CHANGE: Final = "scores/infidelity_change"
 _OF_OTHERS: Final = "scores/controls/infidelity"
-_UNITS: Final = {"infidelity": "1", "max_sensitivity": "1", "sparseness": "1", "complexity": "nat"}
 
 
 class FaithfulnessScores(Audit):
@@ -102,7 +98,7 @@ class FaithfulnessScores(Audit):
 
     def _places(self) -> Mapping[str, StoreLayout]:
         coords = {"method": self.maps.names}
-        names = [name for name in _UNITS if name != "max_sensitivity" or self.sensitivity_draws]
+        names = [name for name in UNITS if name != "max_sensitivity" or self.sensitivity_draws]
         settings: dict[str, dict[str, JSON]] = {
             "infidelity": {"draws": self.draws, "noise": self.noise},
             "max_sensitivity": {
@@ -113,7 +109,7 @@ class FaithfulnessScores(Audit):
             },
         }
         places = {
-            f"scores/{name}": StoreLayout(("method",), coords, _UNITS[name], "float64", settings.get(name, {}))
+            f"scores/{name}": StoreLayout(("method",), coords, UNITS[name], "float64", settings.get(name, {}))
             for name in names
         }
         change = StoreLayout(("draw",), {"draw": range(self.draws)}, "logit", "float64", settings["infidelity"])
@@ -178,64 +174,32 @@ class FaithfulnessScores(Audit):
         return found
 
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
-        table = self._table()
-        results = AuditResults(trainer)
-        results.table("scores", table)
-        panels = [
-            ScorePanel(name.replace("_", " "), _UNITS[name].replace("1", ""), table[table["score"] == name])
-            for name in dict.fromkeys(table["score"].tolist())
-        ]
-        caption = self._caption()
-        title = f"Scores of maps: {CLASS_WORDS[self.datamodule.target].name}, seed {self.maps.training_seed}"
-        results.figure("scores/scores", scores_figure(panels, title, caption), caption)
-        undefined = int(table["n_undefined"].sum())
-        if undefined:
-            rank_zero_warn(
-                f"FaithfulnessScores: {undefined} scores are undefined, because a map is zero everywhere or not "
-                "finite, or nobody stands in for it; they are NaN, and left out of means"
-            )
+        names = [name for name in UNITS if f"scores/{name}" in self.stores]
+        others = self.values(_OF_OTHERS) if self.control_stores else None
+        FaithfulnessReport(
+            scores={name: self.values(f"scores/{name}") for name in names},
+            of_others={}
+            if others is None
+            else {control: others[..., place] for place, control in enumerate(self.maps.patient_controls)},
+            measured={name: self._sensed() if name == "max_sensitivity" else self.chosen for name in names},
+            sensed=np.array([self._is_sensed(name) for name in self.maps.names]),
+            names=self.maps.names,
+            controls=self.maps.controls,
+            examples=self.examples,
+            n_resamples=self.n_resamples,
+            confidence=self.confidence,
+            seed=self.bootstrap_seed,
+            what=f"{class_name(self.datamodule.target)}, seed {self.maps.training_seed}",
+            settings=self._settings_words(),
+        ).write(AuditResults(trainer))
 
-    def _caption(self) -> str:
-        chosen = self.examples[self.chosen]
-        positive = chosen["patient_id"][chosen["label"] == 1].nunique()
+    def _settings_words(self) -> str:
         return (
-            f"Means over {len(chosen)} test ECGs (max-sensitivity: {self._sensed().sum()}) of "
-            f"{chosen['patient_id'].nunique()} patients, {positive} of them with the diagnosis; bars: "
-            f"{self.confidence:.0%} intervals of the own maps, patients resampled. Infidelity: share of the logit's "
-            f"changes under {self.draws} Gaussian perturbations of {self.noise:g} x the ECG's range that the map does "
-            f"not foretell (1: a map of zeros); less is better. Max-sensitivity: {self.sensitivity_draws} "
-            f"perturbations within {self.radius:g} mV, methods of a single pass; less is better. Sparseness (Gini) and "
-            f"complexity (entropy) of |map|: neither better nor worse. {MARKS}"
+            f"Infidelity: share of the logit's changes under {self.draws} Gaussian perturbations of {self.noise:g} x "
+            "the ECG's range that the map does not foretell (1: a map of zeros); less is better. Max-sensitivity: "
+            f"{self.sensitivity_draws} perturbations within {self.radius:g} mV, methods of a single pass; less is "
+            "better."
         )
-
-    def _table(self) -> pd.DataFrame:
-        """``score, method, control, map, value, low, high, patient_mean, median, n_...`` of every score.
-
-        See :mod:`ecg_lightning.experiments.score_rows`; what stands in for a map counts where the own map has a score.
-        """
-        parts = []
-        for name in _UNITS:
-            if f"scores/{name}" in self.stores:
-                own = self.values(f"scores/{name}")
-                parts.append(self._rows(name, "own", own))
-                if name == "infidelity" and self.control_stores:
-                    others = where_own_is_known(own[..., None], self.values(_OF_OTHERS))
-                    for place, control in enumerate(self.maps.patient_controls):
-                        parts.append(self._rows(name, control, others[..., place]))
-        return pd.concat(parts, ignore_index=True)
-
-    def _rows(self, name: str, of_map: str, values: NDArray[np.float64]) -> pd.DataFrame:
-        measured = self._sensed() if name == "max_sensitivity" else self.chosen
-        examples, values = self.examples[measured], values[measured]
-        weights = weightings(examples["patient_id"], self.n_resamples, self.bootstrap_seed)
-        table = score_rows(values, self.maps.names, examples, weights, self.confidence)
-        asked = np.array([name != "max_sensitivity" or self._is_sensed(one) for one in self.maps.names])
-        table["n_undefined"] = np.where(asked, len(values) - table["n_ecgs"], 0)
-        table.insert(5, "median", pd.DataFrame(values).median().to_numpy())
-        table.insert(1, "map", of_map)
-        table.insert(1, "control", table["method"].isin(self.maps.controls))
-        table.insert(0, "score", name)
-        return table
 
     def _is_sensed(self, name: str) -> bool:
         return any(method.name == name and (method.single_pass or self.all_methods) for method in self.maps.methods)

@@ -6,19 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ecg_lightning.experiments.faithfulness.figures import score_panels
 from ecg_lightning.experiments.faithfulness.schemas import SCORES
-from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
+from ecg_lightning.plotting.bars import MARKS, scores_figure
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section
 from ecg_lightning.runs.study_runs import StudyRuns
 
 _TITLE: Final = "Faithfulness and other scores of single maps"
-_SCORES: Final = {
-    "infidelity": "infidelity (less is better)",
-    "max_sensitivity": "max-sensitivity (less is better)",
-    "sparseness": "sparseness (Gini)",
-    "complexity": "complexity (nat)",
-}
 _MEANING: Final = (
     "Infidelity is the share of the logit's changes under small Gaussian perturbations of the ECG that a map does not "
     "foretell; 1 is what a map of zeros has (Yeh et al. 2019, normalised). Max-sensitivity is the greatest relative "
@@ -45,8 +40,7 @@ def faithfulness_section(runs: StudyRuns, files: ReportFiles) -> Section:
 
 def _picture(table: pd.DataFrame, files: ReportFiles) -> Picture:
     """One panel a score."""
-    known = [score for score in _SCORES if (table["score"] == score).any()]
-    panels = [ScorePanel("", _SCORES[score], _over_runs(table[table["score"] == score])) for score in known]
+    panels = score_panels(table, _over_runs)
     networks = table[["target", "seed"]].drop_duplicates().shape[0]
     caption = (
         "Mean over ECGs, then diagnoses "
