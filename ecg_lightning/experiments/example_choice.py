@@ -1,4 +1,4 @@
-"""Which ECGs a dear audit measures, where it may not measure all."""
+"""The choice of the ECGs that an expensive audit measures, where it may not measure all."""
 
 from collections.abc import Sequence
 

@@ -103,7 +103,7 @@ def interpolate(ecg: Tensor, replaced: Tensor) -> Tensor:
     places = _true_places(replaced)
     if len(places):
         flat = result.view(-1)
-        flat.index_copy_(0, places, _between(flat, places, ecg.shape[-1]))
+        flat.index_copy_(0, places, interpolate_runs(flat, places, ecg.shape[-1]))
     return result
 
 
@@ -189,8 +189,27 @@ def _scale(ecg: Tensor, mode: NoiseMode, sigma: float) -> Tensor:
     return ecg.new_full((1, 1, 1), sigma)
 
 
-def _between(flat: Tensor, places: Tensor, samples: int) -> Tensor:
-    """Interpolated values of ``places``, rising indices into leads that lie one after the other in ``flat``."""
+def interpolate_runs(flat: Tensor, places: Tensor, samples: int) -> Tensor:
+    """Replace runs of neighbouring points by the line between the kept points beside each run.
+
+    Where a run reaches the end of its lead the one kept neighbour's value is held; a lead without a kept point is 0.
+
+    Args:
+        flat: (lead x sample,) leads one after the other.
+        places: (k,) rising indices of the replaced points.
+        samples: Samples of a lead.
+
+    Returns:
+        (k,) the new values.
+
+    Example:
+        One lead ``1 . . 7 . .`` whose points 1, 2, 4 and 5 are replaced. The run 1 to 2 lies between 1 and 7, three
+        steps apart, so that each step rises by 2; the run 4 to 5 has no right neighbour and holds 7.
+
+        >>> lead = torch.tensor([1.0, 0.0, 0.0, 7.0, 0.0, 0.0])
+        >>> interpolate_runs(lead, torch.tensor([1, 2, 4, 5]), 6).tolist()
+        [3.0, 5.0, 7.0, 7.0]
+    """
     sample = places % samples
     opens = sample == 0  # a run of neighbouring replaced points
     opens[0] = True
