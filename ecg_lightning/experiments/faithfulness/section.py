@@ -42,12 +42,13 @@ def _picture(table: pd.DataFrame, files: ReportFiles) -> Picture:
     """One panel a score."""
     panels = score_panels(table, _over_runs)
     networks = table[["target", "seed"]].drop_duplicates().shape[0]
+    of = f"{networks} network{'' if networks == 1 else 's'}, up to {int(table['n_ecgs'].max())} test ECGs"
+    if "n_patients" in table:
+        of += f" of {int(table['n_patients'].max())} patients"
     caption = (
-        "Mean over ECGs, then diagnoses "
-        f"({', '.join(map(class_name, dict.fromkeys(table['target'])))}), then seeds, "
-        f"of {networks} network{'' if networks == 1 else 's'}, up to {int(table['n_ecgs'].max())} test ECGs each; "
-        "bars: range of the seeds, which is no interval. Methods of several passes have no max-sensitivity by default. "
-        f"{MARKS}"
+        f"Mean over ECGs, then diagnoses ({', '.join(map(class_name, dict.fromkeys(table['target'])))}), then seeds; "
+        f"{of} each. Bars: range of the seeds, which is no interval. Methods of several passes have no max-sensitivity "
+        f"by default, and it is of fewer ECGs. {MARKS}"
     )
 
     def draw(caption: str) -> Figure:
