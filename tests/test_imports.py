@@ -20,7 +20,7 @@ PACKAGE = "ecg_lightning"
 MAX_LINES = 300
 
 HOUSE = (
-    ("ecg", "method_names", "version", "packages", "shipped"),  # facts
+    ("ecg", "method_names", "version", "shipped"),  # facts
     ("storage",),  # what lies on the disk: files, hashes, row stores
     ("randomness",),  # from a key to random draws
     ("endings",),  # how a command ends that is told to stop

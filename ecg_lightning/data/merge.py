@@ -24,9 +24,9 @@ from ecg_lightning.data.cache import (
 from ecg_lightning.data.cache_files import BEAT_DIGESTS, CACHE_FORMAT, write_marker
 from ecg_lightning.data.sources.base import Entry
 from ecg_lightning.ecg import TARGETS
-from ecg_lightning.packages import installed_versions
 from ecg_lightning.storage.atomic import atomic_path, write_array_atomic, write_parquet_atomic
 from ecg_lightning.storage.disk import full_disk_explained, preallocate
+from ecg_lightning.storage.installed_versions import installed_versions
 from ecg_lightning.storage.row_digests import Digests, digest_rows
 
 _PACKAGES: Final = ("numpy", "scipy", "sleepecg", "wfdb")

@@ -10,9 +10,9 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from ecg_lightning.packages import installed_versions
 from ecg_lightning.storage.atomic import write_json_atomic
 from ecg_lightning.storage.hashing import JSON, canonical_json, differences, digest_settings, digest_without, listed
+from ecg_lightning.storage.installed_versions import installed_versions
 
 MANIFEST_NAME = "manifest.json"
 _FORMAT = "ecg_lightning RowStore"

@@ -1,6 +1,6 @@
 import numpy as np
 
-from ecg_lightning.packages import installed_versions
+from ecg_lightning.storage.installed_versions import installed_versions
 from ecg_lightning.version import __version__
 
 
