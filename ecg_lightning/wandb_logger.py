@@ -128,7 +128,7 @@ class RunLogger(WandbLogger):
             entity=entity,
         )
         self._folder = Path(save_dir)
-        self._asked_offline = offline
+        self._requested_offline = offline
         self._machine = machine
 
     @property
@@ -163,8 +163,8 @@ class RunLogger(WandbLogger):
         self._take_own_id()
         import wandb  # slow, and reads the environment
 
-        insists = self._asked_offline is False or (
-            self._asked_offline is None and os.environ.get(MODE_VARIABLE) in ("online", "shared")
+        insists = self._requested_offline is False or (
+            self._requested_offline is None and os.environ.get(MODE_VARIABLE) in ("online", "shared")
         )
         mode, reason = self._mode(insists=insists)
         try:
@@ -203,14 +203,14 @@ class RunLogger(WandbLogger):
 
     def _mode(self, *, insists: bool) -> tuple[str | None, str]:
         """Decide W&B's mode (None: W&B's own settings do) and why it is offline."""
-        if self._asked_offline:
+        if self._requested_offline:
             return "offline", "offline=True"
         settings_mode = _settings_mode()
-        if self._asked_offline is None and settings_mode not in ("online", "shared"):
+        if self._requested_offline is None and settings_mode not in ("online", "shared"):
             return None, f"W&B's settings say {settings_mode}"
         problem = _key_problem()
         if problem is None:
-            return "online" if self._asked_offline is False else None, ""
+            return "online" if self._requested_offline is False else None, ""
         if insists:
             raise ValueError(
                 f"expected to log to W&B online, as offline=False or {MODE_VARIABLE}=online asks, but {problem}: "

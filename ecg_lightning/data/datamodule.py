@@ -15,11 +15,11 @@ from ecg_lightning.data.augmented_training import AugmentedTraining
 from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds, enough_backgrounds, other_backgrounds
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.dataset import Batch, BeatDataset
-from ecg_lightning.data.definition import DataDefinition
 from ecg_lightning.data.enrichment import Enrichment, enrich_test, enrichment_lines
 from ecg_lightning.data.examples import digest_examples, examples_table, permute_labels
 from ecg_lightning.data.loaders import loader, rank_of
 from ecg_lightning.data.prepare import prepare
+from ecg_lightning.data.provenance import DataProvenance
 from ecg_lightning.data.samplers import RankRows, ShuffledRows, check_samplers_stay, equal_batch_size
 from ecg_lightning.data.sources import Source
 from ecg_lightning.data.splits import (
@@ -220,9 +220,9 @@ class EcgDataModule(AugmentedTraining):
             table["label"].to_numpy(dtype=np.float32),
         )
 
-    def definition(self) -> DataDefinition:
+    def provenance(self) -> DataProvenance:
         """What makes a beat and a split: kept in every checkpoint, so that a test on other ones is noticed."""
-        return DataDefinition(
+        return DataProvenance(
             source=self.source.name,
             source_settings=digest_settings(self.source.settings()),  # type: ignore[arg-type]
             min_age=self.min_age,
@@ -234,8 +234,8 @@ class EcgDataModule(AugmentedTraining):
         )
 
     def settings(self) -> dict[str, object]:
-        """The definition with the source's own settings, such as ``data.source.n_patients`` -> 160."""
-        own = asdict(self.definition())
+        """The provenance with the source's own settings, such as ``data.source.n_patients`` -> 160."""
+        own = asdict(self.provenance())
         del own["source_settings"]  # a hash of what follows, setting by setting
         return flat_settings(own, "data") | flat_settings(self.source.settings(), "data.source")
 

@@ -44,7 +44,7 @@ def _changed_state(state: Any, change: Callable[[str], str]) -> Any:
     for name in _PATHS:
         if isinstance(changed.get(name), str):
             changed[name] = change(changed[name])
-    kept = changed.get(_PATHS_AS_KEYS)
-    if isinstance(kept, Mapping):
-        changed[_PATHS_AS_KEYS] = {change(path): score for path, score in kept.items()}
+    scores = changed.get(_PATHS_AS_KEYS)
+    if isinstance(scores, Mapping):
+        changed[_PATHS_AS_KEYS] = {change(path): score for path, score in scores.items()}
     return changed

@@ -239,7 +239,7 @@ class EcgClassifier(CheckedLoading):
             checkpoint[_BACKGROUNDS_KEY] = self.backgrounds.as_dict()
         datamodule = self._datamodule()
         if datamodule is not None:
-            checkpoint[_DATA_KEY] = datamodule.definition().as_dict()
+            checkpoint[_DATA_KEY] = datamodule.provenance().as_dict()
         if self._trainer is not None and _CALLBACKS_KEY in checkpoint:
             folder = self.trainer.default_root_dir
             checkpoint[_CALLBACKS_KEY] = with_relative_paths(checkpoint[_CALLBACKS_KEY], folder)
@@ -260,7 +260,7 @@ class EcgClassifier(CheckedLoading):
             )
         datamodule = self._datamodule()
         if datamodule is not None and _DATA_KEY in checkpoint:
-            datamodule.definition().check_trained_on(checkpoint[_DATA_KEY])
+            datamodule.provenance().check_trained_on(checkpoint[_DATA_KEY])
         differences = weight_differences(self.state_dict(), checkpoint["state_dict"])
         if differences:
             raise ValueError(

@@ -13,7 +13,7 @@ from ecg_lightning.storage.readers import CHANGED, DamagedFileError, read_array
 _known: Final[dict[tuple[Path, int, int], bool]] = {}
 
 
-def kept_beats(paths: RunPaths, n_ecgs: int) -> NDArray[Any] | None:
+def stored_beats(paths: RunPaths, n_ecgs: int) -> NDArray[Any] | None:
     """(n, lead, sample) mV of the test ECGs of a run's study, behind a memory map.
 
     Args:

@@ -20,18 +20,18 @@ _KEEP_IT: Final = (
 )
 
 
-def find_checkpoint(paths: RunPaths, asked: str | None) -> Path:
+def find_checkpoint(paths: RunPaths, requested: str | None) -> Path:
     """The file to evaluate.
 
     Args:
         paths: The run.
-        asked: ``None`` or ``best``: lowest validation loss; ``last``: newest epoch; else a path.
+        requested: ``None`` or ``best``: lowest validation loss; ``last``: newest epoch; else a path.
 
     Raises:
         CheckpointError: It isn't there.
     """
     named = {None: paths.best_checkpoint, "best": paths.best_checkpoint, "last": paths.last_checkpoint}
-    path = named[asked] if asked in named else Path(str(asked))
+    path = named[requested] if requested in named else Path(str(requested))
     if path.is_dir():
         raise CheckpointError(f"{path} is {kind_of_file(path)}")
     if not path.is_file():

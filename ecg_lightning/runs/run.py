@@ -16,12 +16,12 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from ecg_lightning.runs.beats import kept_beats
+from ecg_lightning.runs.beats import stored_beats
 from ecg_lightning.runs.labelled_arrays import ROW_LABELS, labelled_array
 from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.runs.network_scores import read_metrics
 from ecg_lightning.runs.sealing import TEST_AGAIN, inspect_run, remedy_of
-from ecg_lightning.runs.search import SIGNS_OF_A_RUN, describe_runs_below, is_run_folder, stores_below
+from ecg_lightning.runs.search import RUN_MARKERS, describe_runs_below, is_run_folder, stores_below
 from ecg_lightning.storage.plain_values import refuse_references
 from ecg_lightning.storage.readers import read_table, reading
 from ecg_lightning.storage.seals import Damage
@@ -56,7 +56,7 @@ def open_run(path: str | Path) -> "Run":
         content = sorted(entry.name for entry in folder.iterdir())[:8]
         raise ValueError(
             f"{folder} is not the folder of a run: expected a name like seed0 and one of "
-            f"{', '.join(SIGNS_OF_A_RUN)} in it; there lie {', '.join(content) or 'no files'}. "
+            f"{', '.join(RUN_MARKERS)} in it; there lie {', '.join(content) or 'no files'}. "
             f"{describe_runs_below(folder)}"
         )
     return Run(folder)
@@ -118,7 +118,7 @@ class Run:
 
         Damaged ones are warned of and left out.
         """
-        return kept_beats(self.paths, len(self.examples))
+        return stored_beats(self.paths, len(self.examples))
 
     def verify(self) -> list[Damage]:
         """Compare every file and row with what was sealed when ``fit`` and ``test`` ended.

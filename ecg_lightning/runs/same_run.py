@@ -12,7 +12,7 @@ from ecg_lightning.runs.layout import OnMismatch, RunPaths
 from ecg_lightning.storage.hashing import differences, listed
 from ecg_lightning.storage.readers import DamagedFileError, reading
 
-INDIFFERENT_SETTINGS: Final = (
+SETTINGS_IGNORED_ON_RESUME: Final = (
     "config",
     "ckpt_path",
     "ids",
@@ -91,7 +91,7 @@ def _mismatch(run: RunPaths, config: Mapping[str, object]) -> str | None:
         return f"{error}."
     if not isinstance(before, dict):
         return f"{earlier} is not a configuration."
-    lines = differences(before, config, ("there", "now"), apart_from=INDIFFERENT_SETTINGS)
+    lines = differences(before, config, ("there", "now"), apart_from=SETTINGS_IGNORED_ON_RESUME)
     return "\n  ".join([f"{run.path} holds a run of other settings:", listed(lines, "\n  ")]) if lines else None
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from ecg_lightning.storage.manifest import MANIFEST_NAME
 from ecg_lightning.storage.store_files import ROWS_NAME
 
-SIGNS_OF_A_RUN: Final = (
+RUN_MARKERS: Final = (
     "fit.yaml", "test.yaml", "examples.parquet", "metrics.json", "checkpoints", "logits", "maps",
 )  # fmt: skip
 """Of these a run's folder has one at least."""
@@ -23,7 +23,7 @@ _VISITED_AT_MOST = 2000  # folders; the search may begin at the root of a disk
 
 def is_run_folder(folder: Path) -> bool:
     """Whether a folder is named ``seed<k>`` and holds what a run leaves."""
-    return bool(_NAME.fullmatch(folder.name)) and any((folder / name).exists() for name in SIGNS_OF_A_RUN)
+    return bool(_NAME.fullmatch(folder.name)) and any((folder / name).exists() for name in RUN_MARKERS)
 
 
 def stores_below(folder: Path, *, broken: bool = False) -> list[str]:

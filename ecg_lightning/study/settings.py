@@ -40,8 +40,8 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class SomeRuns:
-    """Further configurations of the tests of some runs, such as the cascade of one network.
+class RunOverrides:
+    """What the tests of some runs have in addition, such as the cascade of one network.
 
     Attributes:
         targets: Diagnoses whose runs are meant; none: all.
@@ -64,7 +64,7 @@ class StudySettings:
         seeds: Training repetitions of each.
         fit: How networks are trained.
         test: How they are tested.
-        only: What is added for some runs.
+        overrides: What is added for some runs; the key ``only`` of the file.
         prepare: How the beats are prepared; by default from the configurations of ``fit``.
         runs: Folder of all studies.
         root: Folder of the source's files, where it reads any.
@@ -79,7 +79,7 @@ class StudySettings:
     seeds: tuple[int, ...]
     fit: Stage
     test: Stage
-    only: tuple[SomeRuns, ...] = ()
+    overrides: tuple[RunOverrides, ...] = ()
     prepare: Stage | None = None
     runs: str = "runs"
     root: str | None = None
@@ -105,7 +105,7 @@ class StudySettings:
         """Return how one network is tested."""
         more = [
             one.test
-            for one in self.only
+            for one in self.overrides
             if target in (one.targets or self.targets) and seed in (one.seeds or self.seeds)
         ]
         configs = (*self.test.configs, *(config for stage in more for config in stage.configs))
@@ -153,7 +153,7 @@ def _study(settings: Mapping[str, Any], where: str) -> StudySettings:
         seeds=seeds,
         fit=_stage(settings["fit"], "fit", where),
         test=_stage(settings["test"], "test", where),
-        only=tuple(_exception(one, targets, seeds, where) for one in _list(settings.get("only"), "only", where)),
+        overrides=tuple(_override(one, targets, seeds, where) for one in _list(settings.get("only"), "only", where)),
         prepare=_stage(settings["prepare"], "prepare", where) if settings.get("prepare") else None,
         runs=settings.get("runs") or "runs",
         root=settings.get("root"),
@@ -212,7 +212,7 @@ def _stage(content: Any, name: str, where: str) -> Stage:
     return Stage(configs, _options(content.get("options"), f"{name}.options", where))
 
 
-def _exception(content: Any, targets: Sequence[str], seeds: Sequence[int], where: str) -> SomeRuns:
+def _override(content: Any, targets: Sequence[str], seeds: Sequence[int], where: str) -> RunOverrides:
     if not isinstance(content, Mapping):
         raise ValueError(f"{where}: only: expected a list of 'targets', 'seeds' and 'test', got {content!r}")
     _check_keys(content, ("targets", "seeds", "test"), f"{where}: only")
@@ -222,7 +222,7 @@ def _exception(content: Any, targets: Sequence[str], seeds: Sequence[int], where
     strange += [str(one) for one in repeats if type(one) is not int or one not in seeds]
     if strange:
         raise ValueError(f"{where}: only: {', '.join(strange)} not in the study's targets or seeds")
-    return SomeRuns(chosen, repeats, _stage(content.get("test"), "only.test", where))
+    return RunOverrides(chosen, repeats, _stage(content.get("test"), "only.test", where))
 
 
 def _check_keys(content: Mapping[str, Any], known: Sequence[str], where: str) -> None:

@@ -88,7 +88,7 @@ def load_trained(trainer: Trainer, model: nn.Module, datamodule: EcgDataModule, 
         raise TypeError(f"tune needs an EcgClassifier, got {type(model).__name__}")
     content = read_checkpoint(checkpoint)
     if "ecg_data" in content:
-        datamodule.definition().check_trained_on(content["ecg_data"])
+        datamodule.provenance().check_trained_on(content["ecg_data"])
     datamodule.prepare_data()
     datamodule.setup("validate")
     model.on_load_checkpoint(content)

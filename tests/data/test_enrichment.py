@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.data.definition import DataDefinition
 from ecg_lightning.data.enrichment import UNUSED, Enrichment, enrich_test, enrichment_lines
+from ecg_lightning.data.provenance import DataProvenance
 from ecg_lightning.data.sources import Synthetic
 from ecg_lightning.data.splits import SplitRule, split_examples
 from ecg_lightning.ecg import TARGETS, Target
@@ -130,14 +130,14 @@ def test_an_impossible_wish_is_refused(arguments: dict[str, object]) -> None:
 
 
 def test_a_network_trained_on_the_plain_split_is_not_tested_on_its_own_patients() -> None:
-    plain = DataDefinition("synthetic", "abc", 16.0, "keep", "patients", 0)
-    enriched = DataDefinition("synthetic", "abc", 16.0, "keep", "patients", 0, None, {"patients": 24})
+    plain = DataProvenance("synthetic", "abc", 16.0, "keep", "patients", 0)
+    enriched = DataProvenance("synthetic", "abc", 16.0, "keep", "patients", 0, None, {"patients": 24})
     with pytest.raises(ValueError, match=r"data\.test_enrichment\.patients: \(absent\) then, 24 now"):
         enriched.check_trained_on(plain.as_dict())
     earlier = {name: value for name, value in plain.as_dict().items() if name != "test_enrichment"}
     plain.check_trained_on(earlier)
     folds = {**earlier, "split": "folds"}  # the same training folds either way
-    DataDefinition("synthetic", "abc", 16.0, "keep", "folds", 0, None, {"patients": 24}).check_trained_on(folds)
+    DataProvenance("synthetic", "abc", 16.0, "keep", "folds", 0, None, {"patients": 24}).check_trained_on(folds)
 
 
 # --- what people read --------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ecg_lightning.runs.layout import RunPaths
-from ecg_lightning.runs.same_run import INDIFFERENT_SETTINGS, RunMismatchError, check_same_run
+from ecg_lightning.runs.same_run import SETTINGS_IGNORED_ON_RESUME, RunMismatchError, check_same_run
 
 SETTINGS: dict[str, Any] = {
     "seed_everything": 0,
@@ -60,7 +60,7 @@ def test_a_new_setting_whose_default_is_none_is_no_difference(run: RunPaths) -> 
     assert check_same_run(run, changed("model.new_option", None), "error")
 
 
-@pytest.mark.parametrize("key", INDIFFERENT_SETTINGS)
+@pytest.mark.parametrize("key", SETTINGS_IGNORED_ON_RESUME)
 def test_settings_that_do_not_change_what_is_learnt(run: RunPaths, key: str) -> None:
     assert check_same_run(run, changed(key, "elsewhere"), "error")
     assert check_same_run(run, changed(key, {"deeper": {"still": 1}}), "error")

@@ -1,4 +1,4 @@
-"""This module says what makes a beat and a split, so that a network is not tested on data of another kind."""
+"""How the ECGs of a run came about, kept so that a network is not tested on data that it was not trained for."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,8 +9,8 @@ from ecg_lightning.storage.hashing import differences
 
 
 @dataclass(frozen=True)
-class DataDefinition:
-    """A data definition says how the ECGs of a run came about.
+class DataProvenance:
+    """How the ECGs of a run came about.
 
     Attributes:
         source: Name of the source.
@@ -33,7 +33,7 @@ class DataDefinition:
     test_enrichment: Mapping[str, object] | None = None
 
     def as_dict(self) -> dict[str, object]:
-        """Return plain values for a checkpoint."""
+        """Give the fields as a checkpoint keeps them."""
         return asdict(self)
 
     def check_trained_on(self, trained: Mapping[str, object]) -> None:
