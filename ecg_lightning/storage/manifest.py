@@ -109,16 +109,6 @@ class StoreSpec:
         }
 
 
-def mismatch_message(folder: Path, stored: StoreSpec, asked: StoreSpec) -> str:
-    """Say what a StoreMismatchError says: both sides, and the two ways on."""
-    lines = differences(stored.as_json(), asked.as_json(), ("in the store", "now"), null_counts=True)
-    return (
-        f"{folder} holds rows of something else than what is asked for:\n  {listed(lines, _LINE)}\n"
-        "Give another --study to keep both; or set on_mismatch: replace, which moves the old store aside to "
-        f"{folder.name}.replaced-<timestamp> and computes all rows again"
-    )
-
-
 class Manifest(NamedTuple):
     """A manifest is what ``manifest.json`` says.
 
@@ -179,6 +169,25 @@ def read_manifest(folder: Path) -> Manifest:
             f"({type(error).__name__}: {error}); it was cut short, changed by hand, or made by another version. "
             f"If it is not of a newer version, {MADE_ANEW}"
         ) from error
+
+
+def read_manifest_of(folder: Path, requested: StoreSpec) -> Manifest:
+    """Read ``manifest.json`` of a store that must hold what is asked for.
+
+    Raises:
+        StoreMismatchError: It holds something else; the message gives both sides, and the two ways on.
+        StoreCorruptError: See :func:`read_manifest`.
+    """
+    manifest = read_manifest(folder)
+    if manifest.spec.digest != requested.digest:
+        stored, now = manifest.spec.as_json(), requested.as_json()
+        lines = differences(stored, now, ("in the store", "now"), null_counts=True)
+        raise StoreMismatchError(
+            f"{folder} holds rows of something else than what is asked for:\n  {listed(lines, _LINE)}\n"
+            "Give another --study to keep both; or set on_mismatch: replace, which moves the old store aside to "
+            f"{folder.name}.replaced-<timestamp> and computes all rows again"
+        )
+    return manifest
 
 
 def warn_of_other_versions(folder: Path) -> None:

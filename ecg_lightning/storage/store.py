@@ -10,7 +10,6 @@ import io
 import os
 import warnings
 import weakref
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +20,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from ecg_lightning.storage.disk import DiskSpaceError
 from ecg_lightning.storage.manifest import (
-    MANIFEST_NAME,
     Manifest,
     StoreCorruptError,
     StoreDamagedError,
@@ -29,8 +27,8 @@ from ecg_lightning.storage.manifest import (
     StoreError,
     StoreMismatchError,
     StoreSpec,
-    mismatch_message,
     read_manifest,
+    read_manifest_of,
     warn_of_other_versions,
 )
 from ecg_lightning.storage.row_digests import NO_DIGEST, digest_rows, unite
@@ -39,9 +37,11 @@ from ecg_lightning.storage.store_files import (
     digests_path,
     ensure_marks,
     flush_data,
+    is_of_a_store,
     make_folder,
     mark_runs,
     mask_path,
+    move_aside,
     read_marks,
     replace_marks,
     write_all,
@@ -61,7 +61,6 @@ __all__ = [
     "StoreMismatchError",
     "StoreSpec",
 ]
-
 
 Rows = NDArray[np.int64]
 """Numbers of rows, (k,)."""
@@ -133,19 +132,18 @@ class RowStore(StoredRows):
             except StoreMismatchError:
                 if on_mismatch == "error":
                     raise
-                _move_aside(path)
+                move_aside(path)
             except StoreError as error:
-                if "replace" not in (on_mismatch, on_damage) or not _is_of_a_store(path):
+                if "replace" not in (on_mismatch, on_damage) or not is_of_a_store(path):
                     raise
-                kept = _move_aside(path)
-                warnings.warn(f"{path} is made anew, what was there is kept as {kept.name}: {error}", stacklevel=2)
+                moved = move_aside(path)
+                warnings.warn(f"{path} is made anew, what was there is kept as {moved.name}: {error}", stacklevel=2)
         make_folder(path, spec)
         return cls.attach(path, spec, rank=0)
 
     @classmethod
     def _resume(cls, path: Path, spec: StoreSpec) -> Self:
-        manifest = _manifest_of(path, spec)
-        repair(StoredRows(path, manifest))
+        repair(StoredRows(path, read_manifest_of(path, spec)))
         store = cls.attach(path, spec, rank=0)
         warn_of_other_versions(path)
         return store
@@ -167,7 +165,7 @@ class RowStore(StoredRows):
                 f"rank {rank} found no store at {path}; rank zero makes it with RowStore.create, "
                 "and the others wait at a barrier before they attach"
             )
-        store = cls(path, _manifest_of(path, spec), rank)
+        store = cls(path, read_manifest_of(path, spec), rank)
         ensure_marks(path, rank, len(store))
         for marks in (digests_path(path, rank), mask_path(path, rank)):
             read_marks(marks, len(store))  # a broken one is an error now, not after hours
@@ -249,22 +247,3 @@ def _runs(rows: NDArray[np.int64]) -> list[slice]:
     """Stretches of sorted ``rows`` in which one follows the other without a gap."""
     ends = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
     return [slice(start, stop) for start, stop in pairwise(ends)]
-
-
-def _manifest_of(path: Path, spec: StoreSpec) -> Manifest:
-    """The manifest of a store that holds what is asked for."""
-    manifest = read_manifest(path)
-    if manifest.spec.digest != spec.digest:
-        raise StoreMismatchError(mismatch_message(path, manifest.spec, spec))
-    return manifest
-
-
-def _is_of_a_store(path: Path) -> bool:
-    """Whether a folder is what is left of a store, and nobody's own."""
-    return any((path / name).exists() for name in (MANIFEST_NAME, ROWS_NAME))
-
-
-def _move_aside(path: Path) -> Path:
-    kept = path.with_name(f"{path.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
-    path.rename(kept)
-    return kept

@@ -6,6 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ecg_lightning.storage.atomic import sync_path, write_array_atomic
 from ecg_lightning.storage.disk import full_disk_explained, preallocate
-from ecg_lightning.storage.manifest import StoreDamagedError, StoreSpec, write_manifest
+from ecg_lightning.storage.manifest import MANIFEST_NAME, StoreDamagedError, StoreSpec, write_manifest
 from ecg_lightning.storage.row_digests import DIGEST_DTYPE, Digests
 
 ROWS_NAME: Final = "rows.npy"
@@ -86,6 +87,18 @@ def discard_unfinished(path: Path) -> Path:
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.????????.creating"):
         shutil.rmtree(leftover)
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.creating")
+
+
+def is_of_a_store(path: Path) -> bool:
+    """Tell what is left of a store from a folder that is somebody's own."""
+    return any((path / name).exists() for name in (MANIFEST_NAME, ROWS_NAME))
+
+
+def move_aside(path: Path) -> Path:
+    """Rename a store, so that another one can be made in its place; gives its new path."""
+    moved = path.with_name(f"{path.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+    path.rename(moved)
+    return moved
 
 
 def mask_path(folder: Path, rank: int) -> Path:
