@@ -11,25 +11,20 @@ from typing import Any, Final
 import jsonargparse
 import yaml
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from lightning.pytorch.cli import (
-    ArgsType,
-    LightningArgumentParser,
-)
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_info
 
 from callbacks import StageConfig
 from ecg_lightning.command_line.checked_cli import CheckedCLI
 from ecg_lightning.command_line.checked_parser import CheckedParser
-from ecg_lightning.command_line.run_config import (
-    check_root,
-    checkpoint_path,
-    fill,
-    folder_name,
-    run_path,
-    subclass_configs,
-    test_all_of_another_source,
+from ecg_lightning.command_line.run_arguments import (
+    add_checkpoint_arguments,
+    add_root,
+    add_run_arguments,
+    link_run_arguments,
 )
+from ecg_lightning.command_line.run_config import check_root, fill, subclass_configs, test_all_of_another_source
 from ecg_lightning.command_line.stage_guard import end_trainer_when_told, lock_of, warn_if_unfinished
 from ecg_lightning.command_line.test_keys import (
     add_test_keys,
@@ -41,7 +36,6 @@ from ecg_lightning.command_line.test_keys import (
 from ecg_lightning.command_line.typed_words import TypedWords
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.study_splits import check_study_settings
-from ecg_lightning.ecg import Target
 from ecg_lightning.endings import is_rank_zero
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.runs.checkpoints import (
@@ -52,15 +46,13 @@ from ecg_lightning.runs.checkpoints import (
     read_checkpoint,
     trained_source,
 )
-from ecg_lightning.runs.layout import OnMismatch, RunPaths
-from ecg_lightning.runs.pseudonyms import IdChoice
+from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.runs.run_lock import RunLock
 from ecg_lightning.runs.same_run import check_same_run
 from ecg_lightning.tuning.command import TuneJob, load_trained, run_tuning
 from ecg_lightning.tuning.settings import TuningSettings
 from ecg_lightning.wandb_logger import RunLogger, run_group
 
-_RUN_ARGUMENTS: Final = ("runs", "study", "target", "seed_everything")
 _PREPARE: Final = "prepare"
 _TUNE: Final = "tune"
 
@@ -71,47 +63,10 @@ class EcgCLI(CheckedCLI):
     _lock: RunLock | None = None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The top-level arguments, and what each of them sets."""
-        parser.add_argument(
-            "--study", type=folder_name, default="default", help="Name of the study; its runs are compared."
-        )
-        parser.add_argument("--target", type=Target, required=True, help="The diagnosis to classify.")
-        parser.add_argument("--runs", type=folder_name, default="runs", help="Folder of all studies.")
-        parser.add_argument(
-            "--on_mismatch",
-            type=OnMismatch,
-            default="error",
-            help="What to do with results of other settings in the run folder: stop, or move them aside.",
-        )
-        parser.add_argument(
-            "--ids",
-            type=IdChoice,
-            default="pseudonyms",
-            help="How ECGs are named in pictures and on W&B: rows with pseudonyms, or with their ids (keep).",
-        )
-        _add_root(parser)
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        # Lightning's own `save_last` only saves when the best improved, so a resumed run would fall back to it
-        parser.add_lightning_class_args(ModelCheckpoint, "last_checkpoint")
-        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
-        parser.set_defaults(
-            {
-                "checkpoint.monitor": "val/loss",
-                "checkpoint.filename": "best",
-                "checkpoint.enable_version_counter": False,  # a resumed run keeps its one best.ckpt
-                "last_checkpoint.filename": "last",
-                "last_checkpoint.enable_version_counter": False,
-                "early_stopping.monitor": "val/loss",
-                "early_stopping.patience": 5,
-            }
-        )
-        parser.link_arguments("target", "data.target")
-        parser.link_arguments("target", "model.target")
-        parser.link_arguments("seed_everything", "model.seed")
-        parser.link_arguments("seed_everything", "data.shuffle_seed")
-        parser.link_arguments(_RUN_ARGUMENTS, "trainer.default_root_dir", compute_fn=run_path)
-        parser.link_arguments(_RUN_ARGUMENTS, "checkpoint.dirpath", compute_fn=checkpoint_path)
-        parser.link_arguments(_RUN_ARGUMENTS, "last_checkpoint.dirpath", compute_fn=checkpoint_path)
+        """Add the top-level arguments, and link them with what each of them sets."""
+        add_run_arguments(parser)
+        add_checkpoint_arguments(parser)
+        link_run_arguments(parser)
 
     def _check_typed(self, words: TypedWords) -> None:
         check_setting_names(words)
@@ -127,7 +82,7 @@ class EcgCLI(CheckedCLI):
         super()._add_subcommands(parser, **kwargs)
         prepare = self.init_parser(**kwargs.get(_PREPARE, {}))
         prepare.add_lightning_class_args(EcgDataModule, "data")
-        _add_root(prepare)
+        add_root(prepare)
         prepare.add_argument("--overwrite", type=bool, default=False, help="Make the cache anew.")
         self._subcommand_parsers[_PREPARE] = prepare
         parser._subcommands_action.add_subcommand(  # Lightning keeps the action to itself
@@ -244,11 +199,6 @@ class EcgCLI(CheckedCLI):
             folder = Path(config.trainer.default_root_dir) / _TUNE
             settings = self.config_init[_TUNE][_TUNE]
             run_tuning(TuneJob(maps, module, self.datamodule, settings, folder, configured))
-
-
-def _add_root(parser: LightningArgumentParser) -> None:
-    parser.add_argument("--root", type=str | None, default=None, help="Folder where the source's files lie.")
-    parser.link_arguments("root", "data.source.init_args.root")
 
 
 def run_lightning(args: ArgsType, kind: type[EcgCLI] = EcgCLI) -> EcgCLI:
