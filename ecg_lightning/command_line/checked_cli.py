@@ -7,8 +7,8 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from ecg_lightning.command_line.checked_parser import check_parsed, check_words, typed_by
 from ecg_lightning.command_line.typed_words import TypedWords, as_mapping
 from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.models.config_values import class_names
 from ecg_lightning.models.hyper_parameters import check_hyper_parameters
-from ecg_lightning.models.trusted_classes import class_names
 from ecg_lightning.runs.checkpoints import read_checkpoint
 
 

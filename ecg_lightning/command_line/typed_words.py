@@ -10,7 +10,7 @@ from typing import Any, Final
 import yaml
 from jsonargparse import Namespace
 
-from ecg_lightning.models.trusted_classes import class_names
+from ecg_lightning.models.config_values import class_names
 from ecg_lightning.runs.origin import lies_in_run
 
 CONFIG_OPTIONS: Final = ("--config", "-c")

@@ -3,7 +3,7 @@
 import importlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 PROJECT: Final = ("ecg_lightning", "callbacks")
@@ -14,7 +14,7 @@ DOTTED: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 
 
 def is_of_project(kind: object) -> bool:
-    """Whether a class is defined in the project, and not only imported by one of its modules."""
+    """Tell a class that is defined in the project from one that is only imported by one of its modules."""
     return isinstance(kind, type) and kind.__module__.partition(".")[0] in PROJECT
 
 
@@ -66,6 +66,13 @@ def imported_object(name: str) -> object | None:
 def subclass_of_name(name: str, bases: tuple[type, ...]) -> type | None:
     """A known class of this short name that derives from one of the bases: the command line takes such names."""
     return next((kind for base in bases for kind in _subclasses(base) if kind.__name__ == name), None)
+
+
+def nameable(typed: Iterable[str] | None) -> str:
+    """Say which classes a file may name: the project's, and those that the user has typed."""
+    names = ", ".join(sorted(name for name in typed or () if name.partition(".")[0] not in PROJECT)[:8])
+    project = " and ".join(PROJECT)
+    return f"classes of {project}, and those that this command's own configuration names ({names or 'none'})"
 
 
 def _splits(name: str) -> Iterator[tuple[str, list[str]]]:

@@ -7,41 +7,28 @@ name any class that derives from the one the parameter declares. In both, nothin
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from ecg_lightning.models.class_names import (
     DOTTED,
-    PROJECT,
     imported_object,
     is_of_project,
+    nameable,
     named_object,
     project_class,
     subclass_of_name,
 )
+from ecg_lightning.models.config_values import as_read, entries
 from ecg_lightning.models.declared_types import OPEN, Declared, is_record, parameter_types
-from ecg_lightning.storage.plain_values import (
-    CLASS,
-    REFERENCE,
-    UntrustedContentError,
-    Where,
-    refuse,
-)
+from ecg_lightning.storage.plain_values import CLASS, REFERENCE, UntrustedContentError, Where, refuse
 
 _ARGUMENTS: Final = ("init_args", "dict_kwargs")
 _WORD: Final = re.compile(r"[\w-]+")
 _PLAIN: Final = "a plain value (text, number, true, false, null, or a list or mapping of these)"
-PLACES: Final = ("config", "ckpt_path", "root", "runs", "study")
-"""Settings that hold names of files and folders, which can look like those of classes: ``best.ckpt``."""
 _WRITE_IT: Final = "Write the value itself there"
-
-
-def _nowhere(_: str) -> bool:
-    return False
 
 
 @dataclass(frozen=True)
@@ -60,7 +47,7 @@ class TrustedClasses:
     where: Where
     typed: frozenset[str] | None = None
     classes: tuple[type, ...] = ()
-    lies_in_run: Callable[[str], bool] = _nowhere
+    lies_in_run: Callable[[str], bool] = lambda _: False
     remedy: str | None = None
 
     def check_tree(
@@ -77,10 +64,10 @@ class TrustedClasses:
         Raises:
             UntrustedContentError: The first value that may not stand where it does.
         """
-        for name, value in _entries(content):
+        for name, value in entries(content):
             key, at = f"{prefix}{name}", f"{dest}{name}"
             if at not in types and any(known.startswith(f"{at}.") for known in types):
-                value = _read(value)
+                value = as_read(value)
                 if isinstance(value, Mapping):
                     self.check_tree(value, types, f"{key}.", f"{at}.")
                 elif self._is_foreign_file and value is not None:
@@ -91,7 +78,7 @@ class TrustedClasses:
                 self.check(value, types.get(at, OPEN), key)
 
     def check(self, value: object, declared: Declared, key: str) -> None:
-        """Check one value.
+        """Check one value against what is declared for it.
 
         Args:
             value: As it was read.
@@ -101,11 +88,11 @@ class TrustedClasses:
         Raises:
             UntrustedContentError: It may not stand there, or something in it.
         """
-        value = _read(value)
+        value = as_read(value)
         if isinstance(value, str):
             self._check_text(value, declared, key)
         elif isinstance(value, Mapping):
-            if any(name == CLASS for name, _ in _entries(value)):
+            if any(name == CLASS for name, _ in entries(value)):
                 self._check_object(value, declared, key)
             else:
                 self._check_mapping(value, declared, key)
@@ -135,7 +122,7 @@ class TrustedClasses:
             raise self._no(key, f"found {', '.join(strange)} beside {CLASS}", ", ".join(_ARGUMENTS), "Take it away")
         if kind is None:
             return  # the command line says by itself that there is no such class
-        for part, given in ((name, _read(one)) for name, one in _entries(value) if name in _ARGUMENTS):
+        for part, given in ((name, as_read(one)) for name, one in entries(value) if name in _ARGUMENTS):
             if isinstance(given, Mapping):
                 self.check_tree(given, self._below(kind), f"{key}.{part}.")
             elif given is not None and self._is_foreign_file:
@@ -162,7 +149,7 @@ class TrustedClasses:
     def _check_mapping(self, value: Mapping[Any, Any], declared: Declared, key: str) -> None:
         records = [base for base in declared.bases if is_record(base)]
         if declared.open:
-            for name, item in _entries(value):
+            for name, item in entries(value):
                 self.check(item, declared, f"{key}.{name}")
         elif records:
             for record in records:
@@ -193,7 +180,7 @@ class TrustedClasses:
         elif not DOTTED.fullmatch(value):
             self._check_word(value, declared, key)
         elif value not in (self.typed or ()):
-            raise self._no(key, f"found the name {value!r}", _names(self.typed), self._type_it(key, value))
+            raise self._no(key, f"found the name {value!r}", nameable(self.typed), self._type_it(key, value))
 
     def _check_word(self, value: str, declared: Declared, key: str) -> None:
         """A text without a dot, in a file that the user has not typed, where a class or its name is expected."""
@@ -202,7 +189,9 @@ class TrustedClasses:
         path = file.exists() or Path(value).exists()  # the command line would read it as a further configuration
         plain = declared.text and known is None and _WORD.fullmatch(value) and not path
         if not plain and not (is_of_project(known) and declared.made):
-            raise self._no(key, f"found {_short(value)}", f"a word, or {_names(self.typed)}", self._type_it(key, value))
+            raise self._no(
+                key, f"found {_short(value)}", f"a word, or {nameable(self.typed)}", self._type_it(key, value)
+            )
 
     def _class(self, name: str, declared: Declared, key: str) -> type | None:
         """The class of a name that may be imported, and derives from what is declared.
@@ -218,7 +207,7 @@ class TrustedClasses:
         else:
             found = project_class(name) or self._typed_by_another_name(name)
         if found is None and self._is_foreign_file:
-            raise self._no(key, f"found {_short(name)}", _names(self.typed), self._type_it(key, name))
+            raise self._no(key, f"found {_short(name)}", nameable(self.typed), self._type_it(key, name))
         if found is None:
             return None
         if not isinstance(found, type) or not issubclass(found, declared.bases):
@@ -251,45 +240,6 @@ class TrustedClasses:
 
     def _no(self, key: str, found: str, allowed: str, remedy: str) -> UntrustedContentError:
         return refuse(self.where, key, found, allowed, remedy)
-
-
-def _entries(content: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
-    """Names and values; the command line reads ``a.b: c`` as ``a: {b: c}``, and ``a+: [b]`` as more of ``a``."""
-    for name, value in content.items():
-        first, _, rest = str(name).partition(".")
-        yield first.removesuffix("+"), {rest: value} if rest else value
-
-
-def class_names(content: object) -> Iterator[str]:
-    """Every text in a tree that can be the name of something to import, and is no path."""
-    content = _read(content)
-    if isinstance(content, str):
-        if DOTTED.fullmatch(content) and not Path(content).exists():
-            yield content
-    elif isinstance(content, Mapping):
-        for key, value in content.items():
-            if key not in PLACES:
-                yield from class_names(value)
-    elif isinstance(content, list | tuple):
-        for value in content:
-            yield from class_names(value)
-
-
-def _read(value: object) -> object:
-    """A list or mapping that is written as text, as the command line reads it; else the value itself."""
-    if not isinstance(value, str) or not any(mark in value for mark in ":[{-\n"):
-        return value
-    try:
-        read = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError):
-        return value
-    return read if isinstance(read, dict | list) else value
-
-
-def _names(typed: Iterable[str] | None) -> str:
-    names = ", ".join(sorted(name for name in typed or () if name.partition(".")[0] not in PROJECT)[:8])
-    project = " and ".join(PROJECT)
-    return f"classes of {project}, and those that this command's own configuration names ({names or 'none'})"
 
 
 def _short(value: object) -> str:

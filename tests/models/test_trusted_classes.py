@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from ecg_lightning.attribution.base import AttributionMethod
 from ecg_lightning.models.class_names import imported_object, project_class
+from ecg_lightning.models.config_values import class_names
 from ecg_lightning.models.declared_types import OPEN, Declared, declared, parameter_types
-from ecg_lightning.models.trusted_classes import TrustedClasses, class_names
+from ecg_lightning.models.trusted_classes import TrustedClasses
 from ecg_lightning.storage.plain_values import UntrustedContentError, refuse_references
 
 POPEN = {"class_path": "subprocess.Popen", "init_args": {"args": "true"}}
