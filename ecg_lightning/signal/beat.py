@@ -18,7 +18,8 @@ from ecg_lightning.signal import quality
 from ecg_lightning.signal.align import Alignment, align, shifted_windows
 from ecg_lightning.signal.errors import FlatLeadError, TooShortError, VoltageError
 from ecg_lightning.signal.fillings import bridge_fillings
-from ecg_lightning.signal.filters import CLEAN, QRS_BAND, SLOPE_BAND, STEADY_SLOPE_BAND, zero_phase
+from ecg_lightning.signal.filters import CLEAN, QRS_BAND, zero_phase
+from ecg_lightning.signal.landmarks import SLACK, find_fiducial, hold_ends, qrs_onset, spatial_slope
 from ecg_lightning.signal.leads import to_standard_leads
 from ecg_lightning.signal.peaks import find_r_peaks, refine_r_peaks
 from ecg_lightning.signal.plausibility import check_alive, check_length, check_rate, check_signal
@@ -33,12 +34,7 @@ PIPELINE_VERSION: Final = 2
 """Raised with every change that alters a median beat: it is part of the cache's key."""
 
 _MS: Final = SAMPLING_RATE / 1000.0  # samples
-_SLACK: Final = int(100 * _MS)  # how far the fiducial may lie from the template's centre
-_QUIET: Final = 0.08  # of the largest slope
-_MAINS_IN_SLOPE: Final = 0.05  # share of power above 40 Hz
-_QUIET_SAMPLES: Final = int(8 * _MS)
 _BASELINE: Final = int(22 * _MS)
-_ONSET_SEARCH: Final = int(160 * _MS)
 _OWN_SHARE: Final = 0.6  # of an RR interval; P starts later than that, T ends earlier, over the usual rates
 
 
@@ -114,8 +110,8 @@ def median_beat(
     quality.check_agreement(qrs, alive)
     wide = _median(clean, r_peaks, aligned, alive, neighbours)
     quality.check_spectrum(wide if calm is clean else _median(calm, r_peaks, aligned, alive, neighbours))
-    start = _fiducial(wide) - FIDUCIAL_SAMPLE
-    fiducials = aligned.times + (start - _SLACK)
+    start = find_fiducial(wide) - FIDUCIAL_SAMPLE
+    fiducials = aligned.times + (start - SLACK)
     beat = _finish(wide[:, start : start + BEAT_SAMPLES], blank=neighbours == "blank")
     rate = _heart_rate(r_peaks, filled)
     masks = _median_masks(recording, signal.shape[1], fiducials)
@@ -173,7 +169,7 @@ def _median(
     neighbours: Neighbours,
 ) -> NDArray[np.float64]:
     """Median of each lead over the beats in which it is alive, (8, 600 + 2 slack)."""
-    before, after = FIDUCIAL_SAMPLE + _SLACK, BEAT_SAMPLES - FIDUCIAL_SAMPLE - 1 + _SLACK
+    before, after = FIDUCIAL_SAMPLE + SLACK, BEAT_SAMPLES - FIDUCIAL_SAMPLE - 1 + SLACK
     beats = shifted_windows(clean, aligned.times, before, after, fill=np.nan)  # (kept, 8, 600 + 2 slack)
     if neighbours == "blank":
         _blank_neighbours(beats, r_peaks, aligned, before)
@@ -189,25 +185,6 @@ def _median(
     return wide
 
 
-def _held(wide: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Samples at the ends that no beat reaches take the value of the first or last one that is reached."""
-    known = np.flatnonzero(np.isfinite(wide[0]))
-    return wide[:, np.clip(np.arange(wide.shape[1]), known[0], known[-1])]
-
-
-def _slope(wide: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spatial slope, (sample,) mV per sample: below 40 Hz, or 25 where mains may be steeper than the QRS complex."""
-    held = _held(wide)
-    (smooth,) = zero_phase(held, SLOPE_BAND if quality.fast_shares(held)[0] < _MAINS_IN_SLOPE else STEADY_SLOPE_BAND)
-    return np.asarray(np.linalg.norm(np.gradient(smooth, axis=1), axis=0))
-
-
-def _fiducial(wide: NDArray[np.float64]) -> int:
-    """Sample of the steepest spatial slope within 100 ms of the template's centre."""
-    centre = FIDUCIAL_SAMPLE + _SLACK
-    return centre - _SLACK + int(_slope(wide)[centre - _SLACK : centre + _SLACK + 1].argmax())
-
-
 def _finish(beat: NDArray[np.float64], *, blank: bool) -> NDArray[np.float64]:
     """Subtract the voltage before the QRS complex, and check that the result can be stored."""
     gap = ~np.isfinite(beat[0])
@@ -216,8 +193,8 @@ def _finish(beat: NDArray[np.float64], *, blank: bool) -> NDArray[np.float64]:
             f"no beat reaches {gap.sum()} of the {BEAT_SAMPLES} samples of the median beat: the recording is too "
             "short, or its beats of one shape all lie at its edge; leave it out"
         )
-    beat = _held(beat)
-    onset = qrs_onset(_slope(beat))
+    beat = hold_ends(beat)
+    onset = qrs_onset(spatial_slope(beat))
     beat -= beat[:, onset - _BASELINE : onset].mean(axis=1, keepdims=True)
     beat[:, gap] = 0.0
     if np.abs(beat).max() > MAX_ABS_MILLIVOLT:
@@ -226,26 +203,6 @@ def _finish(beat: NDArray[np.float64], *, blank: bool) -> NDArray[np.float64]:
             f"more than {MAX_ABS_MILLIVOLT:g} mV: a broken electrode or a wrong gain; leave the recording out"
         )
     return beat
-
-
-def qrs_onset(slope: NDArray[np.float64]) -> int:
-    """Onset of the QRS complex of a beat.
-
-    The end of the last 8 ms before the fiducial in which the slope stays under 8 % of its maximum near the fiducial;
-    where there is no such stretch within 160 ms, the quietest 8 ms of these.
-
-    Args:
-        slope: (600,) spatial slope.
-
-    Returns:
-        The first sample of the QRS complex.
-    """
-    first = FIDUCIAL_SAMPLE - _ONSET_SEARCH
-    before = slope[first:FIDUCIAL_SAMPLE]
-    loudest = np.lib.stride_tricks.sliding_window_view(before, _QUIET_SAMPLES).max(axis=1)  # by a stretch's start
-    quiet = np.flatnonzero(loudest < _QUIET * slope[FIDUCIAL_SAMPLE - 1 : FIDUCIAL_SAMPLE + 2].max())
-    start = quiet[-1] if len(quiet) else loudest.argmin()
-    return int(first + start + _QUIET_SAMPLES)
 
 
 def _median_masks(recording: Recording, samples: int, fiducials: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:

@@ -9,7 +9,7 @@ from synthetic_ecg import QRS_HALF_WIDTH, Synthetic, one_beat, synthetic
 from ecg_lightning.data.sources.base import Recording, RecordingError
 from ecg_lightning.ecg import FIDUCIAL_SAMPLE, LEADS
 from ecg_lightning.signal import beat as module
-from ecg_lightning.signal import errors
+from ecg_lightning.signal import errors, landmarks
 from ecg_lightning.signal.beat import MedianBeat, median_beat
 from ecg_lightning.signal.filters import CLEAN, zero_phase
 
@@ -229,13 +229,13 @@ def test_onset_is_the_end_of_the_last_quiet_stretch() -> None:
     slope[225:] = 1.0
     slope[180:200] = 0.01
     slope[210:213] = 0.01  # too short
-    assert module.qrs_onset(slope) == 200
+    assert landmarks.qrs_onset(slope) == 200
 
 
 def test_onset_without_a_quiet_stretch_is_after_the_quietest() -> None:
     slope = np.full(600, 0.5)
     slope[190:194] = 0.2
-    assert module.qrs_onset(slope) == 194
+    assert landmarks.qrs_onset(slope) == 194
 
 
 def test_kept_beats_are_the_fiducials() -> None:
