@@ -1,4 +1,4 @@
-"""This module changes training ECGs at random: on the device, and the same again after a resume."""
+"""How a datamodule changes its training ECGs at random: on the device, and the same again after a resume."""
 
 import torch
 from lightning.pytorch import LightningDataModule

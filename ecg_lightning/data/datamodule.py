@@ -6,36 +6,26 @@ from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
-from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
 from ecg_lightning.data.augmentation import Augmentation
-from ecg_lightning.data.augmented_training import AugmentedTraining
 from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds, enough_backgrounds, other_backgrounds
 from ecg_lightning.data.cache import BeatCache
-from ecg_lightning.data.dataset import Batch, BeatDataset
-from ecg_lightning.data.enrichment import Enrichment, enrich_test, enrichment_lines
+from ecg_lightning.data.dataset import BeatDataset
+from ecg_lightning.data.enrichment import Enrichment, enriched_split
 from ecg_lightning.data.examples import digest_examples, examples_table, permute_labels
-from ecg_lightning.data.loaders import loader, rank_of
+from ecg_lightning.data.loaders import BeatLoaders
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.provenance import DataProvenance
-from ecg_lightning.data.samplers import RankRows, ShuffledRows, check_samplers_stay, equal_batch_size
+from ecg_lightning.data.samplers import check_samplers_stay
 from ecg_lightning.data.sources import Source
-from ecg_lightning.data.splits import (
-    Split,
-    SplitRule,
-    check_both_classes,
-    class_remedy,
-    split_examples,
-    splits_of_stage,
-)
+from ecg_lightning.data.splits import Split, SplitRule, check_both_classes, class_remedy, splits_of_stage
 from ecg_lightning.data.study_splits import SETTINGS, flat_settings
 from ecg_lightning.ecg import MIN_AGE, TARGETS, Target
 from ecg_lightning.storage.hashing import digest_settings
 
 
-class EcgDataModule(AugmentedTraining):
+class EcgDataModule(BeatLoaders):
     """Median beats of a source, for one target.
 
     Batches are dicts ``ecg`` (batch, lead, sample) mV, ``label`` (batch,) and ``row`` (batch,), the row inside
@@ -92,21 +82,16 @@ class EcgDataModule(AugmentedTraining):
         test_enrichment: Enrichment | None = None,
         permuted_labels: bool = False,
     ) -> None:
-        super().__init__(augmentation, shuffle_seed)
+        super().__init__(augmentation, shuffle_seed, batch_size, eval_batch_size, num_workers)
         if target not in TARGETS:
             raise ValueError(f"target must be one of {', '.join(TARGETS)}; got {target!r}")
         if split not in get_args(SplitRule):
             raise ValueError(f"split must be one of {', '.join(get_args(SplitRule))}; got {split!r}")
-        if min(batch_size, eval_batch_size) < 1 or num_workers < 0 or n_backgrounds < 2:
-            raise ValueError(
-                "batch sizes must be positive, num_workers not negative and n_backgrounds at least 2; got "
-                f"{batch_size}, {eval_batch_size}, {num_workers} and {n_backgrounds}"
-            )
+        if n_backgrounds < 2:
+            raise ValueError(f"n_backgrounds must be at least 2; got {n_backgrounds}")
         self.source = source
         self.target: Target = target
         self.cache_dir = Path(cache_dir)
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
         self.split_rule: SplitRule = "patients" if split == "auto" else split
         self.split_seed = split_seed
         self.held_out_patients = held_out_patients
@@ -115,7 +100,6 @@ class EcgDataModule(AugmentedTraining):
         self.n_backgrounds = n_backgrounds
         self.neighbours: Literal["keep", "blank"] = neighbours
         self.min_age = min_age
-        self.num_workers = num_workers
         self.processes = processes
         self._cache: BeatCache | None = None
         self._split: NDArray[np.str_] | None = None
@@ -157,25 +141,17 @@ class EcgDataModule(AugmentedTraining):
         needed = splits_of_stage(stage, self.split_rule)
         if self._cache is None:
             self._cache = self.prepare_cache(progress=False)  # finds the finished cache
-            self._split = self._make_split(self._cache.examples)
+            examples, held_out, wish = self._cache.examples, self.held_out_patients, self.test_enrichment
+            self._split = enriched_split(examples, self.split_rule, self.split_seed, held_out, wish, self.target)
         for split in needed:
             label = self.examples(split)["label"].to_numpy()
             if not np.isin((0, 1), label).all():
-                remedy = self._remedy()
-                check_both_classes(label, split, self.target, remedy)
+                check_both_classes(label, split, self.target, self._remedy())
 
     def _remedy(self) -> str:
         if self.test_enrichment is not None:
             return "name it in `data.test_enrichment.targets`, or take more patients"
         return class_remedy(self.cache.examples, self.split_rule, self.target, self.held_out_patients)
-
-    def _make_split(self, examples: pd.DataFrame) -> NDArray[np.str_]:
-        split = split_examples(examples, self.split_rule, self.split_seed, self.held_out_patients)
-        if self.test_enrichment is None:
-            return split
-        split = enrich_test(examples, split, self.split_rule, self.split_seed, self.test_enrichment)
-        rank_zero_info("\n".join(enrichment_lines(examples, split, self.test_enrichment, self.target)))
-        return split
 
     @property
     def cache(self) -> BeatCache:
@@ -186,10 +162,7 @@ class EcgDataModule(AugmentedTraining):
 
     def splits(self) -> pd.DataFrame:
         """Split of every ECG of the source: ``ecg_id``, ``patient_id``, ``split``; in ``attrs`` the ``settings``."""
-        table = self.cache.examples[["ecg_id", "patient_id"]].reset_index(drop=True)
-        table["split"] = self._split
-        table.attrs = {SETTINGS: self.settings()}
-        return table
+        return self.population()[["ecg_id", "patient_id", "split"]]
 
     def population(self) -> pd.DataFrame:
         """The same with ``age, sex, source`` and the nine targets."""
@@ -270,27 +243,3 @@ class EcgDataModule(AugmentedTraining):
         if self.split_rule == "test_only" or first.source != self.source.name:
             return first.first(0)
         return other_backgrounds(self.cache, self.examples("train"), first, self.split_seed)
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled by seed and epoch; every rank reads its share of each batch."""
-        dataset = self.dataset("train")
-        rank, ranks = rank_of(self.trainer)
-        rows = ShuffledRows(len(dataset), self.batch_size, self.shuffle_seed, rank, ranks)
-        return loader(dataset, rows, self.batch_size // ranks, self.num_workers)
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Every row once over all ranks, as many batches on each."""
-        dataset = self.dataset("validation")
-        rank, ranks = rank_of(self.trainer)
-        size = equal_batch_size(len(dataset), self.eval_batch_size, ranks)
-        return loader(dataset, RankRows(len(dataset), rank, ranks), size, self.num_workers)
-
-    def test_dataloader(self) -> DataLoader[Batch]:
-        """Every row once over all ranks; nothing is padded."""
-        dataset = self.dataset("test")
-        rows = RankRows(len(dataset), *rank_of(self.trainer))
-        return loader(dataset, rows, self.eval_batch_size, self.num_workers)
-
-    def predict_dataloader(self) -> DataLoader[Batch]:
-        """The test set."""
-        return self.test_dataloader()

@@ -12,9 +12,10 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 
-from ecg_lightning.data.splits import SplitRule, labels_of
+from ecg_lightning.data.splits import SplitRule, labels_of, split_examples
 from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.randomness import keyed_order
 
@@ -56,6 +57,30 @@ class Enrichment:
             )
         # the order makes no difference to the split, so it makes none to a checkpoint's or a study's settings
         object.__setattr__(self, "targets", [name for name in TARGETS if name in self.targets])
+
+
+def enriched_split(
+    examples: pd.DataFrame, rule: SplitRule, seed: int, held_out: int | None, wish: Enrichment | None, target: Target
+) -> NDArray[np.str_]:
+    """Split the ECGs of a source; where the test is to be enriched do so, and say what that means.
+
+    Args:
+        examples: Every ECG of the source.
+        rule: See :func:`ecg_lightning.data.splits.split_examples`; so are the next two.
+        seed: Of the split.
+        held_out: Patients in each of validation and test.
+        wish: What the test must hold; None: whoever the split gives.
+        target: The run's own diagnosis, for the words.
+
+    Returns:
+        (n,) names of the split.
+    """
+    split = split_examples(examples, rule, seed, held_out)
+    if wish is None:
+        return split
+    split = enrich_test(examples, split, rule, seed, wish)
+    rank_zero_info("\n".join(enrichment_lines(examples, split, wish, target)))
+    return split
 
 
 def enrich_test(

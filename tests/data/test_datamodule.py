@@ -621,10 +621,10 @@ def test_a_source_without_folds(cache_dir: Path) -> None:
     [
         ({"target": "afib"}, "target must be one of .* got 'afib'"),
         ({"split": "random"}, "split must be one of auto, patients, folds, test_only; got 'random'"),
-        ({"batch_size": 0}, "batch sizes must be positive, .* got 0, 128, 0 and 5"),
+        ({"batch_size": 0}, "batch sizes must be positive .* got 0, 128 and 0"),
         ({"eval_batch_size": 0}, "batch sizes must be positive"),
         ({"num_workers": -1}, "num_workers not negative"),
-        ({"n_backgrounds": 1}, "n_backgrounds at least 2"),
+        ({"n_backgrounds": 1}, "n_backgrounds must be at least 2; got 1"),
     ],
 )
 def test_bad_arguments(cache_dir: Path, arguments: dict[str, Any], message: str) -> None:
