@@ -15,15 +15,16 @@ from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.dataset import Batch
 from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.functional.threshold import youden_threshold
-from ecg_lightning.models.checked_loading import CheckedLoading, weight_differences
+from ecg_lightning.models.checked_loading import CheckedLoading
+from ecg_lightning.models.checkpoint_fit import DATA_KEY, TARGET_KEY, check_fits
 from ecg_lightning.models.checkpoint_paths import with_absolute_paths, with_relative_paths
 from ecg_lightning.models.classifier_scores import LogitsAndLabels, decision_scores, has_both_classes, ranking_scores
-from ecg_lightning.models.fit_checks import check_before_fit, example_ecgs, make_real, waits_for_shapes
+from ecg_lightning.models.fit_checks import example_input, prepare_network
+from ecg_lightning.models.hyper_parameters import INSTANTIATOR, class_and_arguments
+from ecg_lightning.models.loss import labelled_cross_entropy
 from ecg_lightning.models.precision import at_least_float32, full_float32
 from ecg_lightning.models.step_seeding import seed_step
 
-_TARGET_KEY: Final = "ecg_target"
-_DATA_KEY: Final = "ecg_data"
 _BACKGROUNDS_KEY: Final = "ecg_backgrounds"
 _CALLBACKS_KEY: Final = "callbacks"  # Lightning's own
 
@@ -79,7 +80,7 @@ class EcgClassifier(CheckedLoading):
         self.save_hyperparameters(ignore=None if _given_hyperparameters.get() else ["network"])
         self._remember_network(network)
         self.network = network
-        self.example_input_array = _example_input(network)
+        self.example_input_array = example_input(network)
         self.target = target
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -91,21 +92,11 @@ class EcgClassifier(CheckedLoading):
         self.test_outputs = LogitsAndLabels()
 
     def _remember_network(self, network: nn.Module) -> None:
-        """Keep the network's constructor in the hyperparameters, so that a checkpoint rebuilds it.
-
-        From the command line the parsed YAML is there already. An instance built in Python is described by its
-        class and its ``config``; ``save_hyperparameters`` would pickle the whole module into the checkpoint.
-        """
-        config = getattr(network, "config", None)
-        if "network" in self.hparams or not isinstance(config, dict):
-            return
-        kind = type(network)
-        self.hparams["network"] = {
-            "class_path": f"{kind.__module__}.{kind.__qualname__}",
-            "init_args": dict(config),
-        }
-        self.hparams["_instantiator"] = "lightning.pytorch.cli.instantiate_module"
-        self._hparams_initial = copy.deepcopy(self._hparams)
+        """Keep how the network is made in the hyperparameters, where the parsed YAML is not there already."""
+        if "network" not in self.hparams and (described := class_and_arguments(network)) is not None:
+            self.hparams["network"] = described
+            self.hparams["_instantiator"] = INSTANTIATOR
+            self._hparams_initial = copy.deepcopy(self._hparams)
 
     def forward(self, ecg: Tensor) -> Tensor:
         """Logit of the target.
@@ -138,14 +129,9 @@ class EcgClassifier(CheckedLoading):
         Raises:
             ValueError: See :func:`ecg_lightning.models.fit_checks.check_before_fit`.
         """
-        datamodule, lazy = self._datamodule(), waits_for_shapes(self.network)
-        if datamodule is None or not (lazy or stage == "fit"):
-            return
-        ecg = example_ecgs(datamodule, stage).to(self.device)
-        if lazy:
-            make_real(self.network, ecg)
-        if stage == "fit":
-            check_before_fit(self.network, ecg)
+        datamodule = self._datamodule()
+        if datamodule is not None:
+            prepare_network(self.network, datamodule, stage, self.device)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """As PyTorch's; a threshold of half precision would move decisions, and the example goes where weights go."""
@@ -168,14 +154,14 @@ class EcgClassifier(CheckedLoading):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Mean binary cross-entropy of the labelled ECGs."""
-        loss = self._loss(self(batch["ecg"]), batch["label"])
+        loss = labelled_cross_entropy(self(batch["ecg"]), batch["label"])
         self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch["label"]))
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Collect loss and logits; a batch weighs as much in the mean loss as it has labelled ECGs."""
         logit = self(batch["ecg"])
-        loss = self._loss(logit, batch["label"])
+        loss = labelled_cross_entropy(logit, batch["label"])
         labelled = int((~torch.isnan(batch["label"])).sum())
         self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=labelled)
         self.validation_outputs.update(logit, batch["label"])
@@ -198,9 +184,7 @@ class EcgClassifier(CheckedLoading):
         """Logits for the callbacks; nothing is gathered."""
         with full_float32():
             logit = at_least_float32(self(batch["ecg"]))
-        batch["ecg"] = at_least_float32(
-            batch["ecg"]
-        )  # a true half precision has rounded it; callbacks go on from there
+        batch["ecg"] = at_least_float32(batch["ecg"])  # rounded by a true half precision; callbacks go on from there
         self.test_outputs.update(logit, batch["label"])
         return {"logit": logit, "label": batch["label"], "row": batch["row"]}
 
@@ -234,12 +218,12 @@ class EcgClassifier(CheckedLoading):
 
         The target stands apart because ``load_from_checkpoint(path, target=...)`` overwrites the hyperparameters.
         """
-        checkpoint[_TARGET_KEY] = self.target
+        checkpoint[TARGET_KEY] = self.target
         if self.backgrounds is not None:
             checkpoint[_BACKGROUNDS_KEY] = self.backgrounds.as_dict()
         datamodule = self._datamodule()
         if datamodule is not None:
-            checkpoint[_DATA_KEY] = datamodule.provenance().as_dict()
+            checkpoint[DATA_KEY] = datamodule.provenance().as_dict()
         if self._trainer is not None and _CALLBACKS_KEY in checkpoint:
             folder = self.trainer.default_root_dir
             checkpoint[_CALLBACKS_KEY] = with_relative_paths(checkpoint[_CALLBACKS_KEY], folder)
@@ -248,27 +232,11 @@ class EcgClassifier(CheckedLoading):
         """Refuse a checkpoint of another target or of another network, and say which.
 
         Raises:
-            ValueError: The checkpoint was trained for another target or on otherwise made or split beats, or its
-                weights have other names or shapes.
+            ValueError: See :func:`ecg_lightning.models.checkpoint_fit.check_fits`.
         """
-        hyperparameters = checkpoint.get("hyper_parameters", {})
-        trained_for = checkpoint.get(_TARGET_KEY, hyperparameters.get("target", self.target))
-        if trained_for != self.target:
-            raise ValueError(
-                f"the checkpoint was trained for {trained_for!r}, this run is for {self.target!r}; pass "
-                f"`--target {trained_for}` or a checkpoint of {self.target!r}"
-            )
         datamodule = self._datamodule()
-        if datamodule is not None and _DATA_KEY in checkpoint:
-            datamodule.provenance().check_trained_on(checkpoint[_DATA_KEY])
-        differences = weight_differences(self.state_dict(), checkpoint["state_dict"])
-        if differences:
-            raise ValueError(
-                "the checkpoint's weights do not fit this network: "
-                + "; ".join(differences[:5])
-                + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
-                + ". Configure the network that the checkpoint was trained with, or take another checkpoint"
-            )
+        provenance = None if datamodule is None else datamodule.provenance()
+        check_fits(checkpoint, self.target, provenance, self.state_dict())
         if _BACKGROUNDS_KEY in checkpoint:
             self.backgrounds = Backgrounds.from_dict(checkpoint[_BACKGROUNDS_KEY])
         if self._trainer is not None and _CALLBACKS_KEY in checkpoint:
@@ -278,19 +246,3 @@ class EcgClassifier(CheckedLoading):
     def _datamodule(self) -> EcgDataModule | None:
         datamodule = getattr(self._trainer, "datamodule", None)
         return datamodule if isinstance(datamodule, EcgDataModule) else None
-
-    def _loss(self, logit: Tensor, label: Tensor) -> Tensor:
-        """Mean over the labelled ECGs, without a branch on the data: no device synchronisation."""
-        logit = at_least_float32(logit)
-        labelled = ~torch.isnan(label)
-        known = torch.where(labelled, label, torch.zeros_like(label)).to(logit.dtype)
-        losses = nn.functional.binary_cross_entropy_with_logits(logit, known, reduction="none")
-        return (losses * labelled).sum() / labelled.sum().clamp(min=1)
-
-
-def _example_input(network: nn.Module) -> Tensor | None:
-    """Two ECGs of the network's own shape, for Lightning's summary; None where the network doesn't tell it."""
-    config = getattr(network, "config", None)
-    if not isinstance(config, dict) or not {"leads", "length"} <= config.keys():
-        return None
-    return torch.zeros(2, config["leads"], config["length"])

@@ -46,7 +46,7 @@ class LogitsAndLabels(Metric):
 
 
 def has_both_classes(label: Tensor) -> bool:
-    """Whether there is a positive and a negative ECG among (n,) labels, NaN where missing."""
+    """Look for a positive and a negative ECG among (n,) labels, NaN where missing."""
     return bool((label == 1).any() and (label == 0).any())
 
 

@@ -24,9 +24,39 @@ def example_ecgs(datamodule: EcgDataModule, stage: str) -> Tensor:
     return dataset.__getitems__(list(range(min(2, len(dataset)))))["ecg"]
 
 
+def example_input(network: nn.Module) -> Tensor | None:
+    """Make two ECGs of the network's own shape, for Lightning's summary; None where the network doesn't tell it."""
+    config = getattr(network, "config", None)
+    if not isinstance(config, dict) or not {"leads", "length"} <= config.keys():
+        return None
+    return torch.zeros(2, config["leads"], config["length"])
+
+
 def waits_for_shapes(network: nn.Module) -> bool:
-    """Whether a network has lazy modules that have not seen an ECG."""
+    """Tell a network with lazy modules that have not seen an ECG from others."""
     return any(is_lazy(weight) for weight in (*network.parameters(), *network.buffers()))
+
+
+def prepare_network(network: nn.Module, datamodule: EcgDataModule, stage: str, device: torch.device) -> None:
+    """Give lazy modules their weights, and before a ``fit`` refuse what could never be tested.
+
+    Args:
+        network: Any network.
+        datamodule: Set up for the stage; its ECGs are read where they are needed.
+        stage: ``fit``, ``validate``, ``test`` or ``predict``.
+        device: Of the network.
+
+    Raises:
+        ValueError: See :func:`check_before_fit`.
+    """
+    lazy = waits_for_shapes(network)
+    if not (lazy or stage == "fit"):
+        return
+    ecg = example_ecgs(datamodule, stage).to(device)
+    if lazy:
+        make_real(network, ecg)
+    if stage == "fit":
+        check_before_fit(network, ecg)
 
 
 def make_real(network: nn.Module, ecg: Tensor) -> None:

@@ -11,7 +11,10 @@ from ecg_lightning.storage.plain_values import Where, refuse
 KEY: Final = "hyper_parameters"
 _OLD_KEYS: Final = ("hparams", "module_arguments")
 """Lightning reads hyperparameters from here too; the project never wrote any of them."""
-_INSTANTIATORS: Final = ("lightning.pytorch.cli.instantiate_module", "pytorch_lightning.cli.instantiate_module")
+INSTANTIATOR: Final = "lightning.pytorch.cli.instantiate_module"
+"""What Lightning makes a network with that is described by its class and its arguments."""
+
+_INSTANTIATORS: Final = (INSTANTIATOR, "pytorch_lightning.cli.instantiate_module")
 _OWN: Final = "what fit writes there"
 _TAKE_ANOTHER: Final = "No fit writes such a checkpoint: do not use it"
 
@@ -52,6 +55,21 @@ def check_hyper_parameters(
     checker = TrustedClasses(where, frozenset(typed), tuple(classes), remedy=remedy)
     parameters = {name: one for name, one in found.items() if not str(name).startswith("_") and name not in given}
     checker.check_tree(parameters, parameter_types(module), f"{KEY}.")
+
+
+def class_and_arguments(network: object) -> dict[str, Any] | None:
+    """Describe a network that was built in Python, so that a checkpoint rebuilds it.
+
+    Args:
+        network: Any; ``save_hyperparameters`` would pickle the whole module into the checkpoint.
+
+    Returns:
+        Its class and its ``config``; None where it has no ``config`` dict of its constructor's arguments.
+    """
+    config, kind = getattr(network, "config", None), type(network)
+    if not isinstance(config, dict):
+        return None
+    return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": dict(config)}
 
 
 def network_name(content: Mapping[str, Any]) -> str:
