@@ -17,15 +17,16 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ecg_lightning.runs.beats import stored_beats
+from ecg_lightning.runs.description import describe_files
 from ecg_lightning.runs.labelled_arrays import ROW_LABELS, labelled_array
 from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.runs.network_scores import read_metrics
 from ecg_lightning.runs.sealing import TEST_AGAIN, inspect_run, remedy_of
-from ecg_lightning.runs.search import RUN_MARKERS, describe_runs_below, is_run_folder, stores_below
+from ecg_lightning.runs.search import check_run_folder, stores_below
 from ecg_lightning.storage.plain_values import refuse_references
 from ecg_lightning.storage.readers import read_table, reading
 from ecg_lightning.storage.seals import Damage
-from ecg_lightning.storage.store import RowStore, StoreError
+from ecg_lightning.storage.store import RowStore
 
 
 class StoreNotFoundError(KeyError):
@@ -48,18 +49,7 @@ def open_run(path: str | Path) -> "Run":
         FileNotFoundError: There is no such folder.
         ValueError: The folder is not that of a run; the message says what lies there and which runs are near.
     """
-    folder = Path(path).resolve()
-    if not folder.is_dir():
-        near = next(parent for parent in folder.parents if parent.is_dir())
-        raise FileNotFoundError(f"there is no folder {folder}; {describe_runs_below(near)}")
-    if not is_run_folder(folder):
-        content = sorted(entry.name for entry in folder.iterdir())[:8]
-        raise ValueError(
-            f"{folder} is not the folder of a run: expected a name like seed0 and one of "
-            f"{', '.join(RUN_MARKERS)} in it; there lie {', '.join(content) or 'no files'}. "
-            f"{describe_runs_below(folder)}"
-        )
-    return Run(folder)
+    return Run(check_run_folder(Path(path).resolve()))
 
 
 @dataclass(frozen=True)
@@ -89,7 +79,7 @@ class Run:
 
     @property
     def paths(self) -> RunPaths:
-        """Where the files lie that this reads."""
+        """Name the files that this reads, by where they lie."""
         return RunPaths(self.path)
 
     @cached_property
@@ -209,15 +199,8 @@ class Run:
         return labelled_array(self.row_store(name), name, self.examples if there else None)
 
     def __repr__(self) -> str:
-        lines = [f"Run of {self.target}, seed {self.seed}, study {self.study}: {self.path}"]
-        paths = self.paths
-        files = (paths.config("fit"), paths.config("test"), paths.metrics, paths.best_checkpoint)
-        there = [path.relative_to(self.path).as_posix() for path in files if path.is_file()]
-        lines.append(f"  files: {', '.join(there) or 'none'}")
-        lines.append(f"  examples: {self._describe_examples()}")
-        names = self.stores
-        lines.append("  stores:" if names else "  stores: none yet")
-        return "\n".join(lines + [f"    {name}: {self._describe_store(name)}" for name in names])
+        head = f"Run of {self.target}, seed {self.seed}, study {self.study}: {self.path}"
+        return "\n".join([head, *describe_files(self.paths, self._describe_examples(), self.stores)])
 
     def _describe_examples(self) -> str:
         try:
@@ -226,15 +209,6 @@ class Run:
             return f"not readable ({error})" if self.paths.examples.is_file() else "none yet"
         positives = int((frame["label"] == 1).sum())
         return f"{len(frame)} ECGs of {frame['patient_id'].nunique()} patients, {positives} positive"
-
-    def _describe_store(self, name: str) -> str:
-        try:
-            store = self.row_store(name)
-            done = int(store.done.sum())
-        except (OSError, StoreError) as error:
-            return f"not readable ({error})"
-        sizes = ", ".join(f"{dim} {size}" for dim, size in zip(store.spec.dims, store.spec.shape, strict=True))
-        return f"{sizes}; " + ("complete" if done == len(store) else f"{done} of {len(store)} rows done")
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,34 @@ _VISITED_AT_MOST = 2000  # folders; the search may begin at the root of a disk
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Whether a folder is named ``seed<k>`` and holds what a run leaves."""
+    """Tell a folder that is named ``seed<k>`` and holds what a run leaves from others."""
     return bool(_NAME.fullmatch(folder.name)) and any((folder / name).exists() for name in RUN_MARKERS)
+
+
+def check_run_folder(folder: Path) -> Path:
+    """Refuse a folder that is not a run's.
+
+    Args:
+        folder: Absolute.
+
+    Returns:
+        The same folder.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: It is not that of a run; the message says what lies there and which runs are near.
+    """
+    if not folder.is_dir():
+        near = next(parent for parent in folder.parents if parent.is_dir())
+        raise FileNotFoundError(f"there is no folder {folder}; {describe_runs_below(near)}")
+    if not is_run_folder(folder):
+        content = sorted(entry.name for entry in folder.iterdir())[:8]
+        raise ValueError(
+            f"{folder} is not the folder of a run: expected a name like seed0 and one of "
+            f"{', '.join(RUN_MARKERS)} in it; there lie {', '.join(content) or 'no files'}. "
+            f"{describe_runs_below(folder)}"
+        )
+    return folder
 
 
 def stores_below(folder: Path, *, broken: bool = False) -> list[str]:
