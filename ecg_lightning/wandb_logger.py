@@ -27,12 +27,7 @@ _NOTHING_OF_THE_MACHINE: Final = {
     "disable_code": True,
     "save_code": False,
     "console": "off",  # what the program prints
-    "host": "",
-    "username": "",
-    "email": "",
-    "program": "",
-    "program_relpath": "",
-    "program_abspath": "",
+    **dict.fromkeys(("host", "username", "email", "program", "program_relpath", "program_abspath"), ""),
 }
 """Settings with which W&B finds nothing out about the machine; they come before its environment variables."""
 
@@ -141,7 +136,7 @@ class RunLogger(WandbLogger):
 
     @property
     def place(self) -> str | None:
-        """Where the run is: its page, or the folder of an offline run; None where W&B is switched off."""
+        """Say where the run is: its page, or the folder of an offline run; None where W&B is switched off."""
         run = self.experiment
         if run.disabled:
             return None
@@ -163,9 +158,8 @@ class RunLogger(WandbLogger):
         self._take_own_id()
         import wandb  # slow, and reads the environment
 
-        insists = self._requested_offline is False or (
-            self._requested_offline is None and os.environ.get(MODE_VARIABLE) in ("online", "shared")
-        )
+        named_online = os.environ.get(MODE_VARIABLE) in ("online", "shared")
+        insists = named_online if self._requested_offline is None else not self._requested_offline
         mode, reason = self._mode(insists=insists)
         try:
             run = self._start(mode)
