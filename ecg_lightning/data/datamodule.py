@@ -62,6 +62,9 @@ class EcgDataModule(BeatLoaders):
         ValueError: An argument out of its range.
     """
 
+    _cache: BeatCache | None = None
+    _split: NDArray[np.str_] | None = None
+
     def __init__(
         self,
         source: Source,
@@ -101,8 +104,6 @@ class EcgDataModule(BeatLoaders):
         self.neighbours: Literal["keep", "blank"] = neighbours
         self.min_age = min_age
         self.processes = processes
-        self._cache: BeatCache | None = None
-        self._split: NDArray[np.str_] | None = None
 
     def prepare_data(self) -> None:
         """Turn the source's recordings into cached beats, if that is not done yet."""

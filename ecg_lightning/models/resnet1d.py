@@ -1,6 +1,7 @@
 """The study's residual network over median beats (paper, "Model architecture"; Table S1)."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, cast
 
 import torch
@@ -138,21 +139,10 @@ class ResNet1d(nn.Module):
             "shortcut": shortcut,
             "input_activation": input_activation,
         }
+        block = partial(DoubleConvBlock, kernel_size=kernel_size, dropout=dropout, shortcut=shortcut)
+        sizes = zip((leads, *widths[:-1]), widths, strides, strict=True)  # channels before and after, stride
         self.blocks = nn.Sequential(
-            *(
-                DoubleConvBlock(
-                    in_channels,
-                    out_channels,
-                    stride,
-                    kernel_size=kernel_size,
-                    dropout=dropout,
-                    shortcut=shortcut,
-                    input_activation=input_activation or index > 0,
-                )
-                for index, (in_channels, out_channels, stride) in enumerate(
-                    zip((leads, *widths[:-1]), widths, strides, strict=True)
-                )
-            )
+            *(block(*own, input_activation=input_activation or index > 0) for index, own in enumerate(sizes))
         )
         self.flatten = nn.Flatten()
         self.linear = nn.Linear(widths[-1] * _samples_left(length, strides), 1)

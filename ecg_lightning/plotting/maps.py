@@ -151,24 +151,20 @@ def map_figure(
     traces, values = check_beat(beat), check_map("attribution", attribution, signed=signed)
     mask = check_evidence(evidence)
     colours = colour_scale(values, signed=signed, quantile=quantile)
-    legend = [f"{method}: {unit}", *colours.legend]
-    if mask.any():
-        legend.append(f"dashes: {evidence_name}")
+    legend = [f"{method}: {unit}", *colours.legend, *([f"dashes: {evidence_name}"] if mask.any() else ())]
     bar_left = first_panel_left(scale)
     below = columns < COLUMNS  # the legend: beside the bar of a narrow sheet there is no room
     legend_left = bar_left if below else bar_left + BAR_MM[0] + LEGEND_GAP_MM
     lines = heading(None, "\n".join(legend), sheet_width(scale, columns) - legend_left - MARGIN_MM)
-    legend_height = sum(line.height for line in lines)
-    footer = BAR_WITH_TICKS_MM + legend_height if below else max(BAR_WITH_TICKS_MM, legend_height)
-    headroom = HALO_MM / scale.mm_per_millivolt
+    heights = BAR_WITH_TICKS_MM, sum(line.height for line in lines)
     drawn = beat_sheet(
         traces,
         title=title,
         subtitle=subtitle,
         scale=scale,
         grid=GRID_GREY,
-        footer=footer,
-        headroom=headroom,
+        footer=sum(heights) if below else max(heights),
+        headroom=HALO_MM / scale.mm_per_millivolt,
         columns=columns,
     )
     for index, axes in enumerate(drawn.panels.values()):

@@ -14,8 +14,28 @@ GRADIENT_FORWARDS: Final = 2.2
 """Cost of a gradient pass in forward passes (measured on the study's network)."""
 
 
+_HEAD: Final = (
+    "Method",
+    "Forward passes",
+    "Gradient passes",
+    "Cost in forwards",
+    "Reliability",
+    "Over backgrounds",
+    "Unusable maps",
+    "Linter",
+)
+_CAPTION: Final = (
+    f"Passes a map; a gradient pass counts as {GRADIENT_FORWARDS} forwards; the gradient family shares "
+    "passes, which is not deducted. Reliability: of a stochastic map with these passes, median over ECGs and "
+    "networks (lowest decile in brackets; 1 is a map without Monte-Carlo noise; its root is the correlation "
+    "with the converged map). Over backgrounds: median correlation with the map over as many other background "
+    "ECGs (lowest decile in brackets). Unusable: constant or not finite. Linter: whether the method is safe on "
+    "this network."
+)
+
+
 def methods_section(runs: StudyRuns, files: ReportFiles) -> Section:
-    """Report passes, reliability, unusable maps, and what the linter says of each method."""
+    """Show passes, reliability, unusable maps, and what the linter says of each method."""
     maps, lint = runs.tables("maps"), runs.tables("lint")
     table = methods_table(maps, lint, runs.tables("background_dependence"), runs.methods)
     rows = [
@@ -31,29 +51,8 @@ def methods_section(runs: StudyRuns, files: ReportFiles) -> Section:
         ]
         for row in records(table)
     ]
-    blocks: list[Block] = [
-        TableBlock(
-            head=(
-                "Method",
-                "Forward passes",
-                "Gradient passes",
-                "Cost in forwards",
-                "Reliability",
-                "Over backgrounds",
-                "Unusable maps",
-                "Linter",
-            ),
-            rows=rows,
-            caption=f"Passes a map; a gradient pass counts as {GRADIENT_FORWARDS} forwards; the gradient family shares "
-            "passes, which is not deducted. Reliability: of a stochastic map with these passes, median over ECGs and "
-            "networks (lowest decile in brackets; 1 is a map without Monte-Carlo noise; its root is the correlation "
-            "with the converged map). Over backgrounds: median correlation with the map over as many other background "
-            "ECGs (lowest decile in brackets). Unusable: constant or not finite. Linter: whether the method is safe on "
-            "this network.",
-            label="Cost and reliability",
-            files=files.table("methods", table),
-        )
-    ]
+    shown = TableBlock(_HEAD, rows, caption=_CAPTION, label="Cost and reliability", files=files.table("methods", table))
+    blocks: list[Block] = [shown]
     if not lint.empty:
         told = lint[lint["verdict"] != "safe"].drop_duplicates(["method", "verdict"])
         blocks += [
