@@ -22,7 +22,7 @@ from ecg_lightning.experiments.localization.measure import (
     region_share,
 )
 from ecg_lightning.experiments.localization.run_results import LocalizationReport
-from ecg_lightning.plotting.class_words import CLASS_WORDS
+from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.storage.hashing import JSON
 
 _SCORES: Final = {name: f"localization/{name}" for name in LOCALIZATION_SCORES}
@@ -104,7 +104,7 @@ class EvidenceLocalization(Audit):
             n_resamples=self.n_resamples,
             confidence=self.confidence,
             seed=self.bootstrap_seed,
-            what=f"{CLASS_WORDS[self.datamodule.target].name}, seed {self.maps.training_seed}",
+            what=f"{class_name(self.datamodule.target)}, seed {self.maps.training_seed}",
         )
         report.write(AuditResults(trainer))
 

@@ -37,7 +37,7 @@ from ecg_lightning.functional.similarity import (
     similarity_matrices,
 )
 from ecg_lightning.functional.smoothing import ORDER, WINDOW
-from ecg_lightning.plotting.class_words import CLASS_WORDS
+from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.hashing import JSON
 
@@ -195,7 +195,7 @@ class MethodSimilarity(Audit):
             matrix_of(chosen, "correlation_mean", names),
             names,
             quantity=f"{statistic.capitalize()} correlation ({sign})",
-            title=f"Similarity of maps: {CLASS_WORDS[self.datamodule.target].name}, seed {self.maps.training_seed}",
+            title=f"Similarity of maps: {class_name(self.datamodule.target)}, seed {self.maps.training_seed}",
             caption=text,
             incomplete=matrix_of(chosen, "n_undefined", names, diagonal=0.0) > 0,
             beside=beside,

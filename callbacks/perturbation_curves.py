@@ -25,7 +25,7 @@ from ecg_lightning.experiments.perturbation.tables import MapLogits, Population
 from ecg_lightning.experiments.perturbation.units import unit_positions
 from ecg_lightning.functional.intervals import weightings
 from ecg_lightning.models.precision import full_float32
-from ecg_lightning.plotting.class_words import CLASS_WORDS
+from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.storage.store import Rows
@@ -235,7 +235,7 @@ class PerturbationCurves(Audit):
             for kind in self._kinds_with_controls()
             for control in self._controls()
         ]
-        title = f"{CLASS_WORDS[self.datamodule.target].name}, seed {self.maps.training_seed}"
+        title = f"{class_name(self.datamodule.target)}, seed {self.maps.training_seed}"
         PerturbationReport(maps, title).write(AuditResults(trainer))
 
     def _map_logits(self, kind: PerturbationKind, what: str, population: Population) -> MapLogits:

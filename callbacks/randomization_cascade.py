@@ -36,7 +36,7 @@ from ecg_lightning.experiments.randomization.random_weights import (
     weight_layers,
 )
 from ecg_lightning.experiments.randomization.run_results import CascadeReport
-from ecg_lightning.plotting.class_words import CLASS_WORDS
+from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.hashing import JSON, digest_state_dict
 
@@ -233,7 +233,7 @@ class RandomizationCascade(Audit):
             n_resamples=self.n_resamples,
             confidence=self.confidence,
             seed=self.bootstrap_seed,
-            what=f"{CLASS_WORDS[self.datamodule.target].name}, seed {self.maps.training_seed}",
+            what=f"{class_name(self.datamodule.target)}, seed {self.maps.training_seed}",
             settings=f"{self.how.replace('_', ' ')}, BatchNorms {self.batchnorm}",
             failures=self.random.failures,
         )

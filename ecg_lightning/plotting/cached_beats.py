@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.ecg import BEAT_SAMPLES, TARGETS, Target
-from ecg_lightning.plotting.class_words import CLASS_WORDS
+from ecg_lightning.plotting.class_words import class_short
 from ecg_lightning.plotting.stack import ClassBeat
 from ecg_lightning.randomness import keyed_order
 
@@ -97,6 +97,6 @@ def class_beat(cache: BeatCache, row: int, target: Target, name: str, *, waves: 
         source=str(example["source"]),
         name=name,
         heart_rate=float(example["heart_rate"]),
-        labels=[CLASS_WORDS[name].short for name in TARGETS if pd.notna(example[name]) and example[name] == 1],
+        labels=[class_short(name) for name in TARGETS if pd.notna(example[name]) and example[name] == 1],
         regions={name: mask for name, mask in masks.items() if mask is not None},
     )

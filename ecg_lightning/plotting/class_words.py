@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from ecg_lightning.ecg import TARGETS, Target
+from ecg_lightning.ecg import Target
 
 
 class ClassWords(NamedTuple):
@@ -44,27 +44,34 @@ AHA/ACCF/HRS recommendations part III, Circulation 2009;119:e235-e240. An archiv
 
 
 def class_name(target: object) -> str:
-    """Return a target's name in full; of something that is no target, its own name."""
-    return next((words.name for known, words in CLASS_WORDS.items() if known == target), str(target))
+    """Name a target in full; of one that is not among the nine, say its own name in words: ``my_class``, My class."""
+    words = _words_of(target)
+    return words.name if words else _readable(target)
 
 
 def class_in_text(target: object) -> str:
-    """Write a target within a sentence: ``first-degree AV block``."""
+    """Name a target within a sentence: ``first-degree AV block``."""
     name = class_name(target)
     return name[:1].lower() + name[1:]
 
 
 def class_short(target: object) -> str:
-    """Return a name for a label of a few millimetres; of something that is no target, its own name."""
-    return next((words.short for known, words in CLASS_WORDS.items() if known == target), str(target))
+    """Name a target in a label of a few millimetres; of one that is not among the nine, as in full."""
+    words = _words_of(target)
+    return words.short if words else _readable(target)
 
 
-def class_title(target: Target) -> str:
-    """Write a target and its criterion, such as ``First-degree AV block: PR > 200 ms``.
+def class_title(target: object) -> str:
+    """Name a target with its criterion, where it has one: ``First-degree AV block: PR > 200 ms``."""
+    words = _words_of(target)
+    return f"{words.name}: {words.criterion}" if words else _readable(target)
 
-    Raises:
-        ValueError: No such target.
-    """
-    if target not in CLASS_WORDS:
-        raise ValueError(f"expected one of the targets {', '.join(TARGETS)}, got {target!r}")
-    return f"{CLASS_WORDS[target].name}: {CLASS_WORDS[target].criterion}"
+
+def _words_of(target: object) -> ClassWords | None:
+    """Look up what people call a target; None where it is not among the nine."""
+    return next((words for known, words in CLASS_WORDS.items() if known == target), None)
+
+
+def _readable(target: object) -> str:
+    name = str(target).replace("_", " ")
+    return name[:1].upper() + name[1:]

@@ -17,7 +17,7 @@ from PIL import Image
 
 from ecg_lightning.ecg import LEADS, TARGETS
 from ecg_lightning.plotting import ClassBeat, PaperScale, class_title, classes_figure, classes_overview, save_figure
-from ecg_lightning.plotting.class_words import CLASS_WORDS
+from ecg_lightning.plotting.class_words import CLASS_WORDS, class_in_text, class_name, class_short
 from ecg_lightning.plotting.maps import halo
 from ecg_lightning.plotting.stack import FILL_ALPHA, MARK_MM, REGION_STYLES, Stack
 
@@ -190,8 +190,13 @@ def test_every_target_has_words() -> None:
     assert class_title("first_degree_av_block") == "First-degree AV block: PR > 200 ms"
     assert len({words.short for words in CLASS_WORDS.values()}) == len(TARGETS)
     assert all(class_title(target).count(": ") == 1 for target in TARGETS)
-    with pytest.raises(ValueError, match=r"expected one of the targets sinus_rhythm, .* got 'flutter'"):
-        class_title("flutter")  # type: ignore[arg-type]
+
+
+def test_a_target_of_one_s_own_is_named_by_its_own_name() -> None:
+    own = "atrial_flutter_2_to_1"
+    assert {class_name(own), class_short(own), class_title(own)} == {"Atrial flutter 2 to 1"}
+    assert class_in_text(own) == "atrial flutter 2 to 1"
+    assert class_name("LBBB_or_RBBB") == "LBBB or RBBB"  # capitals stay
 
 
 # --- all classes on one sheet -------------------------------------------------------------------------------
