@@ -46,6 +46,16 @@ def savitzky_golay(maps: Tensor, window: int = WINDOW, order: int = ORDER) -> Te
     return smooth
 
 
+def smoothing_words(window: int | None = WINDOW, order: int = ORDER) -> str:
+    """Say how maps were smoothed, for a caption: ``smoothed by Savitzky-Golay 31/3``.
+
+    Args:
+        window: Samples of the filter; None: no smoothing.
+        order: Degree of its polynomial.
+    """
+    return "not smoothed" if window is None else f"smoothed by Savitzky-Golay {window}/{order}"
+
+
 @lru_cache(maxsize=8)
 def _blocks(samples: int, window: int, order: int) -> tuple[tuple[slice, slice, Tensor], ...]:
     """Smoothed samples, the samples that they are made of, and the matrix that the latter are multiplied by."""

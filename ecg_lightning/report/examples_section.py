@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ecg_lightning.ecg import LEADS
 from ecg_lightning.experiments.perturbation.published import perturbation_store
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
-from ecg_lightning.functional.smoothing import savitzky_golay
+from ecg_lightning.functional.smoothing import savitzky_golay, smoothing_words
 from ecg_lightning.plotting.class_words import class_short
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Paragraph, ReportFiles, Section, number
@@ -42,7 +42,7 @@ def examples_section(runs: StudyRuns, files: ReportFiles) -> Section:
     caption = (
         "Each row is an experiment: on the left the highest score of any test ECG (maps that agree most, the map that "
         "is most like the trained network's when every layer is random, the probability that falls most), on the right "
-        "the lowest. Maps are smoothed by Savitzky-Golay 31/3, divided by their greatest magnitude over all leads, and "
+        f"the lowest. Maps are {smoothing_words()}, divided by their greatest magnitude over all leads, and "
         "shown in the lead with the most relevance; grey: the ECG in that lead, if the "
         "study keeps its beats. Correlations are over all leads."
     )

@@ -19,7 +19,7 @@ from ecg_lightning.storage.readers import DamagedFileError
 
 
 def networks_section(runs: StudyRuns, files: ReportFiles) -> Section:
-    """Make the section on architecture and performance."""
+    """Show the architecture of the networks, and their performance."""
     performance = performance_table(runs)
     details: dict[str, list[Block]] = {"Architecture (Table S1)": _architecture(runs, files)}
     if performance.empty:
@@ -78,7 +78,7 @@ def _architecture(runs: StudyRuns, files: ReportFiles) -> list[Block]:
         name = network_name(read_checkpoint(run.checkpoint))
         what = f"The network of {run.target}, seed {run.seed} is {name}: no architecture, since a report makes nothing "
         return [Paragraph(f"{what}of what a checkpoint names beside the project's own networks.", "warning")]
-    table = architecture_table(module.network)
+    table = architecture_table(module.network, input_shape(module))
     total = sum(parameter.numel() for parameter in module.network.parameters())
     rows = [[str(cell) for cell in row] for row in table.to_numpy().tolist()]
     return [
@@ -91,6 +91,14 @@ def _architecture(runs: StudyRuns, files: ReportFiles) -> list[Block]:
             files=files.table("architecture", table),
         )
     ]
+
+
+def input_shape(module: EcgClassifier) -> tuple[int, int]:
+    """(lead, sample) that a network reads: as it says, or as its checkpoint's backgrounds have, else the project's."""
+    ecgs = module.example_input_array
+    if ecgs is None and module.backgrounds is not None:
+        ecgs = module.backgrounds.beats
+    return (ecgs.shape[-2], ecgs.shape[-1]) if isinstance(ecgs, Tensor) else (len(LEADS), BEAT_SAMPLES)
 
 
 def architecture_table(network: nn.Module, shape: tuple[int, int] = (len(LEADS), BEAT_SAMPLES)) -> pd.DataFrame:

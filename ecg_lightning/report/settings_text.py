@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from ecg_lightning.functional.smoothing import ORDER, WINDOW, smoothing_words
 from ecg_lightning.plotting.class_words import class_in_text, class_name
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, ReportFiles, Section, TableBlock
@@ -63,8 +64,8 @@ def methods_text(runs: StudyRuns) -> list[str]:
         f"Attribution maps of the positive logit were computed for {len(run.examples):,} test ECGs with "
         f"{len(runs.methods)} methods ({', '.join(method_style(name).label for name in runs.methods)}); their "
         f"settings stand in the table. Draws are keyed by attribution seed ({_attribution_seed(test)}), training "
-        "seed, method and ECG. Maps were smoothed by a Savitzky-Golay filter (31 samples, third order) before "
-        "Pearson and Spearman correlations over all 4,800 points. Perturbation ranks the unsmoothed magnitude.",
+        f"seed, method and ECG. Maps were {smoothing_of(run)} before Pearson and Spearman correlations over all 4,800 "
+        "points. Perturbation ranks the unsmoothed magnitude.",
         "A method is judged by effects with their intervals against margins that were stated beforehand "
         "(ecg_lightning/experiments/*/claims.yaml): each check's score less that of every control without a network "
         "(random, smoothed random, |ECG|, |slope|), and less that of the same method's map of another patient with the "
@@ -76,6 +77,14 @@ def methods_text(runs: StudyRuns) -> list[str]:
         "follow " + CITATION,
         "Software: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
     ]
+
+
+def smoothing_of(run: Run) -> str:
+    """Say how maps were smoothed before they were correlated, by the settings of the run's own correlations."""
+    store = next((name for name in run.stores if name.startswith("similarity/")), None)
+    settings = run.row_store(store).spec.settings if store else {}
+    window, order = settings.get("window", WINDOW), settings.get("order", ORDER)
+    return smoothing_words(window if isinstance(window, int) else None, order if isinstance(order, int) else ORDER)
 
 
 def method_settings(run: Run) -> pd.DataFrame:
