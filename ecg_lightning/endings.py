@@ -32,7 +32,7 @@ _installed = False
 
 
 def is_rank_zero() -> bool:
-    """Whether this is rank zero as far as launchers tell, before a process group is there."""
+    """Tell rank zero from others as far as launchers say, before a process group is there."""
     return all(os.environ.get(name, "0") == "0" for name in _RANKS)
 
 
@@ -58,7 +58,7 @@ def end_when_told() -> None:
 
 
 def ends_when_told() -> bool:
-    """Whether this process was set up so."""
+    """Say if this process was set up by ``end_when_told``."""
     return _installed
 
 
@@ -127,7 +127,7 @@ def _quietly(clear: Callable[[], object], running: "_thread.LockType") -> None:
 
 
 def _end_workers() -> None:
-    """Of data loaders and pools: they wait for work that will not come."""
+    """Kill workers of data loaders and pools: they wait for work that will not come."""
     for process in multiprocessing.active_children():
         process.kill()
 

@@ -14,7 +14,7 @@ class _ParsersOnly(EcgCLI):
     """Makes the parsers, and hands them out."""
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:  # noqa: ARG002
-        """Nothing is parsed.
+        """Hand the parsers out; nothing is parsed.
 
         Raises:
             _ParsersMadeError: Always, with the parser of each command.
@@ -32,5 +32,5 @@ def command_parsers() -> dict[str, LightningArgumentParser]:
 
 
 def argument_types() -> dict[str, dict[str, Declared]]:
-    """Of every command the arguments, and what may stand there."""
+    """List the arguments of every command, and what may stand there."""
     return {name: parser_types(one) for name, one in command_parsers().items()}

@@ -33,7 +33,7 @@ def lock_of(stage: str, folder: str) -> RunLock | None:
 
 
 def end_trainer_when_told(trainer: Trainer) -> None:
-    """Where this process ends when it is told to, have it do so under Lightning too, with ranks and loggers.
+    """Have a process that ends when it is told to do so under Lightning too, with ranks and loggers.
 
     Lightning's own handler of SIGTERM notes it for the loops, which look for it between two batches, skip what is
     left and end with status 0; in the other ranks it waits for a broadcast. Its handler of SIGUSR1, which Slurm sends

@@ -18,7 +18,7 @@ CONFIG_OPTIONS: Final = ("--config", "-c")
 
 @dataclass(frozen=True)
 class TypedWords:
-    """A command line.
+    """The words of a command line, as the user has typed them.
 
     Attributes:
         options: Option and value, of ``--option=value`` and of ``--option value``.
@@ -49,7 +49,7 @@ class TypedWords:
         return cls(options, frozenset(found), runs)
 
     def lies_in_run(self, path: str | Path) -> bool:
-        """Whether a file lies in a run folder: then it is checked as the content of a checkpoint is."""
+        """Tell a file that lies in a run folder: it is checked as the content of a checkpoint is."""
         return lies_in_run(path, self.runs)
 
 

@@ -36,7 +36,7 @@ class Declared:
 
     @property
     def open(self) -> bool:
-        """Whether nothing may be made there."""
+        """Say that nothing may be made there."""
         return not (self.bases and self.made)
 
 
@@ -125,5 +125,5 @@ def _is_class(kind: type) -> bool:
 
 
 def is_record(kind: type) -> bool:
-    """Whether a mapping without ``class_path`` makes an object of it: a dataclass has no subclasses here."""
+    """Tell a class that a mapping without ``class_path`` makes an object of: a dataclass has no subclasses here."""
     return dataclasses.is_dataclass(kind)

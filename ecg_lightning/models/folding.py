@@ -56,7 +56,7 @@ class FoldedBatchNorm(nn.Identity):
         self.into = into
 
     def extra_repr(self) -> str:
-        """Where it went, for the printed network."""
+        """Say where the BatchNorm went, for the printed network."""
         return f"into={self.into}"
 
 

@@ -1,1 +1,1 @@
-"""Where the files of a run lie, and how they are read back."""
+"""This room knows where the files of a run lie, and reads them back."""

@@ -1,4 +1,4 @@
-"""Whether what a run's records speak of is the whole: a test of every ECG, of a network that was trained to its end."""
+"""A run is finished when every ECG was tested, with a network that was trained to its end; its records say so."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where the files of a run and of its study lie (design, section 4)."""
+"""The files of a run and of its study lie at these paths (design, section 4)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +79,7 @@ class RunPaths:
 
     @property
     def study(self) -> Path:
-        """The study's folder."""
+        """The folder that holds all runs of the study."""
         return self.path.parent.parent
 
     @property

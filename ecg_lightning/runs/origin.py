@@ -1,4 +1,4 @@
-"""Where a file comes from: a run folder, which may be a stranger's, or a place of the user's own."""
+"""A file comes from one of two origins: a run folder, which may be a stranger's, or a place of the user's own."""
 
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,7 @@ _DEPTH_IN_STUDY: Final = 2 + _DEPTH_IN_RUN
 
 
 def lies_in_run(path: str | Path, runs: str | Path = "runs") -> bool:
-    """Whether a file lies in a run folder or in a study's, under its own name or where its links lead.
+    """Tell a file that lies in a run folder or in a study's, under its own name or where its links lead.
 
     Such a folder can have been copied from anywhere, so its files are not what the user has typed.
 

@@ -1,4 +1,4 @@
-"""Of one run folder one command at a time: a second ``fit``, ``test`` or ``tune`` is refused before it writes."""
+"""One command at a time works in a run folder: a second ``fit``, ``test`` or ``tune`` is refused before it writes."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Whether a run's folder holds a ``fit`` of the same settings, which may go on."""
+"""A ``fit`` may go on where its run's folder holds an earlier one of the same settings."""
 
 import time
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ class RunMismatchError(ValueError):
 
 
 def check_same_run(run: RunPaths, config: Mapping[str, object], on_mismatch: OnMismatch, *, moves: bool = True) -> bool:
-    """Whether the folder holds an earlier ``fit`` of the same settings, which may be resumed.
+    """Find out if the folder holds an earlier ``fit`` of the same settings, which may be resumed.
 
     Args:
         run: The run whose folder it is.

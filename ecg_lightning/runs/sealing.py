@@ -129,7 +129,7 @@ def inspect_run(paths: RunPaths, *, unread: bool = True) -> RunInspection:
 
 
 def read_through(folder: Path, files: Iterable[Path], remedy: Callable[[str], str]) -> Inspection:
-    """Whether files that nothing seals can be read, and rows are as their digests say.
+    """Try if files that nothing seals can be read, and if rows are as their digests say.
 
     Args:
         folder: That names are relative to.
@@ -160,7 +160,7 @@ def lost_parts(folder: Path, remedy: str) -> list[Damage]:
 
 
 def is_of_fit(paths: RunPaths, path: Path) -> bool:
-    """Whether a file of a run is of its ``fit``, so that no ``test`` writes it."""
+    """Tell a file that a run's ``fit`` writes, and no ``test``."""
     return path == paths.fit_record or path in [paths.path / name for name in _FIT_FILES]
 
 
@@ -193,7 +193,7 @@ def inspect_study_files(study: Path, runs: Collection[RunPaths]) -> Inspection:
 
 
 def is_as_sealed(paths: RunPaths, name: str) -> bool:
-    """Whether a file of a run's study is as any run of the study has sealed it; True where none has.
+    """Compare a file of a run's study with what any run of the study has sealed; True where none has.
 
     Args:
         paths: Of a run.

@@ -40,7 +40,7 @@ class SeedMaps:
     rows: NDArray[np.int64]
 
     def stores(self) -> list[RowStore]:
-        """Opened for reading."""
+        """Open the store of each seed for reading."""
         return [RowStore.open(folder) for folder in self.folders]
 
     def read(self, stores: Sequence[RowStore], ecgs: NDArray[np.int64]) -> Tensor:

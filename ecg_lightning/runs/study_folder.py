@@ -52,7 +52,7 @@ class StudyFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> "StudyFolder":
-        """Open a study.
+        """Open the folder of a study for reading.
 
         Raises:
             FileNotFoundError: There is no such folder.
@@ -69,17 +69,17 @@ class StudyFolder:
 
     @property
     def name(self) -> str:
-        """Of the study."""
+        """The study's name, that of its folder."""
         return self.path.name
 
     @property
     def tables(self) -> Path:
-        """Of the whole study."""
+        """The folder that holds tables over all runs."""
         return self.path / TABLES
 
     @property
     def figures(self) -> Path:
-        """Of the whole study."""
+        """The folder that holds figures over all runs."""
         return self.path / FIGURES
 
     @property

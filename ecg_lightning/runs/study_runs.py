@@ -44,7 +44,7 @@ class StudyRuns:
 
     @classmethod
     def open(cls, folder: str | Path, intervals: IntervalSettings, ids: IdChoice = "pseudonyms") -> Self:
-        """Open a study.
+        """Open the folder of a study for reading.
 
         Raises:
             FileNotFoundError: There is no such folder.

@@ -44,11 +44,11 @@ class TargetRuns:
 
     @property
     def patient_ids(self) -> NDArray[np.object_]:
-        """(ecg,)."""
+        """The patient of each ECG, (ecg,)."""
         return self.examples["patient_id"].to_numpy()
 
     def has(self, store: str) -> bool:
-        """Whether every run has this store."""
+        """Say if every run has this store."""
         return all((run.path / store / "manifest.json").is_file() for run in self.runs.values())
 
     def read(self, store: str) -> NDArray[np.float64]:
