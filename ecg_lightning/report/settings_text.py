@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ecg_lightning.functional.smoothing import ORDER, WINDOW, smoothing_words
+from ecg_lightning.experiments.similarity.smoothing import smoothing_of
 from ecg_lightning.plotting.class_words import class_in_text, class_name
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, ReportFiles, Section, TableBlock
@@ -77,14 +77,6 @@ def methods_text(runs: StudyRuns) -> list[str]:
         "follow " + CITATION,
         "Software: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
     ]
-
-
-def smoothing_of(run: Run) -> str:
-    """Say how maps were smoothed before they were correlated, by the settings of the run's own correlations."""
-    store = next((name for name in run.stores if name.startswith("similarity/")), None)
-    settings = run.row_store(store).spec.settings if store else {}
-    window, order = settings.get("window", WINDOW), settings.get("order", ORDER)
-    return smoothing_words(window if isinstance(window, int) else None, order if isinstance(order, int) else ORDER)
 
 
 def method_settings(run: Run) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from ecg_lightning.experiments.randomization.checks import comparisons
 from ecg_lightning.experiments.randomization.draws import POLICY
 from ecg_lightning.experiments.randomization.left_over_figure import LeftOverPanel, left_over_figure, left_over_rows
 from ecg_lightning.experiments.randomization.random_network_table import OTHER_ECG, PERMUTED, table_of_runs
+from ecg_lightning.functional.smoothing import smoothing_words
 from ecg_lightning.plotting.class_words import class_name, class_short
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.plotting.page_blocks import (
@@ -161,8 +162,8 @@ def _picture(runs: StudyRuns, files: ReportFiles, table: pd.DataFrame) -> Pictur
     networks = int(table["n_networks"].max())
     over = "networks and patients" if networks > 1 else "draws and patients of the one network"
     caption = (
-        "Correlation of the trained networks' maps with those of networks whose weights are all random, smoothed by "
-        f"Savitzky-Golay 31/3, over all points of an ECG; mean over {_range(_basis(table)['n_draws'])} draws, up to "
+        "Correlation of the trained networks' maps with those of networks whose weights are all random, "
+        f"{smoothing_words()}, over all points of an ECG; mean over {_range(_basis(table)['n_draws'])} draws, up to "
         f"{int(table['n_patients'].max())} patients and {networks} network{'s' if networks > 1 else ''} a diagnosis. "
         f"Lines: {runs.intervals.confidence:.0%} intervals over {over}. Bars show how much of a kind of map is the "
         "architecture and the ECG. Italic: controls, which know nothing of the network."

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels, compared_words
 from ecg_lightning.experiments.randomization.random_networks_blocks import random_networks_blocks
 from ecg_lightning.experiments.randomization.schemas import CASCADE, CASCADE_NETWORK
+from ecg_lightning.functional.smoothing import smoothing_words
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.curves import curves_figure
 from ecg_lightning.plotting.method_style import method_place, method_style
@@ -101,8 +102,8 @@ def _cascade_picture(
         f"{count} networks, which is no interval"
     )
     caption = (
-        f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, smoothed "
-        f"by Savitzky-Golay 31/3, over all points. x: how many layers have random weights, a fresh draw each, "
+        f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, "
+        f"{smoothing_words()}, over all points. x: how many layers have random weights, a fresh draw each, "
         f"BatchNorms {norms}. {_ecgs(table)}. {where}; {bands}. Grey, broken: controls, which know nothing of the "
         "network. Below: the network's AUROC on the same ECGs, and chance."
     )

@@ -20,6 +20,7 @@ from ecg_lightning.experiments.self_consistency.compare import CONSISTENCY
 from ecg_lightning.experiments.self_consistency.other_target_blocks import other_target_blocks
 from ecg_lightning.experiments.self_consistency.performance_figure import performance_blocks
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
+from ecg_lightning.functional.smoothing import smoothing_words
 from ecg_lightning.plotting.boxes import BoxPanel, boxes_figure
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
@@ -172,7 +173,7 @@ def _caption(
     )
     return (
         f"{statistic.capitalize()} correlation between the maps of one ECG by two networks that differ in their "
-        f"training seed only: {compared}, smoothed by Savitzky-Golay 31/3, over all points. Every pair of seeds, "
+        f"training seed only: {compared}, {smoothing_words()}, over all points. Every pair of seeds, "
         f"{networks} networks, {'/'.join(f'{count:,}' for count in sorted(ecgs))} test ECGs a class. Box: quartiles; "
         f"line: 5th to 95th percentile of ECGs and pairs. White diamond: mean over patients, then over classes where "
         f"they stand together.{floor}{above} {patients_words(own)}"
