@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ecg_lightning.experiments.similarity.smoothing import smoothing_of
+from ecg_lightning.experiments.similarity.smoothing_words import smoothing_of
 from ecg_lightning.plotting.class_words import class_in_text, class_name
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, ReportFiles, Section, TableBlock

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ecg_lightning.experiments.similarity.figures import similarity_figure
-from ecg_lightning.experiments.similarity.smoothing import smoothing_of
+from ecg_lightning.experiments.similarity.smoothing_words import smoothing_of
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS, Sign, Statistic
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
@@ -203,8 +203,9 @@ def _caption(runs: StudyRuns, chosen: pd.DataFrame, target: str, statistic: Stat
     return (
         f"{statistic.capitalize()} correlation over all points of an ECG, of {compared}, "
         f"{smoothing_of(next(iter(runs)))}. Mean over ECGs, then over seeds"
-        f"{', then over classes' if target == ALL_TARGETS else ''} ({int(chosen['n_networks'].iloc[0])} networks){widest if half >= 0 else ''}. Italics: controls, which know "
-        f"nothing of the network.{others if beside else ''}"
+        f"{', then over classes' if target == ALL_TARGETS else ''} ({int(chosen['n_networks'].iloc[0])} networks)"
+        f"{widest if half >= 0 else ''}. Italics: controls, which know nothing of the network."
+        f"{others if beside else ''}"
     )
 
 
