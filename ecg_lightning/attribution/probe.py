@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.task import FrozenModel
+from ecg_lightning.randomness import torch_generator
 
 ONE_RELU: Final = "use one nn.ReLU module for each use, made in __init__, and call no ReLU as a function"
 DOUBTFUL_ERROR: Final = 0.02
@@ -50,7 +51,7 @@ def without_ties(ecg: Tensor) -> Tensor:
     Args:
         ecg: (batch, lead, sample) mV.
     """
-    noise = torch.randn(ecg.shape, generator=torch.Generator().manual_seed(0)).to(ecg)
+    noise = torch.randn(ecg.shape, generator=torch_generator(0)).to(ecg)
     return ecg.detach() + _DITHER * ecg.std() * noise
 
 

@@ -99,7 +99,8 @@ def test_the_first_three_steps_and_the_noise(runs: JudgedRuns) -> None:
     pd.DataFrame(rows).to_parquet(runs.study.tables / "cascade_all.parquet")
     for run in runs:
         (run.path / "tables").mkdir()
-        network = pd.DataFrame({"direction": "from_output", "depth": [0, 3], "auroc": [0.95, 0.55]})
+        network = pd.DataFrame({"direction": "from_output", "depth": [0, 3], "layer": "", "auroc": [0.95, 0.55]})
+        network = network.assign(low=0.5, high=1.0)
         network.to_parquet(run.path / "tables" / "cascade_network.parquet")
     assert own_number(runs, "cascade:first") == (
         "similarity 1 to 0.40 on average (at most 0.60, Saliency); AUROC 0.95 to 0.55"
