@@ -54,7 +54,7 @@ def add_test_keys(parser: LightningArgumentParser) -> None:
     for key, kind in TEST_KEYS.items():
         first_line = (kind.__doc__ or "").partition("\n")[0]
         options = _EXPERIMENTS[key].options if key in _EXPERIMENTS else {}
-        default = {"class_path": _class_path(kind), "init_args": dict(options)}
+        default = {"class_path": _class_path(key), "init_args": dict(options)}
         parser.add_argument(f"--{key}", type=kind | None, default=default, help=f"{first_line} null: it is left out.")
 
 
@@ -129,12 +129,9 @@ def take_listed_callbacks(config: Namespace, defaults: Namespace) -> None:
     )
 
 
-def _class_path(kind: type[Callback]) -> str:
-    """As it is written in a configuration."""
-    for experiment in _EXPERIMENTS.values():
-        if resolve_name(experiment.callback) is kind:
-            return experiment.callback
-    return f"{callbacks.__name__}.{kind.__name__}"
+def _class_path(key: str) -> str:
+    """Return a key's callback as it is written in a configuration."""
+    return _EXPERIMENTS[key].callback if key in _EXPERIMENTS else f"{callbacks.__name__}.{TEST_KEYS[key].__name__}"
 
 
 def _key_of(listed: Namespace) -> str | None:
@@ -146,12 +143,12 @@ def _key_of(listed: Namespace) -> str | None:
 def _as_keys(listed: Mapping[str, Namespace]) -> str:
     """The shortest YAML that says what a list says."""
     content: dict[str, Any] = {}
-    for key, kind in TEST_KEYS.items():
+    for key in TEST_KEYS:
         if key not in listed:
             content[key] = None
         else:
             entry = without_defaults(listed[key].as_dict())
-            own_class = entry["class_path"] != _class_path(kind)
+            own_class = entry["class_path"] != _class_path(key)
             if settings := (entry if own_class else entry.get("init_args")):
                 content[key] = settings
     return yaml.safe_dump(content, sort_keys=False)

@@ -54,3 +54,19 @@ def score_rows(
 def where_own_is_known(own: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scores (...) of what stands in for a map, NaN where the own map's is: means are then of the same ECGs."""
     return np.where(np.isfinite(own), other, np.nan)
+
+
+def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
+    """Average the runs of a study: means over diagnoses, then the mean and the range of the seeds.
+
+    Args:
+        table: ``target, seed, method, map, value`` of one score.
+
+    Returns:
+        ``method, map, value, low, high``; the range is no interval, and NaN where there is one seed.
+    """
+    of_seed = table.groupby(["method", "map", "seed"], sort=False)["value"].mean().reset_index()
+    span = of_seed.groupby(["method", "map"], sort=False)["value"].agg(value="mean", low="min", high="max")
+    if table["seed"].nunique() == 1:
+        span[["low", "high"]] = np.nan
+    return span.reset_index()

@@ -2,12 +2,12 @@
 
 from typing import Final
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ecg_lightning.experiments.faithfulness.figures import score_panels
 from ecg_lightning.experiments.faithfulness.schemas import SCORES
+from ecg_lightning.experiments.score_rows import over_seeds
 from ecg_lightning.plotting.bars import MARKS, scores_figure
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section
@@ -40,7 +40,7 @@ def faithfulness_section(runs: StudyRuns, files: ReportFiles) -> Section:
 
 def _picture(table: pd.DataFrame, files: ReportFiles) -> Picture:
     """One panel a score."""
-    panels = score_panels(table, _over_runs)
+    panels = score_panels(table, over_seeds)
     networks = table[["target", "seed"]].drop_duplicates().shape[0]
     of = f"{networks} network{'' if networks == 1 else 's'}, up to {int(table['n_ecgs'].max())} test ECGs"
     if "n_patients" in table:
@@ -55,12 +55,3 @@ def _picture(table: pd.DataFrame, files: ReportFiles) -> Picture:
         return scores_figure(panels, "Scores of single maps", caption)
 
     return files.picture("faithfulness/scores", draw, "Scores of single maps", caption)
-
-
-def _over_runs(table: pd.DataFrame) -> pd.DataFrame:
-    """``method, map, value, low, high``: mean over diagnoses, then the mean and range of the seeds."""
-    of_seed = table.groupby(["method", "map", "seed"], sort=False)["value"].mean().reset_index()
-    span = of_seed.groupby(["method", "map"], sort=False)["value"].agg(value="mean", low="min", high="max")
-    if table["seed"].nunique() == 1:
-        span[["low", "high"]] = np.nan
-    return span.reset_index()

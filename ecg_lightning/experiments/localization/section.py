@@ -2,11 +2,11 @@
 
 from typing import Final
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ecg_lightning.experiments.localization.schemas import LOCALIZATION_SCORES
+from ecg_lightning.experiments.score_rows import over_seeds
 from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section
@@ -62,12 +62,8 @@ def _picture(runs: StudyRuns, files: ReportFiles, known: pd.DataFrame, region: s
     panels = []
     for score, label in _SCORES.items():
         part = own[own["score"] == score]
-        of_seed = part.groupby(["method", "map", "seed"], sort=False)[["value", "chance"]].mean().reset_index()
-        spread = of_seed.groupby(["method", "map"], sort=False)["value"]
-        span = spread.agg(value="mean", low="min", high="max").reset_index()
-        if own["seed"].nunique() == 1:
-            span[["low", "high"]] = np.nan
-        panels.append(ScorePanel("", label, span, float(of_seed["chance"].mean())))
+        chance = part.groupby(["method", "map", "seed"], sort=False)["chance"].mean().mean()
+        panels.append(ScorePanel("", label, over_seeds(part), float(chance)))
     caption = (
         f"How much of each unsmoothed |map| lies in {words}; mean over ECGs, then classes ({targets}), then seeds; "
         f"bars: range of the seeds, of own maps. {MARKS} Broken line: chance."
