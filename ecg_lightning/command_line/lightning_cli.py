@@ -4,6 +4,7 @@ With ``callbacks/`` it brings Lightning and Captum, so that ``cli.py`` imports i
 """
 
 import os
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
@@ -55,6 +56,7 @@ from ecg_lightning.wandb_logger import RunLogger, run_group
 
 _PREPARE: Final = "prepare"
 _TUNE: Final = "tune"
+_COMMANDS: Final = ("fit", "validate", "test", "predict", _PREPARE, _TUNE)
 
 
 class EcgCLI(CheckedCLI):
@@ -72,7 +74,16 @@ class EcgCLI(CheckedCLI):
         check_setting_names(words)
         super()._check_typed(words)
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._command = _first_word(named.get("args"))
+        super().__init__(*arguments, **named)
+
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        """Make the parser of one command; that of a command which was not given stays empty, since each takes 0.1 s."""
+        command = kwargs.pop("command", subcommand)
+        if self._command not in (None, command):
+            self._subcommand_method_arguments.setdefault(subcommand, [])
+            return self.init_parser(**kwargs)
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand != "fit":
             add_test_keys(parser)
@@ -81,14 +92,15 @@ class EcgCLI(CheckedCLI):
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         super()._add_subcommands(parser, **kwargs)
         prepare = self.init_parser(**kwargs.get(_PREPARE, {}))
-        prepare.add_lightning_class_args(EcgDataModule, "data")
-        add_root(prepare)
-        prepare.add_argument("--overwrite", type=bool, default=False, help="Make the cache anew.")
+        if self._command in (None, _PREPARE):
+            prepare.add_lightning_class_args(EcgDataModule, "data")
+            add_root(prepare)
+            prepare.add_argument("--overwrite", type=bool, default=False, help="Make the cache anew.")
         self._subcommand_parsers[_PREPARE] = prepare
         parser._subcommands_action.add_subcommand(  # Lightning keeps the action to itself
             _PREPARE, prepare, help="Turn a source's recordings into cached median beats."
         )
-        tune = self._prepare_subcommand_parser(Trainer, "test", **kwargs.get(_TUNE, {}))
+        tune = self._prepare_subcommand_parser(Trainer, "test", command=_TUNE, **kwargs.get(_TUNE, {}))
         tune.add_class_arguments(TuningSettings, _TUNE)
         self._subcommand_parsers[_TUNE] = tune
         parser._subcommands_action.add_subcommand(
@@ -199,6 +211,13 @@ class EcgCLI(CheckedCLI):
             folder = Path(config.trainer.default_root_dir) / _TUNE
             settings = self.config_init[_TUNE][_TUNE]
             run_tuning(TuneJob(maps, module, self.datamodule, settings, folder, configured))
+
+
+def _first_word(args: ArgsType) -> str | None:
+    """Return the command that was given; None where the first word names none, so that any may follow."""
+    words = sys.argv[1:] if args is None else args
+    first = words[0] if isinstance(words, list) and words else None
+    return first if first in _COMMANDS else None
 
 
 def run_lightning(args: ArgsType, kind: type[EcgCLI] = EcgCLI) -> EcgCLI:

@@ -1,20 +1,22 @@
 """A RowStore as a labelled array: its rows know their ECG, its leads their name and its samples their time."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from ecg_lightning.ecg import FIDUCIAL_SAMPLE, LEADS, SAMPLING_RATE
 from ecg_lightning.storage.store import RowStore
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 ROW_LABELS: Final = ("ecg_id", "patient_id", "label")
 """Columns of the examples that become labels of the rows."""
 
 
-def labelled_array(store: RowStore, name: str, examples: pd.DataFrame | None) -> xr.DataArray:
+def labelled_array(store: RowStore, name: str, examples: pd.DataFrame | None) -> "xr.DataArray":
     """A store behind a memory map, with coordinates.
 
     Args:
@@ -28,6 +30,8 @@ def labelled_array(store: RowStore, name: str, examples: pd.DataFrame | None) ->
     Raises:
         ValueError: The store has another number of rows than there are examples.
     """
+    import xarray as xr  # commands read stores through memory maps alone
+
     coords: dict[str, Any] = {dim: list(values) for dim, values in store.spec.coords.items()}
     coords |= _anatomy(store, coords) | _row_coords(store, examples)
     array = xr.DataArray(

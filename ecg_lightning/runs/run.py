@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from numpy.typing import NDArray
 
 from ecg_lightning.runs.beats import stored_beats
@@ -27,6 +26,9 @@ from ecg_lightning.storage.plain_values import refuse_references
 from ecg_lightning.storage.readers import read_table, reading
 from ecg_lightning.storage.seals import Damage
 from ecg_lightning.storage.store import RowStore
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class StoreNotFoundError(KeyError):
@@ -152,12 +154,12 @@ class Run:
         return stores_below(self.path)
 
     @property
-    def logits(self) -> xr.DataArray:
+    def logits(self) -> "xr.DataArray":
         """(row,) positive logit of every test ECG."""
         return self.store("logits")
 
     @property
-    def maps(self) -> Mapping[str, xr.DataArray]:
+    def maps(self) -> Mapping[str, "xr.DataArray"]:
         """Method -> (row, lead, sample), behind a memory map."""
         return _Maps(self)
 
@@ -181,7 +183,7 @@ class Run:
             )
         return RowStore.open(self.path / name)
 
-    def store(self, name: str) -> xr.DataArray:
+    def store(self, name: str) -> "xr.DataArray":
         """A store as a labelled array, behind a memory map.
 
         Rows carry ``ecg_id``, ``patient_id`` and ``label`` (where ``examples.parquet`` is there) and ``done``;
@@ -212,12 +214,12 @@ class Run:
 
 
 @dataclass(frozen=True)
-class _Maps(Mapping[str, xr.DataArray]):
+class _Maps(Mapping[str, "xr.DataArray"]):
     """The stores below ``maps/``, opened when asked for."""
 
     run: Run
 
-    def __getitem__(self, method: str) -> xr.DataArray:
+    def __getitem__(self, method: str) -> "xr.DataArray":
         try:
             return self.run.store(f"maps/{method}")
         except StoreNotFoundError:

@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter, find_peaks, sosfiltfilt
-from sleepecg import detect_heartbeats
-from sleepecg._heartbeat_detection import _squared_moving_integration, _thresholding
 
 from ecg_lightning.ecg import SAMPLING_RATE
 from ecg_lightning.signal.companions import companions
@@ -152,6 +150,10 @@ def detect_all(channels: NDArray[np.float64], sampling_rate: float) -> list[NDAr
     Returns:
         Samples of the beats of each channel.
     """
+    # a training of prepared beats needs no detector, and sleepecg brings `requests` with it
+    from sleepecg import detect_heartbeats
+    from sleepecg._heartbeat_detection import _squared_moving_integration, _thresholding
+
     sos = _band_pass(sampling_rate)
     filtered = np.ascontiguousarray(sosfiltfilt(sos, channels, axis=1))
     found = []

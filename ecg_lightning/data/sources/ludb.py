@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 import numpy as np
-import wfdb
 from numpy.typing import NDArray
 
 from ecg_lightning.data.sources.archive import TableArchive
@@ -146,6 +145,8 @@ def read_waves(record: Path, lead: str, samples: int) -> dict[str, NDArray[np.bo
 def _read_marks(path: Path) -> tuple[NDArray[np.int64], Sequence[str]]:
     if path.read_bytes()[-len(_END_OF_FILE) :] != _END_OF_FILE:
         raise AnnotationError(f"{path}: the end is missing, the file is truncated; download it again")
+    import wfdb
+
     try:
         marks = wfdb.rdann(str(path.with_suffix("")), path.suffix[1:])
     # wfdb reports a damaged file as ValueError, IndexError, KeyError ..., depending on where.

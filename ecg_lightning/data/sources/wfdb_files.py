@@ -4,16 +4,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 import numpy as np
-import wfdb
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from ecg_lightning.data.sources.base import Recording, RecordingError
 from ecg_lightning.data.sources.files import named_file
 from ecg_lightning.data.sources.wfdb_checks import UnreadableError, check_names, check_sums
+
+if TYPE_CHECKING:
+    import wfdb
 
 MILLIVOLTS_PER_UNIT: Final = {
     "mv": 1.0,
@@ -97,6 +99,8 @@ def read_wfdb(record: Path, *, steps_per_millivolt: float | None = None) -> Reco
         ChecksumError: A signal contradicts its line of the header.
         UnitError: A signal's unit is not V, mV, uV or nV.
     """
+    import wfdb  # read only where there are recordings to read
+
     # Not Path.with_suffix: a record's name may hold a dot.
     header = record.parent / f"{record.name}.hea"
     if not header.is_file():
@@ -209,7 +213,7 @@ def _read_whole(header: Path, read: Callable[[], _Content]) -> _Content:
         ) from error
 
 
-def _to_recording(content: wfdb.Record, header: Path, steps_per_millivolt: float | None) -> Recording:
+def _to_recording(content: "wfdb.Record", header: Path, steps_per_millivolt: float | None) -> Recording:
     steps = content.d_signal
     if steps is None or steps.ndim != 2 or not steps.shape[0] or not content.sig_name:
         raise UnreadableError(f"{header}: the record holds no signal; download the record again")
