@@ -34,11 +34,10 @@ class AuditResults:
         if name in TABLES:
             TABLES[name].check_written(frame)
         write_parquet_atomic(self.folder / "tables" / f"{name}.parquet", frame)
-        logged = frame.copy()
-        for column in logged.columns[logged.dtypes == "boolean"]:  # W&B knows None, and not pandas' own NA
-            logged[column] = logged[column].astype(object).where(logged[column].notna(), None)
-        for logger in self.loggers:
-            logger.log_table(name, dataframe=logged)
+        if self.loggers:
+            rows = _plain_rows(frame)
+            for logger in self.loggers:
+                logger.log_table(name, columns=list(frame.columns), data=rows)
 
     def figure(self, name: str, figure: Figure, caption: str) -> None:
         """Keep ``figures/<name>.png`` and ``.svg``; on W&B the image ``<name>``.
@@ -74,3 +73,15 @@ class AuditResults:
         """Log single numbers, such as ``perturbation/abpc/saliency``; they also stand in the run's summary."""
         for logger in self.loggers:
             logger.log_metrics(dict(values))
+
+
+def _plain_rows(frame: pd.DataFrame) -> list[list[Any]]:
+    """Return a table's rows as Python's own values: W&B takes them four times as fast as a data frame.
+
+    It knows None, and not pandas' own NA of a column that may hold True, False or nothing.
+    """
+    plain = frame.astype(object)
+    for column in frame.columns[frame.dtypes == "boolean"]:
+        plain[column] = plain[column].where(frame[column].notna(), None)
+    rows: list[list[Any]] = plain.to_numpy().tolist()
+    return rows
