@@ -15,9 +15,11 @@ import time
 from pathlib import Path
 from typing import IO, Final
 
+from ecg_lightning.study.job_server import ADDRESS, ServedProcess, start_served
+
 EVENTS: Final = "events.jsonl"
 
-_commands: "list[subprocess.Popen[bytes]]" = []
+_commands: "list[subprocess.Popen[bytes] | ServedProcess]" = []
 """The command of this process, for its handler of SIGTERM."""
 
 
@@ -40,26 +42,31 @@ def run_job(name: str, arguments: list[str], lock: Path, log: Path, done: Path, 
         _wait_for(held, name, output)
         start = time.time()
         _tell(log, name, "begins", start)
-        command = [sys.executable, "-m", "ecg_lightning.cli", *arguments]
-        process = subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment(threads),
-            pass_fds=[held.fileno()],
-        )
+        process = _start(arguments, environment(threads), output, held)
         _commands.append(process)
-        process.wait()
-        _tell(log, name, "ends" if process.returncode == 0 else "fails", time.time(), time.time() - start)
-    if process.returncode == 0 and arguments[0] == "prepare":
+        status = process.wait()
+        _tell(log, name, "ends" if status == 0 else "fails", time.time(), time.time() - start)
+    if status == 0 and arguments[0] == "prepare":
         done.write_text(json.dumps({"seconds": round(time.time() - start, 1)}), encoding="utf-8")
-    return process.returncode
+    return status
+
+
+def _start(
+    arguments: list[str], variables: dict[str, str], output: IO[str], held: IO[str]
+) -> "subprocess.Popen[bytes] | ServedProcess":
+    """Run the command in a fork of the study's server, or in a process of its own."""
+    served = start_served(arguments, variables, output, held)
+    if served is not None:
+        return served
+    command = [sys.executable, "-m", "ecg_lightning.cli", *arguments]
+    inherited = [held.fileno()]
+    return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=variables, pass_fds=inherited)
 
 
 def environment(threads: int) -> dict[str, str]:
     """Return this process's environment, with as many threads a job as it may have: two jobs must not fight."""
     counts = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    inherited = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+    inherited = {name: value for name, value in os.environ.items() if name not in ("WANDB_SERVICE", ADDRESS)}
     return inherited | counts
 
 

@@ -1,11 +1,12 @@
 """Runs a study's workflow: Snakemake does the work, this module starts it, unlocks it and shows how far it is."""
 
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,9 @@ from filelock import FileLock, Timeout
 
 from ecg_lightning.endings import before_end
 from ecg_lightning.storage.atomic import atomic_path
-from ecg_lightning.study.executors import StudyError, check_executor, with_room
+from ecg_lightning.study.executors import StudyError, check_executor, executor_of, with_room
+from ecg_lightning.study.job import environment
+from ecg_lightning.study.job_server import job_server
 from ecg_lightning.study.progress import Progress
 from ecg_lightning.study.settings import StudySettings, load_study
 from ecg_lightning.study.slurm import check_partition, who_waits, with_status_command
@@ -54,7 +57,7 @@ def run_study(path: str, snakemake: Sequence[str], overrides: Mapping[str, Any])
             subprocess.run(command, check=True)
         else:
             _release_damaged(study)
-            _run(study, command)
+            _run(study, command, on_this_machine=executor_of(snakemake) == "local")
     return study.folder
 
 
@@ -78,12 +81,15 @@ def _command(
     ]
 
 
-def _run(study: StudySettings, command: Sequence[str]) -> None:
+def _run(study: StudySettings, command: Sequence[str], *, on_this_machine: bool) -> None:
     log = study.folder / "logs" / SNAKEMAKE_LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.time()
-    with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    server: AbstractContextManager[dict[str, str]] = nullcontext({})
+    if on_this_machine:  # the nodes of a cluster start processes of their own
+        server = job_server(environment(study.threads))
+    with log.open("w") as output, server as variables:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | variables)
         before_end(lambda: stop_snakemake(process), SECONDS_TO_STOP)
         progress = Progress(study, started, lambda: who_waits(log))
         try:
