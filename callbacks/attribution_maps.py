@@ -13,7 +13,7 @@ from callbacks.map_computation import MapComputation
 from callbacks.map_lint import LintMode, try_methods, usable_methods
 from callbacks.map_specs import map_specs
 from callbacks.map_stores import MapStores
-from callbacks.patient_controls import OwnMaps, PatientControls, check_patient_controls
+from callbacks.patient_controls import PatientControls
 from ecg_lightning.attribution import AttributionMethod, MethodName, MethodSet, RandomKey, build_methods, prepare_task
 from ecg_lightning.attribution.controls import CONTROLS, ControlName, check_controls, control_maps
 from ecg_lightning.attribution.folding_check import folding_error
@@ -22,6 +22,7 @@ from ecg_lightning.attribution.partners import PATIENT_CONTROLS, PatientControl
 from ecg_lightning.attribution.task import FrozenModel, Precision
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.experiments.maps_of_others import OwnMaps, check_patient_controls
 from ecg_lightning.functional.plain_copy import plain_copy
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.models.lint import Finding
@@ -173,7 +174,7 @@ class AttributionMaps(Callback):
         self.of_others = PatientControls(
             trainer,
             datamodule,
-            OwnMaps(tuple(self.stores), self.controls, self.kept, self.key, self.task.backgrounds.device),
+            OwnMaps(self.stores, self.controls, self.key, self.task.backgrounds.device),
             attribution_seed=self.attribution_seed,
             threshold=self.threshold,
             count=self.partners,

@@ -1,82 +1,21 @@
-"""Maps that know nothing of the patient: another patient's, and the mean over all others."""
+"""Maps that know nothing of the patient are made while every rank waits for the others."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
-
-import numpy as np
-import pandas as pd
-import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_warn
-from numpy.typing import NDArray
-from torch import Tensor
 
 from callbacks.current_run import on_rank_zero, run_folder
-from callbacks.map_stores import MapStores
-from ecg_lightning.attribution.controls import ControlName, control_maps
-from ecg_lightning.attribution.partners import PATIENT_CONTROLS, PatientControl, partners
-from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.experiments.maps_of_others import MapsOfOthers, OwnMaps, predicted_classes
 from ecg_lightning.storage.atomic import write_parquet_atomic
-from ecg_lightning.storage.manifest import StoreError
-from ecg_lightning.storage.store import Rows, RowStore
-
-_AT_ONCE: Final = 32
-"""Patients, and ECGs, that are summed up at a time: 2 x 32 x 16 maps in float64 are 40 MB."""
 
 
-def check_patient_controls(names: Sequence[str], count: int) -> tuple[PatientControl, ...]:
-    """The controls of these names.
-
-    Raises:
-        ValueError: An unknown name, one listed twice, or no partner.
-    """
-    known: dict[str, PatientControl] = {name: name for name in PATIENT_CONTROLS}
-    if any(name not in known for name in names) or len(set(names)) < len(names) or count < 1:
-        raise ValueError(
-            f"patient_controls are some of {', '.join(PATIENT_CONTROLS)}, each at most once, and partners is 1 or "
-            f"more; got {', '.join(names) or 'none'} and {count}"
-        )
-    return tuple(known[name] for name in names)
-
-
-@dataclass(frozen=True)
-class OwnMaps:
-    """The source of a run's own maps.
-
-    Attributes:
-        methods: Whose maps are stored.
-        controls: Whose maps are made anew, after those of the methods.
-        kept: The stores.
-        key: Control and row -> what its noise is drawn by.
-        device: Of the network.
-    """
-
-    methods: tuple[str, ...]
-    controls: tuple[ControlName, ...]
-    kept: MapStores
-    key: Callable[[str, int], RandomKey]
-    device: torch.device
-
-    def read(self, rows: Rows, ecg: Tensor) -> dict[str, Tensor]:
-        """Name -> (k, lead, sample) of the rows, whose ECGs (k, lead, sample) are given; NaN where there is no map."""
-        methods = {name: self.kept.read(name, rows, ecg.device) for name in self.methods}
-        return methods | control_maps(self.controls, ecg, lambda name, place: self.key(name, int(rows[place])))
-
-
-class PatientControls:
-    """What the methods' maps would be if they were not of this patient, from the stores of the run's own maps.
-
-    ``other_ecg``: the same method's map of another patient's ECG of the same predicted class, as noisy as the own one.
-    ``mean_map``: the mean over all *other* patients, of whatever class; each map is divided by the sum of its
-    magnitudes, and a patient's ECGs are averaged first. Controls without a network have both too, made anew from the
-    other ECGs. Exists once every rank's maps are in their stores.
+class PatientControls(MapsOfOthers):
+    """What the methods' maps would be if they were not of this patient; each rank adds up a share of the patients.
 
     Args:
         trainer: The trainer.
         datamodule: Where the ECGs are read from.
-        source: The run's own maps.
+        source: The run's own maps, of every rank.
         attribution_seed: Of the choice of partners.
         threshold: Probability from which on an ECG is predicted to have the diagnosis.
         count: Partners an ECG.
@@ -92,27 +31,24 @@ class PatientControls:
         threshold: float,
         count: int,
     ) -> None:
-        self.trainer, self.source, self.threshold = trainer, source, threshold
-        self.dataset = datamodule.dataset("test")
-        self.examples = datamodule.examples("test")
-        self.patients, self.codes = np.unique(self.examples["patient_id"].astype(str), return_inverse=True)
-        self.by_patient = np.argsort(self.codes, kind="stable")
-        self.first = np.concatenate([[0], np.cumsum(np.bincount(self.codes))])  # of each patient's rows in by_patient
-        self.predicted = self._predicted()
-        patients, ecgs = self.examples["patient_id"], self.examples["ecg_id"]
-        self.partners = partners(patients, self.predicted, attribution_seed, count, ecgs)
-        self._totals: tuple[Tensor, Tensor] | None = None
-
-    @property
-    def ready(self) -> bool:
-        """Tell whether every ECG was predicted: partners of a part of them would not be those of all."""
-        return not np.isnan(self.predicted).any()
+        dataset, examples = datamodule.dataset("test"), datamodule.examples("test")
+        predicted = predicted_classes(run_folder(trainer).logits, source.spec, len(examples), threshold)
+        super().__init__(
+            source,
+            examples,
+            lambda rows: dataset.__getitems__(rows.tolist())["ecg"],
+            predicted,
+            attribution_seed,
+            count,
+        )
+        self.trainer = trainer
 
     def record(self) -> None:
         """Rank zero writes ``partners.parquet``, once it is known, and warns of ECGs without a partner."""
         if not self.ready:
             return
-        on_rank_zero(self.trainer, self._write)
+        path = run_folder(self.trainer).path / "partners.parquet"
+        on_rank_zero(self.trainer, lambda: write_parquet_atomic(path, self.table()))
         alone = int((self.partners[:, 0] < 0).sum())
         if alone:
             rank_zero_warn(
@@ -120,109 +56,11 @@ class PatientControls:
                 "class: their scores of another ECG's map are unknown, left out and counted"
             )
 
-    def ecgs(self, rows: Rows) -> Tensor:
-        """(k, lead, sample) mV, on the network's device."""
-        return self.dataset.__getitems__(rows.tolist())["ecg"].to(self.source.device)
-
-    def own(self, rows: Rows) -> dict[str, Tensor]:
-        """Name -> (k, lead, sample): the rows' own maps, of methods and controls; NaN where there is none."""
-        return self.source.read(rows, self.ecgs(rows))
-
-    def maps(self, control: PatientControl, rows: Rows, place: int = 0) -> dict[str, Tensor]:
-        """Name -> (k, lead, sample): what stands in for the rows' own maps; NaN where there is nothing.
-
-        Args:
-            control: Which.
-            rows: (k,) of the test set.
-            place: Which of several partners.
-        """
-        return self._other_ecg(rows, place) if control == "other_ecg" else self._mean_map(rows)
-
     def sum_up(self) -> None:
         """Add up all patients' maps, each rank its share of the patients; every rank has to call it."""
-        if self._totals is not None:
+        if self.totals is not None:
             return
-        share = range(self.trainer.global_rank, len(self.patients), self.trainer.world_size)
-        total, count = self._zeros(1)
-        for start in range(0, len(share), _AT_ONCE):
-            means, known = self._patient_means(np.asarray(share[start : start + _AT_ONCE]))
-            total += means.sum(0, keepdim=True)
-            count += known.sum(0, keepdim=True)
         strategy, device = self.trainer.strategy, self.trainer.strategy.root_device
-        total, count = (strategy.reduce(one.to(device), reduce_op="sum").cpu() for one in (total, count))
-        self._totals = (total, count)
-
-    def _other_ecg(self, rows: Rows, place: int) -> dict[str, Tensor]:
-        partner = self.partners[rows, place]
-        alone = torch.from_numpy(partner < 0)
-        found = self.own(np.where(partner < 0, rows, partner))
-        return {name: maps.masked_fill(alone.to(maps.device)[:, None, None], torch.nan) for name, maps in found.items()}
-
-    def _mean_map(self, rows: Rows) -> dict[str, Tensor]:
-        """In float64: what is the same for all patients stays the same to the last digit that ranks its points."""
-        if self._totals is None:
-            raise RuntimeError("PatientControls.sum_up has to be called on every rank before a mean map is asked for")
-        patients, place = np.unique(self.codes[rows], return_inverse=True)
-        means, known = self._patient_means(patients)
-        total, count = self._totals
-        left = count - known  # (patient, name): other patients with a usable map
-        mean = torch.where(left > 0, total - means, torch.nan) / left.clamp(min=1)
-        names = (*self.source.methods, *self.source.controls)
-        return {name: mean[place, index].to(self.source.device) for index, name in enumerate(names)}
-
-    def _patient_means(self, patients: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Mean of each patient's usable maps at a sum of magnitudes of 1, 0 where there is none; and where there are.
-
-        Returns:
-            (patient, name, lead, sample) and (patient, name, 1, 1), float64 on the CPU.
-        """
-        total, count = self._zeros(len(patients))
-        for rows, place in self._rows_of(patients):
-            stacked = torch.stack([maps.cpu().double() for maps in self.own(rows).values()], dim=1)
-            size = stacked.abs().flatten(2)
-            usable = stacked.isfinite().flatten(2).all(-1) & (stacked.flatten(2).amax(-1) > stacked.flatten(2).amin(-1))
-            scaled = torch.where(usable[..., None, None], stacked / size.sum(-1)[..., None, None], 0.0)
-            total.index_add_(0, place, scaled)
-            count.index_add_(0, place, usable.double()[..., None, None])
-        return total / count.clamp(min=1), (count > 0).double()
-
-    def _rows_of(self, patients: NDArray[np.int64]) -> Iterator[tuple[Rows, Tensor]]:
-        """Rows of some patients and which patient each is of, some rows at a time."""
-        ends = self.first[patients + 1]
-        own = [self.by_patient[start:end] for start, end in zip(self.first[patients], ends, strict=True)]
-        rows, place = np.concatenate(own), np.repeat(np.arange(len(patients)), ends - self.first[patients])
-        for start in range(0, len(rows), _AT_ONCE):
-            some = slice(start, start + _AT_ONCE)
-            yield rows[some], torch.from_numpy(place[some])
-
-    def _zeros(self, patients: int) -> tuple[Tensor, Tensor]:
-        shape = (patients, len(self.source.methods) + len(self.source.controls))
-        points = next(iter(self.source.kept.maps.values())).spec.shape[1:]
-        return torch.zeros(*shape, *points, dtype=torch.float64), torch.zeros(*shape, 1, 1, dtype=torch.float64)
-
-    def _predicted(self) -> NDArray[np.float64]:
-        """(n,) 1 where the probability reaches Youden's threshold, else 0; NaN without a logit of this network."""
-        unknown = np.full(len(self.examples), np.nan)
-        of_maps = next(iter(self.source.kept.maps.values())).spec
-        try:
-            store = RowStore.open(run_folder(self.trainer).path / "logits")
-            logit = store.read(np.arange(len(store))).astype(np.float64)
-        except (FileNotFoundError, StoreError):
-            return unknown
-        if (store.spec.network, store.spec.examples) != (of_maps.network, of_maps.examples):
-            return unknown
-        positive = 1 / (1 + np.exp(-logit)) >= self.threshold
-        return np.where(np.isnan(logit), np.nan, positive)
-
-    def _write(self) -> None:
-        n, count = self.partners.shape
-        row = np.repeat(np.arange(n), count)
-        table = pd.DataFrame(
-            {
-                "row": row,
-                "partner_row": self.partners.ravel(),
-                "predicted": self.predicted[row].astype(np.int64),
-                "place": np.tile(np.arange(count), n),
-            }
-        )
-        write_parquet_atomic(run_folder(self.trainer).path / "partners.parquet", table)
+        own = self.sums(range(self.trainer.global_rank, len(self.patients), self.trainer.world_size))
+        total, count = (strategy.reduce(one.to(device), reduce_op="sum").cpu() for one in own)
+        self.totals = (total, count)

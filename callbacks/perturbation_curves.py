@@ -12,12 +12,12 @@ from torch import Tensor
 from callbacks.audit import Audit, AuditBatch, StoreLayout
 from callbacks.audit_results import AuditResults
 from callbacks.current_run import classifier_of, datamodule_of
-from callbacks.patient_controls import check_patient_controls
 from callbacks.perturbation_data import PerturbationData
 from callbacks.perturbation_fine_tuning import FineTuning
 from ecg_lightning.attribution.partners import PatientControl
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import FrozenModel, in_chunks
+from ecg_lightning.experiments.maps_of_others import check_patient_controls
 from ecg_lightning.experiments.perturbation.kinds import VERDICT_KIND, PerturbationKind, check_kinds
 from ecg_lightning.experiments.perturbation.measure import Order, perturb, relevance_positions, step_counts
 from ecg_lightning.experiments.perturbation.run_results import PerturbationReport
