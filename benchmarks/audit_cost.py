@@ -31,14 +31,14 @@ from torch import Tensor, nn
 
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.audit import AuditBatch
-from callbacks.perturbation_curves import PerturbationCurves
-from callbacks.perturbation_data import PerturbationData
 from callbacks.randomization_cascade import RandomizationCascade
 from ecg_lightning.attribution.controls import control_maps
 from ecg_lightning.attribution.robust import suite_maps
 from ecg_lightning.data.recalibration import RecalibrationBeats
 from ecg_lightning.experiments.perturbation.beat_model import BeatModel
+from ecg_lightning.experiments.perturbation.data import PerturbationData
 from ecg_lightning.experiments.perturbation.kinds import PAPER_KIND, PerturbationKind
+from ecg_lightning.experiments.perturbation.perturbed_logits import PerturbedLogits
 from ecg_lightning.experiments.randomization.plan import RandomNetwork
 from ecg_lightning.functional.correlation import unit_product
 from ecg_lightning.functional.similarity import Statistic, correlated_vectors
@@ -151,11 +151,11 @@ class Peer:
 
 def our_cascade_of_saliency(audit: RandomizationCascade, batch: AuditBatch, statistic: Statistic) -> None:
     """What MPRT does: saliency at every depth, one statistic, one sign."""
-    own = batch.maps["saliency"]
+    own, cascade = batch.maps["saliency"], audit.cascade
     others = []
-    for depth in audit.plan.depths[1:]:
-        task = audit.tasks.at(RandomNetwork("kept", "from_output", 0, depth))
-        others.append(suite_maps(audit.methods, task, batch.ecg, lambda name, place: audit.maps.key(name, place))[0])
+    for depth in cascade.plan.depths[1:]:
+        task = cascade.random.tasks.at(RandomNetwork("kept", "from_output", 0, depth))
+        others.append(suite_maps(cascade.methods, task, batch.ecg, lambda name, place: audit.maps.key(name, place))[0])
     stacked = torch.stack([found["saliency"] for found in others], dim=1)
     vectors = [next(correlated_vectors(maps, (statistic,)))[statistic] for maps in (own[:, None], stacked)]
     unit_product(*vectors)
@@ -165,9 +165,9 @@ def report_limits(clock: Clock, maps: AttributionMaps, batch: AuditBatch, audit:
     """Share of the limit of both audits."""
     forward, gradient = best(clock, "forward"), best(clock, "gradient")
     print(f"best pass: {forward:.3f} ms a forward, {gradient:.3f} ms a gradient, of one input")
-    networks, ecgs = len(audit.plan.depths) - 1, len(batch.ecg)
+    networks, ecgs = len(audit.cascade.plan.depths) - 1, len(batch.ecg)
     # every method's gradients, and the logit of every depth
-    gradients = sum(method.passes((8, 600), 8).gradient for method in audit.methods)
+    gradients = sum(method.passes((8, 600), 8).gradient for method in audit.cascade.methods)
     limit = ecgs * (networks * (gradients * gradient + forward) + forward)
     took = clock.median("cascade")
     print(f"cascade: {took / ecgs:.1f} ms an ECG, limit {limit / ecgs:.1f}: share {limit / took:.2f} (bar .85)")
@@ -178,7 +178,7 @@ def report_limits(clock: Clock, maps: AttributionMaps, batch: AuditBatch, audit:
 
 def report_peer(clock: Clock, peer: Peer, audit: RandomizationCascade, ecgs: int, steps: int) -> None:
     """Ratios to Quantus."""
-    networks = len(audit.plan.depths) - 1
+    networks = len(audit.cascade.plan.depths) - 1
     for statistic, bar in (("pearson", 1.3), ("spearman", 3.0)):
         ours = clock.median(f"ours {statistic}") / (ecgs * networks)
         # it also explains the trained network once more
@@ -221,20 +221,18 @@ def main() -> None:
     examples = pd.DataFrame({"ecg_id": maps.ecg_ids})
     step = 600 // 8  # quantus' steps must divide the samples of a lead
     points = PerturbationKind("point", steps=4800 // step, fraction_per_step=step / 4800, orders=["morf"])
-    curves, flipping = PerturbationCurves(), PerturbationCurves([points])
-    for one, owner in ((curves, maps), (flipping, alone)):
-        one.maps, one.examples = owner, examples
-        one.data = PerturbationData(None, examples, "", BeatModel.fit(beats((), 64)))  # type: ignore[arg-type]
+    data = PerturbationData(None, examples, "", BeatModel.fit(beats((), 64)))  # type: ignore[arg-type]
+    curves, flipping = PerturbedLogits(maps, data, [PAPER_KIND]), PerturbedLogits(alone, data, [points])
     peer = Peer(network, ecg, single.maps["saliency"])
     audit.datamodule = SimpleNamespace(target="sinus_rhythm")
     works: dict[str, Callable[[], object]] = {
         "cascade": lambda: audit._measure(batch),
-        "perturbation": lambda: curves._perturbed_logits(PAPER_KIND, batch, distances=True),
+        "perturbation": lambda: curves.measure(PAPER_KIND, batch),
         "ours pearson": lambda: our_cascade_of_saliency(saliency, single, "pearson"),
         "quantus pearson": lambda: peer.mprt("pearson"),
         "ours spearman": lambda: our_cascade_of_saliency(saliency, single, "spearman"),
         "quantus spearman": lambda: peer.mprt("spearman"),
-        "ours flipping": lambda: flipping._perturbed_logits(points, single, distances=False),
+        "ours flipping": lambda: flipping.measure(points, single, others=True),
         "quantus flipping": lambda: peer.flipping(step),
     }
     works["cascade"]()  # random networks are made once in a test
@@ -249,7 +247,7 @@ def main() -> None:
     report_limits(clock, maps, batch, audit)
     report_peer(clock, peer, saliency, options.ecgs, points.steps)
     grows(audit._measure, maps, ecg, "cascade")
-    grows(lambda batch: curves._perturbed_logits(PAPER_KIND, batch, distances=True), maps, ecg, "perturbation")
+    grows(lambda batch: curves.measure(PAPER_KIND, batch), maps, ecg, "perturbation")
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ STUDY = "micro"
 CONFIGS = Path(__file__).parents[1] / "configs"
 KINDS = ("flip", "flip", "cut", "delete", "swap")
 _DRAWING = (
-    "callbacks.method_similarity.similarity_figure",
     "ecg_lightning.experiments.perturbation.run_results.curves_figure",
     "ecg_lightning.experiments.randomization.random_networks_results.left_over_figure",
     "ecg_lightning.experiments.randomization.run_results.curves_figure",
+    "ecg_lightning.experiments.similarity.run_results.similarity_figure",
 )
 
 CALLBACKS = """

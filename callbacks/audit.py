@@ -25,6 +25,8 @@ from callbacks.current_run import (
 from callbacks.test_seal import close_store
 from ecg_lightning.attribution.partners import PatientControl
 from ecg_lightning.experiments.audit_stores import AuditBatch, StoreLayout
+from ecg_lightning.experiments.audited_run import AuditedRun
+from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.storage.store import Rows, RowStore, StoreSpec
@@ -167,6 +169,27 @@ class Audit(Callback, ABC):
         """(n, ...) of a store, NaN for rows that were not measured."""
         store = self.stores[folder] if folder in self.stores else self.control_stores[folder]
         return np.asarray(store.read(np.arange(len(store))), dtype=np.float64)
+
+    def of_others(self, folder: str) -> dict[str, NDArray[np.float64]]:
+        """Read a store with the dimension ``control``: control -> (n, ...); empty where none was measured."""
+        if folder not in self.control_stores:
+            return {}
+        spec = self.control_stores[folder].spec
+        values = np.moveaxis(self.values(folder), spec.dims.index("control"), 0)
+        return {str(control): of_one for control, of_one in zip(spec.coords["control"], values, strict=True)}
+
+    @property
+    def audited_run(self) -> AuditedRun:
+        """Return what tables and pictures need to know of the run."""
+        return AuditedRun(
+            names=self.maps.names,
+            controls=self.maps.controls,
+            examples=self.examples,
+            n_resamples=self.n_resamples,
+            confidence=self.confidence,
+            seed=self.bootstrap_seed,
+            what=f"{class_name(self.datamodule.target)}, seed {self.maps.training_seed}",
+        )
 
     def _missing(self, rows: Rows) -> Rows:
         """Chosen rows that some store lacks."""

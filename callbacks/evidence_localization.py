@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from callbacks.audit import Audit, AuditBatch, StoreLayout
@@ -22,7 +22,6 @@ from ecg_lightning.experiments.localization.measure import (
     region_share,
 )
 from ecg_lightning.experiments.localization.run_results import LocalizationReport
-from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.storage.hashing import JSON
 
 _SCORES: Final = {name: f"localization/{name}" for name in LOCALIZATION_SCORES}
@@ -95,25 +94,9 @@ class EvidenceLocalization(Audit):
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
         report = LocalizationReport(
             scores={name: self.values(folder) for name, folder in _SCORES.items()},
-            of_others=self._of_others(),
+            of_others={name: self.of_others(folder) for name, folder in _OF_OTHERS.items()},
             share=self.values("localization/share"),
             regions=self.regions,
-            names=self.maps.names,
-            controls=self.maps.controls,
-            examples=self.examples,
-            n_resamples=self.n_resamples,
-            confidence=self.confidence,
-            seed=self.bootstrap_seed,
-            what=f"{class_name(self.datamodule.target)}, seed {self.maps.training_seed}",
+            run=self.audited_run,
         )
         report.write(AuditResults(trainer))
-
-    def _of_others(self) -> dict[PatientControl, dict[LocalizationScore, NDArray[np.float64]]]:
-        """Control -> score -> (n, region, method)."""
-        if not self.control_stores:
-            return {}
-        values = {name: self.values(folder) for name, folder in _OF_OTHERS.items()}
-        return {
-            control: {name: of_all[..., place] for name, of_all in values.items()}
-            for place, control in enumerate(self.maps.patient_controls)
-        }

@@ -7,21 +7,18 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from callbacks.audit import Audit, AuditBatch, StoreLayout
 from callbacks.audit_results import AuditResults
-from ecg_lightning.attribution import RandomKey
+from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.partners import PatientControl
-from ecg_lightning.attribution.task import in_chunks
 from ecg_lightning.experiments.example_choice import balanced_choice
 from ecg_lightning.experiments.faithfulness.figures import UNITS
+from ecg_lightning.experiments.faithfulness.logit_changes import LogitChanges
 from ecg_lightning.experiments.faithfulness.max_sensitivity import max_sensitivity
 from ecg_lightning.experiments.faithfulness.measure import infidelity
-from ecg_lightning.experiments.faithfulness.run_results import FaithfulnessReport
+from ecg_lightning.experiments.faithfulness.run_results import FaithfulnessReport, settings_words
 from ecg_lightning.functional.map_shape import complexity, sparseness
-from ecg_lightning.models.precision import full_float32
-from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.hashing import JSON
 
@@ -83,7 +80,11 @@ class FaithfulnessScores(Audit):
         self.draws, self.noise = draws, noise
         self.sensitivity_draws, self.radius, self.all_methods = sensitivity_draws, radius, all_methods
         self.max_examples, self.sensitivity_examples = max_examples, sensitivity_examples
-        self._drawn: tuple[tuple[int, ...], Tensor] = ((), torch.zeros(0))
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the stores, and prepare to perturb ECGs."""
+        super().on_test_start(trainer, pl_module)
+        self.changes = LogitChanges(self.maps, self.draws, self.noise)
 
     def _chosen(self) -> NDArray[np.bool_]:
         return self._first(self.max_examples)
@@ -125,11 +126,10 @@ class FaithfulnessScores(Audit):
 
     def _measure(self, batch: AuditBatch) -> Mapping[str, ArrayLike]:
         maps = torch.stack([one.cpu() for one in batch.maps.values()], dim=1)
-        noise = self._noise(batch)
-        change = self._change(batch.ecg, noise)
+        change = self.changes.of(batch)
         measured: dict[str, ArrayLike] = {
             _CHANGE: change.numpy(),
-            "scores/infidelity": infidelity(maps, noise.cpu(), change).numpy(),
+            "scores/infidelity": infidelity(maps, self.changes.perturbations(batch).cpu(), change).numpy(),
             "scores/sparseness": sparseness(maps).numpy(),
             "scores/complexity": complexity(maps).numpy(),
         }
@@ -140,66 +140,31 @@ class FaithfulnessScores(Audit):
     def _measure_controls(self, batch: AuditBatch, control: PatientControl) -> Mapping[str, ArrayLike]:
         maps = torch.stack([one.cpu().double() for one in batch.maps.values()], dim=1)
         change = torch.from_numpy(self.stores[_CHANGE].read(batch.rows))
-        return {_OF_OTHERS: infidelity(maps, self._noise(batch).cpu(), change).numpy()}
-
-    def _noise(self, batch: AuditBatch) -> Tensor:
-        """(ecg, draw, lead, sample) mV, an ECG's own whatever its batch; those of the last batch are kept."""
-        rows = tuple(batch.rows.tolist())
-        if self._drawn[0] != rows:
-            self._drawn = (rows, torch.stack([self._draw_noise(*one) for one in zip(rows, batch.ecg, strict=True)]))
-        return self._drawn[1]
-
-    def _draw_noise(self, row: int, ecg: Tensor) -> Tensor:
-        key = RandomKey(self.maps.attribution_seed, ecg_id=self.maps.ecg_ids[row], purpose="infidelity")
-        return self.noise * (ecg.max() - ecg.min()) * key.normal(self.draws, *ecg.shape).to(ecg)
-
-    def _change(self, ecg: Tensor, noise: Tensor) -> Tensor:
-        """(ecg, draw) f(ecg) - f(ecg - noise)."""
-        network, chunk = self.maps.task.network, self.maps.task.chunk
-        with torch.no_grad(), full_float32():
-            before = in_chunks(network, ecg, chunk)
-            after = in_chunks(network, (ecg[:, None] - noise).flatten(0, 1), chunk).reshape(noise.shape[:2])
-        return (before[:, None] - after).double().cpu()
+        return {_OF_OTHERS: infidelity(maps, self.changes.perturbations(batch).cpu(), change).numpy()}
 
     def _sensitivity(self, batch: AuditBatch) -> NDArray[np.float64]:
         found = np.full((len(batch.rows), len(self.maps.names)), np.nan)
         sensed = np.flatnonzero(self._sensed()[batch.rows])
-        for place, method in enumerate(self.maps.methods):
-            if method.single_pass or self.all_methods:
-                for index, row in zip(sensed.tolist(), batch.rows[sensed].tolist(), strict=True):
-                    ecg, key = batch.ecg[index : index + 1], self.maps.key(method.name, row)
-                    found[index, place] = max_sensitivity(
-                        method, self.maps.task, ecg, key, self.sensitivity_draws, self.radius
-                    )
+        for method in self._methods():
+            place = self.maps.names.index(method.name)
+            for index, row in zip(sensed.tolist(), batch.rows[sensed].tolist(), strict=True):
+                ecg, key = batch.ecg[index : index + 1], self.maps.key(method.name, row)
+                found[index, place] = max_sensitivity(
+                    method, self.maps.task, ecg, key, self.sensitivity_draws, self.radius
+                )
         return found
+
+    def _methods(self) -> list[AttributionMethod]:
+        """Those whose max-sensitivity is measured."""
+        return [method for method in self.maps.methods if method.single_pass or self.all_methods]
 
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
         names = [name for name in UNITS if f"scores/{name}" in self.stores]
-        others = self.values(_OF_OTHERS) if self.control_stores else None
         FaithfulnessReport(
             scores={name: self.values(f"scores/{name}") for name in names},
-            of_others={}
-            if others is None
-            else {control: others[..., place] for place, control in enumerate(self.maps.patient_controls)},
+            of_others=self.of_others(_OF_OTHERS),
             measured={name: self._sensed() if name == "max_sensitivity" else self.chosen for name in names},
-            sensed=np.array([self._is_sensed(name) for name in self.maps.names]),
-            names=self.maps.names,
-            controls=self.maps.controls,
-            examples=self.examples,
-            n_resamples=self.n_resamples,
-            confidence=self.confidence,
-            seed=self.bootstrap_seed,
-            what=f"{class_name(self.datamodule.target)}, seed {self.maps.training_seed}",
-            settings=self._settings_words(),
+            sensed=np.array([any(name == method.name for method in self._methods()) for name in self.maps.names]),
+            run=self.audited_run,
+            settings=settings_words(self.draws, self.noise, self.sensitivity_draws, self.radius),
         ).write(AuditResults(trainer))
-
-    def _settings_words(self) -> str:
-        return (
-            f"Infidelity: share of the logit's changes under {self.draws} Gaussian perturbations of {self.noise:g} x "
-            "the ECG's range that the map does not foretell (1: a map of zeros); less is better. Max-sensitivity: "
-            f"{self.sensitivity_draws} perturbations within {self.radius:g} mV, methods of a single pass; less is "
-            "better."
-        )
-
-    def _is_sensed(self, name: str) -> bool:
-        return any(method.name == name and (method.single_pass or self.all_methods) for method in self.maps.methods)

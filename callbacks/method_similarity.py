@@ -1,43 +1,27 @@
 """Experiment 1 of the paper: how alike the maps of different methods are."""
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_warn
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from callbacks.audit import Audit, AuditBatch, StoreLayout
 from callbacks.audit_results import AuditResults
 from ecg_lightning.attribution.partners import PatientControl
-from ecg_lightning.experiments.score_rows import score_rows
-from ecg_lightning.experiments.similarity.figures import similarity_figure
-from ecg_lightning.experiments.similarity.tables import (
-    BESIDE,
-    caption,
-    columns_of,
-    matrix_of,
-    select,
-    similarity_table,
-    warning_of,
-)
-from ecg_lightning.functional.intervals import weightings
+from ecg_lightning.experiments.similarity.run_results import SimilarityReport
 from ecg_lightning.functional.similarity import (
     SCOPES,
     SIGNS,
     STATISTICS,
-    Sign,
     Statistic,
     check_choice,
     paired_similarities,
     similarity_matrices,
 )
 from ecg_lightning.functional.smoothing import ORDER, WINDOW
-from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.hashing import JSON
 
@@ -126,85 +110,16 @@ class MethodSimilarity(Audit):
         return {f"similarity/controls/{one}": found[one].mT.cpu().numpy() for one in self.statistics}
 
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
-        stores = {statistic: self.stores[f"similarity/{statistic}"] for statistic in self.statistics}
-        names, patients = self.maps.names, self.examples["patient_id"].to_numpy()
-        table = similarity_table(
-            stores,
-            names,
-            patients,
-            self._reliability(),
-            n_resamples=self.n_resamples,
-            confidence=self.confidence,
-            seed=self.bootstrap_seed,
-        )
-        results = AuditResults(trainer)
-        results.table("similarity", table)
-        of_others = self._of_others()
-        if not of_others.empty:
-            results.table("similarity_controls", of_others)
-        results.numbers({"similarity/undefined": float(table["n_undefined"].sum())})
-        if warning := warning_of(stores, table, names):
-            rank_zero_warn(f"MethodSimilarity: {warning}")
-        for statistic in self.statistics:
-            for sign in SIGNS:
-                self._draw(results, table, of_others, statistic, sign)
-
-    def _of_others(self) -> pd.DataFrame:
-        """One row a statistic, sign, method and map that stands in for its own; none where none was measured.
-
-        ``statistic, sign, method, control, map, n_undefined`` and what
-        :mod:`ecg_lightning.experiments.score_rows` gives:
-        ``value`` is the mean correlation.
-        """
-        weights = weightings(self.examples["patient_id"], self.n_resamples, self.bootstrap_seed)
-        parts = []
-        for folder in self.control_stores:
-            values = self.values(folder)  # (n, sign, method, control)
-            for (i, sign), (k, control) in product(enumerate(SIGNS), enumerate(self.maps.patient_controls)):
-                part = score_rows(values[:, i, :, k], self.maps.names, self.examples, weights, self.confidence)
-                part.insert(1, "map", control)
-                part.insert(1, "control", part["method"].isin(self.maps.controls))
-                part.insert(0, "sign", sign)
-                part.insert(0, "statistic", folder.rsplit("/", 1)[1])
-                parts.append(part.assign(n_undefined=len(values) - part["n_ecgs"]))
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-    def _draw(
-        self,
-        results: AuditResults,
-        table: pd.DataFrame,
-        of_others: pd.DataFrame,
-        statistic: Statistic,
-        sign: Sign,
-    ) -> None:
-        """The heat map of one statistic and sign over whole ECGs."""
-        names, chosen = self.maps.names, select(table, statistic, "ecg", sign)
         leads, samples = self.maps.task.backgrounds.shape[1:]
-        smoothing = f"smoothed by Savitzky-Golay {self.window}/{self.order}" if self.window else "without smoothing"
-        measured = self.examples[self.stores[f"similarity/{statistic}"].done]
-        text = caption(
-            chosen,
-            f"all {leads * samples:,} points ({leads} leads x {samples} samples) of an ECG",
-            smoothing,
-            measured["patient_id"].nunique(),
-            measured["patient_id"][measured["label"] == 1].nunique(),
-        )
-        beside = columns_of(of_others, statistic, sign, names)
-        text += BESIDE if beside else ""
-        figure = similarity_figure(
-            matrix_of(chosen, "correlation_mean", names),
-            names,
-            quantity=f"{statistic.capitalize()} correlation ({sign})",
-            title=f"Similarity of maps: {class_name(self.datamodule.target)}, seed {self.maps.training_seed}",
-            caption=text,
-            incomplete=matrix_of(chosen, "n_undefined", names, diagonal=0.0) > 0,
-            beside=beside,
-        )
-        results.figure(f"similarity/{statistic}_{sign}", figure, text)
-
-    def _reliability(self) -> Mapping[str, NDArray[np.float64]] | None:
-        """Of the stochastic methods' maps, if it is of the smoothing that maps are compared with."""
-        if (self.window, self.order) != (WINDOW, ORDER):
-            return None
-        stores = self.maps.reliability
-        return {name: store.read(np.arange(len(store))).astype(np.float64) for name, store in stores.items()}
+        # reliability is of the smoothing that maps are compared with by default
+        reliable = self.maps.reliability if (self.window, self.order) == (WINDOW, ORDER) else None
+        SimilarityReport(
+            stores={statistic: self.stores[f"similarity/{statistic}"] for statistic in self.statistics},
+            of_others={statistic: self.of_others(f"similarity/controls/{statistic}") for statistic in self.statistics},
+            reliability=None
+            if reliable is None
+            else {name: store.read(np.arange(len(store))).astype(np.float64) for name, store in reliable.items()},
+            smoothing=f"smoothed by Savitzky-Golay {self.window}/{self.order}" if self.window else "without smoothing",
+            shape=(leads, samples),
+            run=self.audited_run,
+        ).write(AuditResults(trainer))

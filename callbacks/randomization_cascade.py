@@ -1,7 +1,7 @@
 """Experiment 3 of the paper: do the maps change when the network's layers are randomised?"""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,21 +12,19 @@ from numpy.typing import ArrayLike, NDArray
 from callbacks.audit import Audit, AuditBatch, StoreLayout
 from callbacks.audit_results import AuditResults
 from callbacks.current_run import datamodule_of
-from ecg_lightning.attribution.controls import ControlName, check_controls
 from ecg_lightning.data.recalibration import RecalibrationBeats, recalibration_beats
 from ecg_lightning.experiments.example_choice import patients_choice
+from ecg_lightning.experiments.randomization.cascade import Cascade
 from ecg_lightning.experiments.randomization.cost import cost_words
-from ecg_lightning.experiments.randomization.measure import RandomNetworkSimilarity, draw_places, forward_equivalents
+from ecg_lightning.experiments.randomization.measure import forward_equivalents
 from ecg_lightning.experiments.randomization.plan import (
     CascadePlan,
     check_counts,
     check_directions,
     check_distinct_depths,
     checked_depths,
+    chosen_names,
 )
-from ecg_lightning.experiments.randomization.progressive import ProgressiveCascade, progressive_places
-from ecg_lightning.experiments.randomization.random_maps import CascadeMaps
-from ecg_lightning.experiments.randomization.random_models import CascadeTasks, permuted_tasks
 from ecg_lightning.experiments.randomization.random_networks_results import report_random_networks
 from ecg_lightning.experiments.randomization.random_weights import (
     BatchNormPolicy,
@@ -36,12 +34,8 @@ from ecg_lightning.experiments.randomization.random_weights import (
     weight_layers,
 )
 from ecg_lightning.experiments.randomization.run_results import CascadeReport
-from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.runs.layout import OnMismatch
-from ecg_lightning.storage.hashing import JSON, digest_state_dict
-
-_RANDOM: Final = "cascade/random_networks"
-_PERMUTED: Final = "cascade/permuted_labels"
+from ecg_lightning.storage.hashing import JSON
 
 
 class RandomizationCascade(Audit):
@@ -127,7 +121,7 @@ class RandomizationCascade(Audit):
         missing = max((len(store.missing(rows)) for store in self.stores.values()), default=0)
         if missing and trainer.is_global_zero:
             shared = (missing, trainer.world_size, self.smooth_draws)
-            rank_zero_info(cost_words(self.plan, self.methods, self.maps.task, *shared))
+            rank_zero_info(cost_words(self.cascade.plan, self.cascade.methods, self.maps.task, *shared))
 
     def prepare(self, recalibration: RecalibrationBeats) -> None:
         """Find the layers and plan the random networks.
@@ -135,109 +129,65 @@ class RandomizationCascade(Audit):
         Args:
             recalibration: What BatchNorm statistics are made of.
         """
-        self._check_methods()
+        names = chosen_names(self.asked_methods, self.maps.names)
+        methods = [method for method in self.maps.methods if method.name in names]
         backgrounds = self.maps.task.backgrounds
         with torch.inference_mode(False):
-            self.layers = weight_layers(self.maps.source_network, backgrounds[:1])
+            layers = weight_layers(self.maps.source_network, backgrounds[:1])
         if self.how == "reset_parameters":
-            check_resettable(self.maps.source_network, self.layers)
-        self.plan = CascadePlan(
+            check_resettable(self.maps.source_network, layers)
+        plan = CascadePlan(
             directions=self.directions,
-            depths=checked_depths(self.asked_depths, len(self.layers)),
-            n_layers=len(self.layers),
-            names=self.names,
-            expensive=[m.name for m in self.methods if forward_equivalents(m, backgrounds) > self.expensive_from],
+            depths=checked_depths(self.asked_depths, len(layers)),
+            n_layers=len(layers),
+            names=names,
+            expensive=[one.name for one in methods if forward_equivalents(one, backgrounds) > self.expensive_from],
             batchnorm=self.batchnorm,
             repeats=self.repeats,
             full_repeats=self.full_repeats,
             draws=self.draws,
             draws_of_expensive_methods=self.draws_of_expensive_methods,
         )
-        self.recalibration = recalibration
-        self.tasks = CascadeTasks(self.maps, self.layers, self.how, recalibration.beats)
-        self.permuted = permuted_tasks(self.maps, self.permuted_checkpoints)
-        self.random = CascadeMaps(self.maps, self.tasks, self.methods, self.controls)
-
-    def _check_methods(self) -> None:
-        names = self.maps.names if self.asked_methods is None else self.asked_methods
-        unknown = [name for name in names if name not in self.maps.names]
-        if unknown or len(set(names)) < len(names) or not names:
-            raise ValueError(
-                f"RandomizationCascade: methods: expected some of AttributionMaps' {', '.join(self.maps.names)}, each "
-                f"once; got {', '.join(names) or 'none'}"
-            )
-        self.names = tuple(name for name in self.maps.names if name in names)
-        self.methods = [method for method in self.maps.methods if method.name in names]
-        self.controls: tuple[ControlName, ...] = check_controls([n for n in self.names if n in self.maps.controls])
+        self.cascade = Cascade(
+            self.maps,
+            methods,
+            plan,
+            layers=layers,
+            how=self.how,
+            recalibration=recalibration,
+            smooth_draws=self.smooth_draws,
+            permuted_checkpoints=self.permuted_checkpoints,
+        )
 
     def _names(self) -> Sequence[str]:
-        return self.names
+        return self.cascade.plan.names
 
     def _chosen(self) -> NDArray[np.bool_]:
         ids, patients = self.examples["ecg_id"].tolist(), self.examples["patient_id"].tolist()
         return patients_choice(ids, self.examples["label"].to_numpy(), self.max_examples, patients)
 
     def _places(self) -> Mapping[str, StoreLayout]:
-        places = progressive_places(self.plan, bool(self.smooth_draws), self._settings_of(self.batchnorm))
-        few: dict[str, JSON] = {"expensive": list(self.plan.expensive), "their_draws": self.draws_of_expensive_methods}
-        for batchnorm, draws in self.plan.wholly_random.items():
-            places |= draw_places(f"{_RANDOM}/{batchnorm}", draws, self.names, self._settings_of(batchnorm) | few)
-        if self.permuted:
-            networks: list[JSON] = [digest_state_dict(task.network.state_dict()) for task in self.permuted]
-            places |= draw_places(_PERMUTED, len(self.permuted), self.names, {"networks": networks})
-        return places
+        return self.cascade.places()
 
     def _settings(self) -> dict[str, JSON]:
-        settings: dict[str, JSON] = {
-            "layers": list(self.layers),
-            "how": self.how,
-            "attribution_seed": self.maps.attribution_seed,
-            "training_seed": self.maps.training_seed,
-        }
-        return settings | ({"smooth_draws": self.smooth_draws} if self.smooth_draws else {})
-
-    def _settings_of(self, batchnorm: BatchNormPolicy) -> dict[str, JSON]:
-        settings: dict[str, JSON] = {"batchnorm": batchnorm}
-        if "recalibrated" in batchnorm:
-            settings["recalibrated_on"] = digest_state_dict({"beats": self.recalibration.beats})
-        return settings
+        return self.cascade.settings()
 
     def _measure(self, batch: AuditBatch) -> Mapping[str, ArrayLike]:
-        measured: dict[str, NDArray[np.float64]] = {}
-        for folder, place in self._places().items():
-            measured[folder] = np.full((len(batch.rows), *place.shape), np.nan)
-        trained = {name: batch.maps[name] for name in self.names}
-        whole = ProgressiveCascade(self.plan, self.random, batch, trained, self.smooth_draws).measure(measured)
-        likeness = RandomNetworkSimilarity(batch.ecg, trained)
-        for batchnorm, draws in self.plan.wholly_random.items():
-            for draw in range(draws):
-                network = self.plan.network(batchnorm, draw)
-                maps = whole.get(network) or self.random.at(network, batch, names=self.plan.names_of(draw))
-                likeness.fill(f"{_RANDOM}/{batchnorm}", draw, maps, measured)
-        for draw, task in enumerate(self.permuted):
-            likeness.fill(_PERMUTED, draw, self.random.of_task(task, batch, draw), measured)
-        return measured
+        return self.cascade.measure(batch)
 
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
-        every = np.arange(len(self.examples))
-        stores = {name: store for name, store in self.maps.reliability.items() if name in self.names}
-        report = CascadeReport(
+        every, cascade, run = np.arange(len(self.examples)), self.cascade, self.audited_run
+        stores = {name: store for name, store in self.maps.reliability.items() if name in cascade.plan.names}
+        results = AuditResults(trainer)
+        CascadeReport(
             values=self.values,
-            plan=self.plan,
-            layers=self.layers,
-            controls=self.controls,
+            plan=cascade.plan,
+            layers=cascade.layers,
             chosen=self.chosen,
-            examples=self.examples,
             reliability={name: store.read(every) for name, store in stores.items()},
             smooth=bool(self.smooth_draws),
-            n_resamples=self.n_resamples,
-            confidence=self.confidence,
-            seed=self.bootstrap_seed,
-            what=f"{class_name(self.datamodule.target)}, seed {self.maps.training_seed}",
+            run=run,
             settings=f"{self.how.replace('_', ' ')}, BatchNorms {self.batchnorm}",
-            failures=self.random.failures,
-        )
-        results = AuditResults(trainer)
-        report.write(results)
-        origin = self.recalibration.origin
-        report_random_networks(results, self.plan, self.examples, report.what, origin, self.confidence)
+            failures=cascade.random.failures,
+        ).write(results)
+        report_random_networks(results, cascade.plan, run, cascade.recalibration.origin)

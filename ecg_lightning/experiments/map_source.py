@@ -1,5 +1,6 @@
 """What an experiment needs of whoever computes the maps; a test's ``AttributionMaps`` is one."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import nn
@@ -15,6 +16,10 @@ class MapSource(Protocol):
     training_seed: int
     task: FrozenModel
     source_network: nn.Module
+
+    @property
+    def ecg_ids(self) -> Sequence[str]:
+        """Return the id of each test ECG."""
 
     def key(self, name: str, row: int) -> RandomKey:
         """The key of the draws of a method's or control's map of a test ECG."""

@@ -1,44 +1,34 @@
 """Means of scores over the test ECGs, as tables show them: with intervals, and how many patients they are of."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecg_lightning.experiments.audited_run import AuditedRun
 from ecg_lightning.functional.intervals import interval_of_weightings, weighted_mean
 from ecg_lightning.statistics.effect import patient_means
 
 
-def score_rows(
-    values: NDArray[np.float64],
-    names: Sequence[str],
-    examples: pd.DataFrame,
-    weights: NDArray[np.float64],
-    confidence: float,
-) -> pd.DataFrame:
+def score_rows(values: NDArray[np.float64], run: AuditedRun) -> pd.DataFrame:
     """One row a method.
 
     Args:
         values: (n, method), NaN where a score is not known.
-        names: Methods, then controls.
-        examples: The ECGs, ``patient_id`` and ``label``.
-        weights: (1 + r, n) every ECG once, then resamples of the patients.
-        confidence: Of the interval.
+        run: The run, with the ECGs that the values are of.
 
     Returns:
         ``method``; ``value``, the mean over ECGs with its interval ``low`` to ``high`` over resampled patients;
         ``patient_mean``, the mean over patients of the means of their ECGs; ``n_ecgs``, and ``n_patients`` with and
         ``n_patients_without`` the diagnosis, that count; ``n_resamples_undefined``, which hold no ECG with a score.
     """
-    means = weighted_mean(values, weights)
-    interval = interval_of_weightings(means, confidence)
-    patients, ids = patient_means(values, examples["patient_id"])
-    have_it = np.isin(ids, examples["patient_id"][examples["label"] == 1])[:, None]
+    means = weighted_mean(values, run.weights)
+    interval = interval_of_weightings(means, run.confidence)
+    patients, ids = patient_means(values, run.patient_ids)
+    have_it = np.isin(ids, run.patient_ids[run.label == 1])[:, None]
     counted = np.isfinite(patients)
     return pd.DataFrame(
         {
-            "method": list(names),
+            "method": list(run.names),
             "value": means[0],
             "low": interval.low,
             "high": interval.high,

@@ -27,7 +27,7 @@ def test_fine_tuned_logits_are_those_of_a_copy(
     for name in ("one", "two"):
         curves = PerturbationCurves([BLOCKS, tuned, waves], n_resamples=100)
         found.append(run(trained, tmp_path / name, AttributionMaps(METHODS), TestRecord(), curves))
-        plain, copy = curves.maps.source_network.state_dict(), curves.tasks[tuned.name].network
+        plain, copy = curves.maps.source_network.state_dict(), curves.logits.tasks[tuned.name].network
     checkpoint = EcgClassifier.load_from_checkpoint(trained.run() / "checkpoints/best.ckpt").network.state_dict()
     assert all(torch.equal(value, plain[name]) for name, value in checkpoint.items())
     first, second = map(open_run, found)
@@ -44,10 +44,11 @@ def test_fine_tuned_logits_are_those_of_a_copy(
     np.testing.assert_allclose(untuned, first.logits, atol=1e-4)
     table = pd.read_parquet(found[0] / "tables/perturbation_summary.parquet")
     assert set(table["kind"]) == {BLOCKS.name, tuned.name, waves.name}
-    monkeypatch.setattr("callbacks.perturbation_fine_tuning.fine_tuned", None)  # not again where all rows are there
+    # not again where all rows are there
+    monkeypatch.setattr("ecg_lightning.experiments.perturbation.fine_tuning.fine_tuned", None)
     again = PerturbationCurves([BLOCKS, tuned, waves], n_resamples=100)
     run(trained, tmp_path / "one", AttributionMaps(METHODS), TestRecord(), again)
-    assert not again.tasks
+    assert not again.logits.tasks
 
 
 def test_fine_tuning_needs_training_ecgs(trained: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from ecg_lightning.attribution.controls import CONTROLS, control_maps
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.cli import main
+from ecg_lightning.experiments.audited_run import AuditedRun
 from ecg_lightning.experiments.similarity.tables import caption, select, similarity_table, warning_of
 from ecg_lightning.functional.ecg_means import mean_over_ecgs
 from ecg_lightning.functional.similarity import similarity_matrices
@@ -237,9 +238,8 @@ def test_maps_that_vary_in_different_leads_are_told_too(tmp_path: Path) -> None:
     dims, names = ("row", "scope", "sign", "method", "other_method"), ("a", "b")
     store = RowStore.create(tmp_path / "pearson", StoreSpec(dims, (6, 2, 2, 2, 2)))
     store.write(np.arange(6), similarity_matrices(maps, ["pearson"])["pearson"].numpy())
-    table = similarity_table(
-        {"pearson": store}, names, np.arange(6).astype(object), None, n_resamples=100, confidence=0.9, seed=0
-    )
+    tested = AuditedRun(names, (), pd.DataFrame({"patient_id": np.arange(6).astype(object)}), 100, 0.9, 0, "six ECGs")
+    table = similarity_table({"pearson": store}, tested, None)
     assert table.set_index(["scope", "sign"])["n_undefined"].to_dict() == {
         (scope, sign): int(scope == "lead") for scope, sign in product(SCOPES, SIGNS)
     }

@@ -16,9 +16,10 @@ from ecg_lightning import open_run
 from ecg_lightning.attribution.controls import CONTROLS
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.experiments.audited_run import AuditedRun
 from ecg_lightning.experiments.perturbation.kinds import PerturbationKind
-from ecg_lightning.experiments.perturbation.tables import MapLogits, Population
-from ecg_lightning.functional.intervals import weightings
+from ecg_lightning.experiments.perturbation.perturbed_logits import PerturbedLogits
+from ecg_lightning.experiments.perturbation.tables import MapLogits
 from ecg_lightning.models import EcgClassifier
 
 METHODS = ["saliency", "gradcam"]
@@ -168,7 +169,7 @@ def test_rows_do_not_depend_on_the_batch_and_are_not_measured_twice(
     trained: Workplace, audited: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(PerturbationCurves, "rows_at_once", 1)
-    monkeypatch.setattr("callbacks.perturbation_curves._FLOATS_AT_ONCE", 1)
+    monkeypatch.setattr("ecg_lightning.experiments.perturbation.perturbed_logits._FLOATS_AT_ONCE", 1)
     curves = PerturbationCurves([POINTS, BLOCKS], n_resamples=100)
     other = run(trained, tmp_path, AttributionMaps(METHODS), TestRecord(), curves)
     for name in (f"{POINTS.name}/morf", f"{BLOCKS.name}/morf", f"{BLOCKS.name}/lerf", f"{BLOCKS.name}/controls/morf"):
@@ -177,13 +178,13 @@ def test_rows_do_not_depend_on_the_batch_and_are_not_measured_twice(
         np.testing.assert_array_equal(one.to_numpy(), many.to_numpy())
     added = PerturbationKind("wave", "zero", steps=2)
     asked = []
-    measure = PerturbationCurves._perturbed_logits
+    measure = PerturbedLogits.measure
 
-    def only_the_new(self: PerturbationCurves, kind: PerturbationKind, *arguments: object, **more: bool) -> object:
+    def only_the_new(self: PerturbedLogits, kind: PerturbationKind, *arguments: object, **more: bool) -> object:
         asked.append(kind)
         return measure(self, kind, *arguments, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(PerturbationCurves, "_perturbed_logits", only_the_new)
+    monkeypatch.setattr(PerturbedLogits, "measure", only_the_new)
     wider = PerturbationCurves([POINTS, BLOCKS, added], n_resamples=100)
     run(trained, tmp_path, AttributionMaps(METHODS), TestRecord(), wider)
     assert set(asked) == {added}
@@ -237,9 +238,10 @@ def test_constant_maps_have_no_curve(trained: Workplace, tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", [0.0, 1.0, np.nan])
 def test_ecgs_of_one_class_have_a_probability_and_no_auroc(kind: float) -> None:
     label, patients = np.full(6, kind), np.array(list("aabbcd"), dtype=object)
-    population = Population(label, patients, weightings(patients, 100, 0), 0.95)
+    examples = pd.DataFrame({"label": label, "patient_id": patients})
+    tested = AuditedRun(["saliency", "random"], ["random"], examples, 100, 0.95, 0, "one class")
     logits = {order: np.random.default_rng(len(order)).normal(size=(6, 2, STEPS + 1)) for order in BLOCKS.orders}
-    one = MapLogits(BLOCKS, "own", ["saliency", "random"], ["random"], logits, {}, population)
+    one = MapLogits(BLOCKS, "own", logits, {}, tested)
     rows = one.curve_table.set_index(["metric", "order", "method", "step"]).sort_index()
     assert rows.loc[("auroc", "morf", "saliency", 2), "undefined"] == 100
     for name, of_class in (("probability", 1.0), ("probability_negatives", 0.0)):

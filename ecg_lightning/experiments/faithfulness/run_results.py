@@ -1,17 +1,17 @@
 """Table and picture of the scores of one run's maps."""
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecg_lightning.experiments.audited_run import AuditedRun
 from ecg_lightning.experiments.faithfulness.figures import score_panels
 from ecg_lightning.experiments.run_results import RunResults
 from ecg_lightning.experiments.score_rows import score_rows, where_own_is_known
-from ecg_lightning.functional.intervals import weightings
 from ecg_lightning.plotting.bars import MARKS, scores_figure
 
 
@@ -24,13 +24,7 @@ class FaithfulnessReport:
         of_others: Control without the patient -> (n, method) infidelity; empty where none was measured.
         measured: Score -> (n,) the ECGs that it was measured of.
         sensed: (method,) the methods that max-sensitivity was measured of.
-        names: Methods, then controls.
-        controls: Which of them are controls.
-        examples: The test ECGs.
-        n_resamples: Bootstrap resamples of the patients.
-        confidence: Confidence level of the intervals.
-        seed: Seed of the bootstrap resamples.
-        what: Diagnosis and seed, for headings.
+        run: The run.
         settings: What infidelity and max-sensitivity are, with their settings, in sentences.
     """
 
@@ -38,20 +32,14 @@ class FaithfulnessReport:
     of_others: Mapping[str, NDArray[np.float64]]
     measured: Mapping[str, NDArray[np.bool_]]
     sensed: NDArray[np.bool_]
-    names: Sequence[str]
-    controls: Sequence[str]
-    examples: pd.DataFrame
-    n_resamples: int
-    confidence: float
-    seed: int
-    what: str
+    run: AuditedRun
     settings: str
 
     def write(self, results: RunResults) -> None:
         """Write the table and the picture."""
         table, caption = self.table(), self.caption()
         results.table("scores", table)
-        figure = scores_figure(score_panels(table, lambda rows: rows), f"Scores of maps: {self.what}", caption)
+        figure = scores_figure(score_panels(table, lambda rows: rows), f"Scores of maps: {self.run.what}", caption)
         results.figure("scores/scores", figure, caption)
         if undefined := int(table["n_undefined"].sum()):
             warnings.warn(
@@ -62,14 +50,14 @@ class FaithfulnessReport:
 
     def caption(self) -> str:
         """Say data, settings and intervals in words."""
-        chosen = self.examples[self.measured["infidelity"]]
+        chosen = self.run.examples[self.measured["infidelity"]]
         positive = chosen["patient_id"][chosen["label"] == 1].nunique()
         sensed = self.measured["max_sensitivity"].sum() if "max_sensitivity" in self.scores else 0
         return (
             f"Means over {len(chosen)} test ECGs (max-sensitivity: {sensed}) of {chosen['patient_id'].nunique()} "
-            f"patients, {positive} of them with the diagnosis; bars: {self.confidence:.0%} intervals of the own maps, "
-            f"patients resampled. {self.settings} Sparseness (Gini) and complexity (entropy) of |map|: neither better "
-            f"nor worse. {MARKS}"
+            f"patients, {positive} of them with the diagnosis; bars: {self.run.confidence:.0%} intervals of the own "
+            f"maps, patients resampled. {self.settings} Sparseness (Gini) and complexity (entropy) of |map|: neither "
+            f"better nor worse. {MARKS}"
         )
 
     def table(self) -> pd.DataFrame:
@@ -85,13 +73,23 @@ class FaithfulnessReport:
         return pd.concat(parts, ignore_index=True)
 
     def _rows(self, name: str, of_map: str, values: NDArray[np.float64]) -> pd.DataFrame:
-        examples, values = self.examples[self.measured[name]], values[self.measured[name]]
-        weights = weightings(examples["patient_id"], self.n_resamples, self.seed)
-        table = score_rows(values, self.names, examples, weights, self.confidence)
-        requested = self.sensed if name == "max_sensitivity" else np.ones(len(self.names), dtype=bool)
+        measured = self.measured[name]
+        values = values[measured]
+        table = score_rows(values, replace(self.run, examples=self.run.examples[measured]))
+        requested = self.sensed if name == "max_sensitivity" else np.ones(len(self.run.names), dtype=bool)
         table["n_undefined"] = np.where(requested, len(values) - table["n_ecgs"], 0)
         table.insert(5, "median", pd.DataFrame(values).median().to_numpy())
         table.insert(1, "map", of_map)
-        table.insert(1, "control", table["method"].isin(self.controls))
+        table.insert(1, "control", table["method"].isin(self.run.controls))
         table.insert(0, "score", name)
         return table
+
+
+def settings_words(draws: int, noise: float, sensitivity_draws: int, radius: float) -> str:
+    """Say what infidelity and max-sensitivity are; the arguments are those of ``FaithfulnessScores``."""
+    return (
+        f"Infidelity: share of the logit's changes under {draws} Gaussian perturbations of {noise:g} x "
+        "the ECG's range that the map does not foretell (1: a map of zeros); less is better. Max-sensitivity: "
+        f"{sensitivity_draws} perturbations within {radius:g} mV, methods of a single pass; less is "
+        "better."
+    )

@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecg_lightning.attribution.partners import PatientControl
+from ecg_lightning.experiments.audited_run import AuditedRun
 from ecg_lightning.experiments.localization.measure import LocalizationScore
 from ecg_lightning.experiments.run_results import RunResults
 from ecg_lightning.experiments.score_rows import score_rows, where_own_is_known
-from ecg_lightning.functional.intervals import weightings
 from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
 
 _LABELS: Final[dict[LocalizationScore, str]] = {
@@ -37,29 +36,17 @@ class LocalizationReport:
 
     Attributes:
         scores: Score -> (n, region, method); NaN where it is not defined.
-        of_others: Control without the patient -> score -> (n, region, method); empty where none was measured.
+        of_others: Score -> control without the patient -> (n, region, method); empty where none was measured.
         share: (n, region) of the points inside.
         regions: Which.
-        names: Methods, then controls.
-        controls: Which of them are controls.
-        examples: The test ECGs.
-        n_resamples: Bootstrap resamples of the patients.
-        confidence: Confidence level of the intervals.
-        seed: Seed of the bootstrap resamples.
-        what: Diagnosis and seed, for headings.
+        run: The run.
     """
 
     scores: Mapping[LocalizationScore, NDArray[np.float64]]
-    of_others: Mapping[PatientControl, Mapping[LocalizationScore, NDArray[np.float64]]]
+    of_others: Mapping[LocalizationScore, Mapping[str, NDArray[np.float64]]]
     share: NDArray[np.float64]
     regions: Sequence[str]
-    names: Sequence[str]
-    controls: Sequence[str]
-    examples: pd.DataFrame
-    n_resamples: int
-    confidence: float
-    seed: int
-    what: str
+    run: AuditedRun
 
     def write(self, results: RunResults) -> None:
         """Table, pictures and log."""
@@ -90,21 +77,20 @@ class LocalizationReport:
         :mod:`ecg_lightning.experiments.score_rows` gives. What stands in for a map counts where the own map has
         a score.
         """
-        weights = weightings(self.examples["patient_id"], self.n_resamples, self.seed)
         parts = []
         for score, values in self.scores.items():
             for index, region in enumerate(self.regions):
                 own, share = values[:, index], self.share[:, index]
                 maps: dict[str, NDArray[np.float64]] = {"own": own}
-                maps |= {name: where_own_is_known(own, of[score][:, index]) for name, of in self.of_others.items()}
+                maps |= {name: where_own_is_known(own, of[:, index]) for name, of in self.of_others[score].items()}
                 for name, found in maps.items():
-                    part = score_rows(found, self.names, self.examples, weights, self.confidence)
+                    part = score_rows(found, self.run)
                     undefined = int(np.isfinite(share).sum()) - part["n_ecgs"]
                     chance = _chance(score, share)
                     part = part.assign(score=score, region=region, map=name, chance=chance, n_undefined=undefined)
                     parts.append(part)
         table = pd.concat(parts, ignore_index=True)
-        table["control"] = table["method"].isin(self.controls)
+        table["control"] = table["method"].isin(self.run.controls)
         first = ["score", "region", "method", "control", "map"]
         return table[[*first, *(column for column in table if column not in first)]]
 
@@ -116,21 +102,23 @@ class LocalizationReport:
         ]
         words = _REGION_WORDS.get(region, f"{region} wave" if region != "QRS" else "QRS complex")
         known = np.isfinite(self.share[:, self.regions.index(region)])
-        label = self.examples["label"].to_numpy(dtype=float)
-        patients, of_positives = (self.examples["patient_id"][rows].nunique() for rows in (known, known & (label == 1)))
+        positive = known & (self.run.label == 1)
+        patients, of_positives = (self.run.examples["patient_id"][rows].nunique() for rows in (known, positive))
         caption = (
             f"How much of each map lies in the {words}, which covers {panels[0].chance:.1%} of the points on average; "
             f"unsmoothed |map| of all leads. Means over the {known.sum()} test ECGs whose {words} is known, of "
-            f"{patients} patients, {of_positives} of them with the diagnosis; bars: {self.confidence:.0%} intervals of "
-            f"the own maps, patients resampled{self._undefined(own)}. {MARKS}"
+            f"{patients} patients, {of_positives} of them with the diagnosis; bars: {self.run.confidence:.0%} "
+            f"intervals of the own maps, patients resampled{self._undefined(own)}. {MARKS}"
         )
-        figure = scores_figure(panels, f"Localisation of the {words}: {self.what}", caption)
+        figure = scores_figure(panels, f"Localisation of the {words}: {self.run.what}", caption)
         results.figure(f"localization/{region}", figure, caption)
 
     def _undefined(self, table: pd.DataFrame) -> str:
         """How many resamples say nothing, in words; empty where all do."""
         worst = int(table["n_resamples_undefined"].max())
-        return f" (up to {worst} of {self.n_resamples} resamples hold no such ECG and are left out)" if worst else ""
+        return (
+            f" (up to {worst} of {self.run.n_resamples} resamples hold no such ECG and are left out)" if worst else ""
+        )
 
 
 def _chance(score: LocalizationScore, share: NDArray[np.float64]) -> float:

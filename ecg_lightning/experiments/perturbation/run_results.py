@@ -22,11 +22,9 @@ class PerturbationReport:
 
     Attributes:
         maps: Every kind by the own maps, then by those that know nothing of the patient.
-        what: Diagnosis and seed, for headings.
     """
 
     maps: Sequence[MapLogits]
-    what: str
 
     def write(self, results: RunResults) -> None:
         """Tables, pictures and log."""
@@ -53,12 +51,12 @@ class PerturbationReport:
 
     @property
     def _both_classes(self) -> bool:
-        return self.maps[0].population.both_classes
+        return self.maps[0].run.both_classes
 
     @property
     def _metric(self) -> str:
         """AUROC, or where all ECGs are of one class the mean probability of that class."""
-        has_it = bool((self.maps[0].population.label == 1).any())
+        has_it = bool((self.maps[0].run.label == 1).any())
         return "auroc" if self._both_classes else "probability" if has_it else "probability_negatives"
 
     def _pictures(self, results: RunResults, own: MapLogits) -> None:
@@ -66,7 +64,7 @@ class PerturbationReport:
         of_kind = [one for one in self.maps if one.kind.name == own.kind.name]
         panels = [panel for one in of_kind for panel in _panels(one, metric, names_map=len(of_kind) > 1)]
         paper = own.kind.name == PAPER_KIND.name
-        title = f"Perturbation ({kind_title(own.kind)}): {self.what}"
+        title = f"Perturbation ({kind_title(own.kind)}): {own.run.what}"
         caption = self.caption(own)
         figure = curves_figure(on_one_scale(panels), AXIS, title, caption, columns=len(own.logits))
         results.figure(f"perturbation/{metric if paper else own.kind.name}", figure, caption)
@@ -77,14 +75,14 @@ class PerturbationReport:
 
     def caption(self, own: MapLogits) -> str:
         """Data, settings and intervals in words."""
-        label, patients = own.population.label, own.population.patient_ids
+        label, patients = own.run.label, own.run.patient_ids
         counts = []
         for value in (1, 0):
             chosen = patients[label == value]
             counts.append(f"{len(chosen)} ECGs of {len(set(chosen.tolist()))} patients")
         return (
             f"{kind_sentence(own.kind)} Test ECGs: {counts[0]} with the diagnosis, {counts[1]} without; bands: "
-            f"{own.population.confidence:.0%} intervals of this network, patients resampled. Grey, broken: controls, "
+            f"{own.run.confidence:.0%} intervals of this network, patients resampled. Grey, broken: controls, "
             "which know nothing of the network."
         )
 
@@ -93,7 +91,7 @@ class PerturbationReport:
         for one in own:
             for logits in one.logits.values():
                 without = np.isnan(logits[:, :, 0]) & ~np.isnan(logits[:, :, 0]).all(axis=1, keepdims=True)
-                for name, count in zip(one.names, without.sum(axis=0).tolist(), strict=True):
+                for name, count in zip(one.run.names, without.sum(axis=0).tolist(), strict=True):
                     found[name] = max(count, found.get(name, 0))
             if one.kind.replacement == "twin":
                 first = next(iter(one.logits.values()))

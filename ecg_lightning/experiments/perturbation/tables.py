@@ -1,6 +1,6 @@
 """The numbers of perturbed logits: curves and areas, of own maps and of maps that know nothing of the patient."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecg_lightning.experiments.audited_run import AuditedRun
 from ecg_lightning.experiments.perturbation.kinds import PerturbationKind
 from ecg_lightning.experiments.perturbation.measure import Order
 from ecg_lightning.experiments.perturbation.ranking_columns import auroc_of_columns, average_precision_of_columns
@@ -23,48 +24,22 @@ without it, and the reverse; mean predicted probability of the ECGs with the dia
 
 
 @dataclass(frozen=True)
-class Population:
-    """The test ECGs that numbers are of.
-
-    Attributes:
-        label: (n,) 1, 0 or NaN.
-        patient_ids: (n,).
-        weights: (1 + r, n) every ECG once, then the resamples of the patients.
-        confidence: Confidence level of the intervals.
-    """
-
-    label: Floats
-    patient_ids: NDArray[np.object_]
-    weights: Floats
-    confidence: float
-
-    @property
-    def both_classes(self) -> bool:
-        """Tell whether there is an AUROC at all."""
-        return bool(np.isin((0, 1), self.label).all())
-
-
-@dataclass(frozen=True)
 class MapLogits:
     """Logits of one kind, perturbed by the maps of one sort.
 
     Attributes:
         kind: What was done.
         map: Whose maps: ``own``, ``other_ecg`` or ``mean_map``.
-        names: (method,) methods, then controls.
-        controls: Which of them are controls.
         logits: Order -> (n, method, step); NaN where a map has no order.
         distance: Order -> (n, method, step) to real beats; empty where it is not known.
-        population: The ECGs.
+        run: The run, with the names of methods and controls.
     """
 
     kind: PerturbationKind
     map: str
-    names: Sequence[str]
-    controls: Sequence[str]
     logits: Mapping[Order, Floats]
     distance: Mapping[Order, Floats]
-    population: Population
+    run: AuditedRun
 
     @property
     def fractions(self) -> Floats:
@@ -82,7 +57,7 @@ class MapLogits:
 
     def _scores(self, logits: Floats) -> dict[str, Floats]:
         """Metric -> (1 + r, method x step)."""
-        label, weights = self.population.label, self.population.weights
+        label, weights = self.run.label, self.run.weights
         untouched = np.broadcast_to(logits[:, :, :1], logits.shape)
         perturbed, before = (values.reshape(len(label), -1) for values in (logits, untouched))
         (a, b), (old_a, old_b) = ([values[label == k] for k in (1, 0)] for values in (perturbed, before))
@@ -98,8 +73,8 @@ class MapLogits:
 
     def _probability(self, logits: Floats, label: int) -> Floats:
         """(1 + r, column) mean predicted probability of the ECGs with this label; NaN where there is none."""
-        chosen = np.where((self.population.label == label)[:, None], logits, np.nan)
-        return weighted_mean(1 / (1 + np.exp(-chosen)), self.population.weights)
+        chosen = np.where((self.run.label == label)[:, None], logits, np.nan)
+        return weighted_mean(1 / (1 + np.exp(-chosen)), self.run.weights)
 
     @cached_property
     def curve_table(self) -> pd.DataFrame:
@@ -112,14 +87,16 @@ class MapLogits:
         scores = dict(self.replicates)
         if self.distance:
             scores["distance"] = {
-                order: weighted_mean(values, self.population.weights) for order, values in self.distance.items()
+                order: weighted_mean(values, self.run.weights) for order, values in self.distance.items()
             }
         parts = []
         for metric, orders in scores.items():
             for order, values in orders.items():
-                interval = interval_of_weightings(values, self.population.confidence)
+                interval = interval_of_weightings(values, self.run.confidence)
                 columns = {"value": values[0], "low": interval.low, "high": interval.high}
-                index = pd.MultiIndex.from_product([self.names, range(len(self.fractions))], names=["method", "step"])
+                index = pd.MultiIndex.from_product(
+                    [self.run.names, range(len(self.fractions))], names=["method", "step"]
+                )
                 found = {name: column.ravel() for name, column in columns.items()}
                 table = pd.DataFrame(found | {"undefined": interval.undefined.ravel()}, index=index).reset_index()
                 counts = self._counts(order).set_index("method").loc[table["method"]].reset_index(drop=True)
@@ -128,7 +105,7 @@ class MapLogits:
         table = table.assign(
             kind=self.kind.name,
             map=self.map,
-            control=table["method"].isin(self.controls),
+            control=table["method"].isin(self.run.controls),
             fraction=self.fractions[table["step"]],
         )
         head = ["kind", "map", "order", "method", "control", "step", "fraction", "metric", "value", "low", "high"]
@@ -136,11 +113,11 @@ class MapLogits:
 
     def _counts(self, order: Order) -> pd.DataFrame:
         """One row a method: ``method, n_ecgs, n_patients, n_patients_with``."""
-        label, patients = self.population.label, self.population.patient_ids
+        label, patients = self.run.label, self.run.patient_ids
         known = np.isfinite(self.logits[order]).all(axis=2) & np.isfinite(label)[:, None]
         return pd.DataFrame(
             {
-                "method": list(self.names),
+                "method": list(self.run.names),
                 "n_ecgs": known.sum(axis=0),
                 "n_patients": [len(np.unique(patients[one])) for one in known.T],
                 "n_patients_with": [len(np.unique(patients[one & (label == 1)])) for one in known.T],
@@ -159,8 +136,8 @@ class MapLogits:
 
     def _summary_of(self, metric: str) -> pd.DataFrame:
         curves = self.replicates[metric]
-        control = np.isin(self.names, self.controls)
-        table = pd.DataFrame({"method": list(self.names), "control": control, "metric": metric})
+        control = np.isin(self.run.names, self.run.controls)
+        table = pd.DataFrame({"method": list(self.run.names), "control": control, "metric": metric})
         table.insert(0, "map", self.map)
         table.insert(0, "kind", self.kind.name)
         areas = {}
@@ -169,7 +146,7 @@ class MapLogits:
         if {"morf", "lerf"} <= curves.keys():
             areas["abpc"] = area_between_curves(curves["morf"], curves["lerf"], self.fractions)
         for name, values in areas.items():
-            interval = interval_of_weightings(values, self.population.confidence)
+            interval = interval_of_weightings(values, self.run.confidence)
             table[name], table[f"{name}_low"], table[f"{name}_high"] = values[0], interval.low, interval.high
             table[f"{name}_undefined"] = interval.undefined
         return table

@@ -163,3 +163,22 @@ def checked_depths(asked: Sequence[int] | None, n_layers: int) -> tuple[int, ...
             f"{n_layers}; got {beyond}"
         )
     return tuple(range(n_layers + 1)) if asked is None else tuple(sorted({0, *asked}))
+
+
+def chosen_names(asked: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+    """Choose the methods and controls of a cascade, in the order of those whose maps are computed.
+
+    Args:
+        asked: Names; None: all.
+        known: Of ``AttributionMaps``.
+
+    Raises:
+        ValueError: None at all, an unknown one, or one twice.
+    """
+    names = known if asked is None else asked
+    if not names or len(set(names)) < len(names) or not set(names) <= set(known):
+        raise ValueError(
+            f"RandomizationCascade: methods: expected some of AttributionMaps' {', '.join(known)}, each once; got "
+            f"{', '.join(names) or 'none'}"
+        )
+    return tuple(name for name in known if name in names)

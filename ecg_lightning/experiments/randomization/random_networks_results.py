@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecg_lightning.experiments.audited_run import AuditedRun
 from ecg_lightning.experiments.randomization.left_over_figure import LeftOverPanel, left_over_figure, left_over_rows
 from ecg_lightning.experiments.randomization.plan import BASIS, CascadePlan
 from ecg_lightning.experiments.randomization.random_network_table import table_of_runs
@@ -15,19 +16,16 @@ from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.verdicts.checks import margins_of
 
 
-def report_random_networks(
-    results: RunResults, plan: CascadePlan, examples: pd.DataFrame, what: str, recalibrated_on: str, confidence: float
-) -> None:
+def report_random_networks(results: RunResults, plan: CascadePlan, tested: AuditedRun, recalibrated_on: str) -> None:
     """Write ``tables/random_networks.parquet`` and ``figures/cascade/random_networks``.
 
     Args:
         results: Where tables and figures are kept.
         plan: Which random networks there are.
-        examples: The test ECGs.
-        what: Diagnosis and seed, for headings.
+        tested: The run.
         recalibrated_on: What BatchNorm statistics are of, in words.
-        confidence: Confidence level of the intervals.
     """
+    examples, confidence = tested.examples, tested.confidence
     run = Run(results.folder)
     rows: NDArray[np.int64] = np.arange(len(examples))[None]
     table = table_of_runs(TargetRuns(run.target, {run.seed: run}, examples, rows), confidence)
@@ -45,7 +43,9 @@ def report_random_networks(
     limits = {margin.score: margin.margin_pass for margin in margins_of("randomization", "needs_the_weights")}
     panel = LeftOverPanel("every layer random", left_over_rows(table, BASIS, plan.batchnorm))
     caption = _caption(table, plan, recalibrated_on, confidence)
-    figure = left_over_figure([panel], abs(limits["partial"]), limits["magnitude"], f"Random networks: {what}", caption)
+    figure = left_over_figure(
+        [panel], abs(limits["partial"]), limits["magnitude"], f"Random networks: {tested.what}", caption
+    )
     results.figure("cascade/random_networks", figure, caption)
 
 

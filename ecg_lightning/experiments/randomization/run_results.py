@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecg_lightning.experiments.audited_run import AuditedRun
 from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels, compared_words
 from ecg_lightning.experiments.randomization.plan import CascadePlan
 from ecg_lightning.experiments.randomization.random_weights import Direction
@@ -30,15 +31,10 @@ class CascadeReport:
         values: Folder -> (n, ...) of its store, NaN where nothing was measured.
         plan: Which random networks there are.
         layers: In the order of execution.
-        controls: Which of the plan's names are controls.
         chosen: (n,) which ECGs were measured.
-        examples: The test ECGs.
         reliability: Stochastic method -> (n,) of its trained maps: the similarity that fresh draws alone would leave.
         smooth: Whether there is a smooth test.
-        n_resamples: Bootstrap resamples of the patients.
-        confidence: Confidence level of the intervals.
-        seed: Seed of the bootstrap resamples.
-        what: Diagnosis and seed, for headings.
+        run: The run.
         settings: In words, for captions.
         failures: Method -> maps that could not be computed.
     """
@@ -46,15 +42,10 @@ class CascadeReport:
     values: Callable[[str], NDArray[np.float64]]
     plan: CascadePlan
     layers: Sequence[str]
-    controls: Sequence[str]
     chosen: NDArray[np.bool_]
-    examples: pd.DataFrame
     reliability: Mapping[str, NDArray[np.float32]]
     smooth: bool
-    n_resamples: int
-    confidence: float
-    seed: int
-    what: str
+    run: AuditedRun
     settings: str
     failures: Mapping[str, int]
 
@@ -68,7 +59,7 @@ class CascadeReport:
             for sign in SIGNS:
                 caption = self.caption(statistic, sign)
                 panels = cascade_panels(table, network, statistic, sign)
-                figure = curves_figure(panels, AXIS, f"Randomisation cascade: {self.what}", caption)
+                figure = curves_figure(panels, AXIS, f"Randomisation cascade: {self.run.what}", caption)
                 results.figure(f"cascade/{statistic}_{sign}", figure, caption)
         self._log_curves(results, table, network)
         undefined = int(table["n_undefined"].sum())
@@ -82,12 +73,12 @@ class CascadeReport:
 
     def caption(self, statistic: str, sign: str) -> str:
         """Data, settings and intervals in words."""
-        label = self.examples["label"].to_numpy(dtype=float)[self.chosen]
+        label, patients = self.run.label[self.chosen], np.unique(self.run.patient_ids[self.chosen])
         return (
             f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, "
             f"smoothed by Savitzky-Golay, over all points of an ECG; {self.settings}, {self._draws()}. "
             f"{int(self.chosen.sum())} test ECGs ({int((label == 1).sum())} with the diagnosis) of "
-            f"{self.examples['patient_id'][self.chosen].nunique()} patients; bands: {self.confidence:.0%} intervals, "
+            f"{len(patients)} patients; bands: {self.run.confidence:.0%} intervals, "
             "patients resampled. Grey, broken: controls, which know nothing of the network."
         )
 
@@ -114,7 +105,7 @@ class CascadeReport:
                                 "statistic": statistic,
                                 "sign": sign,
                                 "method": name,
-                                "control": name in self.controls,
+                                "control": name in self.run.controls,
                                 "depth": list(self.plan.depths),
                                 "complete": self.plan.complete(direction),
                                 "batchnorm": self.plan.batchnorm,
@@ -133,10 +124,10 @@ class CascadeReport:
 
     def _network(self, direction: Direction) -> pd.DataFrame:
         """``direction, depth, layer, auroc, low, high``: of the logits, averaged over repeats."""
-        label = self.examples["label"].to_numpy(dtype=float)
+        label = self.run.label
         known = self.chosen & np.isfinite(label)
         logits = self.values(f"cascade/{direction}_logits")[known]  # (ecg, repeat, depth)
-        label, patients = label[known], self.examples["patient_id"].to_numpy()[known]
+        label, patients = label[known], self.run.patient_ids[known]
         rows: list[dict[str, Any]] = []
         for place, depth in enumerate(self.plan.depths):
             row: dict[str, Any] = {"direction": direction, "depth": depth, "layer": self._layer(direction, depth)}
@@ -160,16 +151,16 @@ class CascadeReport:
             interval = patient_bootstrap(
                 mean_auroc,
                 patients[finite],
-                n_resamples=self.n_resamples,
-                confidence=self.confidence,
-                seed=self.seed,
+                n_resamples=self.run.n_resamples,
+                confidence=self.run.confidence,
+                seed=self.run.seed,
             ).interval
             found |= {"low": float(interval.low), "high": float(interval.high)}
         return found
 
     def _patients(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
         """How many have a value, (ecg, ...) -> (...)."""
-        means, _ = patient_means(values, self.examples["patient_id"].to_numpy()[self.chosen])
+        means, _ = patient_means(values, self.run.patient_ids[self.chosen])
         return np.asarray(np.isfinite(means).sum(axis=0))
 
     def _draws(self) -> str:
@@ -180,9 +171,9 @@ class CascadeReport:
         return between + (f", {plan.full_repeats} where every layer is random" if more else "")
 
     def _means(self, values: NDArray[np.float64]) -> EcgMeans:
-        patients = self.examples["patient_id"].to_numpy()[self.chosen]
+        patients = self.run.patient_ids[self.chosen]
         return mean_over_ecgs(
-            values, patients, n_resamples=self.n_resamples, confidence=self.confidence, seed=self.seed
+            values, patients, n_resamples=self.run.n_resamples, confidence=self.run.confidence, seed=self.run.seed
         )
 
     def _ceiling(self, name: str) -> float:

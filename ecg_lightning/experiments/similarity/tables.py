@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecg_lightning.experiments.audited_run import AuditedRun
 from ecg_lightning.functional.ecg_means import EcgMeans, mean_over_ecgs
 from ecg_lightning.functional.similarity import SCOPES, SIGNS, Scope, Sign, Statistic, disattenuated
 from ecg_lightning.storage.store import RowStore
@@ -23,25 +24,16 @@ Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 def similarity_table(
     stores: Mapping[Statistic, RowStore],
-    names: Sequence[str],
-    patient_ids: NDArray[np.object_],
+    run: AuditedRun,
     reliability: Mapping[str, NDArray[np.float64]] | None,
-    *,
-    n_resamples: int,
-    confidence: float,
-    seed: int,
 ) -> pd.DataFrame:
     """One row for each statistic, scope, sign and pair of methods or controls; each pair once.
 
     Args:
         stores: Statistic -> (n, scope, sign, method, method).
-        names: Methods and controls.
-        patient_ids: (n,) whose ECG it is.
+        run: The run.
         reliability: Stochastic method -> (n,) of its maps; names that are not there have no noise. None where the maps
             were compared with another smoothing than that of the reliabilities.
-        n_resamples: Bootstrap resamples of the patients.
-        confidence: Confidence level of the intervals.
-        seed: Seed of the bootstrap resamples.
 
     Returns:
         ``statistic, scope, sign, method, other_method``; over ECGs ``correlation_mean``, its interval
@@ -49,22 +41,23 @@ def similarity_table(
         and ``n_undefined`` without; ``disattenuated_median``, of Pearson's correlation over the ECG in native sign,
         which is what reliabilities are of, and NaN elsewhere.
     """
-    pairs = np.triu_indices(len(names), 1)
+    pairs = np.triu_indices(len(run.names), 1)
+    asked = {"n_resamples": run.n_resamples, "seed": run.seed}
     parts = []
     done = {statistic: np.flatnonzero(store.done) for statistic, store in stores.items()}
     read = {statistic: store.read(done[statistic]) for statistic, store in stores.items()}
     for statistic, (i, scope), (j, sign) in product(stores, enumerate(SCOPES), enumerate(SIGNS)):
         rows = done[statistic]
         values = read[statistic][:, i, j][:, *pairs].astype(np.float64)  # (row, pair)
-        means = mean_over_ecgs(values, patient_ids[rows], n_resamples=n_resamples, confidence=confidence, seed=seed)
-        part = _columns(means, names, pairs, len(rows))
+        means = mean_over_ecgs(values, run.patient_ids[rows], confidence=run.confidence, **asked)
+        part = _columns(means, run.names, pairs, len(rows))
         part.insert(0, "sign", sign)
         part.insert(0, "scope", scope)
         part.insert(0, "statistic", statistic)
-        part["confidence"] = confidence
+        part["confidence"] = run.confidence
         part["disattenuated_median"] = np.nan
         if reliability is not None and (statistic, scope, sign) == ("pearson", "ecg", "native"):
-            part["disattenuated_median"] = _disattenuated(values, names, pairs, reliability, rows)
+            part["disattenuated_median"] = _disattenuated(values, run.names, pairs, reliability, rows)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
 

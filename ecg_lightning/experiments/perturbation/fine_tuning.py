@@ -9,10 +9,10 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from callbacks.attribution_maps import AttributionMaps
-from callbacks.perturbation_data import PerturbationData
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import FrozenModel
+from ecg_lightning.experiments.map_source import MapSource
+from ecg_lightning.experiments.perturbation.data import PerturbationData
 from ecg_lightning.experiments.perturbation.kinds import PerturbationKind
 from ecg_lightning.experiments.perturbation.measure import perturb
 from ecg_lightning.experiments.perturbation.units import random_positions
@@ -35,11 +35,11 @@ class FineTuning:
     """
 
     module: EcgClassifier
-    maps: AttributionMaps
+    maps: MapSource
     data: PerturbationData
 
     @classmethod
-    def of(cls, module: EcgClassifier, maps: AttributionMaps, data: PerturbationData) -> "FineTuning":
+    def of(cls, module: EcgClassifier, maps: MapSource, data: PerturbationData) -> "FineTuning":
         """Find the training ECGs.
 
         Args:
@@ -111,6 +111,6 @@ class FineTuning:
         ties, noise = (torch.randn(ecg.shape, generator=generator) for _ in range(2))
         share = torch.rand(len(ecg), 1, 1, generator=generator) * kind.steps * kind.fraction_per_step
         places = random_positions(units, labels, ties) - share * ecg[0].numel()  # below 0 is replaced
-        ecg, places, noise = (one.to(self.maps.backgrounds) for one in (ecg, places, noise))
+        ecg, places, noise = (one.to(self.maps.task.backgrounds) for one in (ecg, places, noise))
         fill = self.data.fill(kind, rows, ecg)
         return perturb(ecg, places[:, None], torch.zeros(1), noise, kind.noise, kind.sigma, fill)[:, 0, 0]
