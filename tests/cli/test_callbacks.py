@@ -16,13 +16,13 @@ from workplace import TARGET, Workplace
 
 from callbacks import AttributionMaps, Completeness, MapPictures, TestRecord
 from callbacks.current_run import on_rank_zero
-from callbacks.map_pictures import _cost
 from ecg_lightning import open_run
 from ecg_lightning.attribution.folding_check import FoldingError
 from ecg_lightning.attribution.methods import IgSmoothGrad, SmoothGrad
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.sources import PtbXl
 from ecg_lightning.models import EcgClassifier, ResNet1d
+from ecg_lightning.plotting.chosen_ecgs import passes_words
 from ecg_lightning.storage.store import RowStore
 
 QUICK = ["saliency", "gradient_x_input"]
@@ -283,7 +283,7 @@ def test_passes_that_reliability_sets_are_shown_as_a_bound() -> None:
         (SmoothGrad(32), "32 gradient passes"),
         (SmoothGrad(target_correlation=0.99, max_samples=256), "at most 256 gradient passes"),
     ):
-        assert _cost(method, method.passes((8, 600), 20)) == words
+        assert passes_words(method, method.passes((8, 600), 20)) == words
 
 
 def test_a_method_can_be_added_to_a_finished_run(trained: Workplace, tmp_path: Path) -> None:

@@ -1,0 +1,143 @@
+"""A few test ECGs get pictures: the most typical one of each outcome, with the map of every method."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ecg_lightning.attribution.base import AttributionMethod, Passes
+from ecg_lightning.attribution.task import FrozenModel
+from ecg_lightning.plotting.maps import map_figure
+from ecg_lightning.plotting.overview import maps_overview
+
+OUTCOMES: Final = ("true positive", "false negative", "false positive", "true negative")
+
+_EVIDENCE_NAME: Final = "evidence (twin)"
+"""What differs from the counterfactual twin without the diagnosis; only simulated ECGs that have it know it."""
+
+
+class ChosenEcg(NamedTuple):
+    """An ECG that gets pictures.
+
+    Attributes:
+        row: Its row of the test set.
+        ecg_id: Its id.
+        label: 1, 0, or NaN where missing.
+        probability: The network's.
+        outcome: One of ``OUTCOMES``, or ``asked for``.
+    """
+
+    row: int
+    ecg_id: str
+    label: float
+    probability: float
+    outcome: str
+
+
+def choose_ecgs(
+    examples: pd.DataFrame, logits: Mapping[int, float], threshold: float, ecg_ids: Sequence[str] | None
+) -> list[ChosenEcg]:
+    """Choose the ECGs to draw: those asked for, or the median one of each outcome.
+
+    Args:
+        examples: The test ECGs with ``row``, ``ecg_id`` and ``label``.
+        logits: Logit of each row that was tested.
+        threshold: On the probability.
+        ecg_ids: Ids asked for, or None.
+    """
+    table = examples[examples["row"].isin(logits)].copy()
+    logit = table["row"].map(logits).to_numpy(dtype=float)
+    table["probability"] = 1 / (1 + np.exp(-logit))
+    positive, label = table["probability"] >= threshold, table["label"]
+    table["outcome"] = np.select(
+        [positive & (label == 1), ~positive & (label == 1), positive & (label == 0), ~positive & (label == 0)],
+        OUTCOMES,
+        default="label missing",
+    )
+    if ecg_ids is not None:
+        picked = table[table["ecg_id"].isin(ecg_ids)]
+    else:
+        ordered = table[table["outcome"].isin(OUTCOMES)].sort_values(["probability", "row"])
+        picked = pd.concat([group.iloc[[len(group) // 2]] for _, group in ordered.groupby("outcome")])
+    return [
+        ChosenEcg(int(r["row"]), str(r["ecg_id"]), float(r["label"]), float(r["probability"]), str(r["outcome"]))
+        for r in picked.to_dict("records")
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class EcgMaps:
+    """Draws the maps of one ECG.
+
+    Attributes:
+        beat: (lead, sample) mV.
+        maps: Method -> (lead, sample).
+        reliability: Stochastic method -> that of its map.
+        evidence: (lead, sample) mask to outline, if any is known.
+        title: Bold heading.
+        subtitle: What the network says of the ECG.
+    """
+
+    beat: NDArray[np.float32]
+    maps: Mapping[str, NDArray[np.float64]]
+    reliability: Mapping[str, float]
+    evidence: NDArray[np.bool_] | None
+    title: str
+    subtitle: str
+
+    def pictures(self, methods: Sequence[AttributionMethod], task: FrozenModel) -> Iterator[tuple[str, Figure]]:
+        """Draw all maps at once, named ``overview``, then each method's.
+
+        Args:
+            methods: The methods.
+            task: The network.
+        """
+        yield "overview", self._overview(methods, task.backgrounds)
+        for method in methods:
+            figure = map_figure(
+                self.beat,
+                self.maps[method.name],
+                method=method.name,
+                signed=method.signed,
+                title=self.title,
+                subtitle=f"{self.subtitle} | {_settings_words(method.resolved_settings(task))}{self._reliable(method)}",
+                unit=method.unit,
+                evidence=self.evidence,
+                evidence_name=_EVIDENCE_NAME,
+            )
+            yield method.name, figure
+
+    def _overview(self, methods: Sequence[AttributionMethod], backgrounds: Tensor) -> Figure:
+        shape = (int(backgrounds.shape[1]), int(backgrounds.shape[2]))
+        passes = {method.name: method.passes(shape, len(backgrounds)) for method in methods}
+        return maps_overview(
+            self.beat,
+            self.maps,
+            signed={method.name: method.signed for method in methods},
+            units={method.name: method.unit for method in methods},
+            notes={one.name: passes_words(one, passes[one.name]) + self._reliable(one) for one in methods},
+            title=self.title,
+            subtitle=self.subtitle,
+            evidence=self.evidence,
+            evidence_name=_EVIDENCE_NAME,
+        )
+
+    def _reliable(self, method: AttributionMethod) -> str:
+        return f", reliability {self.reliability[method.name]:.3f}" if method.name in self.reliability else ""
+
+
+def passes_words(method: AttributionMethod, passes: Passes) -> str:
+    """Say how many passes one map takes, such as ``64 gradient passes``; a bound where its own reliability set them."""
+    bound = "at most " if getattr(method, "target_correlation", None) is not None else ""
+    parts = [f"{n:,} {kind}" for n, kind in ((passes.forward, "forward"), (passes.gradient, "gradient")) if n]
+    return f"{bound}{' and '.join(parts)} {'pass' if passes.forward + passes.gradient == 1 else 'passes'}"
+
+
+def _settings_words(settings: Mapping[str, object]) -> str:
+    shown = [f"{key} {value}" for key, value in settings.items() if key != "method" and value is not None]
+    return ", ".join(shown) if shown else "no hyperparameters"
