@@ -155,7 +155,9 @@ def our_cascade_of_saliency(audit: RandomizationCascade, batch: AuditBatch, stat
     others = []
     for depth in cascade.plan.depths[1:]:
         task = cascade.random.tasks.at(RandomNetwork("kept", "from_output", 0, depth))
-        others.append(suite_maps(cascade.methods, task, batch.ecg, lambda name, place: audit.maps.key(name, place))[0])
+        others.append(
+            suite_maps(cascade.random.methods, task, batch.ecg, lambda name, place: audit.maps.key(name, place))[0]
+        )
     stacked = torch.stack([found["saliency"] for found in others], dim=1)
     vectors = [next(correlated_vectors(maps, (statistic,)))[statistic] for maps in (own[:, None], stacked)]
     unit_product(*vectors)
@@ -167,7 +169,7 @@ def report_limits(clock: Clock, maps: AttributionMaps, batch: AuditBatch, audit:
     print(f"best pass: {forward:.3f} ms a forward, {gradient:.3f} ms a gradient, of one input")
     networks, ecgs = len(audit.cascade.plan.depths) - 1, len(batch.ecg)
     # every method's gradients, and the logit of every depth
-    gradients = sum(method.passes((8, 600), 8).gradient for method in audit.cascade.methods)
+    gradients = sum(method.passes((8, 600), 8).gradient for method in audit.cascade.random.methods)
     limit = ecgs * (networks * (gradients * gradient + forward) + forward)
     took = clock.median("cascade")
     print(f"cascade: {took / ecgs:.1f} ms an ECG, limit {limit / ecgs:.1f}: share {limit / took:.2f} (bar .85)")

@@ -124,14 +124,13 @@ class Audit(Callback, ABC):
         module = classifier_of(pl_module, type(self).__name__)
         self.examples: pd.DataFrame = datamodule.examples("test")
         self.datamodule, self.module = datamodule, module
-        self.stores = {
-            folder: open_store(trainer, run_folder(trainer).path / folder, self._spec(place), self.on_mismatch)
-            for folder, place in self._places().items()
-        }
-        self.control_stores = {
-            folder: open_store(trainer, run_folder(trainer).path / folder, self._control_spec(place), self.on_mismatch)
-            for folder, place in (self._control_places() if self.maps.patient_controls else {}).items()
-        }
+        folder, controls = run_folder(trainer).path, self._control_places() if self.maps.patient_controls else {}
+
+        def opened(specs: Mapping[str, StoreSpec]) -> dict[str, RowStore]:
+            return {name: open_store(trainer, folder / name, spec, self.on_mismatch) for name, spec in specs.items()}
+
+        self.stores = opened({name: self._spec(place) for name, place in self._places().items()})
+        self.control_stores = opened({name: self._control_spec(place) for name, place in controls.items()})
         self.chosen = self._chosen()
         wanted = np.flatnonzero(self.chosen)
         if self.stores and not any(len(store.missing(wanted)) for store in self.stores.values()):
@@ -219,25 +218,7 @@ class Audit(Callback, ABC):
         return replace(spec, settings={**spec.settings, "patient_controls": of_others})
 
     def _spec(self, place: StoreLayout) -> StoreSpec:
+        drawn_by: JSON = {"attribution_seed": self.maps.attribution_seed, "training_seed": self.maps.training_seed}
+        maps = self.maps.kept.digests(self._names(), drawn_by)
         of_maps = next(iter(self.maps.stores.values())).spec  # hashed once for all
-        return StoreSpec(
-            dims=("row", *place.dims),
-            shape=(len(self.examples), *place.shape),
-            coords=place.coords,
-            dtype=place.dtype,
-            unit=place.unit,
-            settings={**self._settings(), **place.settings, "maps": self._identity_of_maps()},
-            network=of_maps.network,
-            examples=of_maps.examples,
-        )
-
-    def _identity_of_maps(self) -> dict[str, JSON]:
-        """What the maps are: their stores' hashes, and the seeds that controls are drawn by."""
-        names = self._names()
-        methods = [name for name in names if name in self.maps.stores]
-        controls: dict[str, JSON] = {
-            name: {"attribution_seed": self.maps.attribution_seed, "training_seed": self.maps.training_seed}
-            for name in names
-            if name not in methods
-        }
-        return {**self.maps.kept.digests(methods), **controls}
+        return place.spec(len(self.examples), {**self._settings(), **place.settings, "maps": maps}, of_maps)

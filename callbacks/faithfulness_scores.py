@@ -14,9 +14,8 @@ from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.partners import PatientControl
 from ecg_lightning.experiments.example_choice import balanced_choice
 from ecg_lightning.experiments.faithfulness.figures import UNITS
-from ecg_lightning.experiments.faithfulness.logit_changes import LogitChanges
 from ecg_lightning.experiments.faithfulness.max_sensitivity import max_sensitivity
-from ecg_lightning.experiments.faithfulness.measure import infidelity
+from ecg_lightning.experiments.faithfulness.measure import LogitChanges, infidelity
 from ecg_lightning.experiments.faithfulness.run_results import FaithfulnessReport, settings_words
 from ecg_lightning.functional.map_shape import complexity, sparseness
 from ecg_lightning.runs.layout import OnMismatch

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from callbacks.current_run import open_store
 from callbacks.test_seal import close_store
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.runs.layout import OnMismatch
+from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.storage.store import Rows, RowStore, StoreSpec
 
 
@@ -85,6 +85,6 @@ class MapStores:
         """On the disk, all maps together."""
         return sum(store.spec.row_bytes * len(store) for store in self.maps.values()) / 1e9
 
-    def digests(self, names: Sequence[str]) -> dict[str, Any]:
-        """Name -> hash of everything that determines the maps of a method."""
-        return {name: self.maps[name].spec.digest for name in names}
+    def digests(self, names: Sequence[str], drawn_by: JSON) -> dict[str, JSON]:
+        """Name -> hash of everything that determines the maps of a method; of a control, what it is drawn by."""
+        return {name: self.maps[name].spec.digest if name in self.maps else drawn_by for name in names}

@@ -25,6 +25,8 @@ from ecg_lightning.experiments.randomization.plan import (
     checked_depths,
     chosen_names,
 )
+from ecg_lightning.experiments.randomization.random_maps import CascadeMaps
+from ecg_lightning.experiments.randomization.random_models import CascadeTasks, permuted_tasks
 from ecg_lightning.experiments.randomization.random_networks_results import report_random_networks
 from ecg_lightning.experiments.randomization.random_weights import (
     BatchNormPolicy,
@@ -121,7 +123,7 @@ class RandomizationCascade(Audit):
         missing = max((len(store.missing(rows)) for store in self.stores.values()), default=0)
         if missing and trainer.is_global_zero:
             shared = (missing, trainer.world_size, self.smooth_draws)
-            rank_zero_info(cost_words(self.cascade.plan, self.cascade.methods, self.maps.task, *shared))
+            rank_zero_info(cost_words(self.cascade.plan, self.cascade.random.methods, self.maps.task, *shared))
 
     def prepare(self, recalibration: RecalibrationBeats) -> None:
         """Find the layers and plan the random networks.
@@ -148,16 +150,11 @@ class RandomizationCascade(Audit):
             draws=self.draws,
             draws_of_expensive_methods=self.draws_of_expensive_methods,
         )
-        self.cascade = Cascade(
-            self.maps,
-            methods,
-            plan,
-            layers=layers,
-            how=self.how,
-            recalibration=recalibration,
-            smooth_draws=self.smooth_draws,
-            permuted_checkpoints=self.permuted_checkpoints,
-        )
+        tasks = CascadeTasks(self.maps, layers, self.how, recalibration.beats)
+        controls = [control for control in self.maps.controls if control in names]
+        random = CascadeMaps(self.maps, tasks, methods, controls)
+        permuted = permuted_tasks(self.maps, self.permuted_checkpoints)
+        self.cascade = Cascade(plan, random, permuted, recalibration, self.smooth_draws)
 
     def _names(self) -> Sequence[str]:
         return self.cascade.plan.names
@@ -182,12 +179,12 @@ class RandomizationCascade(Audit):
         CascadeReport(
             values=self.values,
             plan=cascade.plan,
-            layers=cascade.layers,
+            layers=cascade.random.tasks.layers,
             chosen=self.chosen,
             reliability={name: store.read(every) for name, store in stores.items()},
             smooth=bool(self.smooth_draws),
             run=run,
-            settings=f"{self.how.replace('_', ' ')}, BatchNorms {self.batchnorm}",
+            settings=f"{self.how.replace('_', ' ')}, BatchNorms {cascade.plan.batchnorm}",
             failures=cascade.random.failures,
         ).write(results)
         report_random_networks(results, cascade.plan, run, cascade.recalibration.origin)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from ecg_lightning.storage.hashing import JSON
-from ecg_lightning.storage.store import Rows, StoreDtype
+from ecg_lightning.storage.store import Rows, StoreDtype, StoreSpec
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,25 @@ class StoreLayout:
     def shape(self) -> tuple[int, ...]:
         """Lengths of the dimensions after ``row``."""
         return tuple(len(self.coords[dim]) for dim in self.dims)
+
+    def spec(self, n_ecgs: int, settings: Mapping[str, JSON], of_maps: StoreSpec) -> StoreSpec:
+        """Describe the store, of the same network and ECGs as the maps' stores.
+
+        Args:
+            n_ecgs: Rows.
+            settings: What determines them.
+            of_maps: One of the maps' stores.
+        """
+        return StoreSpec(
+            dims=("row", *self.dims),
+            shape=(n_ecgs, *self.shape),
+            coords=self.coords,
+            dtype=self.dtype,
+            unit=self.unit,
+            settings=settings,
+            network=of_maps.network,
+            examples=of_maps.examples,
+        )
 
 
 @dataclass(frozen=True)

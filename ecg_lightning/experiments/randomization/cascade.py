@@ -1,63 +1,43 @@
 """A cascade compares the maps of every random network with those of the trained one, a batch of ECGs at a time."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_lightning.attribution import AttributionMethod
-from ecg_lightning.attribution.controls import check_controls
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.data.recalibration import RecalibrationBeats
 from ecg_lightning.experiments.audit_stores import AuditBatch, StoreLayout
-from ecg_lightning.experiments.map_source import MapSource
 from ecg_lightning.experiments.randomization.measure import RandomNetworkSimilarity, draw_places
 from ecg_lightning.experiments.randomization.plan import CascadePlan
 from ecg_lightning.experiments.randomization.progressive import ProgressiveCascade, progressive_places
 from ecg_lightning.experiments.randomization.random_maps import CascadeMaps
-from ecg_lightning.experiments.randomization.random_models import CascadeTasks, permuted_tasks
-from ecg_lightning.experiments.randomization.random_weights import BatchNormPolicy, How
+from ecg_lightning.experiments.randomization.random_weights import BatchNormPolicy
 from ecg_lightning.storage.hashing import JSON, digest_state_dict
 
 _RANDOM: Final = "cascade/random_networks"
 _PERMUTED: Final = "cascade/permuted_labels"
 
 
+@dataclass(frozen=True, eq=False)
 class Cascade:
     """Compares the maps of random networks with those of the trained one.
 
-    Args:
-        maps: The trained network's.
-        methods: Which methods.
+    Attributes:
         plan: Which random networks, and whose maps of each.
-        layers: With weights, in the order of execution.
-        how: How a layer is randomised.
+        random: Computes the maps of random networks.
+        permuted: Networks that were trained on permuted labels.
         recalibration: What BatchNorm statistics are made of.
         smooth_draws: Noisy copies an ECG of the smooth test; 0: none.
-        permuted_checkpoints: Networks that were trained on permuted labels.
-
-    Raises:
-        ValueError: A checkpoint of another architecture.
     """
 
-    def __init__(
-        self,
-        maps: MapSource,
-        methods: Sequence[AttributionMethod],
-        plan: CascadePlan,
-        *,
-        layers: Sequence[str],
-        how: How,
-        recalibration: RecalibrationBeats,
-        smooth_draws: int,
-        permuted_checkpoints: Sequence[str],
-    ) -> None:
-        self.maps, self.methods, self.plan, self.layers, self.how = maps, methods, plan, layers, how
-        self.recalibration, self.smooth_draws = recalibration, smooth_draws
-        self.permuted = permuted_tasks(maps, permuted_checkpoints)
-        of_methods = {method.name for method in methods}
-        controls = check_controls([name for name in plan.names if name not in of_methods])
-        self.random = CascadeMaps(maps, CascadeTasks(maps, layers, how, recalibration.beats), methods, controls)
+    plan: CascadePlan
+    random: CascadeMaps
+    permuted: Sequence[FrozenModel]
+    recalibration: RecalibrationBeats
+    smooth_draws: int
 
     def places(self) -> dict[str, StoreLayout]:
         """Describe the store of each folder."""
@@ -73,11 +53,12 @@ class Cascade:
 
     def settings(self) -> dict[str, JSON]:
         """Return what determines the rows of every folder."""
+        maps, tasks = self.random.maps, self.random.tasks
         settings: dict[str, JSON] = {
-            "layers": list(self.layers),
-            "how": self.how,
-            "attribution_seed": self.maps.attribution_seed,
-            "training_seed": self.maps.training_seed,
+            "layers": list(tasks.layers),
+            "how": tasks.how,
+            "attribution_seed": maps.attribution_seed,
+            "training_seed": maps.training_seed,
         }
         return settings | ({"smooth_draws": self.smooth_draws} if self.smooth_draws else {})
 
