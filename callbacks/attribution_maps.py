@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
-from torch import Tensor, nn
 
 from callbacks.attribution_report import logged_numbers, maps_table, tell_cost, warnings_of
 from callbacks.current_run import classifier_of, datamodule_of, identity, on_rank_zero, run_folder
@@ -14,26 +13,24 @@ from callbacks.map_lint import LintMode, try_methods, usable_methods
 from callbacks.map_specs import map_specs
 from callbacks.map_stores import MapStores
 from callbacks.patient_controls import PatientControls
-from ecg_lightning.attribution import AttributionMethod, MethodName, MethodSet, RandomKey, build_methods, prepare_task
+from ecg_lightning.attribution import AttributionMethod, MethodName, MethodSet, build_methods
 from ecg_lightning.attribution.controls import CONTROLS, ControlName, check_controls, control_maps
-from ecg_lightning.attribution.folding_check import folding_error
 from ecg_lightning.attribution.lint import LINTED_ECGS, lint_task
 from ecg_lightning.attribution.partners import PATIENT_CONTROLS, PatientControl
-from ecg_lightning.attribution.task import FrozenModel, Precision
+from ecg_lightning.attribution.task import Precision
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.experiments.map_source import MapSource
 from ecg_lightning.experiments.maps_of_others import OwnMaps, check_patient_controls
 from ecg_lightning.functional.plain_copy import plain_copy
 from ecg_lightning.models.classifier import EcgClassifier
-from ecg_lightning.models.lint import Finding
 from ecg_lightning.plotting.method_style import own_styles
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.atomic import write_json_atomic, write_parquet_atomic
-from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.storage.store import RowStore
 
 
-class AttributionMaps(Callback):
+class AttributionMaps(MapSource, Callback):
     """Computes the maps of the test ECGs and puts them in ``outputs["maps"]``, name -> (batch, lead, sample).
 
     After the methods' maps come those of the controls, which are made anew for every batch.
@@ -93,11 +90,10 @@ class AttributionMaps(Callback):
         self.dtype: Literal["float32", "float16"] = dtype
         self.memory_budget_mb = memory_budget_mb
         self.gradcam_layer = gradcam_layer
-        self.precision: Precision = precision
+        self.precision = precision
         self.lint: LintMode = lint
         self.on_mismatch: OnMismatch = on_mismatch
         self.kept = MapStores()
-        self.fold = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,7 +137,7 @@ class AttributionMaps(Callback):
             n_ecgs=len(self.ecg_ids),
             dtype=self.dtype,
             of=identity(module, datamodule),
-            draws=self._draws(),
+            draws=self.draws,
             backgrounds=backgrounds,
         )
         self.kept.open(trainer, run_folder(trainer).path, self.methods, specs, self.on_mismatch)
@@ -194,49 +190,9 @@ class AttributionMaps(Callback):
         if self.lint == "off":
             return
         ecgs = datamodule.dataset("test").__getitems__(list(range(min(len(self.ecg_ids), LINTED_ECGS))))["ecg"]
-        found = self._choose_folding(ecgs)
+        found = self.choose_folding(ecgs)
         report = lint_task(self.source_network, self.task, ecgs, self.methods)
         self.methods = usable_methods(trainer, self.methods, report.with_findings(found), self.lint)
-
-    def _choose_folding(self, ecgs: Tensor) -> list[Finding]:
-        """Take the network with its BatchNorms unfolded where folding clearly harms; says what was measured."""
-        if not self.task.folded:
-            return []
-        error = folding_error(self.source_network, self.task, self.prepared(self.source_network, fold=False), ecgs)
-        if error is not None and error.worse:
-            name = type(self.source_network).__name__
-            rank_zero_warn(f"{name} is attributed without folding its BatchNorms, in slower passes: {error}")
-            self.fold = False
-            self.task = self.prepared(self.source_network)
-        return [] if error is None else [Finding("folding", "", str(error))]
-
-    def _draws(self) -> dict[str, JSON]:
-        """What determines the draws of the stochastic methods, and the rounding of their passes."""
-        draws: dict[str, JSON] = {"attribution_seed": self.attribution_seed, "training_seed": self.training_seed}
-        if self.precision != "float32":
-            draws["passes"] = self.precision
-        return draws
-
-    def prepared(self, network: nn.Module, *, fold: bool = True) -> FrozenModel:
-        """Another network, such as a randomised one, prepared as the trained one is.
-
-        Args:
-            network: (batch, lead, sample) mV -> one logit an ECG.
-            fold: Fold BatchNorms, unless that harmed the trained network.
-        """
-        return prepare_task(
-            network,
-            self.backgrounds,
-            memory_budget_mb=self.memory_budget_mb,
-            gradcam_layer=self.gradcam_layer,
-            fold=fold and self.fold,
-            keep=[layer for method in self.methods for layer in method.kept_layers],
-            precision=self.precision,
-        )
-
-    def key(self, name: str, row: int) -> RandomKey:
-        """What the draws of a method or control for one ECG are keyed by."""
-        return RandomKey(self.attribution_seed, self.training_seed, name, self.ecg_ids[row])
 
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
         table = maps_table(self.methods, self.kept.maps, self.kept.reliability, len(self.task.backgrounds))
