@@ -173,18 +173,8 @@ class RandomizationCascade(Audit):
         return self.cascade.measure(batch)
 
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
-        every, cascade, run = np.arange(len(self.examples)), self.cascade, self.audited_run
-        stores = {name: store for name, store in self.maps.reliability.items() if name in cascade.plan.names}
+        every, names, run = np.arange(len(self.examples)), self.cascade.plan.names, self.audited_run
+        reliability = {name: store.read(every) for name, store in self.maps.reliability.items() if name in names}
         results = AuditResults(trainer)
-        CascadeReport(
-            values=self.values,
-            plan=cascade.plan,
-            layers=cascade.random.tasks.layers,
-            chosen=self.chosen,
-            reliability={name: store.read(every) for name, store in stores.items()},
-            smooth=bool(self.smooth_draws),
-            run=run,
-            settings=f"{self.how.replace('_', ' ')}, BatchNorms {cascade.plan.batchnorm}",
-            failures=cascade.random.failures,
-        ).write(results)
-        report_random_networks(results, cascade.plan, run, cascade.recalibration.origin)
+        CascadeReport(self.cascade, self.values, self.chosen, reliability, run).write(results)
+        report_random_networks(results, self.cascade.plan, run, self.cascade.recalibration.origin)

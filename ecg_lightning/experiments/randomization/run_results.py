@@ -1,7 +1,7 @@
 """What a randomisation cascade says: how fast maps lose their likeness, beside the network and the controls."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.experiments.audited_run import AuditedRun
+from ecg_lightning.experiments.randomization.cascade import Cascade
 from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels, compared_words
 from ecg_lightning.experiments.randomization.plan import CascadePlan
 from ecg_lightning.experiments.randomization.random_weights import Direction
@@ -28,26 +29,23 @@ class CascadeReport:
     """Tables and pictures of one run.
 
     Attributes:
+        cascade: What was measured.
         values: Folder -> (n, ...) of its store, NaN where nothing was measured.
-        plan: Which random networks there are.
-        layers: In the order of execution.
         chosen: (n,) which ECGs were measured.
         reliability: Stochastic method -> (n,) of its trained maps: the similarity that fresh draws alone would leave.
-        smooth: Whether there is a smooth test.
         run: The run.
-        settings: In words, for captions.
-        failures: Method -> maps that could not be computed.
     """
 
+    cascade: Cascade
     values: Callable[[str], NDArray[np.float64]]
-    plan: CascadePlan
-    layers: Sequence[str]
     chosen: NDArray[np.bool_]
     reliability: Mapping[str, NDArray[np.float32]]
-    smooth: bool
     run: AuditedRun
-    settings: str
-    failures: Mapping[str, int]
+
+    @property
+    def plan(self) -> CascadePlan:
+        """Return which random networks there are."""
+        return self.cascade.plan
 
     def write(self, results: RunResults) -> None:
         """Tables, pictures and log."""
@@ -63,8 +61,8 @@ class CascadeReport:
                 results.figure(f"cascade/{statistic}_{sign}", figure, caption)
         self._log_curves(results, table, network)
         undefined = int(table["n_undefined"].sum())
-        if undefined or self.failures:
-            failed = ", ".join(f"{name} {count}" for name, count in self.failures.items()) or "none"
+        if undefined or self.cascade.random.failures:
+            failed = ", ".join(f"{name} {count}" for name, count in self.cascade.random.failures.items()) or "none"
             warnings.warn(
                 f"RandomizationCascade: {undefined:,} similarities are undefined, because a map is constant or not "
                 f"finite (maps that could not be computed: {failed}); they are NaN, and left out of means",
@@ -76,7 +74,7 @@ class CascadeReport:
         label, patients = self.run.label[self.chosen], np.unique(self.run.patient_ids[self.chosen])
         return (
             f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, "
-            f"smoothed by Savitzky-Golay, over all points of an ECG; {self.settings}, {self._draws()}. "
+            f"smoothed by Savitzky-Golay, over all points of an ECG; {self._draws()}. "
             f"{int(self.chosen.sum())} test ECGs ({int((label == 1).sum())} with the diagnosis) of "
             f"{len(patients)} patients; bands: {self.run.confidence:.0%} intervals, "
             "patients resampled. Grey, broken: controls, which know nothing of the network."
@@ -85,7 +83,7 @@ class CascadeReport:
     def _kinds(self) -> Iterator[tuple[Direction, bool]]:
         for direction in self.plan.directions:
             yield direction, False
-            if self.smooth:
+            if self.cascade.smooth_draws:
                 yield direction, True
 
     def _parts(self) -> Iterator[pd.DataFrame]:
@@ -164,11 +162,12 @@ class CascadeReport:
         return np.asarray(np.isfinite(means).sum(axis=0))
 
     def _draws(self) -> str:
-        """How many draws of the weights, in words."""
+        """How layers are randomised and how often, in words."""
         plan = self.plan
         between = "one draw of the weights" if plan.repeats == 1 else f"{plan.repeats} draws of the weights"
         more = plan.full_direction is not None and plan.full_repeats > plan.repeats
-        return between + (f", {plan.full_repeats} where every layer is random" if more else "")
+        how = f"{self.cascade.random.tasks.how.replace('_', ' ')}, BatchNorms {plan.batchnorm}, {between}"
+        return how + (f", {plan.full_repeats} where every layer is random" if more else "")
 
     def _means(self, values: NDArray[np.float64]) -> EcgMeans:
         patients = self.run.patient_ids[self.chosen]
@@ -187,7 +186,8 @@ class CascadeReport:
         """The layer that this depth has randomised beside those of the depth before it."""
         if depth == 0:
             return ""
-        return self.layers[depth - 1] if direction == "from_input" else self.layers[-depth]
+        layers = self.cascade.random.tasks.layers
+        return layers[depth - 1] if direction == "from_input" else layers[-depth]
 
     def _log_curves(self, results: RunResults, table: pd.DataFrame, network: pd.DataFrame) -> None:
         chosen = table[(table["sign"] == "native") & ~table["smooth"]]
