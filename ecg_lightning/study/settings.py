@@ -1,22 +1,51 @@
-"""The settings of a study: one YAML file names the grid, and the configurations of its fits and tests."""
+"""The settings of a study: one YAML file names the grid, and the configurations of its fits and tests.
+
+The annotations of the data classes say what each setting must be; the file is checked against them.
+"""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any
 
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.shipped import find_config
-from ecg_lightning.study.settings_file import check_names, read_settings
+from ecg_lightning.study.settings_file import Expected, parse_settings, read_settings
 
-_KEYS: Final = (
-    *("study", "targets", "seeds", "root", "runs", "prepare", "fit", "test", "only"),
-    *("threads", "prepare_threads", "report"),
-)
-_STAGE_KEYS: Final = ("configs", "options")
-_EXAMPLE: Final = "configs/studies/quickstart.yaml"
+
+def _is_text(content: object) -> bool:
+    return isinstance(content, str)
+
+
+def _is_whole_from(least: int) -> Callable[[object], bool]:
+    return lambda number: type(number) is int and number >= least
+
+
+def _are_distinct(fits: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda values: isinstance(values, list) and all(map(fits, values)) and len(set(values)) == len(values)
+
+
+Name = Annotated[str, Expected('a name; write it in quotes, as "1e3"', _is_text)]
+Threads = Annotated[int, Expected("a whole number from 1", _is_whole_from(1))]
+Seeds = Annotated[
+    tuple[int, ...], Expected("a list of distinct whole numbers from 0, as [0, 1, 2]", _are_distinct(_is_whole_from(0)))
+]
+Targets = Annotated[
+    tuple[str, ...],
+    Expected(f"a list of some of {', '.join(TARGETS)}, each once", _are_distinct(TARGETS.__contains__)),
+]
+Files = Annotated[
+    tuple[str, ...],
+    Expected(
+        "a list of files, as [configs/fit.yaml]", lambda given: isinstance(given, list) and all(map(_is_text, given))
+    ),
+]
+Options = Annotated[
+    Mapping[str, Any],
+    Expected("options with their values", lambda given: isinstance(given, Mapping) and all(map(_is_text, given))),
+]
 
 
 @dataclass(frozen=True)
@@ -28,8 +57,12 @@ class Stage:
         options: Argument of the command line -> value.
     """
 
-    configs: tuple[str, ...]
-    options: Mapping[str, Any] = field(default_factory=dict)
+    configs: Files = ()
+    options: Options = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for config in self.configs:
+            find_config(config)
 
     def arguments(self) -> list[str]:
         """Return the command line's arguments; lists and mappings are written as YAML flow."""
@@ -49,9 +82,9 @@ class RunOverrides:
         test: What is added to the test's configurations and options.
     """
 
-    targets: tuple[str, ...]
-    seeds: tuple[int, ...]
-    test: Stage
+    targets: Targets = ()
+    seeds: Seeds = ()
+    test: Stage = Stage()
 
 
 @dataclass(frozen=True)
@@ -64,7 +97,7 @@ class StudySettings:
         seeds: Training repetitions of each.
         fit: How networks are trained.
         test: How they are tested.
-        overrides: What is added for some runs; the key ``only`` of the file.
+        only: What is added for some runs.
         prepare: How the beats are prepared; by default from the configurations of ``fit``.
         runs: Folder of all studies.
         root: Folder of the source's files, where it reads any.
@@ -74,18 +107,25 @@ class StudySettings:
         report: Options of the report.
     """
 
-    study: str
-    targets: tuple[str, ...]
-    seeds: tuple[int, ...]
+    study: Name
+    targets: Targets
+    seeds: Seeds
     fit: Stage
     test: Stage
-    overrides: tuple[RunOverrides, ...] = ()
+    only: tuple[RunOverrides, ...] = ()
     prepare: Stage | None = None
-    runs: str = "runs"
-    root: str | None = None
-    threads: int = 1
-    prepare_threads: int | None = None
-    report: Mapping[str, Any] = field(default_factory=dict)
+    runs: Name = "runs"
+    root: Name | None = None
+    threads: Threads = 1
+    prepare_threads: Threads | None = None
+    report: Options = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.run(self.targets[0], self.seeds[0])  # refuses a study that names no folder
+        strange = [str(one) for only in self.only for one in only.targets if one not in self.targets]
+        strange += [str(one) for only in self.only for one in only.seeds if one not in self.seeds]
+        if strange:
+            raise ValueError(f"only: {', '.join(strange)} not in the study's targets or seeds")
 
     @property
     def folder(self) -> Path:
@@ -105,7 +145,7 @@ class StudySettings:
         """Return how one network is tested."""
         more = [
             one.test
-            for one in self.overrides
+            for one in self.only
             if target in (one.targets or self.targets) and seed in (one.seeds or self.seeds)
         ]
         configs = (*self.test.configs, *(config for stage in more for config in stage.configs))
@@ -127,108 +167,11 @@ def load_study(path: str | Path, **overrides: Any) -> StudySettings:
         ValueError: A setting that is unknown, missing or impossible; the message names the file and the setting.
     """
     file = find_config(path)
-    settings = read_settings(file, _EXAMPLE)
-    settings |= {key: value for key, value in overrides.items() if value is not None}
-    return _study(settings, str(file))
-
-
-def _study(settings: Mapping[str, Any], where: str) -> StudySettings:
-    _check_keys(settings, _KEYS, where)
-    nothing: tuple[Any, ...] = (None, "", [], {})
-    missing = [key for key in ("study", "targets", "seeds", "fit", "test") if settings.get(key) in nothing]
-    if missing:
-        quotes = (
-            " (null and ~ are no text in YAML: a name such as these stands in quotes)" if "study" in missing else ""
-        )
-        raise ValueError(f"{where}: {', '.join(missing)} missing or empty{quotes}; see {_EXAMPLE}")
-    check_names(settings, where)
-    targets, seeds = _targets(settings["targets"], where), _seeds(settings["seeds"], where)
-    for key in ("threads", "prepare_threads"):
-        number = settings.get(key)
-        if number is not None and (type(number) is not int or number < 1):
-            raise ValueError(f"{where}: {key}: expected a whole number from 1, got {number!r}")
-    study = StudySettings(
-        study=settings["study"],
-        targets=targets,
-        seeds=seeds,
-        fit=_stage(settings["fit"], "fit", where),
-        test=_stage(settings["test"], "test", where),
-        overrides=tuple(_override(one, targets, seeds, where) for one in _list(settings.get("only"), "only", where)),
-        prepare=_stage(settings["prepare"], "prepare", where) if settings.get("prepare") else None,
-        runs=settings.get("runs") or "runs",
-        root=settings.get("root"),
-        threads=settings.get("threads") or 1,
-        prepare_threads=settings.get("prepare_threads"),
-        report=_options(settings.get("report"), "report", where),
-    )
+    settings = read_settings(file) | {key: value for key, value in overrides.items() if value is not None}
     try:
-        study.run(targets[0], seeds[0])
-    except ValueError as error:
-        raise ValueError(f"{where}: study: {error}") from error
-    return study
-
-
-def _targets(content: Any, where: str) -> tuple[str, ...]:
-    targets = _list(content, "targets", where, "[sinus_rhythm, atrial_fibrillation]")
-    if any(one not in TARGETS for one in targets) or len(set(targets)) < len(targets):
-        raise ValueError(
-            f"{where}: targets: expected some of {', '.join(TARGETS)}, each once; got {', '.join(map(str, targets))}"
-        )
-    return targets
-
-
-def _seeds(content: Any, where: str) -> tuple[int, ...]:
-    seeds = _list(content, "seeds", where, "[0, 1, 2]")
-    if any(type(seed) is not int or seed < 0 for seed in seeds) or len(set(seeds)) < len(seeds):
-        raise ValueError(f"{where}: seeds: expected distinct whole numbers from 0, as [0, 1, 2]; got {list(seeds)}")
-    return seeds
-
-
-def _list(content: Any, key: str, where: str, example: str = "") -> tuple[Any, ...]:
-    """What a list holds; nothing where nothing is set."""
-    if content is None:
-        return ()
-    if not isinstance(content, list | tuple):
-        such = f" such as {example}" if example else ""
-        raise ValueError(f"{where}: {key}: expected a list{such}, got {content!r}")
-    return tuple(content)
-
-
-def _options(content: Any, key: str, where: str) -> dict[str, Any]:
-    if content is not None and not isinstance(content, Mapping):
-        raise ValueError(f"{where}: {key}: expected options with their values, got {content!r}")
-    return {str(name): value for name, value in (content or {}).items()}
-
-
-def _stage(content: Any, name: str, where: str) -> Stage:
-    if not isinstance(content, Mapping):
-        raise ValueError(f"{where}: {name}: expected 'configs' and maybe 'options', got {content!r}")
-    _check_keys(content, _STAGE_KEYS, f"{where}: {name}")
-    configs = _list(content.get("configs"), f"{name}.configs", where, "[configs/fit.yaml]")
-    if not all(isinstance(config, str) for config in configs):
-        raise ValueError(f"{where}: {name}.configs: expected a list of files, got {list(configs)!r}")
-    for config in configs:
-        find_config(config)
-    return Stage(configs, _options(content.get("options"), f"{name}.options", where))
-
-
-def _override(content: Any, targets: Sequence[str], seeds: Sequence[int], where: str) -> RunOverrides:
-    if not isinstance(content, Mapping):
-        raise ValueError(f"{where}: only: expected a list of 'targets', 'seeds' and 'test', got {content!r}")
-    _check_keys(content, ("targets", "seeds", "test"), f"{where}: only")
-    chosen = _list(content.get("targets"), "only.targets", where, "[sinus_rhythm]")
-    repeats = _list(content.get("seeds"), "only.seeds", where, "[0]")
-    strange = [str(one) for one in chosen if one not in targets]
-    strange += [str(one) for one in repeats if type(one) is not int or one not in seeds]
-    if strange:
-        raise ValueError(f"{where}: only: {', '.join(strange)} not in the study's targets or seeds")
-    return RunOverrides(chosen, repeats, _stage(content.get("test"), "only.test", where))
-
-
-def _check_keys(content: Mapping[str, Any], known: Sequence[str], where: str) -> None:
-    unknown = [str(key) for key in content if key not in known]
-    if unknown:
-        raise ValueError(f"{where}: unknown {', '.join(unknown)}; expected some of {', '.join(known)}")
+        return parse_settings(StudySettings, settings)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"{file}: {error}") from error
 
 
 def _text(value: Any) -> str:

@@ -48,17 +48,17 @@ def test_every_shipped_study_is_sound() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"targets": ["sinus_rythm"]}, "targets: expected some of .*sinus_rythm"),
+        ({"targets": ["sinus_rythm"]}, "targets: expected a list of some of .*sinus_rythm"),
         ({"targets": []}, "targets missing or empty"),
         ({"seeds": [0, 0]}, "distinct whole numbers"),
         ({"seeds": [-1]}, "distinct whole numbers"),
         ({"threads": 0}, "threads: expected a whole number from 1"),
         ({"prepare_threads": "all"}, "prepare_threads: expected a whole number from 1, got 'all'"),
-        ({"tests": {}}, "unknown tests"),
-        ({"fit": {"configs": ["configs/fits.yaml"]}}, "no configuration configs/fits.yaml"),
+        ({"tests": {}}, "tests: unknown, do you mean test"),
+        ({"fit": {"configs": ["configs/fits.yaml"]}}, "fit: there is no configuration configs/fits.yaml"),
         (
             {"fit": {"configs": "configs/fit.yaml"}},
-            r"fit\.configs: expected a list such as \[configs/fit\.yaml\], got 'configs/fit\.yaml'",
+            r"fit\.configs: expected a list of files, as \[configs/fit\.yaml\], got 'configs/fit\.yaml'",
         ),
         ({"study": "a/b"}, "name of one folder"),
         ({"only": [{"targets": ["low_qrs_voltage"], "test": {}}]}, "low_qrs_voltage not in the study's targets"),
