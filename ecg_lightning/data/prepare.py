@@ -18,7 +18,7 @@ from ecg_lightning.data.shards import BeatSettings, Shard
 from ecg_lightning.data.sources.base import Entry, Source
 from ecg_lightning.data.sources.entry_checks import checked_entries
 from ecg_lightning.data.sources.label_map import name_codes
-from ecg_lightning.data.worker_count import worker_count
+from ecg_lightning.data.worker_pool import worker_count
 from ecg_lightning.data.workers import check_not_importing_main, run_shards
 from ecg_lightning.ecg import MIN_AGE
 from ecg_lightning.signal.beat import PIPELINE_VERSION, Neighbours

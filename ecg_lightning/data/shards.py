@@ -5,13 +5,10 @@ This module imports neither torch nor Lightning: worker processes start in a sec
 """
 
 import ctypes
-import os
 import re
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import Final
 
@@ -176,14 +173,10 @@ _source: Source | None = None
 
 
 def start_worker(source: Source) -> None:
-    """Set up a worker process: keep the source (it is sent once), and end with the parent."""
+    """Set up a worker process: keep the source, which is sent once."""
     global _source
     _source = source
     _keep_freed_memory()
-    parent = parent_process()
-    if parent is not None:
-        # Workers of a killed parent would wait for work for ever.
-        threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
 
 
 def _keep_freed_memory() -> None:
@@ -192,11 +185,6 @@ def _keep_freed_memory() -> None:
     if mallopt is not None:  # musl has none
         mallopt(_MMAP_THRESHOLD, _KEPT)
         mallopt(_TRIM_THRESHOLD, _KEPT)
-
-
-def _exit_with(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os._exit(1)
 
 
 def run_shard(shard: Shard, settings: BeatSettings) -> None:

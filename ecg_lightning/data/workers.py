@@ -3,14 +3,15 @@
 import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import as_completed
+from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ecg_lightning.data.shards import BeatSettings, Shard, run_shard, start_worker, write_shard
 from ecg_lightning.data.sources.base import Source
+from ecg_lightning.data.worker_pool import worker_pool
 
 
 def check_not_importing_main() -> None:
@@ -62,20 +63,12 @@ def _run_here(source: Source, shards: Sequence[Shard], beat: BeatSettings) -> It
 
 
 def _run_parallel(source: Source, shards: Sequence[Shard], beat: BeatSettings, workers: int) -> Iterator[Shard]:
-    # Not fork: this process may hold torch's threads and CUDA.
-    executor = ProcessPoolExecutor(workers, _context(), initializer=start_worker, initargs=(source,))
-    try:
-        futures = {executor.submit(run_shard, shard, beat): shard for shard in shards}
+    start = partial(start_worker, source)
+    with worker_pool(workers, _context(), start, f"preparing {source.name}") as pool:
+        futures = {pool.submit(run_shard, shard, beat): shard for shard in shards}
         for future in as_completed(futures):
             future.result()
             yield futures[future]
-    except BrokenProcessPool as error:
-        raise RuntimeError(
-            f"a worker process died while preparing {source.name}: out of memory, or a script without "
-            "'if __name__ == \"__main__\":'; run again, with fewer processes: the parts that are done are kept"
-        ) from error
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _context() -> multiprocessing.context.BaseContext:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Final
 
-from ecg_lightning.data.worker_count import worker_count
+from ecg_lightning.data.worker_pool import worker_count
 
 BUILT_IN: Final = ("local", "dryrun", "touch")
 """Executors of this machine."""

@@ -15,7 +15,7 @@ import pytest
 from parsing import real_parser
 
 import ecg_lightning.study.executors
-from ecg_lightning.data.worker_count import worker_count
+from ecg_lightning.data.worker_pool import worker_count
 from ecg_lightning.report.commands import run
 from ecg_lightning.shipped import find_config
 from ecg_lightning.study.executors import StudyError, check_executor, with_room

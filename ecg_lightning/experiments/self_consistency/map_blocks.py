@@ -2,7 +2,7 @@
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ecg_lightning.data.worker_count import worker_count
+from ecg_lightning.data.worker_pool import worker_count, worker_pool
 from ecg_lightning.storage.store import RowStore
 
 Measured = Sequence[NDArray[np.float32]]
@@ -64,8 +64,8 @@ def measure_blocks(work: Sequence[MapBlock], processes: int | None) -> None:
     """
     workers = worker_count(processes)
     if workers > 1 and len(work) > 1:
-        # Not fork: this process may hold torch's threads.
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker) as pool:
+        context = multiprocessing.get_context("spawn")
+        with worker_pool(workers, context, _start_worker, "comparing maps") as pool:
             _run(work, pool, workers)
     else:
         for block in work:
