@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from lightning import Trainer
 
-from callbacks import AttributionMaps, TestRecord
+from callbacks import AttributionMaps, LogitsAndMetrics
 from callbacks.randomization_cascade import RandomizationCascade
 from ecg_lightning.attribution.methods import SmoothGrad
 from ecg_lightning.data.datamodule import EcgDataModule
@@ -63,7 +63,9 @@ def run_of(folder: Path, target: Target, seed: int, draws: int, ecgs: int) -> Pa
         draws=2 * draws, draws_of_expensive_methods=2 * draws, depths=[9], full_repeats=3, max_examples=ecgs
     )
     maps = AttributionMaps([*METHODS, SmoothGrad(n_samples=16)])
-    Trainer(callbacks=[maps, TestRecord(), cascade], inference_mode=False, **common).test(module, data, verbose=False)
+    Trainer(callbacks=[maps, LogitsAndMetrics(), cascade], inference_mode=False, **common).test(
+        module, data, verbose=False
+    )
     return path
 
 

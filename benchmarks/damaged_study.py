@@ -41,7 +41,7 @@ trainer:
           - class_path: ecg_lightning.attribution.methods.GradientXInput
           - class_path: ecg_lightning.attribution.methods.SmoothGrad
             init_args: { n_samples: 4 }
-    - class_path: callbacks.TestRecord
+    - class_path: callbacks.LogitsAndMetrics
       init_args: { n_resamples: 100 }
     - class_path: callbacks.MethodSimilarity
       init_args: { n_resamples: 100 }

@@ -38,7 +38,7 @@ trainer:
           - class_path: ecg_lightning.attribution.methods.SmoothGrad
           - class_path: ecg_lightning.attribution.methods.IntegratedGradients
             init_args: { n_steps: 16 }
-    - class_path: callbacks.TestRecord
+    - class_path: callbacks.LogitsAndMetrics
       init_args: { n_resamples: 100 }
     - class_path: callbacks.MethodSimilarity
       init_args: { n_resamples: 100 }

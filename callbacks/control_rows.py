@@ -49,7 +49,7 @@ class ControlRows:
         if not ready:
             rank_zero_warn(
                 "the maps of other patients are left out: not every test ECG has a logit of this network in logits/ "
-                "(put TestRecord among the callbacks, and test all ECGs)"
+                "(put LogitsAndMetrics among the callbacks, and test all ECGs)"
             )
         missing = lacking(self.stores, rows) if ready else rows[:0]
         trainer.strategy.barrier()  # a rank that already writes would change what another one finds missing

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.current_run import callback_before, classifier_of, datamodule_of, on_rank_zero, run_folder
-from callbacks.test_record import TestRecord
+from callbacks.logits_and_metrics import LogitsAndMetrics
 from ecg_lightning.ecg import shown_text
 from ecg_lightning.plotting import save_figure
 from ecg_lightning.plotting.cached_beats import mask_of
@@ -43,7 +43,7 @@ class MapPictures(Callback):
         """Find the callbacks that leave maps and logits."""
         if stage == "test":
             self.maps = callback_before(trainer, self, AttributionMaps)
-            callback_before(trainer, self, TestRecord)
+            callback_before(trainer, self, LogitsAndMetrics)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse ids that are not in the test set before anything is computed."""

@@ -17,7 +17,7 @@ from ecg_lightning.storage.store import RowStore
 class TestSeal(Callback):
     """Writes ``test.done.json`` when every other callback has written what it writes.
 
-    ``TestRecord`` puts it behind all others, in whatever order a user has given them.
+    ``LogitsAndMetrics`` puts it behind all others, in whatever order a user has given them.
 
     Attributes:
         content: Gives what the record says besides its seals.
@@ -73,7 +73,7 @@ def close_store(trainer: Trainer, store: RowStore, wanted: ArrayLike | None = No
 def _merge(trainer: Trainer, store: RowStore, wanted: ArrayLike | None) -> None:
     store.merge()
     seal = _seal_of(trainer)
-    if seal is None:  # no TestRecord, and so no record
+    if seal is None:  # no LogitsAndMetrics, and so no record
         return
     name = store.path.relative_to(run_folder(trainer).path).as_posix()
     rows = np.arange(len(store)) if wanted is None else np.asarray(wanted)

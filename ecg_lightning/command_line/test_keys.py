@@ -29,7 +29,7 @@ def _callback(path: str) -> type[Callback]:
 _EXPERIMENTS: Final = {experiment.name: experiment for experiment in EXPERIMENTS if experiment.callback}
 _MEASURING: Final[dict[str, type[Callback]]] = {
     "maps": callbacks.AttributionMaps,
-    "test_record": callbacks.TestRecord,
+    "test_record": callbacks.LogitsAndMetrics,
     "completeness": callbacks.Completeness,
     "background_dependence": callbacks.BackgroundDependence,
     **{name: _callback(experiment.callback) for name, experiment in _EXPERIMENTS.items()},
@@ -107,6 +107,8 @@ def take_listed_callbacks(config: Namespace, defaults: Namespace) -> None:
     listed: dict[str, Namespace] = {}
     for one in subclass_configs(config.trainer.callbacks):
         if (key := _key_of(one)) is not None:
+            if imported_object(one.class_path) is TEST_KEYS[key]:
+                one.class_path = _class_path(key)  # it may be listed by an earlier name
             listed.setdefault(key, one)
     own = config.trainer.callbacks or []
     if listed:

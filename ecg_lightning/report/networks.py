@@ -23,7 +23,7 @@ def networks_section(runs: StudyRuns, files: ReportFiles) -> Section:
     performance = performance_table(runs)
     details: dict[str, list[Block]] = {"Architecture (Table S1)": _architecture(runs, files)}
     if performance.empty:
-        why = "No run has a metrics.json (TestRecord was left out), so their performance is unknown."
+        why = "No run has a metrics.json (LogitsAndMetrics was left out), so their performance is unknown."
         missing = Paragraph(why, "warning")
         return Section("networks", "Networks and their performance", [missing], details)
     rows = [

@@ -14,7 +14,7 @@ from test_callbacks import QUICK, datamodule
 from torch import Tensor
 from workplace import TARGET, Workplace
 
-from callbacks import AttributionMaps, TestRecord
+from callbacks import AttributionMaps, LogitsAndMetrics
 from callbacks.audit import Audit, AuditBatch, StoreLayout
 from ecg_lightning import open_run
 from ecg_lightning.attribution.base import SinglePassMethod
@@ -95,7 +95,7 @@ def run(place: Workplace, folder: Path, *callbacks: Callback) -> Path:
 
 def test_an_audit_measures_every_row_once_and_only_what_is_missing(trained: Workplace, tmp_path: Path) -> None:
     first = MeanMagnitude()
-    opened = open_run(run(trained, tmp_path, AttributionMaps(QUICK), TestRecord(), first))
+    opened = open_run(run(trained, tmp_path, AttributionMaps(QUICK), LogitsAndMetrics(), first))
     rows = list(range(len(opened.examples)))
     assert sorted(first.measured) == rows
     assert first.summaries == 1
@@ -110,7 +110,9 @@ def test_an_audit_measures_every_row_once_and_only_what_is_missing(trained: Work
 
 
 def test_controls_follow_the_attribution_seed_and_the_ecg(trained: Workplace, tmp_path: Path) -> None:
-    path = run(trained, tmp_path, AttributionMaps(QUICK, ["random"], attribution_seed=5), TestRecord(), MeanMagnitude())
+    path = run(
+        trained, tmp_path, AttributionMaps(QUICK, ["random"], attribution_seed=5), LogitsAndMetrics(), MeanMagnitude()
+    )
     opened = open_run(path)
     row = 2
     key = RandomKey(5, 0, "random", str(opened.examples["ecg_id"][row]))
@@ -155,7 +157,7 @@ def test_an_ecg_that_a_method_fails_on_costs_no_other(trained: Workplace, tmp_pa
     refused = float(module.dataset("test")[3]["ecg"][0, 0, 0])
     maps = AttributionMaps(["saliency", Picky(refused)])
     with pytest.warns(UserWarning, match="picky failed on the ECG of row .*not this one"):
-        opened = open_run(run(trained, tmp_path, maps, TestRecord(), MeanMagnitude()))
+        opened = open_run(run(trained, tmp_path, maps, LogitsAndMetrics(), MeanMagnitude()))
     found = opened.store("scores/magnitude").sel({"method": "picky"}).to_numpy()
     assert np.flatnonzero(np.isnan(found)).tolist() == [3]
     assert list(maps.computation.failures["picky"]) == [opened.examples["ecg_id"][3]]

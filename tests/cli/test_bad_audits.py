@@ -17,10 +17,10 @@ from callbacks import (
     AuditSummary,
     EvidenceLocalization,
     FaithfulnessScores,
+    LogitsAndMetrics,
     MethodSimilarity,
     PerturbationCurves,
     RandomizationCascade,
-    TestRecord,
 )
 from callbacks.audit_results import AuditResults
 from ecg_lightning import open_run
@@ -109,7 +109,7 @@ def run_with(
     path = folder / "runs/bad" / TARGET / "seed0"
     trainer = Trainer(
         default_root_dir=path,
-        callbacks=[maps, TestRecord(n_resamples=100), *others],
+        callbacks=[maps, LogitsAndMetrics(n_resamples=100), *others],
         logger=False,
         accelerator="cpu",
         inference_mode=False,

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 import callbacks.beat_pictures
 import callbacks.map_pictures
-from callbacks import AttributionMaps, BeatPictures, MapPictures, TestRecord
+from callbacks import AttributionMaps, BeatPictures, LogitsAndMetrics, MapPictures
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.sources.base import Entry, Recording, Source
 from ecg_lightning.ecg import Target
@@ -146,7 +146,7 @@ def test_evidence_is_outlined_over_the_maps_of_those_who_have_it(
     chosen = chosen_by_label(cache_dir)
     pictures = MapPictures([ecg_id for _, ecg_id in chosen.values()])
     rows = {label: f"row{row:05d}" for label, (row, _) in chosen.items()}
-    run_test(cache_dir, tmp_path, AttributionMaps(["saliency", "gradient_x_input"]), TestRecord(), pictures)
+    run_test(cache_dir, tmp_path, AttributionMaps(["saliency", "gradient_x_input"]), LogitsAndMetrics(), pictures)
     for kind in ("overview", "saliency", "gradient_x_input"):
         outlined = {label: "dashes: evidence (twin)" in drawn.texts[f"{rows[label]}_{kind}.png"] for label in rows}
         assert outlined == {1.0: True, 0.0: False}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from workplace import TARGET, Workplace
 
-from callbacks import AttributionMaps, Completeness, MapPictures, TestRecord
+from callbacks import AttributionMaps, Completeness, LogitsAndMetrics, MapPictures
 from callbacks.current_run import on_rank_zero
 from ecg_lightning import open_run
 from ecg_lightning.attribution.folding_check import FoldingError
@@ -107,7 +107,7 @@ def test_results_belong_into_a_run_folder(trained: Workplace, tmp_path: Path) ->
         default_root_dir=tmp_path,
         accelerator="cpu",
         logger=False,
-        callbacks=[TestRecord()],
+        callbacks=[LogitsAndMetrics()],
         enable_progress_bar=False,
         use_distributed_sampler=False,
     )
@@ -120,7 +120,7 @@ def test_a_network_whose_logit_never_moves_has_metrics_but_no_completeness(train
     network = small()
     with torch.no_grad():
         network.linear.weight.zero_()
-    callbacks = (AttributionMaps(["deeplift"]), TestRecord(), Completeness())
+    callbacks = (AttributionMaps(["deeplift"]), LogitsAndMetrics(), Completeness())
     with pytest.warns(UserWarning, match=r"deeplift: the maps' sums miss f\(ecg\) - f\(baseline\) by nan%"):
         run = run_test(trained, tmp_path, network, *callbacks)
     assert open_run(run).metrics["auroc"]["value"] == 0.5
@@ -217,27 +217,29 @@ def test_an_old_key_is_accepted_and_said_to_be_gone() -> None:
 
 def test_unknown_pictures_are_refused_before_anything_is_computed(trained: Workplace, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"MapPictures: 12345 not among the 9 test ECGs"):
-        run_test(trained, tmp_path, small(), AttributionMaps(QUICK), TestRecord(), MapPictures(["12345"]))
+        run_test(trained, tmp_path, small(), AttributionMaps(QUICK), LogitsAndMetrics(), MapPictures(["12345"]))
 
 
 def test_pictures_that_were_asked_for(trained: Workplace, tmp_path: Path) -> None:
     module = datamodule(trained)
     module.setup("test")
     wanted = module.examples("test")["ecg_id"].iloc[3]
-    run = run_test(trained, tmp_path, small(), AttributionMaps(QUICK), TestRecord(), MapPictures([wanted], svg=True))
+    run = run_test(
+        trained, tmp_path, small(), AttributionMaps(QUICK), LogitsAndMetrics(), MapPictures([wanted], svg=True)
+    )
     names = {path.name for path in (run / "figures/maps").iterdir()}
     stems = (f"row00003_{name}" for name in ("overview", *QUICK))
     assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")}
 
 
 def test_a_part_of_the_test_set_leaves_the_rest_undone(trained: Workplace, tmp_path: Path) -> None:
-    run = run_test(trained, tmp_path, small(), AttributionMaps(QUICK), TestRecord(), limit_test_batches=2)
+    run = run_test(trained, tmp_path, small(), AttributionMaps(QUICK), LogitsAndMetrics(), limit_test_batches=2)
     store = RowStore.open(run / "maps/saliency")
     assert store.done.tolist() == [True] * 8 + [False]
     assert np.isnan(store.array[8]).all()
     metrics = open_run(run).metrics
     assert (metrics["n_ecgs"], metrics["n_not_tested"]) == (8, 1)
-    run_test(trained, tmp_path, small(), AttributionMaps(QUICK), TestRecord())
+    run_test(trained, tmp_path, small(), AttributionMaps(QUICK), LogitsAndMetrics())
     assert RowStore.open(run / "maps/saliency").complete
     assert open_run(run).metrics["n_not_tested"] == 0
 

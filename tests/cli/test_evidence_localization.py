@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 from workplace import Workplace
 
-from callbacks import AttributionMaps, EvidenceLocalization, PerturbationCurves, TestRecord
+from callbacks import AttributionMaps, EvidenceLocalization, LogitsAndMetrics, PerturbationCurves
 from ecg_lightning import open_run
 from ecg_lightning.attribution import METHODS, RandomKey, prepare_task
 from ecg_lightning.attribution.controls import CONTROLS
@@ -70,7 +70,7 @@ def run(
 def located(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, EcgDataModule]:
     audit = EvidenceLocalization(n_resamples=100)
     maps = AttributionMaps(["saliency", "gradient_x_input"])
-    return run(tmp_path_factory.mktemp("located"), ReadsOneSample(), maps, TestRecord(), audit)
+    return run(tmp_path_factory.mktemp("located"), ReadsOneSample(), maps, LogitsAndMetrics(), audit)
 
 
 def test_stores_hold_the_scores_of_the_maps(located: tuple[Path, EcgDataModule]) -> None:
@@ -168,7 +168,9 @@ def test_without_other_patients_nothing_stands_in(tmp_path: Path) -> None:
     module = OnePatient(Synthetic(40), TARGET, cache_dir=str(tmp_path / "cache"), split="test_only", processes=1)
     audit = EvidenceLocalization(n_resamples=100)
     with pytest.warns(UserWarning, match="2 of 2 test ECGs have no partner"):
-        path, _ = run(tmp_path, ReadsOneSample(), AttributionMaps(["saliency"]), TestRecord(), audit, module=module)
+        path, _ = run(
+            tmp_path, ReadsOneSample(), AttributionMaps(["saliency"]), LogitsAndMetrics(), audit, module=module
+        )
     assert np.isnan(open_run(path).store("localization/controls/auroc")).all()
     table = pd.read_parquet(path / "tables/localization.parquet").set_index(["score", "region", "method", "map"])
     assert table.loc[("auroc", "QRS", "saliency", "other_ecg"), "n_undefined"] > 0
@@ -183,7 +185,7 @@ def test_an_archive_without_marks_has_nothing_to_localise(
 ) -> None:
     from test_audit import run as run_on_archive
 
-    path = run_on_archive(trained, tmp_path, AttributionMaps(["saliency"]), TestRecord(), EvidenceLocalization())
+    path = run_on_archive(trained, tmp_path, AttributionMaps(["saliency"]), LogitsAndMetrics(), EvidenceLocalization())
     assert not (path / "localization").exists()
     assert "neither evidence nor waves" in caplog.text
 
@@ -217,7 +219,7 @@ def test_a_network_that_looks_at_one_sample_is_localised(name: str) -> None:
 def test_its_morf_curve_falls_at_the_first_step(tmp_path: Path) -> None:
     kind = PerturbationKind("point", noise="additive_mv", steps=3, fraction_per_step=0.01)
     curves = PerturbationCurves([kind], n_resamples=100)
-    path, _ = run(tmp_path, ReadsOneSample(), AttributionMaps(["saliency"]), TestRecord(), curves)
+    path, _ = run(tmp_path, ReadsOneSample(), AttributionMaps(["saliency"]), LogitsAndMetrics(), curves)
     opened = open_run(path)
     change = np.abs(opened.store(f"perturbation/{kind.name}/morf").sel({"method": "saliency"}).to_numpy())
     start, first = change[:, 0], change[:, 1]
@@ -230,7 +232,7 @@ def test_a_twin_takes_the_diagnosis_away_and_nothing_else(tmp_path: Path) -> Non
     whole = PerturbationKind("block100", "twin", steps=1, fraction_per_step=1.0)
     curves = PerturbationCurves([whole, PerturbationKind("wave", steps=2)], n_resamples=100)
     with pytest.warns(UserWarning, match="test ECGs have a twin without the diagnosis"):
-        path, module = run(tmp_path, ReadsOneSample(), AttributionMaps(["saliency"]), TestRecord(), curves)
+        path, module = run(tmp_path, ReadsOneSample(), AttributionMaps(["saliency"]), LogitsAndMetrics(), curves)
     opened = open_run(path)
     logits = opened.store(f"perturbation/{whole.name}/morf").sel({"method": "random"}).to_numpy()
     label = opened.examples["label"].to_numpy() == 1

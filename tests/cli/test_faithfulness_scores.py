@@ -11,7 +11,7 @@ from test_audit import run
 from test_callbacks import datamodule
 from workplace import Workplace
 
-from callbacks import AttributionMaps, TestRecord
+from callbacks import AttributionMaps, LogitsAndMetrics
 from callbacks.faithfulness_scores import FaithfulnessScores
 from ecg_lightning import open_run
 from ecg_lightning.attribution import RandomKey
@@ -69,7 +69,7 @@ def test_the_exact_map_of_a_linear_network_has_no_infidelity() -> None:
 @pytest.fixture(scope="module")
 def scored(trained: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     scores = FaithfulnessScores(draws=8, sensitivity_draws=3, n_resamples=100)
-    return run(trained, tmp_path_factory.mktemp("scored"), AttributionMaps(METHODS), TestRecord(), scores)
+    return run(trained, tmp_path_factory.mktemp("scored"), AttributionMaps(METHODS), LogitsAndMetrics(), scores)
 
 
 def test_stores_hold_the_scores_of_the_maps(scored: Path) -> None:
@@ -150,7 +150,7 @@ def test_rows_do_not_depend_on_the_batch(
 ) -> None:
     monkeypatch.setattr(FaithfulnessScores, "rows_at_once", 1)
     scores = FaithfulnessScores(draws=8, sensitivity_draws=3, n_resamples=100)
-    other = run(trained, tmp_path, AttributionMaps(METHODS), TestRecord(), scores)
+    other = run(trained, tmp_path, AttributionMaps(METHODS), LogitsAndMetrics(), scores)
     for name in ("infidelity", "max_sensitivity", "sparseness", "complexity"):
         one, many = (open_run(path).store(f"scores/{name}").to_numpy() for path in (other, scored))
         np.testing.assert_allclose(one, many, rtol=1e-5, equal_nan=True)

@@ -10,7 +10,7 @@ from test_audit import run
 from test_perturbation_curves import BLOCKS, METHODS, STEPS, opened_split
 from workplace import Workplace
 
-from callbacks import AttributionMaps, TestRecord
+from callbacks import AttributionMaps, LogitsAndMetrics
 from callbacks.perturbation_curves import PerturbationCurves
 from ecg_lightning import open_run
 from ecg_lightning.data.datamodule import EcgDataModule
@@ -26,7 +26,7 @@ def test_fine_tuned_logits_are_those_of_a_copy(
     found = []
     for name in ("one", "two"):
         curves = PerturbationCurves([BLOCKS, tuned, waves], n_resamples=100)
-        found.append(run(trained, tmp_path / name, AttributionMaps(METHODS), TestRecord(), curves))
+        found.append(run(trained, tmp_path / name, AttributionMaps(METHODS), LogitsAndMetrics(), curves))
         plain, copy = curves.maps.source_network.state_dict(), curves.logits.tasks[tuned.name].network
     checkpoint = EcgClassifier.load_from_checkpoint(trained.run() / "checkpoints/best.ckpt").network.state_dict()
     assert all(torch.equal(value, plain[name]) for name, value in checkpoint.items())
@@ -47,7 +47,7 @@ def test_fine_tuned_logits_are_those_of_a_copy(
     # not again where all rows are there
     monkeypatch.setattr("ecg_lightning.experiments.perturbation.fine_tuning.fine_tuned", None)
     again = PerturbationCurves([BLOCKS, tuned, waves], n_resamples=100)
-    run(trained, tmp_path / "one", AttributionMaps(METHODS), TestRecord(), again)
+    run(trained, tmp_path / "one", AttributionMaps(METHODS), LogitsAndMetrics(), again)
     assert not again.logits.tasks
 
 
@@ -60,4 +60,4 @@ def test_fine_tuning_needs_training_ecgs(trained: Workplace, tmp_path: Path, mon
     monkeypatch.setattr(EcgDataModule, "examples", only_test)
     curves = PerturbationCurves([PerturbationKind(fine_tuned=True)])
     with pytest.raises(ValueError, match="the kinds with fine_tuned need training ECGs with and without"):
-        run(trained, tmp_path, AttributionMaps(METHODS), TestRecord(), curves)
+        run(trained, tmp_path, AttributionMaps(METHODS), LogitsAndMetrics(), curves)

@@ -15,7 +15,7 @@ from torch import Tensor
 from workplace import Workplace
 
 import callbacks.method_similarity
-from callbacks import AttributionMaps, TestRecord
+from callbacks import AttributionMaps, LogitsAndMetrics
 from callbacks.map_computation import MapComputation
 from callbacks.method_similarity import MethodSimilarity
 from ecg_lightning import open_run
@@ -207,7 +207,7 @@ def test_constant_maps_are_counted_told_and_left_out_of_means(
     with pytest.warns(
         UserWarning, match=r"MethodSimilarity: 8 of 108 similarities are undefined.*\(flat in 1 of 9 ECGs"
     ):
-        path = run_test(trained, tmp_path, small(), maps, TestRecord(), audit)
+        path = run_test(trained, tmp_path, small(), maps, LogitsAndMetrics(), audit)
     table = pd.read_parquet(path / "tables/similarity.parquet")
     with_flat = (table["method"] == "flat") | (table["other_method"] == "flat")
     assert table[with_flat]["n_undefined"].tolist() == [1] * 8
@@ -253,7 +253,7 @@ def test_maps_that_vary_in_different_leads_are_told_too(tmp_path: Path) -> None:
 
 def test_another_smoothing_knows_no_reliability(trained: Workplace, tmp_path: Path) -> None:
     audit = MethodSimilarity(window=None, statistics=["pearson"], n_resamples=100)
-    path = run_test(trained, tmp_path, small(), AttributionMaps(["saliency", "gradcam"], []), TestRecord(), audit)
+    path = run_test(trained, tmp_path, small(), AttributionMaps(["saliency", "gradcam"], []), LogitsAndMetrics(), audit)
     table = pd.read_parquet(path / "tables/similarity.parquet")
     assert table["disattenuated_median"].isna().all()
     run = open_run(path)

@@ -15,7 +15,7 @@ from test_callbacks import QUICK, datamodule
 from torch import Tensor
 from workplace import Workplace
 
-from callbacks import AttributionMaps, TestRecord
+from callbacks import AttributionMaps, LogitsAndMetrics
 from callbacks.audit import AuditBatch, StoreLayout
 from ecg_lightning import open_run
 from ecg_lightning.attribution.base import SinglePassMethod
@@ -61,7 +61,7 @@ class Constant(SinglePassMethod):
 def test_they_are_those_of_partners_and_the_mean_over_all_others(trained: Workplace, tmp_path: Path) -> None:
     audit = OfOthers()
     maps = AttributionMaps(["saliency", Constant()], partners=2)
-    opened = open_run(run(trained, tmp_path, maps, TestRecord(), audit))
+    opened = open_run(run(trained, tmp_path, maps, LogitsAndMetrics(), audit))
     module = datamodule(trained)
     module.prepare_data()
     module.setup("test")
@@ -97,24 +97,24 @@ def test_they_are_those_of_partners_and_the_mean_over_all_others(trained: Workpl
 def test_a_row_is_measured_once_and_only_when_every_ecg_was_predicted(
     trained: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.warns(UserWarning, match="put TestRecord among the callbacks, and test all ECGs"):
+    with pytest.warns(UserWarning, match="put LogitsAndMetrics among the callbacks, and test all ECGs"):
         path = run(trained, tmp_path, AttributionMaps(QUICK), OfOthers())
     store = open_run(path).row_store("scores/controls/magnitude")
     assert not store.done.any()
     first = OfOthers()
-    run(trained, tmp_path, AttributionMaps(QUICK), TestRecord(), first)
+    run(trained, tmp_path, AttributionMaps(QUICK), LogitsAndMetrics(), first)
     assert store.done.all()
     before = np.array(store.array)
     forget_rows(store.path, [1, 4])
     again = OfOthers()
-    run(trained, tmp_path, AttributionMaps(QUICK), TestRecord(), again)
+    run(trained, tmp_path, AttributionMaps(QUICK), LogitsAndMetrics(), again)
     assert {row for _, row in again.maps_seen} == {1, 4}
     np.testing.assert_array_equal(store.array, before)
 
 
 def test_none_are_made_where_none_are_asked_for(trained: Workplace, tmp_path: Path) -> None:
     audit = OfOthers()
-    path = run(trained, tmp_path, AttributionMaps(QUICK, patient_controls=()), TestRecord(), audit)
+    path = run(trained, tmp_path, AttributionMaps(QUICK, patient_controls=()), LogitsAndMetrics(), audit)
     assert not audit.maps_seen
     assert not (path / "partners.parquet").exists()
     assert not (path / "scores/controls").exists()

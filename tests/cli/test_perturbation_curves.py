@@ -10,7 +10,7 @@ from test_audit import run
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 from workplace import Workplace
 
-from callbacks import AttributionMaps, TestRecord
+from callbacks import AttributionMaps, LogitsAndMetrics
 from callbacks.perturbation_curves import PerturbationCurves
 from ecg_lightning import open_run
 from ecg_lightning.attribution.controls import CONTROLS
@@ -41,7 +41,7 @@ def opened_split(place: Workplace) -> EcgDataModule:
 def audited(trained: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("perturbed")
     curves = PerturbationCurves([POINTS, BLOCKS], ["other_ecg", "mean_map"], n_resamples=100)
-    return run(trained, folder, AttributionMaps(METHODS), TestRecord(), curves)
+    return run(trained, folder, AttributionMaps(METHODS), LogitsAndMetrics(), curves)
 
 
 def slow_logit(
@@ -171,7 +171,7 @@ def test_rows_do_not_depend_on_the_batch_and_are_not_measured_twice(
     monkeypatch.setattr(PerturbationCurves, "rows_at_once", 1)
     monkeypatch.setattr("ecg_lightning.experiments.perturbation.perturbed_logits._FLOATS_AT_ONCE", 1)
     curves = PerturbationCurves([POINTS, BLOCKS], n_resamples=100)
-    other = run(trained, tmp_path, AttributionMaps(METHODS), TestRecord(), curves)
+    other = run(trained, tmp_path, AttributionMaps(METHODS), LogitsAndMetrics(), curves)
     for name in (f"{POINTS.name}/morf", f"{BLOCKS.name}/morf", f"{BLOCKS.name}/lerf", f"{BLOCKS.name}/controls/morf"):
         one, many = (open_run(path).store(f"perturbation/{name}") for path in (other, audited))
         many = many.sel({"control": ["other_ecg"]}) if "control" in many.dims else many
@@ -186,7 +186,7 @@ def test_rows_do_not_depend_on_the_batch_and_are_not_measured_twice(
 
     monkeypatch.setattr(PerturbedLogits, "measure", only_the_new)
     wider = PerturbationCurves([POINTS, BLOCKS, added], n_resamples=100)
-    run(trained, tmp_path, AttributionMaps(METHODS), TestRecord(), wider)
+    run(trained, tmp_path, AttributionMaps(METHODS), LogitsAndMetrics(), wider)
     assert set(asked) == {added}
 
 
@@ -196,7 +196,7 @@ def test_other_replacements(trained: Workplace, tmp_path: Path) -> None:
         PerturbationKind("point", "class_mean", steps=1, fraction_per_step=1.0),
         PerturbationKind("block100", "conditional", "additive_lead_std", steps=2, ranking="signed", orders=["morf"]),
     ]
-    opened = open_run(run(trained, tmp_path, AttributionMaps(METHODS), TestRecord(), PerturbationCurves(kinds)))
+    opened = open_run(run(trained, tmp_path, AttributionMaps(METHODS), LogitsAndMetrics(), PerturbationCurves(kinds)))
     module = opened_split(trained)
     train = module.dataset("train")
     beats = train.__getitems__(list(range(len(train))))
@@ -215,7 +215,7 @@ def test_other_replacements(trained: Workplace, tmp_path: Path) -> None:
 def test_twins_need_simulated_ecgs(trained: Workplace, tmp_path: Path) -> None:
     curves = PerturbationCurves([PerturbationKind(replacement="twin")])
     with pytest.raises(ValueError, match="perturbation by twins needs simulated ECGs"):
-        run(trained, tmp_path, AttributionMaps(METHODS), TestRecord(), curves)
+        run(trained, tmp_path, AttributionMaps(METHODS), LogitsAndMetrics(), curves)
 
 
 def test_constant_maps_have_no_curve(trained: Workplace, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_constant_maps_have_no_curve(trained: Workplace, tmp_path: Path) -> None
 
     maps.on_test_batch_end = flatten  # type: ignore[method-assign, assignment]
     with pytest.warns(UserWarning, match=r"rank nothing and have no curve \(saliency: 9 ECGs\)"):
-        path = run(trained, tmp_path, maps, TestRecord(), curves)
+        path = run(trained, tmp_path, maps, LogitsAndMetrics(), curves)
     found = open_run(path).store(f"perturbation/{BLOCKS.name}/morf")
     assert np.isnan(found.sel({"method": "saliency"})).all()
     assert np.isfinite(found.sel({"method": "random"})).all()

@@ -15,7 +15,7 @@ from test_audit import run
 from test_callbacks import datamodule
 from workplace import Workplace
 
-from callbacks import AttributionMaps, TestRecord
+from callbacks import AttributionMaps, LogitsAndMetrics
 from callbacks.randomization_cascade import RandomizationCascade
 from ecg_lightning import open_run
 from ecg_lightning.attribution.methods import SmoothGrad
@@ -44,7 +44,7 @@ def maps() -> AttributionMaps:
 
 @pytest.fixture(scope="module")
 def audited(trained: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(trained, tmp_path_factory.mktemp("cascade"), maps(), TestRecord(), cascade())
+    return run(trained, tmp_path_factory.mktemp("cascade"), maps(), LogitsAndMetrics(), cascade())
 
 
 def test_depth_0_is_1_and_its_logits_are_the_network_s(audited: Path) -> None:
@@ -215,19 +215,19 @@ def test_rows_do_not_depend_on_the_batch_and_are_not_measured_twice(
     monkeypatch.setattr(
         "ecg_lightning.experiments.randomization.random_models._KEPT_BYTES", 0
     )  # networks made anew each time
-    other = run(trained, tmp_path, maps(), TestRecord(), cascade())
+    other = run(trained, tmp_path, maps(), LogitsAndMetrics(), cascade())
     names = ("cascade/from_output/pearson", "cascade/independent/spearman", "cascade/from_output_logits")
     for name in (*names, f"{BASIS}/partial", f"{BASIS}/between"):
         one, many = (open_run(path).store(name).to_numpy() for path in (other, audited))
         np.testing.assert_allclose(one, many, atol=1e-5)
     monkeypatch.setattr(RandomizationCascade, "_measure", None)  # would fail if it were called
-    run(trained, tmp_path, maps(), TestRecord(), cascade())
+    run(trained, tmp_path, maps(), LogitsAndMetrics(), cascade())
 
 
 def test_the_network_that_was_handed_in_is_untouched(trained: Workplace, tmp_path: Path) -> None:
     audit = cascade(directions=["from_output"], depths=[2], max_examples=4, smooth_draws=2, repeats=2)
     before = torch.get_rng_state()
-    path = run(trained, tmp_path, maps(), TestRecord(), audit)
+    path = run(trained, tmp_path, maps(), LogitsAndMetrics(), audit)
     checkpoint = EcgClassifier.load_from_checkpoint(trained.run() / "checkpoints/best.ckpt").network
     for name, value in audit.maps.source_network.state_dict().items():
         assert torch.equal(value.cpu(), checkpoint.state_dict()[name]), name
@@ -246,7 +246,7 @@ def test_the_global_random_state_is_not_moved(trained: Workplace, tmp_path: Path
     plain, with_cascade = [], []
     for states, extra in ((plain, []), (with_cascade, [cascade(depths=[1])])):
         torch.manual_seed(3)
-        run(trained, tmp_path / str(len(extra)), AttributionMaps(["saliency"]), TestRecord(), *extra)
+        run(trained, tmp_path / str(len(extra)), AttributionMaps(["saliency"]), LogitsAndMetrics(), *extra)
         states.append(torch.get_rng_state())
     assert torch.equal(plain[0], with_cascade[0])
 
@@ -255,7 +255,7 @@ def test_a_network_trained_on_permuted_labels_is_a_second_check(trained: Workpla
     """The trained network itself in its place: every deterministic map is the same."""
     checkpoint = str(trained.run() / "checkpoints/best.ckpt")
     audit = cascade(directions=["from_output"], depths=[1], max_examples=3, permuted_checkpoints=[checkpoint])
-    path = run(trained, tmp_path, maps(), TestRecord(), audit)
+    path = run(trained, tmp_path, maps(), LogitsAndMetrics(), audit)
     opened = open_run(path)
     for quantity in ("partial", "magnitude", "signed"):
         found = opened.store(f"cascade/permuted_labels/{quantity}")
@@ -279,7 +279,7 @@ def test_what_the_network_or_the_maps_do_not_have(
     trained: Workplace, tmp_path: Path, settings: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        run(trained, tmp_path, maps(), TestRecord(), cascade(**settings))
+        run(trained, tmp_path, maps(), LogitsAndMetrics(), cascade(**settings))
 
 
 def test_impossible_settings() -> None:

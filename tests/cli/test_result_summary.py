@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from callbacks.logits_and_metrics import metrics_with_intervals
 from callbacks.result_summary import summary
-from callbacks.test_record import metrics_with_intervals
 from ecg_lightning.storage.atomic import write_json_atomic
 
 
 def metrics_of(label: list[float], folder: Path) -> dict[str, Any]:
-    """Write and read back what ``TestRecord`` writes, for one ECG a patient and logits that rank as they are listed."""
+    """Write and read back the metrics of one ECG a patient, whose logits rank as they are listed."""
     examples = pd.DataFrame({"label": label, "patient_id": [f"p{k}" for k in range(len(label))]})
     logit = np.arange(len(label), dtype=np.float32)
     metrics = metrics_with_intervals(examples, logit, 0.5, n_resamples=50, confidence=0.9, seed=0)

@@ -13,7 +13,7 @@ from test_callbacks import QUICK
 from test_patient_controls import OfOthers
 from workplace import Workplace
 
-from callbacks import AttributionMaps, Completeness, MethodSimilarity, TestRecord
+from callbacks import AttributionMaps, Completeness, LogitsAndMetrics, MethodSimilarity
 from ecg_lightning import open_run
 from ecg_lightning.storage.store import RowStore
 
@@ -43,7 +43,7 @@ def delete(path: Path) -> None:
 
 
 def run_test(place: Workplace, folder: Path) -> Path:
-    callbacks = (TestRecord(), Completeness(), MethodSimilarity(), OfOthers())
+    callbacks = (LogitsAndMetrics(), Completeness(), MethodSimilarity(), OfOthers())
     return run(place, folder, AttributionMaps(METHODS), *callbacks)
 
 

@@ -24,7 +24,7 @@ def command(trained: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Cal
     content = {
         "model": {"network": {"init_args": {"dropout": 0.0}}},
         "trainer": {
-            "callbacks": [{"class_path": "callbacks.FitRecord"}, {"class_path": "held_batchnorm.HeldBatchNorm"}]
+            "callbacks": [{"class_path": "callbacks.SplitsAndFitSeal"}, {"class_path": "held_batchnorm.HeldBatchNorm"}]
         },
     }
     config.write_text(yaml.safe_dump(content))

@@ -51,7 +51,7 @@ trainer:
           - class_path: ecg_lightning.attribution.methods.Saliency
           - class_path: ecg_lightning.attribution.methods.GradientShap
             init_args: { n_samples: 4 }
-    - class_path: callbacks.TestRecord
+    - class_path: callbacks.LogitsAndMetrics
       init_args: { n_resamples: 100 }
     - class_path: callbacks.BackgroundDependence
       init_args: { max_examples: 4 }

@@ -35,7 +35,7 @@ MAPS: Final = {
     "trainer": {
         "callbacks": [
             {"class_path": "callbacks.AttributionMaps", "init_args": {"methods": list(METHODS)}},
-            {"class_path": "callbacks.TestRecord"},
+            {"class_path": "callbacks.LogitsAndMetrics"},
         ]
     }
 }

@@ -59,7 +59,7 @@ FEW_MAPS: Final = {
                     ]
                 },
             },
-            {"class_path": "callbacks.TestRecord"},
+            {"class_path": "callbacks.LogitsAndMetrics"},
         ]
     }
 }

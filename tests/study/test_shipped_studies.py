@@ -54,7 +54,7 @@ def test_every_job_is_a_command_line_that_parses(name: str, parse: Parse) -> Non
         assert stage.seed_everything == int(option(job, "--seed_everything"))
         assert stage.trainer.default_root_dir == str(job.done.parent)
         own = [callback.class_path for callback in stage.trainer.callbacks or ()]
-        assert own == ["callbacks.FitRecord"] if job.rule == "fit" else stage.maps.class_path == MAPS
+        assert own == ["callbacks.SplitsAndFitSeal"] if job.rule == "fit" else stage.maps.class_path == MAPS
     assert {rule for one in seen if isinstance(one, tuple) for rule in one[:1]} >= {"prepare", "fit", "test"}
 
 

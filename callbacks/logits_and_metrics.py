@@ -17,8 +17,8 @@ from callbacks.current_run import (
     open_store,
     run_folder,
 )
-from callbacks.fit_record import check_splits, record_splits, record_test_beats
 from callbacks.mending import mend_stores, take_away_damaged
+from callbacks.splits_and_fit_seal import check_splits, record_splits, record_test_beats
 from callbacks.test_seal import close_store, last_callback
 from ecg_lightning.functional.classification import binary_metrics_with_intervals
 from ecg_lightning.models.classifier import EcgClassifier
@@ -29,7 +29,7 @@ from ecg_lightning.storage.atomic import write_json_atomic, write_parquet_atomic
 from ecg_lightning.storage.store import StoreSpec
 
 
-class TestRecord(Callback):
+class LogitsAndMetrics(Callback):
     """Writes ``examples.parquet``, ``logits/`` and ``metrics.json`` with patient-clustered intervals.
 
     When every callback has written what it writes, ``test.done.json`` says that the test has ended, how many of the
@@ -49,8 +49,6 @@ class TestRecord(Callback):
     Source: paper, "Statistical analysis"; intervals resample patients, never ECGs (design, section 6).
     """
 
-    __test__ = False  # not a pytest class
-
     def __init__(
         self,
         n_resamples: int = 1000,
@@ -60,7 +58,7 @@ class TestRecord(Callback):
         keep_beats: bool = True,
     ) -> None:
         super().__init__()
-        check_interval_settings("TestRecord", n_resamples, confidence)
+        check_interval_settings("LogitsAndMetrics", n_resamples, confidence)
         self.n_resamples = n_resamples
         self.confidence = confidence
         self.bootstrap_seed = bootstrap_seed
@@ -71,7 +69,7 @@ class TestRecord(Callback):
         """Refuse ECGs that the study has split otherwise, and mend what can be mended, before stores are opened."""
         if stage != "test":
             return
-        datamodule, paths = datamodule_of(trainer, "TestRecord"), run_folder(trainer)
+        datamodule, paths = datamodule_of(trainer, "LogitsAndMetrics"), run_folder(trainer)
         on_rank_zero(trainer, lambda: check_splits(paths, datamodule))
         on_rank_zero(trainer, lambda: mend_stores(paths))
         if trainer.limit_test_batches == 0:  # Lightning calls no further hook then
@@ -81,8 +79,8 @@ class TestRecord(Callback):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the logits' store and write the test ECGs in row order."""
-        module = classifier_of(pl_module, "TestRecord")
-        datamodule = datamodule_of(trainer, "TestRecord")
+        module = classifier_of(pl_module, "LogitsAndMetrics")
+        datamodule = datamodule_of(trainer, "LogitsAndMetrics")
         paths = run_folder(trainer)
         self.unfinished_fit = _unfinished_fit(trainer)
         on_rank_zero(trainer, lambda: take_away_damaged(paths))
@@ -118,7 +116,7 @@ class TestRecord(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Rank zero reads every rank's logits and writes the metrics."""
         close_store(trainer, self.store)
-        module = classifier_of(pl_module, "TestRecord")
+        module = classifier_of(pl_module, "LogitsAndMetrics")
         on_rank_zero(trainer, lambda: self._write_metrics(trainer, module))
 
     def _content(self) -> dict[str, Any]:

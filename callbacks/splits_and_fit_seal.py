@@ -26,7 +26,7 @@ MAX_KEPT_BEATS: Final = 20_000
 _BLOCK: Final = 512
 
 
-class FitRecord(Callback):
+class SplitsAndFitSeal(Callback):
     """Writes the study's ECGs at the start of ``fit`` and ``fit.done.json`` at its end.
 
     In ``runs/<study>/``: ``splits.parquet``, ``population.parquet`` and ``rejected.parquet``.
@@ -37,7 +37,7 @@ class FitRecord(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Every run of a study shares one split of the ECGs."""
-        datamodule, paths = datamodule_of(trainer, "FitRecord"), run_folder(trainer)
+        datamodule, paths = datamodule_of(trainer, "SplitsAndFitSeal"), run_folder(trainer)
         on_rank_zero(trainer, lambda: record_splits(paths, datamodule))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
