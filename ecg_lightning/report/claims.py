@@ -1,6 +1,6 @@
 """This module chooses the checks and claims of the report, and says when a method counts as an explanation."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import pandas as pd
 
@@ -26,20 +26,8 @@ EXPLAINING: Final = tuple(check.name for check in checks() if check.explains)
 """Checks of two claims, which make an explanation only together."""
 
 
-class Column(NamedTuple):
-    """One column of the scorecard.
-
-    Attributes:
-        check: Name of the experiment.
-        claim: Claim of the experiment.
-    """
-
-    check: str
-    claim: str
-
-
-COLUMNS: Final = tuple(Column(check.name, claim) for check in checks() for claim in check.claims)
-"""Columns of the scorecard."""
+CLAIMS: Final = tuple((check.name, claim) for check in checks() for claim in check.claims)
+"""Check and claim of every column of the scorecard."""
 
 
 def check_states(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -49,7 +37,7 @@ def check_states(verdicts: pd.DataFrame) -> pd.DataFrame:
     measured the check was not measured either, and otherwise it is open.
 
     Args:
-        verdicts: One row a target, method, check and claim, with its ``state``; every claim of ``COLUMNS`` is there.
+        verdicts: One row a target, method, check and claim, with its ``state``; every one of ``CLAIMS`` is there.
 
     Returns:
         ``target, method, control, check, state``.

@@ -8,7 +8,7 @@ import pandas as pd
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Block, Items, Paragraph, ReportFiles, Section, TableBlock, number
-from ecg_lightning.report.claims import CHECKS, EXPLAINING, NOT_MEASURED, Column
+from ecg_lightning.report.claims import CHECKS, EXPLAINING, NOT_MEASURED
 from ecg_lightning.report.config_words import at, config_of, short_name
 from ecg_lightning.report.example_pictures import example_blocks, shown_run
 from ecg_lightning.report.judged_runs import JudgedRuns
@@ -101,11 +101,11 @@ def _effects(runs: JudgedRuns) -> TableBlock | None:
     check = next((name for name in EXPLAINING if name in measured), None)
     if check is None:
         return None
-    found = {(row["method"], Column(row["check"], row["claim"])): row for row in records(own)}
+    found = {(row["method"], row["check"], row["claim"]): row for row in records(own)}
     rows = [
         [
             method_style(str(method)).label,
-            *(verdict_cell(found[method, Column(check, one)]) for one in _TWO_CLAIMS),
+            *(verdict_cell(found[method, check, one]) for one in _TWO_CLAIMS),
         ]
         for method in dict.fromkeys(own["method"])
     ]

@@ -12,7 +12,7 @@ from ecg_lightning.plotting.page_blocks import Cell, TableBlock, number
 from ecg_lightning.report.claims import (
     CANNOT_TELL,
     CHECKS,
-    COLUMNS,
+    CLAIMS,
     EXPLAINING,
     FAILS,
     MARKS,
@@ -101,10 +101,10 @@ def diagnosis_table(verdicts: pd.DataFrame, target: str, caption: str, files: Se
     rows = []
     for method, part in own.groupby("method", sort=False):
         found = {(row["check"], row["claim"]): row for row in records(part)}
-        rows.append([_name(str(method), bool(part["control"].iloc[0])), *(verdict_cell(found[c]) for c in COLUMNS)])
-    spans = [(CHECKS[check], sum(column.check == check for column in COLUMNS)) for check in CHECKS]
+        rows.append([_name(str(method), bool(part["control"].iloc[0])), *(verdict_cell(found[c]) for c in CLAIMS)])
+    spans = [(CHECKS[check], sum(one == check for one, _ in CLAIMS)) for check in CHECKS]
     return TableBlock(
-        head=("Method", *(claim_words(column.claim) for column in COLUMNS)),
+        head=("Method", *(claim_words(claim) for _, claim in CLAIMS)),
         groups=(("", 1), *spans),
         rows=rows,
         caption=caption,

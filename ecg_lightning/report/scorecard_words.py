@@ -12,7 +12,7 @@ from ecg_lightning.plotting.page_blocks import number
 from ecg_lightning.report.claims import (
     CANNOT_TELL,
     CHECKS,
-    COLUMNS,
+    CLAIMS,
     EXPLAINING,
     FAILS,
     NOT_MEASURED,
@@ -165,13 +165,13 @@ def families(verdicts: pd.DataFrame) -> list[list[str]]:
     """
     own = verdicts[(verdicts["state"] != NOT_MEASURED) & ~verdicts["control"].astype(bool)]
     rows = []
-    for column in COLUMNS:
-        part = own[(own["check"] == column.check) & (own["claim"] == column.claim)]
+    for check, claim in CLAIMS:
+        part = own[(own["check"] == check) & (own["claim"] == claim)]
         if len(part):
-            rates = check_named(column.check).false_passes
+            rates = check_named(check).false_passes
             rows.append(
                 [
-                    f"{CHECKS[column.check]}: {claim_words(column.claim)}",
+                    f"{CHECKS[check]}: {claim_words(claim)}",
                     _family_words(part),
                     f"up to {rates.symmetric:.1%}, with long tails {rates.long_tail:.1%}" if rates else "not simulated",
                     f"up to {SOME_FALSE_PASS_OF_MANY if _has_few_seeds(part) else SOME_FALSE_PASS:.1%}",

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ecg_lightning.plotting.method_style import method_place, method_style
-from ecg_lightning.report.claims import COLUMNS, NOT_MEASURED
+from ecg_lightning.report.claims import CLAIMS, NOT_MEASURED
 from ecg_lightning.verdicts.table import verdicts_table
 
 PRECONDITIONS: Final = {"safe": "Safe here", "converged": "Converged"}
@@ -25,7 +25,7 @@ def completed(verdicts: pd.DataFrame, targets: Sequence[str], methods: Sequence[
     keys = ["target", "method", "check", "claim"]
     known = verdicts if len(verdicts) else pd.DataFrame(columns=[*keys, "control", "state", "why"])
     names = sorted({*methods, *known["method"].astype(str)}, key=method_place)
-    wanted = [(target, name, *column) for target in targets for name in names for column in COLUMNS]
+    wanted = [(target, name, *claim) for target in targets for name in names for claim in CLAIMS]
     have = set(known[keys].itertuples(index=False, name=None))
     absent = [
         {**dict(zip(keys, key, strict=True)), "control": method_style(key[1]).control, "state": NOT_MEASURED, "why": ""}

@@ -14,7 +14,7 @@ from ecg_lightning.method_names import METHOD_NAMES
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Cell
-from ecg_lightning.report.claims import CHECKS, COLUMNS, MARKS, check_states, explaining
+from ecg_lightning.report.claims import CHECKS, CLAIMS, MARKS, check_states, explaining
 from ecg_lightning.report.scorecard_table import diagnosis_table, effect_text, summary_cell, summary_table, verdict_cell
 from ecg_lightning.report.scorecard_words import (
     answer,
@@ -54,7 +54,7 @@ def passed_together(verdicts: pd.DataFrame) -> set[tuple[str, str, str]]:
 
 
 def test_every_margin_has_a_column() -> None:
-    assert list(dict.fromkeys((one.check, one.claim) for one in margins())) == list(COLUMNS)
+    assert list(dict.fromkeys((one.check, one.claim) for one in margins())) == list(CLAIMS)
 
 
 @settings(max_examples=12, deadline=None)
@@ -189,7 +189,7 @@ def test_a_map_no_further_from_another_patient_s_than_the_ecg_is_told_so() -> No
 
 def test_what_was_not_measured_stays_in_the_table() -> None:
     table = completed(pd.DataFrame(), TARGETS[:1], ["saliency"])
-    assert len(table) == len(COLUMNS)
+    assert len(table) == len(CLAIMS)
     assert set(table["state"]) == {"not_measured"}
     assert "nothing is known" in headline(table)
     assert who_counts(table, TARGETS[0]) == "Nothing was measured."
