@@ -1,7 +1,9 @@
-"""Two claims from one score an ECG and map: is it better than without the network, and than without the patient?"""
+"""Two claims of every map: is it better than one without the network, and than one without the patient?"""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,27 +14,36 @@ from ecg_lightning.statistics.effect import Effect, mean_effect, patient_means
 from ecg_lightning.verdicts.checks import margins_of
 from ecg_lightning.verdicts.comparison import Comparison
 
+Values = NDArray[np.float64]
+EVERY_MAP_IS_CONSTANT: Final = "every map is constant or not finite"
+
 
 @dataclass(frozen=True)
-class PairedScores:
-    """Scores of every ECG's own maps, and of what stood in for them; more is better.
+class PairedMaps(ABC):
+    """What was measured by every ECG's own maps, and by what stood in for them.
 
-    An ECG counts in a difference where both of its scores are known, so that a method whose map of some ECGs is zero is
-    compared with the controls on the same ECGs.
+    An ECG counts in a difference where both are known, so that a method whose map of some ECGs is zero is compared with
+    the controls on the same ECGs.
 
     Attributes:
-        runs: Runs that the scores are of.
+        runs: Whose they are.
         names: Methods, then controls without a network.
-        own: (seed, ecg, name).
-        of_others: Control without the patient -> (seed, ecg, name); empty where they were not measured.
-        counts: (ecg,) the ECGs that the scores are about.
+        own: (seed, ecg, name, ...).
+        of_others: Control without the patient -> (seed, ecg, name, ...); empty where they were not measured.
     """
 
     runs: TargetRuns
     names: Sequence[str]
-    own: NDArray[np.float64]
-    of_others: dict[str, NDArray[np.float64]]
-    counts: NDArray[np.bool_]
+    own: Values
+    of_others: dict[str, Values]
+
+    @abstractmethod
+    def difference(self, own: Values, other: Values) -> Effect:
+        """Return by how much one map, (seed, ecg, ...), is better than another."""
+
+    @abstractmethod
+    def measured(self, compared: Comparison, own: Values, other: Values) -> Comparison:
+        """Add to a comparison what counts in it, and why it is undefined."""
 
     def comparisons(self, check: str) -> list[Comparison]:
         """Compare every name with each control without a network, and with its own map of another patient.
@@ -44,9 +55,9 @@ class PairedScores:
         """
         found = []
         for place in range(len(self.names)):
-            for against in self.names:
+            for number, against in enumerate(self.names):
                 if against in CONTROLS:
-                    other = self.own[:, :, self.names.index(against)]
+                    other = self.own[:, :, number]
                     found.append(self._comparison(check, "uses_the_network", place, against, other))
             if "other_ecg" in self.of_others:
                 other = self.of_others["other_ecg"][:, :, place]
@@ -54,44 +65,62 @@ class PairedScores:
         return found
 
     def mean_map_effects(self) -> dict[str, Effect]:
-        """Name -> its score less that of the mean over the other patients; empty where that was not measured."""
+        """Name -> what is measured, less that of the mean over the other patients; empty where there is none of it."""
         if "mean_map" not in self.of_others:
             return {}
         mean = self.of_others["mean_map"]
-        return {name: self._effect(self.own[:, :, k] - mean[:, :, k])[0] for k, name in enumerate(self.names)}
+        return {name: self.difference(self.own[:, :, k], mean[:, :, k]) for k, name in enumerate(self.names)}
 
-    def _comparison(self, check: str, claim: str, place: int, against: str, other: NDArray[np.float64]) -> Comparison:
+    def _comparison(self, check: str, claim: str, place: int, against: str, other: Values) -> Comparison:
         name, own = self.names[place], self.own[:, :, place]
-        effect, n_ecgs = self._effect(own - other)
-        value = self._effect(np.where(np.isnan(other), np.nan, own))[0].estimate
         (margin,) = margins_of(check, claim)
-        return Comparison(
-            target=self.runs.target,
-            method=name,
-            control=name in CONTROLS,
-            against=against,
-            margin=margin,
-            effect=effect,
-            value=float(value),
-            n_positive=int(effect.n_patients),
-            n_ecgs=n_ecgs,
-            undefined="" if effect.n_patients else self._why(own, against),
+        effect = self.difference(own, other)
+        compared = Comparison(self.runs.target, name, name in CONTROLS, against, margin, effect)
+        return self.measured(compared, own, other)
+
+
+@dataclass(frozen=True)
+class PairedScores(PairedMaps):
+    """One score of every ECG and map, (seed, ecg, name); more is better.
+
+    Attributes:
+        counts: (ecg,) the ECGs that the scores are about.
+    """
+
+    counts: NDArray[np.bool_]
+
+    def difference(self, own: Values, other: Values) -> Effect:
+        """Return the mean difference over patients and seeds."""
+        return self._mean(own - other)
+
+    def measured(self, compared: Comparison, own: Values, other: Values) -> Comparison:
+        """Add the mean score and the ECGs that have both scores in every seed."""
+        n_patients = int(compared.effect.n_patients)
+        return replace(
+            compared,
+            value=float(self._mean(np.where(np.isnan(other), np.nan, own)).estimate),
+            n_positive=n_patients,
+            n_ecgs=int(np.isfinite((own - other)[:, self.counts]).all(axis=0).sum()),
+            undefined="" if n_patients else self._why(own, compared.against),
         )
 
-    def _effect(self, values: NDArray[np.float64]) -> tuple[Effect, int]:
-        """Mean over patients and seeds of (seed, ecg) values, and the ECGs that have one in every seed."""
-        counted = values[:, self.counts].T
-        means, _ = patient_means(counted, self.runs.patient_ids[self.counts])
-        return mean_effect(means), int(np.isfinite(counted).all(axis=1).sum())
+    def _mean(self, values: Values) -> Effect:
+        means, _ = patient_means(values[:, self.counts].T, self.runs.patient_ids[self.counts])
+        return mean_effect(means)
 
-    def _why(self, own: NDArray[np.float64], against: str) -> str:
+    def _why(self, own: Values, against: str) -> str:
         if not self.counts.any():
             return "no ECG with the diagnosis is known"
         if not np.isfinite(own[:, self.counts]).any():
-            return "every map is constant or not finite"
-        if against == "other_ecg":
-            return "no ECG has another patient with the same predicted class"
-        return f"no ECG has a score of both this map and {against}"
+            return EVERY_MAP_IS_CONSTANT
+        return without_pair(against, "has a score of")
+
+
+def without_pair(against: str, lacking: str) -> str:
+    """Say that no ECG has what two maps have to be compared by."""
+    if against == "other_ecg":
+        return "no ECG has another patient with the same predicted class"
+    return f"no ECG {lacking} both this map and {against}"
 
 
 def scores_of_others(runs: TargetRuns, store: str) -> dict[str, NDArray[np.float64]]:

@@ -1,23 +1,20 @@
 """Perturbation: does the network fall faster by the map than by maps that know nothing of network or patient?"""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_lightning.attribution.controls import CONTROLS
 from ecg_lightning.experiments.perturbation.kinds import VERDICT_KIND
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.statistics.auroc_area import auroc_effect
 from ecg_lightning.statistics.effect import Effect
-from ecg_lightning.verdicts.checks import margins_of
 from ecg_lightning.verdicts.comparison import Comparison
+from ecg_lightning.verdicts.paired_scores import EVERY_MAP_IS_CONSTANT, PairedMaps, without_pair
 
 Logits = NDArray[np.float64]
 
-_CHECK: Final = "perturbation"
 _FOLDER: Final = f"perturbation/{VERDICT_KIND.name}"
 
 
@@ -36,40 +33,23 @@ def comparisons(runs: TargetRuns) -> list[Comparison]:
         blocks were not measured.
     """
     curves = _curves_of(runs)
-    if curves is None:
-        return []
-    found = []
-    for name, own in curves.own.items():
-        others = {against: curves.own[against] for against in curves.own if against in CONTROLS}
-        found += [curves.comparison("uses_the_network", name, own, *pair) for pair in others.items()]
-        if "other_ecg" in curves.of_others:
-            other = curves.of_others["other_ecg"][name]
-            found.append(curves.comparison("is_about_this_patient", name, own, "other_ecg", other))
-    return found
+    return [] if curves is None else curves.comparisons("perturbation")
 
 
 def mean_map_effects(runs: TargetRuns) -> dict[str, Effect]:
     """Method -> ABPC of its own map less that of the mean map of the other patients: "one map for all would do"."""
     curves = _curves_of(runs)
-    if curves is None or "mean_map" not in curves.of_others:
-        return {}
-    return {name: curves.difference(own, curves.of_others["mean_map"][name]) for name, own in curves.own.items()}
+    return {} if curves is None else curves.mean_map_effects()
 
 
 @dataclass(frozen=True)
-class _Curves:
-    """Logits of every map.
+class _Curves(PairedMaps):
+    """Logits of every map, (seed, ecg, name, term): the steps of the one order, then those of the other.
 
     Attributes:
-        runs: Whose they are.
-        own: Name -> (seed, ecg, term): the steps of the one order, then those of the other.
-        of_others: Control without the patient -> name -> (seed, ecg, term); empty where they were not measured.
         weights: (term,) of the AUROCs whose sum is ABPC.
     """
 
-    runs: TargetRuns
-    own: dict[str, Logits]
-    of_others: dict[str, dict[str, Logits]]
     weights: NDArray[np.float64]
 
     def difference(self, own: Logits, other: Logits) -> Effect:
@@ -77,54 +57,48 @@ class _Curves:
         logits, weights = np.concatenate([own, other], axis=2), np.concatenate([self.weights, -self.weights])
         return auroc_effect(logits, weights, self.runs.label, self.runs.patient_ids)
 
-    def comparison(self, claim: str, name: str, own: Logits, against: str, other: Logits) -> Comparison:
-        """One map against another."""
-        effect = self.difference(own, other)
+    def measured(self, compared: Comparison, own: Logits, other: Logits) -> Comparison:
+        """Add the map's own ABPC on the ECGs that both maps rank, and these ECGs' patients by class."""
         label, patients = self.runs.label, self.runs.patient_ids
         ranked = _ranked(own)
         counts = ranked & _ranked(other) & np.isfinite(label)
         value = auroc_effect(np.where(counts[:, None], own, np.nan), self.weights, label, patients).estimate
         n_positive, n_negative = (len(np.unique(patients[counts & (label == kind)])) for kind in (1, 0))
-        (margin,) = margins_of(_CHECK, claim)
-        return Comparison(
-            target=self.runs.target,
-            method=name,
-            control=name in CONTROLS,
-            against=against,
-            margin=margin,
-            effect=effect,
+        return replace(
+            compared,
             value=float(value),
             n_positive=n_positive,
             n_negative=n_negative,
             n_ecgs=int(counts.sum()),
             needs_negatives=True,
-            undefined="" if np.isfinite(effect.estimate) else self._why(ranked, counts, against),
+            undefined="" if np.isfinite(compared.effect.estimate) else _why(ranked, counts, compared.against),
         )
 
-    def _why(self, ranked: NDArray[np.bool_], counts: NDArray[np.bool_], against: str) -> str:
-        if not ranked.any():
-            return "every map is constant or not finite"
-        if counts.any():
-            return "the ECGs that both maps rank are all of one class, so there is no AUROC"
-        if against == "other_ecg":
-            return "no ECG has another patient with the same predicted class"
-        return f"no ECG is ranked by both this map and {against}"
+
+def _why(ranked: NDArray[np.bool_], counts: NDArray[np.bool_], against: str) -> str:
+    if not ranked.any():
+        return EVERY_MAP_IS_CONSTANT
+    if counts.any():
+        return "the ECGs that both maps rank are all of one class, so there is no AUROC"
+    return without_pair(against, "is ranked by")
 
 
 def _curves_of(runs: TargetRuns) -> _Curves | None:
-    orders = (f"{_FOLDER}/morf", f"{_FOLDER}/lerf")
+    orders, others = ([f"{_FOLDER}/{folder}{order}" for order in ("morf", "lerf")] for folder in ("", "controls/"))
     if not all(map(runs.has, orders)):
         return None
-    names = runs.coordinate(orders[0], "method")
-    steps = len(runs.coordinate(orders[0], "step"))
-    own = _both_orders(*map(runs.read, orders))
-    others = (f"{_FOLDER}/controls/morf", f"{_FOLDER}/controls/lerf")
     of_others = {}
     if all(map(runs.has, others)):
         logits = _both_orders(*map(runs.read, others))  # (seed, ecg, method, control, term)
-        for place, control in enumerate(runs.coordinate(others[0], "control")):
-            of_others[control] = dict(_by_name(names, logits[:, :, :, place]))
-    return _Curves(runs, dict(_by_name(names, own)), of_others, abpc_weights(steps))
+        controls = runs.coordinate(others[0], "control")
+        of_others = {control: logits[:, :, :, place] for place, control in enumerate(controls)}
+    return _Curves(
+        runs=runs,
+        names=runs.coordinate(orders[0], "method"),
+        own=_both_orders(*map(runs.read, orders)),
+        of_others=of_others,
+        weights=abpc_weights(len(runs.coordinate(orders[0], "step"))),
+    )
 
 
 def abpc_weights(steps: int) -> NDArray[np.float64]:
@@ -150,8 +124,3 @@ def _both_orders(morf: Logits, lerf: Logits) -> Logits:
 def _ranked(logits: Logits) -> NDArray[np.bool_]:
     """(ecg,) which ECGs a map ranks in every seed."""
     return np.asarray(np.isfinite(logits).all(axis=(0, 2)), dtype=np.bool_)
-
-
-def _by_name(names: tuple[str, ...], logits: Logits) -> Iterator[tuple[str, Logits]]:
-    """Name -> (seed, ecg, term) of (seed, ecg, method, term)."""
-    return ((name, logits[:, :, place]) for place, name in enumerate(names))
