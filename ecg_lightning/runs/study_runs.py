@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -141,8 +141,11 @@ class StudyRuns:
     def study_table(self, name: str) -> pd.DataFrame:
         """``tables/<name>.parquet`` of the study; empty where it is not there."""
         path = self.study.tables / f"{name}.parquet"
+        if not path.is_file():
+            return pd.DataFrame()
         remedy = compare_again(self.study) if name in COMPARED_TABLES else f"give `report {self.study.path}` again"
-        return read_table(path, remedy) if path.is_file() else pd.DataFrame()
+        written = path.stat()
+        return _read_once(path, remedy, written.st_ino, written.st_mtime_ns).copy()
 
     def _of_the_study(self, path: Path) -> pd.DataFrame:
         there = path.is_file() and path not in self.damaged
@@ -155,6 +158,12 @@ class StudyRuns:
             for target, seeds in self.finished.items()
         }
         return {target: seeds for target, seeds in found.items() if seeds}
+
+
+@lru_cache(maxsize=32)
+def _read_once(path: Path, remedy: str, _inode: int, _written: int) -> pd.DataFrame:
+    """Each number beside the paper's asks for its table; a file that is written again is read again."""
+    return read_table(path, remedy)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
