@@ -123,7 +123,7 @@ def _is_other_table(path: Path, table: pd.DataFrame, paths: RunPaths) -> bool:
 def _are_other_beats(path: Path, dataset: BeatDataset) -> bool:
     """Whether the kept beats have to be written anew; says so."""
     try:
-        there = read_array(path, remedy_of(f"../../{path.name}"), mmap_mode="r")
+        there = read_array(path, remedy_of(f"../../{path.name}"))
         blocks = _beat_blocks(dataset)
         same = len(there) == len(dataset) and all(np.array_equal(there[rows], beats) for rows, beats in blocks)
         why = "" if same else "it holds other beats than the data that this run reads"

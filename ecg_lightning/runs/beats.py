@@ -27,7 +27,7 @@ def stored_beats(paths: RunPaths, n_ecgs: int) -> NDArray[Any] | None:
     if not path.is_file():
         return None
     try:
-        beats = read_array(path, remedy, mmap_mode="r")
+        beats = read_array(path, remedy)
         if not _is_whole(paths):
             raise DamagedFileError(path, CHANGED, remedy)
     except DamagedFileError as error:

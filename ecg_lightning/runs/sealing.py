@@ -230,7 +230,7 @@ def _unreadable(path: Path, remedy: str) -> Damage | None:
         elif path.suffix == ".json":
             read_json(path, remedy)
         elif path.suffix == ".npy":
-            read_array(path, remedy, mmap_mode="r")
+            read_array(path, remedy)
         elif path.suffix == ".ckpt":
             with reading(path, remedy), zipfile.ZipFile(path) as archive:  # a checkpoint is one, with checksums
                 if broken := archive.testzip():

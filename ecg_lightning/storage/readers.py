@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,24 +57,19 @@ def reading(path: Path, remedy: str) -> Iterator[None]:
         raise DamagedFileError(path, f"it can't be read ({type(error).__name__}: {words})", remedy) from error
 
 
-def read_json(path: Path, remedy: str, keys: Collection[str] = ()) -> Any:
+def read_json(path: Path, remedy: str) -> Any:
     """Read a JSON file.
 
     Args:
         path: The JSON file.
         remedy: What to do about a damaged one.
-        keys: That the mapping in it must have; by default anything may stand there.
 
     Raises:
         FileNotFoundError: It is not there.
-        DamagedFileError: It is no JSON, or lacks a key.
+        DamagedFileError: It is no JSON.
     """
     with reading(path, remedy):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if keys and not isinstance(content, dict):
-            raise ValueError(f"a mapping was expected, a {type(content).__name__} stands there")
-    _check_there(path, remedy, keys, content if keys else (), "keys")
-    return content
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_table(path: Path, remedy: str, columns: Collection[str] = ()) -> "pd.DataFrame":
@@ -93,17 +88,17 @@ def read_table(path: Path, remedy: str, columns: Collection[str] = ()) -> "pd.Da
 
     with reading(path, remedy):
         table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    _check_there(path, remedy, columns, table.columns, "columns")
+    if absent := sorted(set(columns) - set(table.columns)):
+        raise DamagedFileError(path, f"it lacks the columns {', '.join(absent)}", remedy)
     return table
 
 
-def read_array(path: Path, remedy: str, mmap_mode: Literal["r"] | None = None) -> NDArray[Any]:
-    """Read a ``.npy`` file.
+def read_array(path: Path, remedy: str) -> NDArray[Any]:
+    """Open a ``.npy`` file as a memory map for reading.
 
     Args:
         path: The ``.npy`` file.
         remedy: What to do about a damaged one.
-        mmap_mode: ``r`` for a memory map.
 
     Raises:
         FileNotFoundError: It is not there.
@@ -114,9 +109,4 @@ def read_array(path: Path, remedy: str, mmap_mode: Literal["r"] | None = None) -
         size, expected = path.stat().st_size, int(array.offset) + array.nbytes  # type: ignore[attr-defined]
         if size != expected:
             raise ValueError(f"it has {size:,} bytes, its header speaks of {expected:,}")
-        return array if mmap_mode else np.array(array)
-
-
-def _check_there(path: Path, remedy: str, wanted: Collection[str], there: Collection[str], what: str) -> None:
-    if absent := sorted(set(wanted) - set(there)):
-        raise DamagedFileError(path, f"it lacks the {what} {', '.join(absent)}", remedy)
+        return array

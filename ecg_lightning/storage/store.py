@@ -98,11 +98,12 @@ class RowStore(StoredRows):
         path: str | Path,
         spec: StoreSpec,
         *,
-        rank: int = 0,
         on_mismatch: Literal["error", "replace"] = "error",
         on_damage: Literal["error", "replace"] = "error",
     ) -> Self:
-        """Make a store, or resume the one that lies there with the same digest; rank zero only.
+        """Make a store, or resume the one that lies there with the same digest.
+
+        Rank zero only; others ``attach`` after a barrier.
 
         Rows of that store which are not what was written are not done any more, with a warning. Rows of a store of an
         earlier version, which kept no digests, are taken as they are and get digests now.
@@ -110,7 +111,6 @@ class RowStore(StoredRows):
         Args:
             path: The folder; it appears complete or not at all.
             spec: What it shall hold.
-            rank: 0; other ranks ``attach`` after a barrier.
             on_mismatch: What to do with another store (or one that is broken as a whole) at ``path``: an error, or
                 move it aside to ``<name>.replaced-<timestamp>``.
             on_damage: What to do with one that is broken as a whole (its manifest or the size of its rows), whatever
@@ -122,8 +122,6 @@ class RowStore(StoredRows):
             DiskSpaceError: The disk has no room for all rows.
         """
         path = Path(path)
-        if rank != 0:
-            raise ValueError(f"rank {rank} called create; rank zero creates, others attach after a barrier")
         if on_mismatch not in ("error", "replace"):
             raise ValueError(f"on_mismatch is {on_mismatch!r}, expected 'error' or 'replace'")
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):

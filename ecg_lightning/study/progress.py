@@ -37,9 +37,9 @@ class Progress:
         self.jobs = list(all_jobs(study))
         self.logs = study.folder / "logs"
 
-    def watch(self, process: "subprocess.Popen[bytes]", console: Console | None = None) -> None:
+    def watch(self, process: "subprocess.Popen[bytes]") -> None:
         """Show the view until the process ends."""
-        console = console or Console(stderr=True)
+        console = Console(stderr=True)
         if not console.is_terminal:
             self._lines(process, console)
             return

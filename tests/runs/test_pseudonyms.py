@@ -83,8 +83,11 @@ def test_pictures_are_named_by_their_rows() -> None:
     assert [picture_stem(row) for row in (17, 123456)] == ["row00017", "row123456"]
 
 
-def test_a_configuration_leaves_without_paths_of_elsewhere_and_without_ids(tmp_path: Path) -> None:
+def test_a_configuration_leaves_without_paths_of_elsewhere_and_without_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
     config = {
         "root": "/archive/of/patients",
         "runs": "runs",
@@ -93,7 +96,7 @@ def test_a_configuration_leaves_without_paths_of_elsewhere_and_without_ids(tmp_p
         "trainer": {"default_root_dir": str(tmp_path / "other"), "max_epochs": 3, "logger": None},
         "callbacks": [{"init_args": {"ecg_ids": ["A", "B"], "svg": True}}, {"init_args": {"ecg_ids": None}}],
     }
-    assert shared_config(config, tmp_path / "work") == {
+    assert shared_config(config) == {
         "runs": "runs",
         "cache_dir": "cache",
         "elsewhere": ["kept"],
@@ -101,4 +104,4 @@ def test_a_configuration_leaves_without_paths_of_elsewhere_and_without_ids(tmp_p
         "callbacks": [{"init_args": {"ecg_ids": "2 ECGs", "svg": True}}, {"init_args": {"ecg_ids": None}}],
     }
     (tmp_path / "link").symlink_to(tmp_path / "work")
-    assert shared_config({"a": str(tmp_path / "link/x")}, tmp_path / "work") == {"a": "x"}
+    assert shared_config({"a": str(tmp_path / "link/x")}) == {"a": "x"}

@@ -289,8 +289,6 @@ def test_other_package_versions_are_a_warning(store: RowStore) -> None:
 
 
 def test_bad_arguments_of_create(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="rank 1 called create"):
-        RowStore.create(tmp_path / "s", SPEC, rank=1)
     with pytest.raises(ValueError, match="on_mismatch is 'overwrite'"):
         RowStore.create(tmp_path / "s", SPEC, on_mismatch="overwrite")  # type: ignore[arg-type]
 
