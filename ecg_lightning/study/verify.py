@@ -3,9 +3,8 @@
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from ecg_lightning.data.cache_checks import inspect_cache, is_cache
 from ecg_lightning.runs.layout import RunPaths
@@ -27,7 +26,7 @@ def verify(arguments: Sequence[str]) -> None:
     started = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of earlier versions' stores the notes speak
-        found = _kind_of(folder)(folder)
+        found = _inspect(folder)
     for line in (*found.notes, *map(str, found.damages)):
         print(line)
     print(
@@ -38,8 +37,8 @@ def verify(arguments: Sequence[str]) -> None:
         sys.exit(1)
 
 
-def _kind_of(folder: Path) -> Callable[[Path], StudyInspection]:
-    """What checks a folder.
+def _inspect(folder: Path) -> StudyInspection:
+    """Check a run, caches of beats, or else a study.
 
     Raises:
         FileNotFoundError: There is no such folder.
@@ -47,7 +46,10 @@ def _kind_of(folder: Path) -> Callable[[Path], StudyInspection]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}; {describe_runs_below(folder.parent)}")
-    return next((check for belongs, check in _KINDS if belongs(folder)), _study)
+    if is_run_folder(folder):
+        return _run(folder)
+    caches = [folder] if is_cache(folder) else sorted(filter(is_cache, folder.iterdir()))
+    return _caches(caches) if caches else inspect_study(StudyFolder.open(folder))
 
 
 def _run(folder: Path) -> StudyInspection:
@@ -60,27 +62,11 @@ def _run(folder: Path) -> StudyInspection:
     return found
 
 
-def _study(folder: Path) -> StudyInspection:
-    return inspect_study(StudyFolder.open(folder))
-
-
-def _cache(folder: Path) -> StudyInspection:
-    """A cache of beats, or a folder of several."""
+def _caches(folders: Sequence[Path]) -> StudyInspection:
     found = StudyInspection()
-    for cache in [folder] if is_cache(folder) else sorted(filter(is_cache, folder.iterdir())):
+    for cache in folders:
         own, has_digests = inspect_cache(cache)
         found.add(own)
         if not has_digests:
             found.notes.append(f"{cache}: an earlier version made it, which kept no digests: damage can't be seen")
     return found
-
-
-def _holds_caches(folder: Path) -> bool:
-    return is_cache(folder) or any(map(is_cache, folder.iterdir()))
-
-
-_KINDS: Final[Sequence[tuple[Callable[[Path], bool], Callable[[Path], StudyInspection]]]] = (
-    (is_run_folder, _run),
-    (_holds_caches, _cache),
-)
-"""How a folder is recognised, and what checks it; any other one must be a study."""
