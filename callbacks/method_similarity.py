@@ -30,8 +30,8 @@ class MethodSimilarity(Audit):
     """Correlates the maps of every pair of methods and controls, ECG by ECG (paper, "Cross-method similarity").
 
     Writes ``similarity/<statistic>/`` (n, scope, sign, method, other_method): maps are smoothed by Savitzky-Golay, then
-    correlated over the whole ECG (``ecg``) or lead by lead (``lead``), with their sign (``native``) or by their
-    magnitude (``absolute``); see :mod:`ecg_lightning.functional.similarity`. Also
+    correlated over the whole ECG (``ecg``) or lead by lead (``lead``), with their sign (``native``, shown as
+    signed) or by their magnitude (``absolute``); see :mod:`ecg_lightning.functional.similarity`. Also
     ``similarity/controls/<statistic>/`` (n, sign, method, control): each map with the same method's map of another
     patient, and with the mean of all others', over the whole ECG. At the end ``tables/similarity.parquet``,
     ``tables/similarity_controls.parquet`` and a heat map of each statistic and sign, the paper's Figure 3A.

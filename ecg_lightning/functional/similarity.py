@@ -26,7 +26,10 @@ SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 """``ecg``: over all points of all leads at once; ``lead``: over the points of each lead, then the mean over leads."""
 
 SIGNS: Final[tuple[Sign, ...]] = get_args(Sign)
-"""``native``: the smoothed map; ``absolute``: its magnitude."""
+"""``native``: the smoothed map, shown as "signed"; ``absolute``: its magnitude. Stores and tables keep these words."""
+
+SIGN_LABELS: Final[dict[Sign, str]] = {"native": "signed", "absolute": "absolute"}
+"""Sign -> the word that people read for it; :func:`as_sign` takes either."""
 
 _ROUNDING: Final = 1e-12
 """Smoothed values that are no further apart than this share of the largest one are ties: what rounding in the filter
@@ -37,7 +40,7 @@ def similarity_matrix(
     maps: Tensor,
     statistic: Statistic = "pearson",
     scope: Scope = "ecg",
-    sign: Sign = "native",
+    sign: Sign | Literal["signed"] = "native",
     window: int | None = WINDOW,
     order: int = ORDER,
 ) -> Tensor:
@@ -50,7 +53,7 @@ def similarity_matrix(
         maps: (batch, method, lead, sample).
         statistic: ``pearson`` or ``spearman``.
         scope: ``ecg``: over all points; ``lead``: mean over leads.
-        sign: ``native``, or ``absolute``: magnitudes of the smoothed maps.
+        sign: ``native`` or, the same, ``signed``; ``absolute``: magnitudes of the smoothed maps.
         window: Samples of the Savitzky-Golay filter, odd; None: no smoothing.
         order: Degree of its polynomial.
 
@@ -62,8 +65,7 @@ def similarity_matrix(
     """
     check_choice("statistic", statistic, STATISTICS)
     check_choice("scope", scope, SCOPES)
-    check_choice("sign", sign, SIGNS)
-    parts = _parts(_smoothed(_checked(maps), window, order), scope, sign)
+    parts = _parts(_smoothed(_checked(maps), window, order), scope, as_sign(sign))
     return _matrix(_vectors(parts, (statistic,), window is not None)[statistic])
 
 
@@ -180,6 +182,19 @@ def check_choice(what: str, name: str, known: Sequence[str]) -> None:
     """Raise a ValueError that names an unknown statistic, scope or sign and those that are known."""
     if name not in known:
         raise ValueError(f"expected the {what} to be one of {', '.join(known)}, got {name!r}")
+
+
+def as_sign(name: str) -> Sign:
+    """Return the stored word for a sign that is given by it or by its label; a ValueError names an unknown one."""
+    for sign, label in SIGN_LABELS.items():
+        if name in (sign, label):
+            return sign
+    raise ValueError(f"expected the sign to be one of {', '.join(SIGN_LABELS.values())}, got {name!r}")
+
+
+def compared_words(sign: str) -> str:
+    """Return what is compared with this sign, in words."""
+    return "magnitudes of maps" if as_sign(sign) == "absolute" else "maps with their sign"
 
 
 def _smoothed(maps: Tensor, window: int | None, order: int) -> Tensor:

@@ -161,6 +161,8 @@ def test_pictures_and_table_are_kept_and_logged(audited: Run) -> None:
     assert list((folder / "files/media/table").glob("similarity_*.json"))
     svg = (audited.path / "figures/similarity/pearson_native.svg").read_text()
     assert svg.count("smoothed random") >= 1
+    assert "correlation (signed)" in svg
+    assert "native" not in svg
 
 
 def test_a_finished_audit_measures_nothing_again(

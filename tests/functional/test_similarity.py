@@ -19,6 +19,7 @@ from ecg_lightning.functional.similarity import (
     Scope,
     Sign,
     Statistic,
+    as_sign,
     disattenuated,
     paired_similarities,
     similarity_matrices,
@@ -249,13 +250,23 @@ def test_disattenuation_knows_what_it_does_not_know() -> None:
     np.testing.assert_allclose(found, [1.0, np.nan, np.nan, np.nan, 0.9 / np.sqrt(0.45)])
 
 
+def test_a_sign_may_be_given_by_its_label() -> None:
+    given_maps = maps()
+    for label, sign in (("signed", "native"), ("absolute", "absolute")):
+        assert as_sign(label) == as_sign(sign) == sign
+    torch.testing.assert_close(
+        similarity_matrix(given_maps, sign="signed"), similarity_matrix(given_maps), rtol=0, atol=0
+    )
+    assert SIGNS == ("native", "absolute")  # the words of stores and tables
+
+
 def test_wrong_arguments_are_refused() -> None:
     given_maps = maps()
     with pytest.raises(ValueError, match="expected the statistic to be one of pearson, spearman, got 'kendall'"):
         similarity_matrices(given_maps, ["kendall"])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="expected the scope to be one of ecg, lead, got 'native'"):
         similarity_matrix(given_maps, "pearson", "native")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="expected the sign to be one of native, absolute, got 'ecg'"):
+    with pytest.raises(ValueError, match="expected the sign to be one of signed, absolute, got 'ecg'"):
         similarity_matrix(given_maps, sign="ecg")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"expected maps \(batch, method, lead, sample\), got \(5, 8, 600\)"):
         similarity_matrix(given_maps[0])

@@ -37,8 +37,3 @@ def cascade_panels(table: pd.DataFrame, network: pd.DataFrame, statistic: str, s
         )
         panels.append(CurvePanel(_DIRECTIONS.get(direction, direction), label, curves, None, 0.0, own))
     return panels
-
-
-def compared_words(sign: str) -> str:
-    """What is compared, in words."""
-    return "maps with their sign" if sign == "native" else "magnitudes of maps"

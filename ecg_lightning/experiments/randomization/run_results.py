@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from ecg_lightning.experiments.audited_run import AuditedRun
 from ecg_lightning.experiments.randomization.cascade import Cascade
-from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels, compared_words
+from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels
 from ecg_lightning.experiments.randomization.plan import CascadePlan
 from ecg_lightning.experiments.randomization.random_weights import Direction
 from ecg_lightning.experiments.run_results import RunResults
 from ecg_lightning.functional.classification import auroc
 from ecg_lightning.functional.ecg_means import EcgMeans, mean_over_ecgs
 from ecg_lightning.functional.intervals import patient_bootstrap
-from ecg_lightning.functional.similarity import SIGNS, STATISTICS
+from ecg_lightning.functional.similarity import SIGNS, STATISTICS, compared_words
 from ecg_lightning.plotting.curves import curves_figure
 from ecg_lightning.statistics.draws import known_mean
 from ecg_lightning.statistics.effect import patient_means

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels, compared_words
+from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels
 from ecg_lightning.experiments.randomization.random_networks_blocks import random_networks_blocks
 from ecg_lightning.experiments.randomization.schemas import CASCADE, CASCADE_NETWORK
+from ecg_lightning.functional.similarity import compared_words
 from ecg_lightning.functional.smoothing import smoothing_words
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.curves import curves_figure

@@ -19,7 +19,7 @@ from ecg_lightning.experiments.self_consistency.blocks import (
 from ecg_lightning.experiments.self_consistency.compare import CONSISTENCY
 from ecg_lightning.experiments.self_consistency.other_target_blocks import other_target_blocks
 from ecg_lightning.experiments.self_consistency.performance_figure import performance_blocks
-from ecg_lightning.functional.similarity import SIGNS, STATISTICS
+from ecg_lightning.functional.similarity import SIGNS, STATISTICS, compared_words
 from ecg_lightning.functional.smoothing import smoothing_words
 from ecg_lightning.plotting.boxes import BoxPanel, boxes_figure
 from ecg_lightning.plotting.class_words import class_name
@@ -157,7 +157,6 @@ def _caption(
     statistic: str,
     sign: str,
 ) -> str:
-    compared = "maps with their sign" if sign == "native" else "magnitudes of maps"
     own = table[(table["target"] != ALL_TARGETS) & (table["statistic"] == statistic) & (table["sign"] == sign)]
     ecgs = {len(next(iter(runs.finished[target].values())).examples) for target in values}
     networks = sum(len(runs.finished[target]) for target in values)
@@ -173,7 +172,7 @@ def _caption(
     )
     return (
         f"{statistic.capitalize()} correlation between the maps of one ECG by two networks that differ in their "
-        f"training seed only: {compared}, {smoothing_words()}, over all points. Every pair of seeds, "
+        f"training seed only: {compared_words(sign)}, {smoothing_words()}, over all points. Every pair of seeds, "
         f"{networks} networks, {'/'.join(f'{count:,}' for count in sorted(ecgs))} test ECGs a class. Box: quartiles; "
         f"line: 5th to 95th percentile of ECGs and pairs. White diamond: mean over patients, then over classes where "
         f"they stand together.{floor}{above} {patients_words(own)}"

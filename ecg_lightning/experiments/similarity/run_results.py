@@ -23,7 +23,7 @@ from ecg_lightning.experiments.similarity.tables import (
     similarity_table,
     warning_of,
 )
-from ecg_lightning.functional.similarity import SIGNS, Sign, Statistic
+from ecg_lightning.functional.similarity import SIGN_LABELS, SIGNS, Sign, Statistic
 from ecg_lightning.storage.store import RowStore
 
 
@@ -98,7 +98,7 @@ class SimilarityReport:
         figure = similarity_figure(
             matrix_of(chosen, "correlation_mean", names),
             names,
-            quantity=f"{statistic.capitalize()} correlation ({sign})",
+            quantity=f"{statistic.capitalize()} correlation ({SIGN_LABELS[sign]})",
             title=f"Similarity of maps: {self.run.what}",
             caption=text,
             incomplete=matrix_of(chosen, "n_undefined", names, diagonal=0.0) > 0,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ecg_lightning.experiments.similarity.figures import similarity_figure
 from ecg_lightning.experiments.similarity.smoothing_words import smoothing_of
-from ecg_lightning.functional.similarity import SIGNS, STATISTICS, Sign, Statistic
+from ecg_lightning.functional.similarity import SIGNS, STATISTICS, Sign, Statistic, compared_words
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section
@@ -195,13 +195,12 @@ def _picture(
 def _caption(runs: StudyRuns, chosen: pd.DataFrame, target: str, statistic: Statistic, sign: Sign, beside: bool) -> str:
     half = float(((chosen["high"] - chosen["low"]) / 2).max())
     widest = f"; the widest {runs.intervals.confidence:.0%} interval (patients resampled) is ±{half:.2f}"
-    compared = "maps with their sign" if sign == "native" else "magnitudes of maps"
     others = (
         " At the right: each map with the same method's map of another patient of the same predicted class, and with "
         "the mean of the maps of all other patients."
     )
     return (
-        f"{statistic.capitalize()} correlation over all points of an ECG, of {compared}, "
+        f"{statistic.capitalize()} correlation over all points of an ECG, of {compared_words(sign)}, "
         f"{smoothing_of(next(iter(runs)))}. Mean over ECGs, then over seeds"
         f"{', then over classes' if target == ALL_TARGETS else ''} ({int(chosen['n_networks'].iloc[0])} networks)"
         f"{widest if half >= 0 else ''}. Italics: controls, which know nothing of the network."
