@@ -31,8 +31,8 @@ class GuidedBackprop(SinglePassMethod):
     needs_module_relu: ClassVar[bool] = True
     has_reference: ClassVar[bool] = True
 
-    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
-        result: Tensor = captum.GuidedBackprop(task.network).attribute(differentiable(ecg))
+    def _attribute(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+        result: Tensor = captum.GuidedBackprop(model.network).attribute(differentiable(ecg))
         return result
 
     def complaints(self, probe: Probe, maps: Tensor) -> list[Complaint]:
@@ -60,7 +60,7 @@ class _LayerMethod(SinglePassMethod):
 
     def complaints(self, probe: Probe, maps: Tensor) -> list[Complaint]:
         """Compare with activation and gradient of the layer in the network as it was handed in."""
-        layer = str(self.layer or probe.task.gradcam_layer)
+        layer = str(self.layer or probe.model.gradcam_layer)
         cam = layer_cam(probe.network, layer, probe.ecg)
         if cam is None:
             return []
@@ -74,10 +74,10 @@ class _LayerMethod(SinglePassMethod):
         """The map that a CAM (batch, lead, sample) leads to."""
         return cam
 
-    def resolved_settings(self, task: FrozenModel) -> dict[str, JSON]:
+    def resolved_settings(self, model: FrozenModel) -> dict[str, JSON]:
         """Return the settings with the name of the layer that is read."""
-        task.layer(self.layer)
-        return {**self.settings(), "layer": self.layer or task.gradcam_layer}
+        model.layer(self.layer)
+        return {**self.settings(), "layer": self.layer or model.gradcam_layer}
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ class GradCam(_LayerMethod):
         """Return whether values below zero have a meaning: only without ``rectified``."""
         return not self.rectified
 
-    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
-        cam = class_activation(task.network, task.layer(self.layer), differentiable(ecg))
+    def _attribute(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+        cam = class_activation(model.network, model.layer(self.layer), differentiable(ecg))
         return _interpolated(cam.relu() if self.rectified else cam, ecg)  # rectified before that, as Captum does
 
 
@@ -132,9 +132,9 @@ class GuidedGradCam(_LayerMethod):
     needs_module_relu: ClassVar[bool] = True
     constant_hint: ClassVar[str] = "`rectified: false` keeps the sign of the CAM"
 
-    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
-        cam = GradCam(self.layer, self.rectified)._attribute(task, ecg, key)
-        return cam * GuidedBackprop()._attribute(task, ecg, key)
+    def _attribute(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
+        cam = GradCam(self.layer, self.rectified)._attribute(model, ecg, key)
+        return cam * GuidedBackprop()._attribute(model, ecg, key)
 
     def _of(self, cam: Tensor, probe: Probe) -> Tensor:
         return cam * guided_gradient(probe.network, probe.ecg)
@@ -142,7 +142,7 @@ class GuidedGradCam(_LayerMethod):
     def complaints(self, probe: Probe, maps: Tensor) -> list[Complaint]:
         """Return the complaints of the layer, and of the guided half."""
         guided = GuidedBackprop()
-        half = guided(probe.task, probe.ecg, keys_of(probe.ecg))
+        half = guided(probe.model, probe.ecg, keys_of(probe.ecg))
         return [*super().complaints(probe, maps), *guided.complaints(probe, half)]
 
 

@@ -48,10 +48,10 @@ class _BackgroundMethod(AttributionMethod):
 
     uses_backgrounds: ClassVar[bool] = True
 
-    def baseline_logit(self, task: FrozenModel) -> float:
+    def baseline_logit(self, model: FrozenModel) -> float:
         """Return the mean logit of the backgrounds, f(background)."""
         with torch.no_grad():
-            return float(in_chunks(task.network, task.backgrounds, task.chunk).cpu().double().mean())
+            return float(in_chunks(model.network, model.backgrounds, model.chunk).cpu().double().mean())
 
 
 @dataclass(frozen=True)
@@ -98,46 +98,46 @@ class GradientShap(_BackgroundMethod, SampledMethod):
         ecg = without_ties(probe.ecg)
         near = ecg * (1 - _NEAR)
         maps = [
-            few(replace(probe.task, backgrounds=background), one, [key])
+            few(replace(probe.model, backgrounds=background), one, [key])
             for background, one, key in zip(torch.split(near, 1), torch.split(ecg, 1), keys_of(ecg), strict=True)
         ]
-        truth = gradients(probe.task, ecg) * (ecg - near)
+        truth = gradients(probe.model, ecg) * (ecg - near)
         return off_from(torch.cat(maps), truth, "from a background like the ECG the gradient times their difference")
 
-    def _begin(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Sampler:
+    def _begin(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Sampler:
         if self.estimator != "adaptive":
-            return super()._begin(task, ecg, key)
-        backgrounds = len(task.backgrounds)
+            return super()._begin(model, ecg, key)
+        backgrounds = len(model.backgrounds)
 
         def contributions(alphas: Tensor, first: int) -> tuple[Tensor, Tensor]:
-            chosen = self._backgrounds(task, key, first, len(alphas))
-            found, differences = self._contributions(task, ecg, key, chosen, alphas, first)
+            chosen = self._backgrounds(model, key, first, len(alphas))
+            found, differences = self._contributions(model, ecg, key, chosen, alphas, first)
             return found, relative_magnitudes(found, differences)
 
         whole = backgrounds if backgrounds <= _LONGEST_CYCLE else 1  # stages of whole cycles
         first_stage = -(-FIRST_STAGE // whole) * whole
-        return AdaptiveSampler(contributions, partial(self._alphas, task, key), first_stage, _MIN_GAIN)
+        return AdaptiveSampler(contributions, partial(self._alphas, model, key), first_stage, _MIN_GAIN)
 
-    def _draw(self, task: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
-        chosen = self._backgrounds(task, key, first, count)
-        return self._contributions(task, ecg, key, chosen, self._alphas(task, key, first, count), first)[0]
+    def _draw(self, model: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+        chosen = self._backgrounds(model, key, first, count)
+        return self._contributions(model, ecg, key, chosen, self._alphas(model, key, first, count), first)[0]
 
     def _contributions(
-        self, task: FrozenModel, ecg: Tensor, key: RandomKey, chosen: Tensor, alphas: Tensor, first: int
+        self, model: FrozenModel, ecg: Tensor, key: RandomKey, chosen: Tensor, alphas: Tensor, first: int
     ) -> tuple[Tensor, Tensor]:
         """Gradient x path difference at alphas (count,) between background (0) and noisy copy (1), and differences."""
-        background = task.backgrounds[chosen.to(ecg.device)]
+        background = model.backgrounds[chosen.to(ecg.device)]
         difference = ecg + noise_like(ecg, len(alphas), self.noise, key, first=first) - background
-        return gradients(task, background + alphas.to(ecg)[:, None, None] * difference) * difference, difference
+        return gradients(model, background + alphas.to(ecg)[:, None, None] * difference) * difference, difference
 
-    def stretch(self, task: FrozenModel) -> int:
+    def stretch(self, model: FrozenModel) -> int:
         """Return a whole cycle of backgrounds, so that groups are as balanced as the map; not of very many."""
-        cycle = len(task.backgrounds)
-        return super().stretch(task) if self.estimator == "random" or cycle > _LONGEST_CYCLE else cycle
+        cycle = len(model.backgrounds)
+        return super().stretch(model) if self.estimator == "random" or cycle > _LONGEST_CYCLE else cycle
 
-    def _backgrounds(self, task: FrozenModel, key: RandomKey, first: int, count: int) -> Tensor:
+    def _backgrounds(self, model: FrozenModel, key: RandomKey, first: int, count: int) -> Tensor:
         """Background of each sample, (count,); each group has an order of its own, unless there are very many."""
-        backgrounds = len(task.backgrounds)
+        backgrounds = len(model.backgrounds)
         if self.estimator == "random":
             return by_rounds(
                 lambda number: key.for_purpose(f"background/{number}").integers(backgrounds, ROUND), first, count
@@ -149,12 +149,12 @@ class GradientShap(_BackgroundMethod, SampledMethod):
         group, number = grouped(first, count, backgrounds)
         return orders[group, number % backgrounds]
 
-    def _alphas(self, task: FrozenModel, key: RandomKey, first: int, count: int) -> Tensor:
+    def _alphas(self, model: FrozenModel, key: RandomKey, first: int, count: int) -> Tensor:
         """Alpha of each sample between background (0) and ECG (1), (count,), of the estimators that fix them."""
         if self.estimator == "random":
             return by_rounds(lambda number: key.for_purpose(f"alpha/{number}").uniform(ROUND), first, count)
-        group, number = grouped(first, count, self.stretch(task))
-        return _even_alphas(len(task.backgrounds), key.for_purpose("alpha").uniform(GROUPS).double()[group], number)
+        group, number = grouped(first, count, self.stretch(model))
+        return _even_alphas(len(model.backgrounds), key.for_purpose("alpha").uniform(GROUPS).double()[group], number)
 
 
 def _even_alphas(backgrounds: int, shift: Tensor, number: Tensor) -> Tensor:
@@ -197,28 +197,28 @@ class DeepLiftShap(_BackgroundMethod):
         """Count one gradient a background; two with Captum's engine."""
         return Passes(gradient=backgrounds * (1 if self.engine == "cached" else 2))
 
-    def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:
+    def budget_grid(self, model: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:
         """Return numbers of backgrounds up to the stated ones, with which maps are exact: what their choice does.
 
         Not chosen: the backgrounds are the datamodule's, and GradientSHAP's too. None where there are no further ones.
         """
-        stated = len(task.backgrounds)
+        stated = len(model.backgrounds)
         if limits.backgrounds <= stated:
             return None
         return BudgetGrid("backgrounds", up_to(_DOUBLED, stated), "backgrounds", fixed=True)
 
-    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+    def _attribute(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
         if self.engine == "cached":
             try:
-                return rescale_maps(task, ecg, task.backgrounds)
+                return rescale_maps(model, ecg, model.backgrounds)
             except RescaleError as error:
                 warn_once(f"{self.name} goes through Captum, at three times the cost: {error}")
-        method = captum.DeepLiftShap(task.network)
-        pairs = max(2, task.chunk // 2)  # ECG and background share a pass; Captum refuses a single background
+        method = captum.DeepLiftShap(model.network)
+        pairs = max(2, model.chunk // 2)  # ECG and background share a pass; Captum refuses a single background
         total = torch.zeros_like(ecg)
-        for part in _at_least_two(task.backgrounds, pairs):
+        for part in _at_least_two(model.backgrounds, pairs):
             total += method.attribute(differentiable(ecg), baselines=part) * len(part)
-        return total / len(task.backgrounds)
+        return total / len(model.backgrounds)
 
 
 @lru_cache

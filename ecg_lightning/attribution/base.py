@@ -13,6 +13,7 @@ from torch import Tensor
 from ecg_lightning.attribution.autograd import recording_gradients
 from ecg_lightning.attribution.budget import AS_CONFIGURED, BudgetGrid, BudgetLimits
 from ecg_lightning.attribution.lint_report import Complaint
+from ecg_lightning.attribution.old_keywords import takes_old_keyword
 from ecg_lightning.attribution.probe import Probe
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.style import MethodStyle
@@ -123,13 +124,13 @@ class AttributionMethod(ABC):
         """
 
     @abstractmethod
-    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
+    def _attribute(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         """(batch, lead, sample) -> map of the same shape; batch is 1 unless ``single_pass``."""
 
-    def baseline_logit(self, task: FrozenModel) -> float:
+    def baseline_logit(self, model: FrozenModel) -> float:
         """Return f(baseline): complete maps sum to f(ecg) minus it. Zero ECG; SHAP methods average the backgrounds."""
         with torch.no_grad():
-            return float(in_chunks(task.network, torch.zeros_like(task.backgrounds[:1]), task.chunk))
+            return float(in_chunks(model.network, torch.zeros_like(model.backgrounds[:1]), model.chunk))
 
     @property
     def kept_layers(self) -> tuple[str, ...]:
@@ -150,7 +151,7 @@ class AttributionMethod(ABC):
         unused = self.unused
         return {"method": self.name, **{key: value for key, value in hyperparameters.items() if key not in unused}}
 
-    def resolved_settings(self, task: FrozenModel) -> dict[str, JSON]:  # noqa: ARG002
+    def resolved_settings(self, model: FrozenModel) -> dict[str, JSON]:  # noqa: ARG002
         """Return ``settings`` with what was left to the network filled in.
 
         Raises:
@@ -158,7 +159,7 @@ class AttributionMethod(ABC):
         """
         return self.settings()
 
-    def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:  # noqa: ARG002
+    def budget_grid(self, model: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:  # noqa: ARG002
         """Return the budgets that ``tune`` tries; None: there is nothing to choose, its maps are exact.
 
         A stochastic method that states none is measured as it is configured.
@@ -171,24 +172,26 @@ class AttributionMethod(ABC):
         changed: Self = dataclasses.replace(self, **changes) if changes else self  # type: ignore[type-var]
         return changed
 
-    def reliability_curve(self, task: FrozenModel, ecg: Tensor, key: RandomKey, grid: BudgetGrid) -> Iterator[float]:
+    def reliability_curve(self, model: FrozenModel, ecg: Tensor, key: RandomKey, grid: BudgetGrid) -> Iterator[float]:
         """Yield the reliability of one ECG's map, (1, lead, sample), at each value of a grid, computed on demand."""
         for value in grid.values:
-            yield float(self.with_budget(grid, value).explain(task, ecg, [key]).reliability)
+            yield float(self.with_budget(grid, value).explain(model, ecg, [key]).reliability)
 
-    def _explain(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Attribution:
+    def _explain(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Attribution:
         """One ECG's map with its reliability; methods with Monte-Carlo noise override it."""
-        return Attribution(self._attribute(task, ecg, key))
+        return Attribution(self._attribute(model, ecg, key))
 
-    def __call__(self, task: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]) -> Tensor:
+    @takes_old_keyword("task", "model")
+    def __call__(self, model: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]) -> Tensor:
         """Maps of a batch of ECGs, (batch, lead, sample), detached; see :meth:`explain`."""
-        return self.explain(task, ecg, keys).maps
+        return self.explain(model, ecg, keys).maps
 
-    def explain(self, task: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]) -> AttributionBatch:
+    @takes_old_keyword("task", "model")
+    def explain(self, model: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]) -> AttributionBatch:
         """Map a batch of ECGs and say how reliable the maps are; works under Lightning's inference mode.
 
         Args:
-            task: The frozen network and its surroundings.
+            model: The frozen network, with its backgrounds and the size of a pass.
             ecg: (batch, lead, sample) mV.
             keys: One an ECG; only stochastic methods draw from them.
 
@@ -203,11 +206,11 @@ class AttributionMethod(ABC):
         with recording_gradients():
             ecg = ecg.detach().clone()  # a tensor made under inference mode can't require gradients
             if self.single_pass:
-                chunk = task.single_pass_chunk
-                maps = in_chunks(lambda part: self._attribute(task, part, keys[0]), ecg, chunk)
+                chunk = model.single_pass_chunk
+                maps = in_chunks(lambda part: self._attribute(model, part, keys[0]), ecg, chunk)
                 found = [Attribution(one[None]) for one in maps]
             else:
-                found = [self._explain(task, ecg[i : i + 1], key) for i, key in enumerate(keys)]
+                found = [self._explain(model, ecg[i : i + 1], key) for i, key in enumerate(keys)]
                 maps = torch.cat([one.map for one in found])
         if maps.shape != ecg.shape:
             raise ValueError(f"{self.name} gave a map of shape {tuple(maps.shape)} for ECGs {tuple(ecg.shape)}")

@@ -46,8 +46,8 @@ class DeepLift(SinglePassMethod):
     gradients: ClassVar[int] = 2  # ECG and baseline go through the network together
     complete: ClassVar[bool] = True
 
-    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
-        result: Tensor = captum.DeepLift(task.network).attribute(differentiable(ecg), baselines=torch.zeros_like(ecg))
+    def _attribute(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+        result: Tensor = captum.DeepLift(model.network).attribute(differentiable(ecg), baselines=torch.zeros_like(ecg))
         return result
 
 
@@ -74,12 +74,12 @@ class IntegratedGradients(AttributionMethod):
         """Count one gradient a node."""
         return Passes(gradient=self.n_steps)
 
-    def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid:  # noqa: ARG002
+    def budget_grid(self, model: FrozenModel, limits: BudgetLimits) -> BudgetGrid:  # noqa: ARG002
         """List nodes in steps of about 1.4."""
         return BudgetGrid("n_steps", up_to(_STEPS, limits.max_steps), "finer")
 
-    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
-        return integrated_gradients(task, ecg, self.n_steps)
+    def _attribute(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+        return integrated_gradients(model, ecg, self.n_steps)
 
 
 @dataclass(frozen=True)
@@ -133,46 +133,46 @@ class IgSmoothGrad(SampledMethod):
             self, n_samples=1, noise=_QUIET, target_correlation=None, estimator="nested", n_steps=_FEW_STEPS
         )
         ecg = without_ties(probe.ecg)
-        truth = integrated_gradients(probe.task, ecg, _FEW_STEPS)
-        return off_from(few(probe.task, ecg, keys_of(ecg)), truth, "without noise integrated gradients")
+        truth = integrated_gradients(probe.model, ecg, _FEW_STEPS)
+        return off_from(few(probe.model, ecg, keys_of(ecg)), truth, "without noise integrated gradients")
 
-    def _begin(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Sampler:
+    def _begin(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Sampler:
         if self.estimator != "adaptive":
-            return super()._begin(task, ecg, key)
+            return super()._begin(model, ecg, key)
 
         def contributions(alphas: Tensor, first: int) -> tuple[Tensor, Tensor]:
-            found, noisy = self._contributions(task, ecg, key, alphas, first)
+            found, noisy = self._contributions(model, ecg, key, alphas, first)
             return found, relative_magnitudes(found, noisy)
 
-        return AdaptiveSampler(contributions, partial(self._alphas, task, key))
+        return AdaptiveSampler(contributions, partial(self._alphas, model, key))
 
-    def _draw(self, task: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+    def _draw(self, model: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
         if self.estimator == "nested":
             noisy = ecg + noise_like(ecg, count, self.noise, key, first=first)
-            copies = max(1, task.chunk // self.n_steps)  # that share one pass
-            return torch.cat([integrated_gradients(task, part, self.n_steps) for part in torch.split(noisy, copies)])
-        return self._contributions(task, ecg, key, self._alphas(task, key, first, count), first)[0]
+            copies = max(1, model.chunk // self.n_steps)  # that share one pass
+            return torch.cat([integrated_gradients(model, part, self.n_steps) for part in torch.split(noisy, copies)])
+        return self._contributions(model, ecg, key, self._alphas(model, key, first, count), first)[0]
 
-    def _alphas(self, task: FrozenModel, key: RandomKey, first: int, count: int) -> Tensor:
+    def _alphas(self, model: FrozenModel, key: RandomKey, first: int, count: int) -> Tensor:
         """Even alphas of samples on the path, (count,), those of each group by themselves."""
-        group, number = grouped(first, count, self.stretch(task))
+        group, number = grouped(first, count, self.stretch(model))
         return golden_fractions(key.for_purpose("alpha").uniform(GROUPS).double()[group], number)
 
     def _contributions(
-        self, task: FrozenModel, ecg: Tensor, key: RandomKey, alphas: Tensor, first: int
+        self, model: FrozenModel, ecg: Tensor, key: RandomKey, alphas: Tensor, first: int
     ) -> tuple[Tensor, Tensor]:
         """Gradient x noisy copy at alphas (count,) on the path from 0 to each copy; and the copies."""
         noisy = ecg + noise_like(ecg, len(alphas), self.noise, key, first=first)
-        return gradients(task, alphas.to(ecg)[:, None, None] * noisy) * noisy, noisy
+        return gradients(model, alphas.to(ecg)[:, None, None] * noisy) * noisy, noisy
 
 
-def integrated_gradients(task: FrozenModel, ecg: Tensor, n_steps: int) -> Tensor:
+def integrated_gradients(model: FrozenModel, ecg: Tensor, n_steps: int) -> Tensor:
     """Compute Gauss-Legendre integrated gradients from a zero ECG, (batch, lead, sample)."""
-    result: Tensor = captum.IntegratedGradients(task.network).attribute(
+    result: Tensor = captum.IntegratedGradients(model.network).attribute(
         differentiable(ecg),
         baselines=torch.zeros_like(ecg),
         n_steps=n_steps,
         method="gausslegendre",
-        internal_batch_size=max(task.chunk, len(ecg)),
+        internal_batch_size=max(model.chunk, len(ecg)),
     )
     return result

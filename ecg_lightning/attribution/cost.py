@@ -46,38 +46,38 @@ class MethodCost:
     seconds: float
 
 
-def measure_passes(task: FrozenModel) -> PassSeconds:
+def measure_passes(model: FrozenModel) -> PassSeconds:
     """Measure the median time of a pass in chunks, over background ECGs."""
-    repeats = -(-task.chunk // len(task.backgrounds))
-    ecg = task.backgrounds.repeat(repeats, 1, 1)[: task.chunk]
+    repeats = -(-model.chunk // len(model.backgrounds))
+    ecg = model.backgrounds.repeat(repeats, 1, 1)[: model.chunk]
 
     def forward() -> None:
         with torch.no_grad():
-            task.network(ecg)
+            model.network(ecg)
 
     def gradient() -> None:
         with torch.inference_mode(False), torch.enable_grad():
             probe = ecg.clone().requires_grad_()
-            torch.autograd.grad(task.network(probe).sum(), probe)
+            torch.autograd.grad(model.network(probe).sum(), probe)
 
-    return PassSeconds(_seconds(forward, ecg) / task.chunk, _seconds(gradient, ecg) / task.chunk)
+    return PassSeconds(_seconds(forward, ecg) / model.chunk, _seconds(gradient, ecg) / model.chunk)
 
 
 def estimate(
-    methods: Sequence[AttributionMethod], maps: Sequence[int], task: FrozenModel, seconds: PassSeconds
+    methods: Sequence[AttributionMethod], maps: Sequence[int], model: FrozenModel, seconds: PassSeconds
 ) -> list[MethodCost]:
     """Estimate the cost of each method: maps x passes x the measured time of a pass.
 
     Args:
         methods: Methods whose cost is wanted.
         maps: Number of maps of each that are to be made on this rank.
-        task: The network; its backgrounds count for the SHAP methods.
+        model: The network; its backgrounds count for the SHAP methods.
         seconds: Measured time of a pass.
     """
-    shape = (int(task.backgrounds.shape[1]), int(task.backgrounds.shape[2]))
+    shape = (int(model.backgrounds.shape[1]), int(model.backgrounds.shape[2]))
     costs = []
     for method, number in zip(methods, maps, strict=True):
-        passes = method.passes(shape, len(task.backgrounds))
+        passes = method.passes(shape, len(model.backgrounds))
         per_map = passes.forward * seconds.forward + passes.gradient * seconds.gradient
         costs.append(MethodCost(method.name, number, passes.forward, passes.gradient, number * per_map))
     return costs

@@ -59,8 +59,8 @@ def folding_error(network: nn.Module, folded: FrozenModel, unfolded: FrozenModel
 
     Args:
         network: The network, as it was handed in.
-        folded: The task, prepared with folded BatchNorms.
-        unfolded: The task, prepared without folding.
+        folded: The frozen network with folded BatchNorms.
+        unfolded: The frozen network without folding.
         ecg: (batch, lead, sample) mV, a few.
 
     Returns:
@@ -78,7 +78,8 @@ def folding_error(network: nn.Module, folded: FrozenModel, unfolded: FrozenModel
             return None
         largest = truth.abs().amax(1).clamp_min(1e-300)
         errors = [
-            (_gradient(task.network, points, task.chunk) - truth).abs().amax(1) / largest for task in (folded, unfolded)
+            (_gradient(model.network, points, model.chunk) - truth).abs().amax(1) / largest
+            for model in (folded, unfolded)
         ]
     return FoldingError(*errors)
 

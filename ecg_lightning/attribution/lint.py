@@ -46,32 +46,32 @@ def lint_network(
     if ecg.ndim != 3 or len(ecg) < 2:
         raise ValueError(f"the linter needs two ECGs or more, (batch, lead, sample); got {tuple(ecg.shape)}")
     try:
-        task = prepare_task(network, ecg[:LINTED_ECGS], gradcam_layer=gradcam_layer)
+        model = prepare_task(network, ecg[:LINTED_ECGS], gradcam_layer=gradcam_layer)
     except Exception as error:  # whatever an unknown network raises is reported in the report
         trace = _look_at_all_cost(network, ecg[:LINTED_ECGS])
         trace.add("fails", "", f"it can't be prepared: {type(error).__name__}: {error}")
         return _report(type(network).__name__, built, trace, {})
-    return lint_task(network, task, ecg, built)
+    return lint_task(network, model, ecg, built)
 
 
-def lint_task(network: nn.Module, task: FrozenModel, ecg: Tensor, methods: Sequence[AttributionMethod]) -> LintReport:
+def lint_task(network: nn.Module, model: FrozenModel, ecg: Tensor, methods: Sequence[AttributionMethod]) -> LintReport:
     """Lint a network that is prepared already.
 
     Args:
         network: The network, as it was handed in.
-        task: The frozen network of ``prepare_task``.
-        ecg: (batch, lead, sample) mV on the task's device; a few are used.
+        model: The frozen network of ``prepare_task``.
+        ecg: (batch, lead, sample) mV on the model's device; a few are used.
         methods: Methods that are judged.
 
     Returns:
         A verdict for each method.
     """
     with torch.inference_mode(False), full_float32():
-        some = ecg[:LINTED_ECGS].detach().clone().to(task.backgrounds)
+        some = ecg[:LINTED_ECGS].detach().clone().to(model.backgrounds)
         plain = plain_copy(network)
         trace = _look(plain, some)
         checks = (
-            {} if any(one.kind in _BROKEN for one in trace.findings) else numbers(plain, task, some, methods, trace)
+            {} if any(one.kind in _BROKEN for one in trace.findings) else numbers(plain, model, some, methods, trace)
         )
     return _report(type(network).__name__, methods, trace, checks)
 

@@ -24,12 +24,12 @@ Checks = dict[str, list[Complaint]]
 
 
 def numbers(
-    network: nn.Module, task: FrozenModel, ecg: Tensor, methods: Sequence[AttributionMethod], trace: Trace
+    network: nn.Module, model: FrozenModel, ecg: Tensor, methods: Sequence[AttributionMethod], trace: Trace
 ) -> Checks:
     """Return what the methods' maps of a few ECGs say; a method that fails is refused with its own words."""
     with torch.no_grad():
-        logit = in_chunks(task.network, ecg, task.chunk).double().cpu()
-    probe = Probe(network, task, ecg, logit, bool(trace.relus))
+        logit = in_chunks(model.network, ecg, model.chunk).double().cpu()
+    probe = Probe(network, model, ecg, logit, bool(trace.relus))
     checks: Checks = {}
     for method in methods:
         try:
@@ -41,17 +41,17 @@ def numbers(
 
 def few_passes(method: AttributionMethod, probe: Probe) -> list[Complaint]:
     """Return what a stochastic method's cheapest maps say against it: one that fails is refused with its own words."""
-    task = replace(probe.task, precision="float32")  # rounding that was chosen is no fault
+    model = replace(probe.model, precision="float32")  # rounding that was chosen is no fault
     try:
         with recording_gradients():
-            return method.complaints_of_few_passes(replace(probe, task=task))
+            return method.complaints_of_few_passes(replace(probe, model=model))
     except Exception as error:  # Captum raises many kinds; the report says which
         return [("refused", f"it fails: {type(error).__name__}: {error}", "")]
 
 
 def _complaints(method: AttributionMethod, probe: Probe) -> list[Complaint]:
     found: list[Complaint] = []
-    layer = next(iter(method.kept_layers), probe.task.gradcam_layer)
+    layer = next(iter(method.kept_layers), probe.model.gradcam_layer)
     if method.reads_layer and layer in dict(probe.network.named_modules()):
         found = layer_complaints(probe.network, str(layer), probe.ecg)
         if any(verdict == "refused" for verdict, _, _ in found):
@@ -71,7 +71,7 @@ def _complaints(method: AttributionMethod, probe: Probe) -> list[Complaint]:
 def _try(method: AttributionMethod, probe: Probe) -> tuple[Tensor, list[str]]:
     """Maps of the ECGs, and why it failed on each that it failed on."""
     try:
-        found, failed = explain_or_nan(method, probe.task, probe.ecg, keys_of(probe.ecg))
+        found, failed = explain_or_nan(method, probe.model, probe.ecg, keys_of(probe.ecg))
     except Exception as error:  # Captum raises many kinds; the report says which
         return probe.ecg, [f"{type(error).__name__}: {error}"] * len(probe.ecg)
     return found.maps.double().cpu(), list(failed.values())
@@ -80,7 +80,7 @@ def _try(method: AttributionMethod, probe: Probe) -> tuple[Tensor, list[str]]:
 def _completeness(method: AttributionMethod, probe: Probe, maps: Tensor) -> list[Complaint]:
     if not method.complete:
         return []
-    expected = probe.logit - method.baseline_logit(probe.task)
+    expected = probe.logit - method.baseline_logit(probe.model)
     scale = float(expected.abs().median())
     error = float((maps.sum((1, 2)) - expected).abs().median()) / scale if scale > 0 else 0.0
     if error <= DOUBTFUL_ERROR:

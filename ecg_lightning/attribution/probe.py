@@ -32,17 +32,22 @@ class Probe:
 
     Attributes:
         network: The network, as it was handed in, in evaluation mode.
-        task: The frozen network.
+        model: The frozen network.
         ecg: (batch, lead, sample) mV.
         logit: (batch,) float64 on the CPU.
         has_relus: Whether a pass goes through a ReLU.
     """
 
     network: nn.Module
-    task: FrozenModel
+    model: FrozenModel
     ecg: Tensor
     logit: Tensor
     has_relus: bool = True
+
+    @property
+    def task(self) -> FrozenModel:
+        """Return ``model`` under the name that methods written for earlier versions know it by."""
+        return self.model
 
 
 def without_ties(ecg: Tensor) -> Tensor:

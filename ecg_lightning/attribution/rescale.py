@@ -120,14 +120,14 @@ class _Recorded:
 _kept: WeakKeyDictionary[OneLogit, list[_Recorded] | RescaleError] = WeakKeyDictionary()
 
 
-def rescale_maps(task: FrozenModel, ecg: Tensor, backgrounds: Tensor) -> Tensor:
+def rescale_maps(model: FrozenModel, ecg: Tensor, backgrounds: Tensor) -> Tensor:
     """Compute DeepLIFT of one ECG by the rescale rule, mean over backgrounds: DeepLIFT-SHAP.
 
-    The backgrounds' pass is stored with the task's network until other backgrounds come, or the network goes. More than
-    two chunks of backgrounds aren't stored: their pass is made for every ECG, which still halves Captum's cost.
+    The backgrounds' pass is stored with the model's network until other backgrounds come, or the network goes. More
+    than two chunks of backgrounds aren't stored: their pass is made for every ECG, which still halves Captum's cost.
 
     Args:
-        task: The frozen network; its only non-linearities are ``nn.ReLU`` modules, each called once, not in place.
+        model: The frozen network; its only non-linearities are ``nn.ReLU`` modules, each called once, not in place.
         ecg: (1, lead, sample) mV.
         backgrounds: (background, lead, sample) mV.
 
@@ -145,24 +145,24 @@ def rescale_maps(task: FrozenModel, ecg: Tensor, backgrounds: Tensor) -> Tensor:
         raise ValueError(f"expected one ECG, (1, lead, sample), and at least one background, got {shapes}")
     with full_float32(), torch.inference_mode(False), torch.no_grad():
         ecg = ecg.detach().clone()  # what was made under inference mode can't be used here
-        with _relu_inputs(task.network) as inputs:
-            task.network(ecg)
+        with _relu_inputs(model.network) as inputs:
+            model.network(ecg)
         total = torch.zeros_like(ecg)
-        for recorded in _recordings(task, backgrounds):
+        for recorded in _recordings(model, backgrounds):
             total += recorded.map_sum(ecg, inputs)
         return total / len(backgrounds)
 
 
-def _recordings(task: FrozenModel, backgrounds: Tensor) -> Iterator[_Recorded]:
-    kept = _kept.get(task.network)
+def _recordings(model: FrozenModel, backgrounds: Tensor) -> Iterator[_Recorded]:
+    kept = _kept.get(model.network)
     if isinstance(kept, RescaleError):
         raise kept
-    parts = torch.split(backgrounds.detach().clone(), task.chunk)
-    if len(backgrounds) > _KEPT_CHUNKS * task.chunk:
-        yield from (_record(task.network, part) for part in parts)
+    parts = torch.split(backgrounds.detach().clone(), model.chunk)
+    if len(backgrounds) > _KEPT_CHUNKS * model.chunk:
+        yield from (_record(model.network, part) for part in parts)
         return
     if kept is None or not torch.equal(torch.cat([part.backgrounds for part in kept]), backgrounds):
-        kept = _kept[task.network] = [_record(task.network, part) for part in parts]
+        kept = _kept[model.network] = [_record(model.network, part) for part in parts]
     yield from kept
 
 

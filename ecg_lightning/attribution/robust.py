@@ -11,13 +11,13 @@ from ecg_lightning.attribution.task import FrozenModel
 
 
 def explain_or_nan(
-    method: AttributionMethod, task: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]
+    method: AttributionMethod, model: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]
 ) -> tuple[AttributionBatch, dict[str, str]]:
     """Explain a batch; an ECG that the method fails on has a map of NaN.
 
     Args:
         method: The method that makes the maps.
-        task: The frozen network.
+        model: The frozen network.
         ecg: (batch, lead, sample) mV.
         keys: One an ECG.
 
@@ -28,12 +28,12 @@ def explain_or_nan(
         torch.OutOfMemoryError: That is no property of an ECG.
     """
     try:
-        return method.explain(task, ecg, keys), {}
+        return method.explain(model, ecg, keys), {}
     except torch.OutOfMemoryError:
         raise
     except (ValueError, RuntimeError, ArithmeticError) as error:
         if len(ecg) > 1:
-            return _one_by_one(method, task, ecg, keys)
+            return _one_by_one(method, model, ecg, keys)
         unknown = torch.full((len(ecg),), torch.nan, dtype=torch.float64)
         nothing = AttributionBatch(torch.full_like(ecg, torch.nan), unknown, torch.zeros(len(ecg), dtype=torch.int64))
         return nothing, {key.ecg_id: f"{type(error).__name__}: {error}" for key in keys}
@@ -41,7 +41,7 @@ def explain_or_nan(
 
 def suite_maps(
     methods: Sequence[AttributionMethod],
-    task: FrozenModel,
+    model: FrozenModel,
     ecg: Tensor,
     keys: Callable[[str, int], RandomKey],
 ) -> tuple[dict[str, Tensor], dict[str, dict[str, str]]]:
@@ -49,7 +49,7 @@ def suite_maps(
 
     Args:
         methods: The methods that make the maps.
-        task: The frozen network.
+        model: The frozen network.
         ecg: (batch, lead, sample) mV.
         keys: Method and index in the batch -> key.
 
@@ -59,7 +59,7 @@ def suite_maps(
     maps: dict[str, Tensor] = {}
     failures: dict[str, dict[str, str]] = {}
     for method in methods:
-        found, failed = explain_or_nan(method, task, ecg, [keys(method.name, place) for place in range(len(ecg))])
+        found, failed = explain_or_nan(method, model, ecg, [keys(method.name, place) for place in range(len(ecg))])
         maps[method.name] = found.maps
         if failed:
             failures[method.name] = failed
@@ -67,9 +67,9 @@ def suite_maps(
 
 
 def _one_by_one(
-    method: AttributionMethod, task: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]
+    method: AttributionMethod, model: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]
 ) -> tuple[AttributionBatch, dict[str, str]]:
-    parts = [explain_or_nan(method, task, ecg[[place]], [key]) for place, key in enumerate(keys)]
+    parts = [explain_or_nan(method, model, ecg[[place]], [key]) for place, key in enumerate(keys)]
     found = AttributionBatch(
         torch.cat([part.maps for part, _ in parts]),
         torch.cat([part.reliability for part, _ in parts]),

@@ -16,6 +16,7 @@ from torch import Tensor
 from ecg_lightning.attribution.autograd import differentiable, recording_gradients
 from ecg_lightning.attribution.base import Attribution, AttributionMethod, check_positive
 from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, sample_counts
+from ecg_lightning.attribution.old_keywords import takes_old_keyword
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import FrozenModel, even_chunk
 from ecg_lightning.functional.reliability import split_reliability, stopping_reliability
@@ -55,11 +56,11 @@ class SampledMethod(AttributionMethod):
     max_samples: int
 
     @abstractmethod
-    def _draw(self, task: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+    def _draw(self, model: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
         """Contributions of some samples of one ECG, in the unit of the map.
 
         Args:
-            task: The frozen network.
+            model: The frozen network.
             ecg: (1, lead, sample) mV.
             key: Random key of this ECG and method.
             first: Number of the first sample.
@@ -69,11 +70,11 @@ class SampledMethod(AttributionMethod):
             (count, lead, sample).
         """
 
-    def _begin(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Sampler:
+    def _begin(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Sampler:
         """What makes the samples of one ECG; overridden where a sample depends on those before it."""
 
         def sampler(first: int, count: int) -> tuple[Tensor, Tensor]:
-            return self._draw(task, ecg, key, first, count), torch.ones(count, dtype=torch.float64)
+            return self._draw(model, ecg, key, first, count), torch.ones(count, dtype=torch.float64)
 
         return sampler
 
@@ -87,21 +88,21 @@ class SampledMethod(AttributionMethod):
         """Name the number of samples that does not count."""
         return ("max_samples",) if self.target_correlation is None else ("n_samples",)
 
-    def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:
+    def budget_grid(self, model: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:
         """List numbers of samples in whole stretches, so that the groups that are compared have equally many."""
-        values = sample_counts(self.stretch(task), limits.max_samples or self.max_samples, GROUPS)
+        values = sample_counts(self.stretch(model), limits.max_samples or self.max_samples, GROUPS)
         also: dict[str, JSON] = {} if self.target_correlation is None else {"target_correlation": None}
         return BudgetGrid("n_samples", values, also=also)
 
-    def reliability_curve(self, task: FrozenModel, ecg: Tensor, key: RandomKey, grid: BudgetGrid) -> Iterator[float]:
+    def reliability_curve(self, model: FrozenModel, ecg: Tensor, key: RandomKey, grid: BudgetGrid) -> Iterator[float]:
         """Yield the reliability after growing numbers of samples of one continued run; each as of a map by itself.
 
         Raises:
             ValueError: Numbers that do not grow.
         """
-        sums = GroupSums(ecg, self.stretch(task))
+        sums = GroupSums(ecg, self.stretch(model))
         with recording_gradients():
-            sampler = self._begin(task, ecg.detach().clone(), key)
+            sampler = self._begin(model, ecg.detach().clone(), key)
         for count in grid.values:
             if count <= sums.count:
                 raise ValueError(f"{self.name}: expected growing numbers of samples, got {count} after {sums.count}")
@@ -109,20 +110,20 @@ class SampledMethod(AttributionMethod):
                 sums.add(*sampler(sums.count, count - sums.count))
             yield sums.reliability()
 
-    def stretch(self, task: FrozenModel) -> int:  # noqa: ARG002
+    def stretch(self, model: FrozenModel) -> int:  # noqa: ARG002
         """Return how many neighbouring samples go to one group, before the next group gets as many."""
         return _STRETCH
 
-    def _explain(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Attribution:
-        sums, sampler = GroupSums(ecg, self.stretch(task)), self._begin(task, ecg, key)
+    def _explain(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Attribution:
+        sums, sampler = GroupSums(ecg, self.stretch(model)), self._begin(model, ecg, key)
         if self.target_correlation is None:
             sums.add(*sampler(0, self.n_samples))
         else:
-            self._until_reliable(sums, sampler, task.chunk, stopping_reliability(self.target_correlation))
+            self._until_reliable(sums, sampler, model.chunk, stopping_reliability(self.target_correlation))
         return Attribution(sums.mean().to(ecg), sums.reliability(), sums.count)
 
-    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
-        return self._explain(task, ecg, key).map
+    def _attribute(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
+        return self._explain(model, ecg, key).map
 
     def _until_reliable(self, sums: "GroupSums", sampler: Sampler, chunk: int, enough: float) -> None:
         """Add round by round until two looks in a row are reliable enough, or the bound is reached."""
@@ -187,24 +188,25 @@ class GroupSums:
         return float(split_reliability(self._sums[filled] / counts[:, None, None], counts))
 
 
-def gradients(task: FrozenModel, points: Tensor, *, absolute: bool = False) -> Tensor:
-    """Compute the logit's gradient at many points, in passes of about one size, at most the task's chunk.
+@takes_old_keyword("task", "model")
+def gradients(model: FrozenModel, points: Tensor, *, absolute: bool = False) -> Tensor:
+    """Compute the logit's gradient at many points, in passes of about one size, at most the model's chunk.
 
     Args:
-        task: The frozen network.
+        model: The frozen network.
         points: (point, lead, sample) mV.
         absolute: Magnitudes instead, as Captum's Saliency takes by default.
 
     Returns:
         (point, lead, sample) logit per mV.
     """
-    saliency = captum.Saliency(task.sampling_network)
+    saliency = captum.Saliency(model.sampling_network)
 
     def gradient(part: Tensor) -> Tensor:
         result: Tensor = saliency.attribute(differentiable(part), abs=absolute)
         return result
 
-    parts = torch.split(points, even_chunk(len(points), task.chunk))  # a short last pass would be a slow one
+    parts = torch.split(points, even_chunk(len(points), model.chunk))  # a short last pass would be a slow one
     return torch.cat([gradient(part) for part in parts])
 
 

@@ -41,8 +41,8 @@ class Saliency(SinglePassMethod):
         """Return whether values below zero have a meaning: only without ``absolute``."""
         return not self.absolute
 
-    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
-        result: Tensor = captum.Saliency(task.network).attribute(differentiable(ecg), abs=self.absolute)
+    def _attribute(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+        result: Tensor = captum.Saliency(model.network).attribute(differentiable(ecg), abs=self.absolute)
         return result
 
     def complaints(self, probe: Probe, maps: Tensor) -> list[Complaint]:
@@ -94,17 +94,17 @@ class SmoothGrad(SampledMethod):
         """Count one gradient a noisy copy."""
         return Passes(gradient=self.most_samples)
 
-    def _draw(self, task: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
+    def _draw(self, model: FrozenModel, ecg: Tensor, key: RandomKey, first: int, count: int) -> Tensor:
         antithetic = self.estimator == "antithetic"
         noise = noise_like(ecg, count, self.noise, key, first=first, antithetic=antithetic)
-        return gradients(task, ecg + noise, absolute=self.absolute)
+        return gradients(model, ecg + noise, absolute=self.absolute)
 
     def complaints_of_few_passes(self, probe: Probe) -> list[Complaint]:
         """Compare maps without noise with the gradient, which they then are."""
         quiet = replace(self, n_samples=2, noise=_QUIET, target_correlation=None)
         ecg = without_ties(probe.ecg)
-        truth = gradients(probe.task, ecg, absolute=self.absolute)
-        return off_from(quiet(probe.task, ecg, keys_of(ecg)), truth, "without noise the gradient")
+        truth = gradients(probe.model, ecg, absolute=self.absolute)
+        return off_from(quiet(probe.model, ecg, keys_of(ecg)), truth, "without noise the gradient")
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ class GradientXInput(SinglePassMethod):
     unit: ClassVar[str] = "logit"
     needs_module_relu: ClassVar[bool] = False
 
-    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
-        result: Tensor = captum.InputXGradient(task.network).attribute(differentiable(ecg))
+    def _attribute(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:  # noqa: ARG002
+        result: Tensor = captum.InputXGradient(model.network).attribute(differentiable(ecg))
         return result
 
     def complaints(self, probe: Probe, maps: Tensor) -> list[Complaint]:  # noqa: ARG002

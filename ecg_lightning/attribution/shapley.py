@@ -101,9 +101,9 @@ class ShapleySampling(AttributionMethod):
             return Passes(forward=1 << groups)
         return Passes(forward=2 * (self.n_forwards // 2) + 2, gradient=_GUESS_STEPS)
 
-    def budget_grid(self, task: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:
+    def budget_grid(self, model: FrozenModel, limits: BudgetLimits) -> BudgetGrid | None:
         """List forwards or permutations in multiples of the groups; permutations are even, for a reverse each."""
-        shape = (int(task.backgrounds.shape[1]), int(task.backgrounds.shape[2]))
+        shape = (int(model.backgrounds.shape[1]), int(model.backgrounds.shape[2]))
         groups = self.groups(shape)
         if self.exact(shape):
             return None
@@ -118,8 +118,8 @@ class ShapleySampling(AttributionMethod):
         """Check that the steps of one permutation of few groups add up to the whole way."""
         half = -(-probe.ecg.shape[-1] // 2)
         short: ShapleySampling = replace(self, estimator="permutation", n_permutations=1, group_samples=half)
-        maps = short(probe.task, probe.ecg, keys_of(probe.ecg))
-        baseline, logit = short.baseline_logit(probe.task), probe.logit
+        maps = short(probe.model, probe.ecg, keys_of(probe.ecg))
+        baseline, logit = short.baseline_logit(probe.model), probe.logit
         apart = (maps.cpu().double().sum((1, 2)) - (logit - baseline)).abs()
         error = float((apart / torch.maximum(logit.abs(), (logit - baseline).abs()).clamp_min(1e-30)).median())
         if error <= DOUBTFUL_ERROR:
@@ -140,19 +140,19 @@ class ShapleySampling(AttributionMethod):
         """Return whether the surrogate's forwards are enough for every coalition, so that nothing is estimated."""
         return self.surrogate and (1 << self.groups(shape)) - 2 <= self.n_forwards
 
-    def _attribute(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
+    def _attribute(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         groups = sample_groups(ecg.shape[1], ecg.shape[2], self.group_samples).to(ecg.device)
         if self.surrogate:
-            return spread_evenly(self._surrogate(task, ecg, groups, key).values, groups).to(ecg)
-        return self._permutations(task, ecg, groups, key)[0]
+            return spread_evenly(self._surrogate(model, ecg, groups, key).values, groups).to(ecg)
+        return self._permutations(model, ecg, groups, key)[0]
 
-    def _explain(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> Attribution:
+    def _explain(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Attribution:
         n_samples = self.n_forwards if self.surrogate else self.n_permutations
         if ecg.shape[2] < WINDOW:  # too short for the smoothing under which maps are compared
-            return Attribution(self._attribute(task, ecg, key), n_samples=n_samples)
-        return Attribution(*self._attribute_with_reliability(task, ecg, key), n_samples)
+            return Attribution(self._attribute(model, ecg, key), n_samples=n_samples)
+        return Attribution(*self._attribute_with_reliability(model, ecg, key), n_samples)
 
-    def _attribute_with_reliability(self, task: FrozenModel, ecg: Tensor, key: RandomKey) -> tuple[Tensor, float]:
+    def _attribute_with_reliability(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> tuple[Tensor, float]:
         """The map of one ECG (1, lead, sample), and its reliability, whose root predicts rho to the true map.
 
         For permutations from the agreement of 8 groups of them. For the surrogates from the covariance of the error:
@@ -161,9 +161,9 @@ class ShapleySampling(AttributionMethod):
         """
         groups = sample_groups(ecg.shape[1], ecg.shape[2], self.group_samples).to(ecg.device)
         if not self.surrogate:
-            values, marginals = self._permutations(task, ecg, groups, key)
+            values, marginals = self._permutations(model, ecg, groups, key)
             return values, self._split(marginals, groups)
-        estimate = self._surrogate(task, ecg, groups, key)
+        estimate = self._surrogate(model, ecg, groups, key)
         unit = spread_evenly(
             torch.eye(len(estimate.values), dtype=torch.float64, device=estimate.values.device), groups
         )
@@ -171,13 +171,13 @@ class ShapleySampling(AttributionMethod):
         reliability = reliability_from_covariance(estimate.values, estimate.covariance, unit, shrunk=shrunk)
         return spread_evenly(estimate.values, groups).to(ecg), float(reliability)
 
-    def _surrogate(self, task: FrozenModel, ecg: Tensor, groups: Tensor, key: RandomKey) -> ShapleyEstimate:
+    def _surrogate(self, model: FrozenModel, ecg: Tensor, groups: Tensor, key: RandomKey) -> ShapleyEstimate:
         count = int(groups.max()) + 1
         exact = self.exact((int(ecg.shape[1]), int(ecg.shape[2])))
         generator = key.for_purpose("coalition").generator()
         members = every_pair(count) if exact else paired_coalitions(count, self.n_forwards // 2, generator)
         ends = torch.tensor([[True], [False]]).expand(2, count)
-        logits = _logits(task, ecg, groups, torch.cat([members, ~members, ends]).to(ecg.device))
+        logits = _logits(model, ecg, groups, torch.cat([members, ~members, ends]).to(ecg.device))
         first, others, last = torch.split(logits, [len(members), len(members), 2])
         asked = HalfDifferences(members.to(logits.device), (first - others) / 2, last[0] - last[1])
         if exact:
@@ -186,22 +186,22 @@ class ShapleySampling(AttributionMethod):
         correlation = neighbour_correlation(
             per_lead, ecg.shape[1], _ERROR_DECAY / self.group_samples, _ERROR_BETWEEN_LEADS
         )
-        guess = group_sums(integrated_gradients(task, ecg, _GUESS_STEPS), groups).to(logits.device)
+        guess = group_sums(integrated_gradients(model, ecg, _GUESS_STEPS), groups).to(logits.device)
         residual: Literal["relevance", "least_squares"] = (
             "relevance" if self.estimator == "surrogate" else "least_squares"
         )
         return surrogate_shapley(asked, guess, correlation.to(logits.device), residual)
 
-    def _permutations(self, task: FrozenModel, ecg: Tensor, groups: Tensor, key: RandomKey) -> tuple[Tensor, Tensor]:
+    def _permutations(self, model: FrozenModel, ecg: Tensor, groups: Tensor, key: RandomKey) -> tuple[Tensor, Tensor]:
         """Captum's map (1, lead, sample), and (permutation, group) the marginal contributions that it averages."""
         sizes = torch.bincount(groups.flatten())
         orders = self._orders(len(sizes), key)
-        chunk = even_chunk(len(sizes), task.chunk)  # so that little is padded
+        chunk = even_chunk(len(sizes), model.chunk)  # so that little is padded
         logits: list[Tensor] = []
 
         def forward(batch: Tensor) -> Tensor:
             # Captum also evaluates the bare baseline: alone in its pass, it would be rounded otherwise
-            logits.append(in_chunks(task.sampling_network, batch, chunk))
+            logits.append(in_chunks(model.sampling_network, batch, chunk))
             return logits[-1]
 
         method = captum.ShapleyValueSampling(forward)
@@ -234,14 +234,14 @@ class ShapleySampling(AttributionMethod):
         return float(split_reliability(means, torch.tensor([len(part) for part in parts])))
 
 
-def _logits(task: FrozenModel, ecg: Tensor, groups: Tensor, members: Tensor) -> Tensor:
+def _logits(model: FrozenModel, ecg: Tensor, groups: Tensor, members: Tensor) -> Tensor:
     """(coalition,) float64 logits of the ECG with the absent groups at 0 mV, from (coalition, group) members."""
 
     def masked(present: Tensor) -> Tensor:
-        logit: Tensor = task.sampling_network(ecg * present[:, groups[0]])
+        logit: Tensor = model.sampling_network(ecg * present[:, groups[0]])
         return logit
 
     with torch.no_grad():
-        logits = in_chunks(masked, members, task.chunk)
+        logits = in_chunks(masked, members, model.chunk)
     # the solve needs float64, which not every accelerator has
     return (logits if logits.device.type == "cuda" else logits.cpu()).double()

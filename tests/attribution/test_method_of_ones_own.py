@@ -115,3 +115,17 @@ def test_it_is_drawn_as_it_states_also_where_only_its_name_is_known(monkeypatch:
     assert method_style("saliency").label == "Saliency"
     with pytest.raises(ValueError, match="needs a colour such as #08519c"):
         know_styles({"mean_slope": {"label": "x", "colour": "red; evil"}})
+
+
+def test_the_frozen_model_may_be_passed_by_its_earlier_name() -> None:
+    torch.manual_seed(0)
+    ecg, keys = torch.randn(2, 8, 600), [RandomKey(ecg_id=name) for name in "ab"]
+    model = prepare_task(trained_like_resnet(torch.float32), torch.randn(4, 8, 600))
+    method = METHODS["saliency"]()
+    for old, new in (
+        (lambda: method(task=model, ecg=ecg, keys=keys), lambda: method(model=model, ecg=ecg, keys=keys)),
+        (lambda: method.explain(task=model, ecg=ecg, keys=keys).maps, lambda: method.explain(model, ecg, keys).maps),
+        (lambda: gradients(task=model, points=ecg), lambda: gradients(model, ecg)),
+    ):
+        with pytest.warns(DeprecationWarning, match="the argument task is now called model"):
+            assert torch.equal(old(), new())
