@@ -96,10 +96,10 @@ class AdaptiveSampler:
     def _block(self, first: int, count: int) -> Tensor:
         """Samples of one stage."""
         alphas, weights = self._stages[-1].density.at(self._spread(first, count))
-        found, magnitudes = self._contributions(alphas, first)
+        contributions, magnitudes = self._contributions(alphas, first)
         self._alphas.append(alphas)
         self._magnitudes.append(magnitudes.detach().cpu())
-        return found * weights.to(found)[:, None, None]
+        return contributions * weights.to(contributions)[:, None, None]
 
     def _next_stage(self) -> None:
         """Fit the density, and let a sample count by the reciprocal of its variance beside those before it."""
@@ -133,7 +133,7 @@ def relative_magnitudes(contributions: Tensor, path_differences: Tensor) -> Tens
     """
     # in float64, where no square of a network's number over- or underflows
     lengths = [
-        torch.linalg.vector_norm(one.detach().flatten(1), dim=1, dtype=torch.float64)
-        for one in (contributions, path_differences)
+        torch.linalg.vector_norm(vectors.detach().flatten(1), dim=1, dtype=torch.float64)
+        for vectors in (contributions, path_differences)
     ]
     return torch.where(lengths[1] > 0, lengths[0] / lengths[1], 0.0)

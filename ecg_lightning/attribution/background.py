@@ -98,8 +98,8 @@ class GradientShap(_BackgroundMethod, SampledMethod):
         ecg = without_ties(probe.ecg)
         near = ecg * (1 - _NEAR)
         maps = [
-            few(replace(probe.model, backgrounds=background), one, [key])
-            for background, one, key in zip(torch.split(near, 1), torch.split(ecg, 1), keys_of(ecg), strict=True)
+            few(replace(probe.model, backgrounds=background), single_ecg, [key])
+            for background, single_ecg, key in zip(torch.split(near, 1), torch.split(ecg, 1), keys_of(ecg), strict=True)
         ]
         truth = gradients(probe.model, ecg) * (ecg - near)
         return off_from(torch.cat(maps), truth, "from a background like the ECG the gradient times their difference")
@@ -111,8 +111,8 @@ class GradientShap(_BackgroundMethod, SampledMethod):
 
         def contributions(alphas: Tensor, first: int) -> tuple[Tensor, Tensor]:
             chosen = self._backgrounds(model, key, first, len(alphas))
-            found, differences = self._contributions(model, ecg, key, chosen, alphas, first)
-            return found, relative_magnitudes(found, differences)
+            products, differences = self._contributions(model, ecg, key, chosen, alphas, first)
+            return products, relative_magnitudes(products, differences)
 
         whole = backgrounds if backgrounds <= _LONGEST_CYCLE else 1  # stages of whole cycles
         first_stage = -(-FIRST_STAGE // whole) * whole

@@ -208,16 +208,16 @@ class AttributionMethod(ABC):
             if self.single_pass:
                 chunk = model.single_pass_chunk
                 maps = in_chunks(lambda part: self._attribute(model, part, keys[0]), ecg, chunk)
-                found = [Attribution(one[None]) for one in maps]
+                attributions = [Attribution(single_map[None]) for single_map in maps]
             else:
-                found = [self._explain(model, ecg[i : i + 1], key) for i, key in enumerate(keys)]
-                maps = torch.cat([one.map for one in found])
+                attributions = [self._explain(model, ecg[i : i + 1], key) for i, key in enumerate(keys)]
+                maps = torch.cat([attribution.map for attribution in attributions])
         if maps.shape != ecg.shape:
             raise ValueError(f"{self.name} gave a map of shape {tuple(maps.shape)} for ECGs {tuple(ecg.shape)}")
         return AttributionBatch(
             maps.detach(),
-            torch.tensor([one.reliability for one in found], dtype=torch.float64),
-            torch.tensor([one.n_samples for one in found], dtype=torch.int64),
+            torch.tensor([attribution.reliability for attribution in attributions], dtype=torch.float64),
+            torch.tensor([attribution.n_samples for attribution in attributions], dtype=torch.int64),
         )
 
 
@@ -235,7 +235,7 @@ class SinglePassMethod(AttributionMethod):
 
 def keys_of(ecg: Tensor) -> list[RandomKey]:
     """Make keys of the linter's own maps, one an ECG."""
-    return [RandomKey(ecg_id=str(place)) for place in range(len(ecg))]
+    return [RandomKey(ecg_id=str(index)) for index in range(len(ecg))]
 
 
 def check_positive(owner: AttributionMethod, **values: float) -> None:

@@ -141,8 +141,8 @@ class IgSmoothGrad(SampledMethod):
             return super()._begin(model, ecg, key)
 
         def contributions(alphas: Tensor, first: int) -> tuple[Tensor, Tensor]:
-            found, noisy = self._contributions(model, ecg, key, alphas, first)
-            return found, relative_magnitudes(found, noisy)
+            products, noisy = self._contributions(model, ecg, key, alphas, first)
+            return products, relative_magnitudes(products, noisy)
 
         return AdaptiveSampler(contributions, partial(self._alphas, model, key))
 

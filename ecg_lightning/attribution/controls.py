@@ -65,7 +65,7 @@ def _control(name: ControlName, ecg: Tensor, key: Callable[[str, int], RandomKey
         return slope.abs()
     if not len(ecg):
         return torch.zeros_like(ecg)
-    draws = [key(name, place).for_purpose("control").normal(*ecg.shape[1:]) for place in range(len(ecg))]
+    draws = [key(name, index).for_purpose("control").normal(*ecg.shape[1:]) for index in range(len(ecg))]
     noise = torch.stack(draws)
     return (noise if name == "random" else _smoothed(noise)).to(ecg)
 

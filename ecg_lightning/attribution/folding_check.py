@@ -70,7 +70,7 @@ def folding_error(network: nn.Module, folded: FrozenModel, unfolded: FrozenModel
         return None
     with recording_gradients():
         ecg = ecg.detach().clone().to(folded.backgrounds)
-        points = torch.cat([place * ecg for place in _WAY])
+        points = torch.cat([fraction * ecg for fraction in _WAY])
         try:
             exact = plain_copy(network).double()
             truth = _gradient(exact, points.double(), folded.chunk)

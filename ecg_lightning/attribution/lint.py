@@ -70,9 +70,8 @@ def lint_task(network: nn.Module, model: FrozenModel, ecg: Tensor, methods: Sequ
         some = ecg[:LINTED_ECGS].detach().clone().to(model.backgrounds)
         plain = plain_copy(network)
         trace = _look(plain, some)
-        checks = (
-            {} if any(one.kind in _BROKEN for one in trace.findings) else numbers(plain, model, some, methods, trace)
-        )
+        broken = any(finding.kind in _BROKEN for finding in trace.findings)
+        checks = {} if broken else numbers(plain, model, some, methods, trace)
     return _report(type(network).__name__, methods, trace, checks)
 
 
@@ -87,7 +86,7 @@ def _look(network: nn.Module, ecg: Tensor) -> Trace:
 
 def _look_at_all_cost(network: nn.Module, ecg: Tensor) -> Trace:
     """The same of a network that can't be prepared; empty where it can't be copied either."""
-    reference = next((one for one in network.parameters() if one.is_floating_point()), ecg)
+    reference = next((parameter for parameter in network.parameters() if parameter.is_floating_point()), ecg)
     try:
         with torch.inference_mode(False), full_float32():
             return _look(plain_copy(network), ecg.detach().clone().to(reference))

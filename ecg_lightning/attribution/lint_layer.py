@@ -154,7 +154,7 @@ def _windows_read(network: nn.Module, layer: nn.Module, ecg: Tensor, output: Ten
 
 def _order(read: Tensor) -> float:
     """Correlation with the position; 0 where all read the same."""
-    place = torch.arange(len(read), dtype=torch.float64)
+    position = torch.arange(len(read), dtype=torch.float64)
     if len(read) < 2 or float(read.std()) < 1e-6:
         return 0.0
-    return float(torch.corrcoef(torch.stack([place, read]))[0, 1])
+    return float(torch.corrcoef(torch.stack([position, read]))[0, 1])

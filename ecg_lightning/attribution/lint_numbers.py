@@ -50,12 +50,12 @@ def few_passes(method: AttributionMethod, probe: Probe) -> list[Complaint]:
 
 
 def _complaints(method: AttributionMethod, probe: Probe) -> list[Complaint]:
-    found: list[Complaint] = []
+    complaints_of_layer: list[Complaint] = []
     layer = next(iter(method.kept_layers), probe.model.gradcam_layer)
     if method.reads_layer and layer in dict(probe.network.named_modules()):
-        found = layer_complaints(probe.network, str(layer), probe.ecg)
-        if any(verdict == "refused" for verdict, _, _ in found):
-            return found
+        complaints_of_layer = layer_complaints(probe.network, str(layer), probe.ecg)
+        if any(verdict == "refused" for verdict, _, _ in complaints_of_layer):
+            return complaints_of_layer
     if method.stochastic and not method.single_pass:
         return few_passes(method, replace(probe, ecg=probe.ecg[:2], logit=probe.logit[:2]))
     if method.has_reference:
@@ -65,16 +65,16 @@ def _complaints(method: AttributionMethod, probe: Probe) -> list[Complaint]:
         return [("refused", f"it fails: {failed[0]}", ONE_RELU if method.needs_module_relu else "")]
     if failed:
         return [("doubtful", f"it fails on {len(failed)} of {len(probe.ecg)} ECGs: {failed[0]}", "")]
-    return [*found, *_completeness(method, probe, maps), *method.complaints(probe, maps)]
+    return [*complaints_of_layer, *_completeness(method, probe, maps), *method.complaints(probe, maps)]
 
 
 def _try(method: AttributionMethod, probe: Probe) -> tuple[Tensor, list[str]]:
     """Maps of the ECGs, and why it failed on each that it failed on."""
     try:
-        found, failed = explain_or_nan(method, probe.model, probe.ecg, keys_of(probe.ecg))
+        batch, failed = explain_or_nan(method, probe.model, probe.ecg, keys_of(probe.ecg))
     except Exception as error:  # Captum raises many kinds; the report says which
         return probe.ecg, [f"{type(error).__name__}: {error}"] * len(probe.ecg)
-    return found.maps.double().cpu(), list(failed.values())
+    return batch.maps.double().cpu(), list(failed.values())
 
 
 def _completeness(method: AttributionMethod, probe: Probe, maps: Tensor) -> list[Complaint]:

@@ -48,7 +48,7 @@ class LintReport:
 
     def refused(self) -> dict[str, MethodVerdict]:
         """Name -> verdict of the methods that give wrong maps on this network."""
-        return {one.method: one for one in self.verdicts if one.verdict == "refused"}
+        return {verdict.method: verdict for verdict in self.verdicts if verdict.verdict == "refused"}
 
     def with_findings(self, findings: Sequence[Finding]) -> Self:
         """Return the same report with further findings."""
@@ -56,7 +56,7 @@ class LintReport:
 
     def as_frame(self) -> pd.DataFrame:
         """Return the frame ``method, verdict, reasons, remedy``."""
-        rows = [{**asdict(one), "reasons": "; ".join(one.reasons)} for one in self.verdicts]
+        rows = [{**asdict(verdict), "reasons": "; ".join(verdict.reasons)} for verdict in self.verdicts]
         return pd.DataFrame(rows, columns=["method", "verdict", "reasons", "remedy"])
 
     def as_json(self) -> str:
@@ -65,9 +65,9 @@ class LintReport:
 
     def __str__(self) -> str:
         lines = [f"Lint of {self.network}:"]
-        for one in self.verdicts:
-            words = "; ".join(one.reasons) + (f" -> {one.remedy}" if one.remedy else "")
-            lines.append(f"  {one.method:22} {one.verdict:9} {words}".rstrip())
+        for verdict in self.verdicts:
+            words = "; ".join(verdict.reasons) + (f" -> {verdict.remedy}" if verdict.remedy else "")
+            lines.append(f"  {verdict.method:22} {verdict.verdict:9} {words}".rstrip())
         return "\n".join(lines)
 
 

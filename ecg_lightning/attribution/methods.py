@@ -46,14 +46,14 @@ def registered(classes: Mapping[str, str]) -> dict[str, type[AttributionMethod]]
     Raises:
         ValueError: A class that states too little, or another name.
     """
-    found: dict[str, type[AttributionMethod]] = {}
+    classes_by_name: dict[str, type[AttributionMethod]] = {}
     for name, path in classes.items():
         module, _, kind = path.rpartition(".")
-        found[name] = getattr(importlib.import_module(module), kind)
-        check_traits(found[name])
-        if found[name].name != name:
-            raise ValueError(f"{path} is registered as {name!r}, but its name is {found[name].name!r}")
-    return found
+        classes_by_name[name] = getattr(importlib.import_module(module), kind)
+        check_traits(classes_by_name[name])
+        if classes_by_name[name].name != name:
+            raise ValueError(f"{path} is registered as {name!r}, but its name is {classes_by_name[name].name!r}")
+    return classes_by_name
 
 
 METHODS: Final[dict[str, type[AttributionMethod]]] = registered(METHOD_CLASSES)
@@ -86,7 +86,7 @@ class MethodSet:
 
 def _command_line_signature() -> inspect.Signature:
     """What the command line may set: each of the twelve by its name, with the settings of its class."""
-    own, *_ = list(inspect.signature(MethodSet).parameters.values())
+    own_methods, *_ = list(inspect.signature(MethodSet).parameters.values())
     twelve = [
         inspect.Parameter(
             name,
@@ -96,7 +96,7 @@ def _command_line_signature() -> inspect.Signature:
         )
         for name, kind in METHODS.items()
     ]
-    return inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD), own, *twelve])
+    return inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD), own_methods, *twelve])
 
 
 MethodSet.__init__.__signature__ = _command_line_signature()  # type: ignore[attr-defined]

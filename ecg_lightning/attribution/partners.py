@@ -51,15 +51,15 @@ def partners(
             "expected patient ids, predicted classes and ECG ids of the same ECGs (n,) and a count of 1 or more; got "
             f"{patients.shape}, {classes.shape}, {names.shape} and {count}"
         )
-    found = np.full((len(patients), count), -1, dtype=np.int64)
-    for one in np.unique(classes[~np.isnan(classes)]):
-        rows = np.flatnonzero(classes == one)
+    partner_rows = np.full((len(patients), count), -1, dtype=np.int64)
+    for predicted_class in np.unique(classes[~np.isnan(classes)]):
+        rows = np.flatnonzero(classes == predicted_class)
         rows = rows[np.lexsort((names[rows], patients[rows]))]
-        _pair(rows, patients[rows], attribution_seed, found)
-    return found
+        _pair(rows, patients[rows], attribution_seed, partner_rows)
+    return partner_rows
 
 
-def _pair(rows: NDArray[np.intp], patients: NDArray[np.str_], seed: int, found: NDArray[np.int64]) -> None:
+def _pair(rows: NDArray[np.intp], patients: NDArray[np.str_], seed: int, partner_rows: NDArray[np.int64]) -> None:
     """Fill in the partners of one class, whose rows stand patient by patient."""
     ids, first, size = np.unique(patients, return_index=True, return_counts=True)
     keys = [RandomKey(seed, ecg_id=str(patient), purpose="partner").seed for patient in ids]
@@ -68,6 +68,6 @@ def _pair(rows: NDArray[np.intp], patients: NDArray[np.str_], seed: int, found: 
     position[circle] = np.arange(len(ids))
     patient = np.repeat(np.arange(len(ids)), size)
     turn = np.arange(len(rows)) - first[patient]  # which of the patient's ECGs
-    for place in range(min(found.shape[1], len(ids) - 1)):
-        partner = circle[(position[patient] + place + 1) % len(ids)]
-        found[rows, place] = rows[first[partner] + turn % size[partner]]
+    for step in range(min(partner_rows.shape[1], len(ids) - 1)):
+        partner = circle[(position[patient] + step + 1) % len(ids)]
+        partner_rows[rows, step] = rows[first[partner] + turn % size[partner]]

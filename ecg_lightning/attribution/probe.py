@@ -68,8 +68,8 @@ def off_from(maps: Tensor, truth: Tensor, name: str) -> list[Complaint]:
         truth: What they must be, of the same shape.
         name: What that is called.
     """
-    found, known = (one.detach().cpu().double().flatten(1) for one in (maps, truth))
-    error = float(((found - known).norm(dim=1) / known.norm(dim=1).clamp_min(1e-30)).median())
+    given, known = (values.detach().cpu().double().flatten(1) for values in (maps, truth))
+    error = float(((given - known).norm(dim=1) / known.norm(dim=1).clamp_min(1e-30)).median())
     if error <= DOUBTFUL_ERROR:
         return []
     return [("doubtful", f"{name} is what it must be, and it is off by {error:.0%}", "")]

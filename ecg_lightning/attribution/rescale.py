@@ -22,7 +22,7 @@ from ecg_lightning.models.precision import full_float32
 _SMALLEST_DIFFERENCE: Final = 1e-10
 """Captum's: ReLU inputs that differ less take the ReLU's own slope."""
 
-_KEPT_CHUNKS: Final = 2
+_MAX_STORED_CHUNKS: Final = 2
 """Backgrounds are cached up to this many chunks: half of the memory that a pass of a chunk may take."""
 
 _LINEAR: Final = frozenset(
@@ -117,7 +117,7 @@ class _Recorded:
         return (multiplier * (ecg - self.backgrounds.detach())).sum(0, keepdim=True)
 
 
-_kept: WeakKeyDictionary[OneLogit, list[_Recorded] | RescaleError] = WeakKeyDictionary()
+_recorded: WeakKeyDictionary[OneLogit, list[_Recorded] | RescaleError] = WeakKeyDictionary()
 
 
 def rescale_maps(model: FrozenModel, ecg: Tensor, backgrounds: Tensor) -> Tensor:
@@ -154,16 +154,16 @@ def rescale_maps(model: FrozenModel, ecg: Tensor, backgrounds: Tensor) -> Tensor
 
 
 def _recordings(model: FrozenModel, backgrounds: Tensor) -> Iterator[_Recorded]:
-    kept = _kept.get(model.network)
-    if isinstance(kept, RescaleError):
-        raise kept
+    recordings = _recorded.get(model.network)
+    if isinstance(recordings, RescaleError):
+        raise recordings
     parts = torch.split(backgrounds.detach().clone(), model.chunk)
-    if len(backgrounds) > _KEPT_CHUNKS * model.chunk:
+    if len(backgrounds) > _MAX_STORED_CHUNKS * model.chunk:
         yield from (_record(model.network, part) for part in parts)
         return
-    if kept is None or not torch.equal(torch.cat([part.backgrounds for part in kept]), backgrounds):
-        kept = _kept[model.network] = [_record(model.network, part) for part in parts]
-    yield from kept
+    if recordings is None or not torch.equal(torch.cat([part.backgrounds for part in recordings]), backgrounds):
+        recordings = _recorded[model.network] = [_record(model.network, part) for part in parts]
+    yield from recordings
 
 
 def _record(network: OneLogit, backgrounds: Tensor) -> _Recorded:
@@ -174,7 +174,7 @@ def _record(network: OneLogit, backgrounds: Tensor) -> _Recorded:
             logit: Tensor = network(leaf)
         _check_linear_but_for(set(nodes.values()), logit)
     except RescaleError as error:
-        _kept[network] = error.with_traceback(None)
+        _recorded[network] = error.with_traceback(None)
         raise
     seen = _ReluInputs(inputs)
     for name, node in nodes.items():

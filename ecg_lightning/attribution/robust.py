@@ -33,7 +33,7 @@ def explain_or_nan(
         raise
     except (ValueError, RuntimeError, ArithmeticError) as error:
         if len(ecg) > 1:
-            return _one_by_one(method, model, ecg, keys)
+            return _each_ecg_alone(method, model, ecg, keys)
         unknown = torch.full((len(ecg),), torch.nan, dtype=torch.float64)
         nothing = AttributionBatch(torch.full_like(ecg, torch.nan), unknown, torch.zeros(len(ecg), dtype=torch.int64))
         return nothing, {key.ecg_id: f"{type(error).__name__}: {error}" for key in keys}
@@ -59,20 +59,20 @@ def suite_maps(
     maps: dict[str, Tensor] = {}
     failures: dict[str, dict[str, str]] = {}
     for method in methods:
-        found, failed = explain_or_nan(method, model, ecg, [keys(method.name, place) for place in range(len(ecg))])
-        maps[method.name] = found.maps
+        batch, failed = explain_or_nan(method, model, ecg, [keys(method.name, index) for index in range(len(ecg))])
+        maps[method.name] = batch.maps
         if failed:
             failures[method.name] = failed
     return maps, failures
 
 
-def _one_by_one(
+def _each_ecg_alone(
     method: AttributionMethod, model: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]
 ) -> tuple[AttributionBatch, dict[str, str]]:
-    parts = [explain_or_nan(method, model, ecg[[place]], [key]) for place, key in enumerate(keys)]
-    found = AttributionBatch(
+    parts = [explain_or_nan(method, model, ecg[[index]], [key]) for index, key in enumerate(keys)]
+    joined = AttributionBatch(
         torch.cat([part.maps for part, _ in parts]),
         torch.cat([part.reliability for part, _ in parts]),
         torch.cat([part.n_samples for part, _ in parts]),
     )
-    return found, {ecg_id: why for _, failed in parts for ecg_id, why in failed.items()}
+    return joined, {ecg_id: why for _, failed in parts for ecg_id, why in failed.items()}

@@ -179,9 +179,9 @@ class ShapleySampling(AttributionMethod):
         ends = torch.tensor([[True], [False]]).expand(2, count)
         logits = _logits(model, ecg, groups, torch.cat([members, ~members, ends]).to(ecg.device))
         first, others, last = torch.split(logits, [len(members), len(members), 2])
-        asked = HalfDifferences(members.to(logits.device), (first - others) / 2, last[0] - last[1])
+        answers = HalfDifferences(members.to(logits.device), (first - others) / 2, last[0] - last[1])
         if exact:
-            return exact_shapley(asked)
+            return exact_shapley(answers)
         per_lead = count // ecg.shape[1]
         correlation = neighbour_correlation(
             per_lead, ecg.shape[1], _ERROR_DECAY / self.group_samples, _ERROR_BETWEEN_LEADS
@@ -190,7 +190,7 @@ class ShapleySampling(AttributionMethod):
         residual: Literal["relevance", "least_squares"] = (
             "relevance" if self.estimator == "surrogate" else "least_squares"
         )
-        return surrogate_shapley(asked, guess, correlation.to(logits.device), residual)
+        return surrogate_shapley(answers, guess, correlation.to(logits.device), residual)
 
     def _permutations(self, model: FrozenModel, ecg: Tensor, groups: Tensor, key: RandomKey) -> tuple[Tensor, Tensor]:
         """Captum's map (1, lead, sample), and (permutation, group) the marginal contributions that it averages."""
@@ -221,7 +221,7 @@ class ShapleySampling(AttributionMethod):
         if self.estimator == "permutation":
             return key.permutations(count, self.n_permutations)
         drawn = key.permutations(count, self.n_permutations // 2)
-        return [order for one in drawn for order in (one, one[::-1])]
+        return [order for drawn_order in drawn for order in (drawn_order, drawn_order[::-1])]
 
     def _split(self, marginals: Tensor, groups: Tensor) -> float:
         """Reliability over groups of permutations, a permutation and its reverse in one group; NaN with one alone."""

@@ -32,7 +32,7 @@ def verdicts_of(
     if comparison is not None and comparison.is_dir():
         of_seeds = [one.study_comparisons for one in EXPERIMENTS if one.study_comparisons is not None]
         found += [one for runs in targets for compare in of_seeds for one in compare(runs, comparison)]
-    asked = [
+    requested = [
         Claim(check.name, claim, runs.target, method)
         for check in checks()
         if comparison is not None or not check.compares_seeds
@@ -40,7 +40,7 @@ def verdicts_of(
         for runs in targets
         for method in (_methods_of(runs) if methods is None else methods)
     ]
-    return decide(found, asked=asked)
+    return decide(found, requested=requested)
 
 
 def preconditions_of(targets: Sequence[TargetRuns]) -> pd.DataFrame:

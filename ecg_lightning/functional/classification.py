@@ -142,24 +142,24 @@ def labelled(score: ArrayLike, label: ArrayLike) -> tuple[NDArray[np.float64], N
     scores, labels = np.asarray(score, dtype=np.float64), np.asarray(label, dtype=np.float64)
     if scores.ndim != 1 or scores.shape != labels.shape:
         raise ValueError(f"scores are {scores.shape} and labels {labels.shape}, expected (n,) both")
-    kept = ~np.isnan(labels)
-    scores, labels = scores[kept], labels[kept]
+    has_label = ~np.isnan(labels)
+    scores, labels = scores[has_label], labels[has_label]
     if np.isnan(scores).any():
         raise ValueError(
             f"{np.isnan(scores).sum()} of {len(scores)} scores are NaN, the first at position "
-            f"{np.flatnonzero(kept)[np.isnan(scores)][0]}; look at the network's output before its metrics"
+            f"{np.flatnonzero(has_label)[np.isnan(scores)][0]}; look at the network's output before its metrics"
         )
     if not np.isin(labels, (0, 1)).all():
         strange = labels[~np.isin(labels, (0, 1))][0]
         raise ValueError(f"a label is {strange}, expected 1 (present), 0 (absent) or NaN (missing)")
-    return scores, labels == 1, kept
+    return scores, labels == 1, has_label
 
 
 def _falling(score: ArrayLike, label: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.intp]]:
     """Scores and labels of the labelled ECGs, highest score first, and the positions they came from."""
-    values, positive, kept = labelled(score, label)
+    values, positive, has_label = labelled(score, label)
     order = np.argsort(-values, kind="stable")
-    return values[order], positive[order], np.flatnonzero(kept)[order]
+    return values[order], positive[order], np.flatnonzero(has_label)[order]
 
 
 def _weight_chunks(weights: ArrayLike | None, columns: NDArray[np.intp], n: int) -> Iterator[NDArray[np.float64]]:

@@ -66,9 +66,9 @@ def histogram_entropy(maps: Tensor, bins: int = 100) -> Tensor:
     flat = maps.detach().double().flatten(-2)
     low, high = flat.amin(-1, keepdim=True), flat.amax(-1, keepdim=True)
     known = (flat.isfinite().all(-1, keepdim=True) & (high > low)).squeeze(-1)
-    place = torch.where(known[..., None], (flat - low) / (high - low), 0.0).mul(bins).long().clamp(max=bins - 1)
+    bin_index = torch.where(known[..., None], (flat - low) / (high - low), 0.0).mul(bins).long().clamp(max=bins - 1)
     counts = torch.zeros(*flat.shape[:-1], bins, dtype=torch.float64, device=maps.device)
-    counts.scatter_add_(-1, place, torch.ones_like(flat))
+    counts.scatter_add_(-1, bin_index, torch.ones_like(flat))
     entropy: Tensor = torch.special.entr(counts / flat.shape[-1]).sum(-1)
     return torch.where(known, entropy, torch.nan)
 

@@ -68,17 +68,17 @@ def check_copyable(network: nn.Module) -> None:
     """
     names = {module: name for name, module in network.named_modules()}
     for module, name in names.items():
-        place = name or type(network).__name__
+        shown_name = name or type(network).__name__
         if isinstance(module, torch.jit.ScriptModule):
             raise ValueError(
-                f"{place} is a scripted module (TorchScript), whose layers can't be hooked, folded or randomised: give "
-                "the module that it was made of, before torch.jit.script or torch.jit.trace"
+                f"{shown_name} is a scripted module (TorchScript), whose layers can't be hooked, folded or randomised: "
+                "give the module that it was made of, before torch.jit.script or torch.jit.trace"
             )
-        held = [names[one] for one in _held_by(vars(module).get("forward")) if one in names]
+        held = [names[held_module] for held_module in _held_by(vars(module).get("forward")) if held_module in names]
         if held and _wrapped(module) is None:
             raise ValueError(
-                f"the forward of {place} was set on the object and refers to {held[0] or type(network).__name__}: a "
-                "copy would run the weights of the original; define forward in a class of its own instead"
+                f"the forward of {shown_name} was set on the object and refers to {held[0] or type(network).__name__}: "
+                "a copy would run the weights of the original; define forward in a class of its own instead"
             )
 
 

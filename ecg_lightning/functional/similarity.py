@@ -96,14 +96,14 @@ def similarity_matrices(
     for scope in scopes:
         check_choice("scope", scope, SCOPES)
     smoothed = _smoothed(_checked(maps), window, order)
-    found: dict[Statistic, list[Tensor]] = {statistic: [] for statistic in statistics}
+    matrices_of: dict[Statistic, list[Tensor]] = {statistic: [] for statistic in statistics}
     for scope in scopes:
         for sign in SIGNS:
             vectors = _vectors(_parts(smoothed, scope, sign), statistics, window is not None)
-            for statistic, matrices in found.items():
+            for statistic, matrices in matrices_of.items():
                 matrices.append(_matrix(vectors[statistic]))
     shape = (len(maps), len(scopes), len(SIGNS), maps.shape[1], maps.shape[1])
-    return {statistic: torch.stack(matrices, 1).reshape(shape) for statistic, matrices in found.items()}
+    return {statistic: torch.stack(matrices, 1).reshape(shape) for statistic, matrices in matrices_of.items()}
 
 
 def paired_similarities(
@@ -128,12 +128,12 @@ def paired_similarities(
     if min(a.ndim, b.ndim) < 2 or a.shape[-2:] != b.shape[-2:]:
         raise ValueError(f"expected maps (..., lead, sample) of one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
     smoothed = [_smoothed(maps, window, order) for maps in (a, b)]
-    found: dict[Statistic, list[Tensor]] = {statistic: [] for statistic in STATISTICS}
+    similarities_of: dict[Statistic, list[Tensor]] = {statistic: [] for statistic in STATISTICS}
     for sign in SIGNS:
         first, second = (_vectors(_parts(maps, scope, sign), STATISTICS, window is not None) for maps in smoothed)
-        for statistic, similarities in found.items():
+        for statistic, similarities in similarities_of.items():
             similarities.append(unit_product(first[statistic], second[statistic]).nanmean(-1))
-    return {statistic: torch.stack(similarities, -1) for statistic, similarities in found.items()}
+    return {statistic: torch.stack(similarities, -1) for statistic, similarities in similarities_of.items()}
 
 
 def correlated_vectors(
@@ -219,11 +219,11 @@ def _matrix(vectors: Tensor) -> Tensor:
 def _vectors(parts: Tensor, statistics: Sequence[Statistic], filtered: bool) -> dict[Statistic, Tensor]:
     """Smoothed values, or their ranks, at mean 0 and length 1; NaN where there is no correlation."""
     values = standardised(parts)
-    found: dict[Statistic, Tensor] = {"pearson": values}
+    vectors: dict[Statistic, Tensor] = {"pearson": values}
     if "spearman" in statistics:
         ranked = standardised_ranks(parts, _ROUNDING * largest_magnitude(parts) if filtered else 0.0)
-        found["spearman"] = ranked.masked_fill_(~values[..., :1].isfinite(), torch.nan)
-    return found
+        vectors["spearman"] = ranked.masked_fill_(~values[..., :1].isfinite(), torch.nan)
+    return vectors
 
 
 def _checked(maps: Tensor) -> Tensor:

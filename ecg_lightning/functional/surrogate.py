@@ -92,12 +92,12 @@ class _CrossFit(NamedTuple):
 
 
 def surrogate_shapley(
-    asked: HalfDifferences, guess: Tensor, correlation: Tensor, residual: Residual = "relevance"
+    answers: HalfDifferences, guess: Tensor, correlation: Tensor, residual: Residual = "relevance"
 ) -> ShapleyEstimate:
     """Estimate Shapley values by a surrogate and a cross-fitted regression on its residuals.
 
     Args:
-        asked: The network's answers to ``paired_coalitions``.
+        answers: The network's answers to ``paired_coalitions``.
         guess: (group,) of the values: integrated gradients.
         correlation: (group, group) of the guess's relative errors (``neighbour_correlation``).
         residual: ``relevance``: ridge with relevances, small error, shrinks; ``least_squares``: no bias that could
@@ -106,17 +106,17 @@ def surrogate_shapley(
     Raises:
         ValueError: Not finite, or too few pairs for ``least_squares``.
     """
-    if not (asked.half.isfinite().all() and asked.total.isfinite()):
+    if not (answers.half.isfinite().all() and answers.total.isfinite()):
         raise ValueError(
             "the network's logit is not finite for some coalition of groups: check the ECG and the weights"
         )
-    sign, weight, guess = signs(asked.members), pair_weights(asked.members), guess.double()
+    sign, weight, guess = signs(answers.members), pair_weights(answers.members), guess.double()
     start = start_relevance(guess)
-    if not asked.half.any():  # a surrogate of a constant network has no amplitude
-        return ShapleyEstimate((asked.total / len(guess)).expand(len(guess)), torch.zeros_like(correlation))
-    fit = _cross_fit(asked.half, sign, weight, guess, correlation)
+    if not answers.half.any():  # a surrogate of a constant network has no amplitude
+        return ShapleyEstimate((answers.total / len(guess)).expand(len(guess)), torch.zeros_like(correlation))
+    fit = _cross_fit(answers.half, sign, weight, guess, correlation)
     known = fit.values.mean(0)
-    missing = asked.total - known.sum()
+    missing = answers.total - known.sum()
     if residual == "least_squares":
         rest = least_squares(sign, fit.residual, weight, missing)
         return ShapleyEstimate(known + rest.values, rest.covariance)
@@ -124,14 +124,16 @@ def surrogate_shapley(
     return ShapleyEstimate(known + rest.values, fit.covariance)
 
 
-def exact_shapley(asked: HalfDifferences) -> ShapleyEstimate:
+def exact_shapley(answers: HalfDifferences) -> ShapleyEstimate:
     """Compute the Shapley values themselves, from the answers to ``every_pair``."""
-    asked.check_finite()
-    groups = asked.members.shape[1]
+    answers.check_finite()
+    groups = answers.members.shape[1]
     if groups == 1:
-        values = asked.total.reshape(1)
+        values = answers.total.reshape(1)
     else:
-        values = least_squares(signs(asked.members), asked.half, exact_weights(asked.members), asked.total).values
+        values = least_squares(
+            signs(answers.members), answers.half, exact_weights(answers.members), answers.total
+        ).values
     return ShapleyEstimate(values, torch.zeros(groups, groups, dtype=values.dtype, device=values.device))
 
 

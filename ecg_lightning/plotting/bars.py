@@ -64,8 +64,8 @@ def scores_figure(panels: Sequence[ScorePanel], title: str, caption: str) -> Fig
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
     axes = top.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    for panel, one in zip(panels, axes, strict=True):
-        _draw(one, panel)
+    for panel, panel_axes in zip(panels, axes, strict=True):
+        _draw(panel_axes, panel)
     if len(maps) > 1:
         _add_legend(top, maps)
     top.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=TEXT_COLOUR)
@@ -97,20 +97,20 @@ def _draw(axes: Axes, panel: ScorePanel) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _mark(axes: Axes, place: float, row: dict[Hashable, Any]) -> None:
+def _mark(axes: Axes, y: float, row: dict[Hashable, Any]) -> None:
     """A point, and the interval of the own map's."""
     colour = method_style(row["method"]).colour
     marker, size, below, filled = _OF_MAP[row["map"]]
-    own = row["map"] == "own"
+    is_own_map = row["map"] == "own"
     if not np.isfinite(row["value"]):
-        if own:
+        if is_own_map:
             across = axes.get_yaxis_transform()
-            axes.text(0.5, place, "not defined", transform=across, fontsize=6.5, ha="center", va="center")
+            axes.text(0.5, y, "not defined", transform=across, fontsize=6.5, ha="center", va="center")
         return
-    if own and np.isfinite(row["low"]) and np.isfinite(row["high"]):
-        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=1.6, alpha=0.6)
+    if is_own_map and np.isfinite(row["low"]) and np.isfinite(row["high"]):
+        axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.6, alpha=0.6)
     face = colour if filled else "white"
-    axes.plot(row["value"], place + below, marker=marker, markersize=size, color=colour, markerfacecolor=face,
+    axes.plot(row["value"], y + below, marker=marker, markersize=size, color=colour, markerfacecolor=face,
               markeredgewidth=0.9, linestyle="none")  # fmt: skip
 
 

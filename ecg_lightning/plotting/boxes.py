@@ -72,30 +72,30 @@ def boxes_figure(
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
     axes = top.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for index, one in enumerate(axes.flat):
+    for index, panel_axes in enumerate(axes.flat):
         if index < len(panels):
-            _draw(one, panels[index], names, label, limits)
-            _write_notes(one, panels[index], names, notes_title)
+            _draw(panel_axes, panels[index], names, label, limits)
+            _write_notes(panel_axes, panels[index], names, notes_title)
         else:
-            one.set_axis_off()
+            panel_axes.set_axis_off()
     top.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=TEXT_COLOUR)
     bottom.text(0.01, 0.98, "\n".join(lines), fontsize=7.5, va="top", color=TEXT_COLOUR)
     return figure
 
 
 def _draw(axes: Axes, panel: BoxPanel, names: Sequence[str], label: str, limits: tuple[float, float] | None) -> None:
-    for place, name in enumerate(names):
+    for row, name in enumerate(names):
         values = np.asarray(panel.values.get(name, ()), dtype=np.float64).ravel()
         known = values[np.isfinite(values)]
         if not len(known):
-            axes.text(0.5, place, "not defined", transform=axes.get_yaxis_transform(), fontsize=6.5, ha="center",
+            axes.text(0.5, row, "not defined", transform=axes.get_yaxis_transform(), fontsize=6.5, ha="center",
                       va="center")  # fmt: skip
             continue
-        _draw_box(axes, place, np.quantile(known, QUANTILES), method_style(name).colour)
+        _draw_box(axes, row, np.quantile(known, QUANTILES), method_style(name).colour)
         if np.isfinite(floor := panel.floors.get(name, np.nan)):
-            axes.plot(floor, place, marker="D", markersize=4.2, color="#777777", markeredgecolor="white", zorder=4.5)
+            axes.plot(floor, row, marker="D", markersize=4.2, color="#777777", markeredgecolor="white", zorder=4.5)
         if name in panel.means:
-            _draw_mean(axes, place, panel.means[name])
+            _draw_mean(axes, row, panel.means[name])
     axes.axvline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
     axes.set_yticks(range(len(names)), [method_style(name).label for name in names], fontsize=7.5)
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -109,22 +109,22 @@ def _draw(axes: Axes, panel: BoxPanel, names: Sequence[str], label: str, limits:
 
 def _write_notes(axes: Axes, panel: BoxPanel, names: Sequence[str], title: str) -> None:
     across = axes.get_yaxis_transform()
-    for place, name in enumerate(names):
+    for row, name in enumerate(names):
         if note := panel.notes.get(name):
-            axes.text(1.03, place, note, transform=across, fontsize=6.5, va="center", color=TEXT_COLOUR)
+            axes.text(1.03, row, note, transform=across, fontsize=6.5, va="center", color=TEXT_COLOUR)
     if panel.notes:
         axes.text(1.03, -0.75, title, transform=across, fontsize=6.5, va="bottom", color=TEXT_COLOUR)
 
 
-def _draw_box(axes: Axes, place: int, quantiles: NDArray[np.float64], colour: str) -> None:
+def _draw_box(axes: Axes, row: int, quantiles: NDArray[np.float64], colour: str) -> None:
     lowest, first, middle, third, highest = quantiles
-    axes.plot([lowest, highest], [place, place], color=colour, linewidth=1.0)
-    axes.barh(place, third - first, _BOX, left=first, color=colour, alpha=0.35, edgecolor=colour, linewidth=0.8)
-    axes.plot([middle, middle], [place - _BOX / 2, place + _BOX / 2], color=colour, linewidth=1.6)
+    axes.plot([lowest, highest], [row, row], color=colour, linewidth=1.0)
+    axes.barh(row, third - first, _BOX, left=first, color=colour, alpha=0.35, edgecolor=colour, linewidth=0.8)
+    axes.plot([middle, middle], [row - _BOX / 2, row + _BOX / 2], color=colour, linewidth=1.6)
 
 
-def _draw_mean(axes: Axes, place: int, mean: tuple[float, float, float]) -> None:
+def _draw_mean(axes: Axes, row: int, mean: tuple[float, float, float]) -> None:
     value, low, high = mean
     if np.isfinite([low, high]).all():
-        axes.plot([low, high], [place, place], color="black", linewidth=2.0, solid_capstyle="butt", zorder=4)
-    axes.plot(value, place, marker="D", markersize=3.6, color="black", markerfacecolor="white", zorder=5)
+        axes.plot([low, high], [row, row], color="black", linewidth=2.0, solid_capstyle="butt", zorder=4)
+    axes.plot(value, row, marker="D", markersize=3.6, color="black", markerfacecolor="white", zorder=5)

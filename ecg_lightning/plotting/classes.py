@@ -123,9 +123,9 @@ class Block:
             sheet.add_lines(left, top, head)
             self.stack.draw_lead_names(sheet, left - 1.0, paper_top)
             for index, (beat, caption) in enumerate(zip(beats, captions, strict=True)):
-                place = left + index * (self.stack.width + BEAT_GAP_MM)
-                sheet.add_lines(place, top + self._head, caption)
-                self.stack.draw(sheet, place, paper_top, beat, minor=minor)
+                beat_left = left + index * (self.stack.width + BEAT_GAP_MM)
+                sheet.add_lines(beat_left, top + self._head, caption)
+                self.stack.draw(sheet, beat_left, paper_top, beat, minor=minor)
             left += _paper_width(self.stack, len(beats)) + COLUMN_GAP_MM
 
 

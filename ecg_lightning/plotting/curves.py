@@ -126,10 +126,10 @@ def curves_figure(
     grid = top.subplots(
         len(ratios) * down, across, squeeze=False, sharex="col" if strip else False, height_ratios=ratios * down
     )
-    for place in range(across * down):
-        stacked = grid[place // across * len(ratios) :, place % across][: len(ratios)]
-        if place < len(panels):
-            _draw_stacked(stacked, panels[place], x_axis)
+    for index in range(across * down):
+        stacked = grid[index // across * len(ratios) :, index % across][: len(ratios)]
+        if index < len(panels):
+            _draw_stacked(stacked, panels[index], x_axis)
         else:
             for unused in stacked:
                 unused.remove()

@@ -110,14 +110,14 @@ def beat_sheet(
 
 def _row_of_panels(
     sheet: Sheet,
-    place: tuple[float, float],
+    top_and_height: tuple[float, float],
     leads: tuple[str, ...],
     limits: tuple[float, float],
     scale: PaperScale,
     grid: tuple[str, str],
 ) -> dict[str, Axes]:
     """Add the paper of some leads beside each other, each under its name."""
-    top, height = place
+    top, height = top_and_height
     panels = {}
     for column, lead in enumerate(leads):
         left = first_panel_left(scale) + column * (panel_width(scale) + GAP_MM)

@@ -27,14 +27,18 @@ _OTHERS: Final = ("#54278f", "#756bb1", "#9e9ac8", "#636363")
 
 def own_styles(methods: Iterable[AttributionMethod]) -> dict[str, dict[str, Any]]:
     """Register and return styles that methods of one's own state, by name, as a run folder stores them."""
-    stated = {one.name: one.style.as_json() for one in methods if one.style is not None and one.name not in METHODS}
+    stated = {
+        method.name: method.style.as_json()
+        for method in methods
+        if method.style is not None and method.name not in METHODS
+    }
     know_styles(stated)
     return stated
 
 
 def know_styles(stated: Mapping[str, dict[str, Any]]) -> None:
     """Draw methods of one's own as ``own_styles`` gave it; the twelve and the controls stay as they are."""
-    _OWN.update({name: MethodStyle.from_json(one) for name, one in stated.items() if name not in METHOD_STYLES})
+    _OWN.update({name: MethodStyle.from_json(style) for name, style in stated.items() if name not in METHOD_STYLES})
 
 
 def method_style(name: str) -> MethodStyle:

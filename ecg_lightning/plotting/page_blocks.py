@@ -129,7 +129,7 @@ class TableBlock:
 
     def cells(self) -> list[list[Cell]]:
         """Return every row as cells."""
-        return [[one if isinstance(one, Cell) else Cell(str(one)) for one in row] for row in self.rows]
+        return [[value if isinstance(value, Cell) else Cell(str(value)) for value in row] for row in self.rows]
 
 
 @dataclass(frozen=True)
@@ -192,14 +192,14 @@ class ReportFiles:
         """
         path = self.study.figures / f"{name}.svg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept, bare = draw(caption), draw("")
-        save_figure(kept, path.with_suffix(".png"))
-        kept.set_layout_engine("none")  # laid out by now, and that is half of the time
-        save_figure(kept, path)
-        image, kind = _image(bare, "svg"), "svg+xml"
+        saved, embedded = draw(caption), draw("")
+        save_figure(saved, path.with_suffix(".png"))
+        saved.set_layout_engine("none")  # laid out by now, and that is half of the time
+        save_figure(saved, path)
+        image, kind = _image(embedded, "svg"), "svg+xml"
         if len(image) > _LARGE_BYTES:  # of many small marks: pixels take less
-            bare.set_layout_engine("none")
-            image, kind = _image(bare, "png"), "png"
+            embedded.set_layout_engine("none")
+            image, kind = _image(embedded, "png"), "png"
         return Picture(path, image, kind, caption, label, wide)
 
     def table(self, name: str, frame: pd.DataFrame) -> list[str]:

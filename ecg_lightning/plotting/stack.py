@@ -118,11 +118,11 @@ def check_beats(beats: Sequence[ClassBeat]) -> NDArray[np.float64]:
         ValueError: A beat that can't be drawn; the message names the ECG.
     """
     traces = []
-    for one in beats:
+    for beat in beats:
         try:
-            traces.append(check_beat(one.beat))
+            traces.append(check_beat(beat.beat))
         except ValueError as error:
-            raise ValueError(f"ECG {one.name}: {error}") from error
+            raise ValueError(f"ECG {beat.name}: {error}") from error
     return np.stack(traces)
 
 

@@ -14,8 +14,8 @@ def paper_section(runs: StudyRuns, files: ReportFiles) -> Section:
     """Make the section that shows the paper's numbers beside this study's."""
     table = pd.DataFrame(
         [
-            {"quantity": one.what, "published": one.value, "this_study": one.own(runs), "where": one.where}
-            for one in NUMBERS
+            {"quantity": entry.what, "published": entry.value, "this_study": entry.own(runs), "where": entry.where}
+            for entry in NUMBERS
         ]
     )
     blocks: list[Block] = [
@@ -47,13 +47,14 @@ def table_1_beside(runs: StudyRuns) -> pd.DataFrame:
     Returns:
         ``characteristic``, then ``published_<split>`` and ``this_study_<split>`` for train, validation and test.
     """
-    own = population_table(runs.population).set_index("characteristic") if len(runs.population) else pd.DataFrame()
+    ours = population_table(runs.population).set_index("characteristic") if len(runs.population) else pd.DataFrame()
     rows = []
     for name, published in TABLE_1.items():
         row = {"characteristic": name}
         for split, value in zip(SPLITS, published, strict=True):
             row[f"published_{split}"] = value
-            row[f"this_study_{split}"] = str(own.loc[name, split]) if split in own and name in own.index else NO_NUMBER
+            here = split in ours and name in ours.index
+            row[f"this_study_{split}"] = str(ours.loc[name, split]) if here else NO_NUMBER
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -85,11 +85,11 @@ def publish(folder: str | Path, project: str | None = None, entity: str | None =
             f"ecg_lightning.cli report {runs.study.path}"
         )
     project = project or _project(runs)
-    place = log_summary(runs, project, entity)
-    online = place is not None and place.startswith("http")
-    entity = entity or (_entity(place) if online and place else "")
+    address = log_summary(runs, project, entity)
+    online = address is not None and address.startswith("http")
+    entity = entity or (_entity(address) if online and address else "")
     done = Published(
-        place,
+        address,
         _saved(runs, "workspace", workspace(runs, project, entity), online),
         _saved(runs, "report", dashboard_report(runs, project, entity, online), online),
     )
@@ -108,7 +108,11 @@ def workspace(runs: JudgedRuns, project: str, entity: str) -> Any:
             "Study", [Panel("pictures", "Figures of the study", tuple(f"study/{name}" for name in FIGURES))], runs
         ),
         *(_section(name, panels, runs, is_open=False) for name, panels in _PANELS.items()),
-        *(_section(one.title, one.panels, runs, is_open=not one.callback) for one in EXPERIMENTS if one.panels),
+        *(
+            _section(experiment.title, experiment.panels, runs, is_open=not experiment.callback)
+            for experiment in EXPERIMENTS
+            if experiment.panels
+        ),
     ]
     return ws.Workspace(name=f"{runs.study.name}: can these heat maps be trusted?", entity=entity, project=project,
                         sections=sections)  # fmt: skip

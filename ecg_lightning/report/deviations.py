@@ -102,7 +102,7 @@ def _of_the_experiments(runs: StudyRuns) -> Iterator[str]:
         )
     if any((run.path / "perturbation" / VERDICT_KIND.name).is_dir() for run in runs):
         yield "Verdicts on perturbation rest on blocks of 50 ms without noise, the same for all; the paper has points."
-    cascades = {(one.target, one.seed) for one in runs if (one.path / "cascade").is_dir()}
+    cascades = {(run.target, run.seed) for run in runs if (run.path / "cascade").is_dir()}
     if cascades != {("atrial_fibrillation", 0)}:
         named = ", ".join(f"{class_short(target)} seed {seed}" for target, seed in sorted(cascades)) or "no network"
         yield f"Randomisation: {named}; the paper did one network of atrial fibrillation."

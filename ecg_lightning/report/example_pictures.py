@@ -43,8 +43,8 @@ def shown_method(verdicts: pd.DataFrame, run: Run, methods: list[str]) -> tuple[
     there = [name for name in methods if f"maps/{name}" in run.stores]
     if not there:
         return None
-    found = explaining(verdicts[verdicts["target"] == run.target])
-    sound = [name for name in there if name in set(found["method"])]
+    explanations = explaining(verdicts[verdicts["target"] == run.target])
+    sound = [name for name in there if name in set(explanations["method"])]
     if sound:
         return sound[0], "the first method, in the paper's order, whose maps count as an explanation here"
     return there[0], "the first method in the paper's order; no method's maps count as an explanation here"
@@ -94,7 +94,7 @@ def _picture(
     ecg, name = named
     beat = _beat(run, ecg.row)
     store = run.row_store(f"maps/{method}")
-    own = np.asarray(store.read(np.array([ecg.row]))[0], dtype=np.float64)
+    relevance = np.asarray(store.read(np.array([ecg.row]))[0], dtype=np.float64)
     has = "has" if OUTCOMES[outcome][0] else "does not have"
     caption = (
         f"ECG {name} {has} {class_in_text(run.target)}; the network gives it a probability of "
@@ -106,9 +106,9 @@ def _picture(
     def draw(caption: str) -> Figure:
         return map_figure(
             beat,
-            own,
+            relevance,
             method=method_style(method).label,
-            signed=bool((own < 0).any()),
+            signed=bool((relevance < 0).any()),
             subtitle=caption or None,
             unit=store.spec.unit,
             evidence=evidence,

@@ -47,9 +47,9 @@ class Example:
     y_label: str = "map / greatest |map|"
 
 
-def ms_from_qrs(own: NDArray[np.float64]) -> NDArray[np.float64]:
+def ms_from_qrs(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the times of the samples of (..., sample) in ms after the QRS fiducial."""
-    return (np.arange(own.shape[-1]) - FIDUCIAL_SAMPLE) * 1000.0 / SAMPLING_RATE
+    return (np.arange(values.shape[-1]) - FIDUCIAL_SAMPLE) * 1000.0 / SAMPLING_RATE
 
 
 def examples_figure(rows: Sequence[Sequence[Example]], caption: str) -> Figure:
@@ -67,11 +67,11 @@ def examples_figure(rows: Sequence[Sequence[Example]], caption: str) -> Figure:
     axes = top.subplots(len(rows), 2, squeeze=False)
     handles: list[Any] = []
     labels: list[str] = []
-    for place, pair in enumerate(rows):
+    for row, pair in enumerate(rows):
         for side in range(2):
-            _draw(axes[place, side], pair[side])
+            _draw(axes[row, side], pair[side])
             if len(pair[side].lines) > _IN_PANEL and not handles:
-                handles, labels = axes[place, side].get_legend_handles_labels()
+                handles, labels = axes[row, side].get_legend_handles_labels()
     if handles:
         top.legend(handles, labels, loc="outside upper center", ncols=6, fontsize=7, frameon=False)
     bottom.text(0.01, 0.98, "\n".join(lines), fontsize=7.5, va="top")

@@ -56,11 +56,11 @@ def _between_methods(runs: StudyRuns, run: Run) -> list[Example]:
         return []
     store = run.row_store("similarity/pearson")
     names = [str(name) for name in store.spec.coords["method"]]
-    own = [index for index, name in enumerate(names) if not method_style(name).control]
-    values = np.asarray(store.array[:, 0, SIGNS.index("native")], dtype=float)[:, own][:, :, own]
-    first, second = np.triu_indices(len(own), 1)
+    methods_only = [index for index, name in enumerate(names) if not method_style(name).control]
+    values = np.asarray(store.array[:, 0, SIGNS.index("native")], dtype=float)[:, methods_only][:, :, methods_only]
+    first, second = np.triu_indices(len(methods_only), 1)
     score = _row_means(values[:, first, second])
-    methods = [names[index] for index in own if f"maps/{names[index]}" in run.stores]
+    methods = [names[index] for index in methods_only if f"maps/{names[index]}" in run.stores]
     examples = []
     for row in _extremes(score):
         maps = {name: _smooth(run.row_store(f"maps/{name}").read(np.array([row]))[0]) for name in methods}
@@ -87,13 +87,13 @@ def _between_seeds(runs: StudyRuns, target: str, seeds: dict[int, Run]) -> list[
     examples = []
     for ecg in _extremes(score):
         maps = {
-            seed: _smooth(run.row_store(f"maps/{method}").read(rows[place, [ecg]])[0])
-            for place, (seed, run) in enumerate(seeds.items())
+            seed: _smooth(run.row_store(f"maps/{method}").read(rows[seed_index, [ecg]])[0])
+            for seed_index, (seed, run) in enumerate(seeds.items())
         }
         lead = _lead(list(maps.values()))
         lines = [
-            (f"seed {seed}", _SEED_COLOURS[place % len(_SEED_COLOURS)], ms_from_qrs(own), _scaled(own)[lead])
-            for place, (seed, own) in enumerate(maps.items())
+            (f"seed {seed}", _SEED_COLOURS[index % len(_SEED_COLOURS)], ms_from_qrs(values), _scaled(values)[lead])
+            for index, (seed, values) in enumerate(maps.items())
         ]
         run = next(iter(seeds.values()))
         title = f"2 Seeds, {method_style(method).label}: {_of(runs, run, int(rows[0, ecg]))}, lead {_lead_name(lead)}"
@@ -112,14 +112,15 @@ def _along_cascade(runs: StudyRuns) -> list[Example]:
     names = [str(name) for name in store.spec.coords["method"]]
     depths = np.asarray(store.spec.coords["depth"], dtype=float)
     values = np.asarray(store.array[:, :, SIGNS.index("native")], dtype=float)
-    curves = np.apply_along_axis(lambda own: _row_means(own[None])[0], 1, values)  # (n, method, depth): over repeats
+    curves = np.apply_along_axis(lambda over: _row_means(over[None])[0], 1, values)  # (n, method, depth): over repeats
     last = curves[:, :, -1].copy()
     last[:, [method_style(name).control for name in names]] = np.nan
     if not np.isfinite(last).any():
         return []
     examples = []
-    for place in (np.nanargmax(last), np.nanargmin(np.abs(last))):  # the high score first, as in the paper's Figure 2
-        row, index = np.unravel_index(int(place), last.shape)
+    # the high score first, as in the paper's Figure 2
+    for flat_index in (np.nanargmax(last), np.nanargmin(np.abs(last))):
+        row, index = np.unravel_index(int(flat_index), last.shape)
         style = method_style(names[index])
         lines = [(style.label, style.colour, depths, curves[row, index])]
         title = f"3 Randomisation, {style.label}: {_of(runs, run, int(row))}"
@@ -152,8 +153,8 @@ def _along_perturbation(runs: StudyRuns, run: Run) -> list[Example]:
         return []
     steps = np.arange(probability.shape[2], dtype=float)
     examples = []
-    for place in (np.nanargmax(fall), np.nanargmin(fall)):
-        row, index = np.unravel_index(int(place), fall.shape)
+    for flat_index in (np.nanargmax(fall), np.nanargmin(fall)):
+        row, index = np.unravel_index(int(flat_index), fall.shape)
         style = method_style(names[index])
         lines = [(style.label, style.colour, steps, probability[row, index])]
         score = f"probability {probability[row, index, 0]:.2f} to {probability[row, index, -1]:.2f}"
@@ -173,22 +174,22 @@ def _row_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Over the last axis, without NaN."""
     known = np.isfinite(values)
     with np.errstate(invalid="ignore"):
-        found: NDArray[np.float64] = np.where(known, values, 0.0).sum(axis=-1) / known.sum(axis=-1)
-    return found
+        means: NDArray[np.float64] = np.where(known, values, 0.0).sum(axis=-1) / known.sum(axis=-1)
+    return means
 
 
-def _smooth(own: NDArray[np.floating]) -> NDArray[np.float64]:
-    smoothed: NDArray[np.float64] = savitzky_golay(torch.from_numpy(np.asarray(own, dtype=np.float64))).numpy()
+def _smooth(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    smoothed: NDArray[np.float64] = savitzky_golay(torch.from_numpy(np.asarray(values, dtype=np.float64))).numpy()
     return smoothed
 
 
-def _scaled(own: NDArray[np.float64]) -> NDArray[np.float64]:
-    most = np.abs(own).max()
-    return own / most if most > 0 else own
+def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    most = np.abs(values).max()
+    return values / most if most > 0 else values
 
 
 def _lead(maps: Sequence[NDArray[np.float64]]) -> int:
-    return int(np.nanargmax(np.sum([np.abs(_scaled(own)).sum(axis=1) for own in maps], axis=0)))
+    return int(np.nanargmax(np.sum([np.abs(_scaled(values)).sum(axis=1) for values in maps], axis=0)))
 
 
 def _lead_name(lead: int) -> str:

@@ -78,10 +78,10 @@ def _coarse(preconditions: pd.DataFrame) -> Iterator[str]:
         ("converged", "Every map has converged.", "Coarse maps, which more passes or other backgrounds would change"),
         ("safe", "Every method is safe on these networks.", "Methods that are not safe on these networks"),
     ):
-        own = known[known["precondition"] == name]
-        if own.empty:
+        of_precondition = known[known["precondition"] == name]
+        if of_precondition.empty:
             continue
-        broken = own[own["state"] == "does_not_hold"]
+        broken = of_precondition[of_precondition["state"] == "does_not_hold"]
         methods = ", ".join(method_style(str(method)).label for method in dict.fromkeys(broken["method"]))
         yield f"{breaks}: {methods}." if methods else holds
 
@@ -96,21 +96,21 @@ def _effects(runs: JudgedRuns) -> TableBlock | None:
     """Both claims of one check for the diagnosis of the pictures: localisation if it was measured, else the next."""
     run = shown_run(runs)
     target = run.target if run is not None else runs.targets[0]
-    own = runs.verdicts[(runs.verdicts["target"] == target) & ~runs.verdicts["control"].astype(bool)]
-    measured = set(own[own["state"] != NOT_MEASURED]["check"])
+    of_methods = runs.verdicts[(runs.verdicts["target"] == target) & ~runs.verdicts["control"].astype(bool)]
+    measured = set(of_methods[of_methods["state"] != NOT_MEASURED]["check"])
     check = next((name for name in EXPLAINING if name in measured), None)
     if check is None:
         return None
-    found = {(row["method"], row["check"], row["claim"]): row for row in records(own)}
+    by_method = {(row["method"], row["check"], row["claim"]): row for row in records(of_methods)}
     rows = [
         [
             method_style(str(method)).label,
-            *(verdict_cell(found[method, check, one]) for one in _TWO_CLAIMS),
+            *(verdict_cell(by_method[method, check, claim]) for claim in _TWO_CLAIMS),
         ]
-        for method in dict.fromkeys(own["method"])
+        for method in dict.fromkeys(of_methods["method"])
     ]
     return TableBlock(
-        head=("Method", *(claim_words(one) for one in _TWO_CLAIMS)),
+        head=("Method", *(claim_words(claim) for claim in _TWO_CLAIMS)),
         rows=rows,
         caption=f"{class_name(target)}, by {CHECKS[check].lower()}: effect with its 95 % interval, and what follows. "
         "The other checks and diagnoses stand in the scorecard.",

@@ -54,10 +54,10 @@ def methods_section(runs: StudyRuns, files: ReportFiles) -> Section:
     shown = TableBlock(_HEAD, rows, caption=_CAPTION, label="Cost and reliability", files=files.table("methods", table))
     blocks: list[Block] = [shown]
     if not lint.empty:
-        told = lint[lint["verdict"] != "safe"].drop_duplicates(["method", "verdict"])
+        unsafe = lint[lint["verdict"] != "safe"].drop_duplicates(["method", "verdict"])
         blocks += [
             Paragraph(f"{method_style(row['method']).label}: {row['verdict']}. {_reason(row)}", "warning")
-            for row in records(told)
+            for row in records(unsafe)
         ]
     return Section("methods", "Cost, reliability and safety of the methods", blocks)
 
@@ -75,21 +75,22 @@ def methods_table(
     """
     rows = []
     for method in methods:
-        own = maps[maps["method"] == method] if not maps.empty else maps
+        maps_of_method = maps[maps["method"] == method] if not maps.empty else maps
         verdicts = lint[lint["method"] == method]["verdict"] if not lint.empty else pd.Series(dtype=str)
         row: dict[str, Any] = {"method": method}
         for name in ("forwards", "gradients"):
-            row[name] = own[name].max() if name in own else np.nan
+            row[name] = maps_of_method[name].max() if name in maps_of_method else np.nan
         row["forward_equivalents"] = row["forwards"] + GRADIENT_FORWARDS * row["gradients"]
         for name in ("reliability_median", "reliability_lowest_decile"):
-            row[name] = own[name].median() if name in own else np.nan
+            row[name] = maps_of_method[name].median() if name in maps_of_method else np.nan
         over = backgrounds[backgrounds["method"] == method] if not backgrounds.empty else backgrounds
         for name in ("median", "lowest_decile"):
             row[f"over_backgrounds_{name}"] = over[name].median() if name in over else np.nan
-        known = own["uses_backgrounds"].dropna() if "uses_backgrounds" in own else ()  # older runs do not say
+        # older runs do not say
+        known = maps_of_method["uses_backgrounds"].dropna() if "uses_backgrounds" in maps_of_method else ()
         row["uses_backgrounds"] = bool(any(known)) if len(known) else None
         for name in ("done", "constant", "not_finite"):
-            row[name] = int(own[name].sum()) if name in own else 0
+            row[name] = int(maps_of_method[name].sum()) if name in maps_of_method else 0
         row["lint"] = next((v for v in ("refused", "doubtful", "safe") if (verdicts == v).any()), "")
         rows.append(row)
     return pd.DataFrame(rows)

@@ -114,7 +114,7 @@ def architecture_table(network: nn.Module, shape: tuple[int, int] = (len(LEADS),
     rows: list[dict[str, Any]] = []
 
     def note(name: str, module: nn.Module, output: Tensor) -> None:
-        own = sum(parameter.numel() for parameter in module.parameters())
+        n_parameters = sum(parameter.numel() for parameter in module.parameters())
         size = " x ".join(str(length) for length in output.shape[1:])
         rows.append(
             {
@@ -122,7 +122,7 @@ def architecture_table(network: nn.Module, shape: tuple[int, int] = (len(LEADS),
                 "kind": type(module).__name__,
                 "settings": _settings(module),
                 "output": size,
-                "parameters": f"{own:,}" if own else "",
+                "parameters": f"{n_parameters:,}" if n_parameters else "",
             }
         )
 
@@ -143,11 +143,10 @@ def architecture_table(network: nn.Module, shape: tuple[int, int] = (len(LEADS),
 def _settings(module: nn.Module) -> str:
     """What distinguishes a layer from others of its kind."""
     if isinstance(module, nn.Conv1d):
-        return f"{module.in_channels} to {module.out_channels} channels, kernel {_one(module.kernel_size)}, " + (
-            f"stride {_one(module.stride)}"
-        )
+        channels = f"{module.in_channels} to {module.out_channels} channels"
+        return f"{channels}, kernel {_single_number(module.kernel_size)}, stride {_single_number(module.stride)}"
     if isinstance(module, nn.AvgPool1d | nn.MaxPool1d):
-        return f"window {_one(module.kernel_size)}, stride {_one(module.stride)}"
+        return f"window {_single_number(module.kernel_size)}, stride {_single_number(module.stride)}"
     if isinstance(module, nn.Linear):
         return f"{module.in_features:,} to {module.out_features:,}"
     if isinstance(module, nn.Dropout):
@@ -155,5 +154,5 @@ def _settings(module: nn.Module) -> str:
     return "" if isinstance(module, nn.BatchNorm1d | nn.Flatten) else module.extra_repr()
 
 
-def _one(value: Any) -> Any:
+def _single_number(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) else value

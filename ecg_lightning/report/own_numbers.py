@@ -87,5 +87,5 @@ _POPULATION: Final = (
 
 _MAPS: Final = Published("maps", "attribution maps", "more than 1.5 million", "Discussion", _maps)
 
-NUMBERS: Final = (*_POPULATION, *(one for experiment in EXPERIMENTS for one in experiment.published), _MAPS)
+NUMBERS: Final = (*_POPULATION, *(published for experiment in EXPERIMENTS for published in experiment.published), _MAPS)
 """In the order of the paper; its Table 1 by split stands in ``published.TABLE_1``."""

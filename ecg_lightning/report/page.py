@@ -62,8 +62,8 @@ def write_report(folder: str | Path, intervals: IntervalSettings, ids: IdChoice 
     """
     runs = JudgedRuns.open(folder, intervals, ids)
     know_styles(runs.method_styles)
-    for one in runs.unfinished:
-        print(f"{one.target}, seed {one.seed} is left out: {one.reason}")
+    for run in runs.unfinished:
+        print(f"{run.target}, seed {run.seed} is left out: {run.reason}")
     for damage in runs.damaged.values():
         print(f"left out: {damage}")
     files = ReportFiles(runs.study)
@@ -98,8 +98,8 @@ def render(runs: JudgedRuns, sections: Sequence[Section]) -> str:
         n_methods=len(runs.methods),
         n_ecgs=max(len(run.examples) for run in runs),
         sections=sections,
-        unfinished=[(class_name(one.target), one.seed, one.reason) for one in runs.unfinished],
-        damaged=[one.below(runs.study.path) for one in runs.damaged.values()],
+        unfinished=[(class_name(run.target), run.seed, run.reason) for run in runs.unfinished],
+        damaged=[damage.below(runs.study.path) for damage in runs.damaged.values()],
         version=__version__,
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     )

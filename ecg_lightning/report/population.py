@@ -23,7 +23,8 @@ def population_section(runs: StudyRuns, files: ReportFiles) -> Section:
     """Report the paper's Table 1, and the ECGs that were left out."""
     if runs.population.empty:
         why = "The study has no population.parquet (it was fitted by an earlier version): fit it again"
-        if damage := next((one for path, one in runs.damaged.items() if path.name == "population.parquet"), None):
+        damages = [damage for path, damage in runs.damaged.items() if path.name == "population.parquet"]
+        for damage in damages[:1]:
             why = f"{damage.below(runs.study.path)}, and report again"
         missing = Paragraph(f"{why} to see this table.", "warning")
         return Section("population", "Study population", [missing])

@@ -99,13 +99,13 @@ def _share_tables(table: pd.DataFrame, saved: list[str]) -> list[Block]:
     words = {"lead": "Share of |map| in each lead", "wave": "Share of |map| in each part of the beat"}
     for kind, part in table.groupby("kind", sort=False):
         mean = part.groupby(["method", "place"], sort=False)["share"].mean().unstack(sort=False)
-        head = [str(place) for place in mean.columns]
+        head = [str(region) for region in mean.columns]
         rows = [
             [method_style(str(method)).label, *(f"{share:.0%}" for share in row)]
             for method, row in zip(mean.index, mean.to_numpy(), strict=True)
         ]
         shares = even[str(kind)] or dict.fromkeys(head, 1 / len(head))
-        rows.append(["even spread", *(f"{shares[place]:.0%}" for place in head)])
+        rows.append(["even spread", *(f"{shares[region]:.0%}" for region in head)])
         blocks.append(
             TableBlock(
                 head=("Method", *head),

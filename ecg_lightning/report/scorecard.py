@@ -48,13 +48,13 @@ def scorecard_section(runs: JudgedRuns, files: ReportFiles) -> Section:
             counted,
         )
     )
-    kept = files.table("preconditions", runs.preconditions)
-    blocks.append(preconditions_table(runs.preconditions, PRECONDITIONS, kept))
-    if worth := families(verdicts):
+    saved_preconditions = files.table("preconditions", runs.preconditions)
+    blocks.append(preconditions_table(runs.preconditions, PRECONDITIONS, saved_preconditions))
+    if rates := families(verdicts):
         blocks.append(
             TableBlock(
                 head=("Claim", "Family", "One test passes falsely", "Any of 36 tests does"),
-                rows=worth,
+                rows=rates,
                 caption="Share of simulated studies, of 20 to 250 patients with the diagnosis and 1 to 10 networks, in "
                 "which a method without merit passes; nominal is 2.5 %. Last column: after Holm's adjustment, 12 "
                 "methods x 3 diagnoses (docs/verdicts.md has every size, and the power).",
@@ -64,8 +64,8 @@ def scorecard_section(runs: JudgedRuns, files: ReportFiles) -> Section:
         )
     details: dict[str, list[Block]] = {}
     for target in runs.targets:
-        if told := _sentences(runs, target):
-            details[f"{class_name(target)} in sentences"] = [Items(told)]
+        if sentences := _sentences(runs, target):
+            details[f"{class_name(target)} in sentences"] = [Items(sentences)]
     return Section("scorecard", "Scorecard: which methods can be trusted?", blocks, details)
 
 
@@ -76,7 +76,12 @@ def _of_target(runs: JudgedRuns, target: str, saved: list[str]) -> list[Block]:
         return [Paragraph(f"{class_name(target)}: not measured.", "note")]
     notes = [
         *no_further_than_the_ecg(verdicts, target),
-        *(told for one in runs.joined[0] if one.target == target for told in one_map_for_all(one)),
+        *(
+            note
+            for target_runs in runs.joined[0]
+            if target_runs.target == target
+            for note in one_map_for_all(target_runs)
+        ),
         controls_in_words(verdicts, target),
     ]
     return [diagnosis_table(verdicts, target, who_counts(verdicts, target), saved), Items(notes)]
@@ -84,9 +89,9 @@ def _of_target(runs: JudgedRuns, target: str, saved: list[str]) -> list[Block]:
 
 def _sentences(runs: JudgedRuns, target: str) -> list[str]:
     """Every decided verdict of a method, in words."""
-    own = runs.verdicts[(runs.verdicts["target"] == target) & ~runs.verdicts["control"].astype(bool)]
-    own = own[~own["state"].isin((NOT_MEASURED, CANNOT_TELL))]
+    decided = runs.verdicts[(runs.verdicts["target"] == target) & ~runs.verdicts["control"].astype(bool)]
+    decided = decided[~decided["state"].isin((NOT_MEASURED, CANNOT_TELL))]
     return [
         f"{method_style(str(method)).label}. {' '.join(sentence(row) for row in records(part))}"
-        for method, part in own.groupby("method", sort=False)
+        for method, part in decided.groupby("method", sort=False)
     ]

@@ -97,11 +97,11 @@ def _patients(count: int) -> str:
 
 def diagnosis_table(verdicts: pd.DataFrame, target: str, caption: str, files: Sequence[str]) -> TableBlock:
     """Make the table of methods and controls x claims of one diagnosis."""
-    own = verdicts[verdicts["target"] == target]
+    of_target = verdicts[verdicts["target"] == target]
     rows = []
-    for method, part in own.groupby("method", sort=False):
-        found = {(row["check"], row["claim"]): row for row in records(part)}
-        rows.append([_name(str(method), bool(part["control"].iloc[0])), *(verdict_cell(found[c]) for c in CLAIMS)])
+    for method, part in of_target.groupby("method", sort=False):
+        by_claim = {(row["check"], row["claim"]): row for row in records(part)}
+        rows.append([_name(str(method), bool(part["control"].iloc[0])), *(verdict_cell(by_claim[c]) for c in CLAIMS)])
     spans = [(CHECKS[check], sum(one == check for one, _ in CLAIMS)) for check in CHECKS]
     return TableBlock(
         head=("Method", *(claim_words(claim) for _, claim in CLAIMS)),
@@ -143,8 +143,8 @@ def summary_cell(states: Sequence[str]) -> Cell:
         mark, kind = MARKS[CANNOT_TELL]
         return Cell(f"{mark} {state_word(CANNOT_TELL)}", kind, "", decided)
     counted = [
-        f"{MARKS[state][0]} {count} {one if count == 1 else many}"
-        for state, count, one, many in ((PASSES, passes, "passes", "pass"), (FAILS, fails, "fails", "fail"))
+        f"{MARKS[state][0]} {count} {singular if count == 1 else plural}"
+        for state, count, singular, plural in ((PASSES, passes, "passes", "pass"), (FAILS, fails, "fails", "fail"))
         if count
     ]
     kind = MARKS[FAILS][1] if not passes else MARKS[PASSES][1] if not fails else "mixed"

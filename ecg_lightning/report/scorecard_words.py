@@ -32,26 +32,26 @@ _FEW_SEEDS, _MANY_PATIENTS = 5, 100
 
 def headline(verdicts: pd.DataFrame) -> str:
     """Answer over all diagnoses: where a method's maps count as an explanation, and how much is decided."""
-    own = _of_methods(verdicts)
-    if not len(own) or (own["state"] == NOT_MEASURED).all():
+    of_methods = _of_methods(verdicts)
+    if not len(of_methods) or (of_methods["state"] == NOT_MEASURED).all():
         return short_answer(verdicts)
-    found = explaining(own)
+    explanations = explaining(of_methods)
     named = "; ".join(
-        f"{class_name(target)}: {methods_in_words(found[found['target'] == target])}"
-        for target in dict.fromkeys(found["target"])
+        f"{class_name(target)}: {methods_in_words(explanations[explanations['target'] == target])}"
+        for target in dict.fromkeys(explanations["target"])
     )
-    return " ".join([short_answer(verdicts), *([f"{named}."] if named else []), counts_in_words(own)])
+    return " ".join([short_answer(verdicts), *([f"{named}."] if named else []), counts_in_words(of_methods)])
 
 
 def short_answer(verdicts: pd.DataFrame) -> str:
     """Say on how many diagnoses any method's maps count as an explanation."""
-    own = _of_methods(verdicts)
-    if not _is_measured(own):
+    of_methods = _of_methods(verdicts)
+    if not _is_measured(of_methods):
         return (
             "No check was measured with both of its claims, so nothing is known of these maps: the audits were left "
             "out, or an earlier version made them."
         )
-    yes, total = explaining(own)["target"].nunique(), own["target"].nunique()
+    yes, total = explaining(of_methods)["target"].nunique(), of_methods["target"].nunique()
     if total == 1:
         return f"{'Some' if yes else 'No'} method's maps count as an explanation of the networks' answers."
     if not yes:
@@ -69,21 +69,21 @@ def _is_measured(verdicts: pd.DataFrame) -> bool:
     return bool((states["check"].isin(EXPLAINING) & (states["state"] != NOT_MEASURED)).any())
 
 
-def methods_in_words(found: pd.DataFrame) -> str:
+def methods_in_words(explanations: pd.DataFrame) -> str:
     """List methods such as ``Saliency (localisation, perturbation), IG (perturbation)``."""
-    parts = found.groupby("method", sort=False)["check"].agg(list).items()
+    parts = explanations.groupby("method", sort=False)["check"].agg(list).items()
     return ", ".join(
         f"{method_style(str(method)).label} ({', '.join(CHECKS[check].lower() for check in checks)})"
         for method, checks in parts
     )
 
 
-def counts_in_words(own: pd.DataFrame) -> str:
+def counts_in_words(verdicts: pd.DataFrame) -> str:
     """Say how many verdicts pass, fail and are open."""
-    count = {state: int((own["state"] == state).sum()) for state in (PASSES, FAILS, CANNOT_TELL, NOT_MEASURED)}
+    count = {state: int((verdicts["state"] == state).sum()) for state in (PASSES, FAILS, CANNOT_TELL, NOT_MEASURED)}
     total = sum(count[state] for state in (PASSES, FAILS, CANNOT_TELL))
-    verbs = [f"{count[state]} {one if count[state] == 1 else many}"
-             for state, one, many in ((PASSES, "passes", "pass"), (FAILS, "fails", "fail"))]  # fmt: skip
+    verbs = [f"{count[state]} {singular if count[state] == 1 else plural}"
+             for state, singular, plural in ((PASSES, "passes", "pass"), (FAILS, "fails", "fail"))]  # fmt: skip
     words = (
         f"Of {total} verdicts (methods, diagnoses and claims) {', '.join(verbs)}, and {count[CANNOT_TELL]} can't be "
         "told with these patients and networks"
@@ -93,15 +93,15 @@ def counts_in_words(own: pd.DataFrame) -> str:
 
 def answer(verdicts: pd.DataFrame, target: str) -> str:
     """Say what can be said of one diagnosis, for a physician."""
-    own = verdicts[(verdicts["target"] == target) & ~verdicts["control"].astype(bool)]
-    states = check_states(own)
+    of_methods = verdicts[(verdicts["target"] == target) & ~verdicts["control"].astype(bool)]
+    states = check_states(of_methods)
     states = states[states["check"].isin(EXPLAINING) & (states["state"] != NOT_MEASURED)]
     if states.empty:
         return "No check was measured with both of its claims: nothing can be said of these maps."
-    found = explaining(own)
+    explanations = explaining(of_methods)
     first = (
-        f"These maps count as an explanation: {methods_in_words(found)}."
-        if len(found)
+        f"These maps count as an explanation: {methods_in_words(explanations)}."
+        if len(explanations)
         else "No method's maps count as an explanation."
     )
     rest = []
@@ -124,23 +124,23 @@ def _count(states: "pd.Series[str]", state: str, verb: str) -> str:
 
 def who_counts(verdicts: pd.DataFrame, target: str) -> str:
     """Say which patients, ECGs and networks are behind each check of a diagnosis, and for which networks it speaks."""
-    own = verdicts[(verdicts["target"] == target) & (verdicts["state"] != NOT_MEASURED)]
-    if own.empty:
+    measured = verdicts[(verdicts["target"] == target) & (verdicts["state"] != NOT_MEASURED)]
+    if measured.empty:
         return "Nothing was measured."
     words: dict[str, list[str]] = {}
-    for check, part in own.groupby("check", sort=False):
+    for check, part in measured.groupby("check", sort=False):
         words.setdefault(_patients_of(part), []).append(CHECKS[str(check)].lower())
     if len(words) == 1:
         text = next(iter(words))
     else:
         text = "; ".join(f"{', '.join(checks)}: {counted}" for counted, checks in words.items())
-    return f"{text[0].upper()}{text[1:]}. {networks_in_words(own)}"
+    return f"{text[0].upper()}{text[1:]}. {networks_in_words(measured)}"
 
 
 def networks_in_words(verdicts: pd.DataFrame) -> str:
     """Say for which networks the verdicts hold; empty where there are none."""
-    own = verdicts[verdicts["state"] != NOT_MEASURED]
-    words = dict.fromkeys(networks_words(row) for row in records(own.drop_duplicates(["networks", "n_seeds"])))
+    measured = verdicts[verdicts["state"] != NOT_MEASURED]
+    words = dict.fromkeys(networks_words(row) for row in records(measured.drop_duplicates(["networks", "n_seeds"])))
     return f"The verdicts hold for {' or '.join(words)}." if words else ""
 
 
@@ -163,10 +163,10 @@ def families(verdicts: pd.DataFrame) -> list[list[str]]:
     Returns:
         Check and claim; how many tests share an error rate; how often one test passes falsely; how often any of them.
     """
-    own = verdicts[(verdicts["state"] != NOT_MEASURED) & ~verdicts["control"].astype(bool)]
+    measured = verdicts[(verdicts["state"] != NOT_MEASURED) & ~verdicts["control"].astype(bool)]
     rows = []
     for check, claim in CLAIMS:
-        part = own[(own["check"] == check) & (own["claim"] == claim)]
+        part = measured[(measured["check"] == check) & (measured["claim"] == claim)]
         if len(part):
             rates = check_named(check).false_passes
             rows.append(
@@ -195,9 +195,9 @@ def _has_few_seeds(part: pd.DataFrame) -> bool:
 
 def no_further_than_the_ecg(verdicts: pd.DataFrame, target: str) -> Iterator[str]:
     """Yield methods whose distance to another patient's map is at most that of |ECG|, which sees no network."""
-    own = verdicts[(verdicts["target"] == target) & (verdicts["claim"] == _PATIENT) & verdicts["effect"].notna()]
+    of_claim = verdicts[(verdicts["target"] == target) & (verdicts["claim"] == _PATIENT) & verdicts["effect"].notna()]
     for check in EXPLAINING:
-        part = own[own["check"] == check].set_index("method")
+        part = of_claim[of_claim["check"] == check].set_index("method")
         if _ECG not in part.index:
             continue
         limit = float(part["effect"][_ECG])
@@ -214,14 +214,16 @@ def no_further_than_the_ecg(verdicts: pd.DataFrame, target: str) -> Iterator[str
 
 def controls_in_words(verdicts: pd.DataFrame, target: str) -> str:
     """Say which claims each control passes."""
-    own = verdicts[(verdicts["target"] == target) & verdicts["control"].astype(bool) & (verdicts["state"] == PASSES)]
+    of_controls = verdicts[
+        (verdicts["target"] == target) & verdicts["control"].astype(bool) & (verdicts["state"] == PASSES)
+    ]
     if not verdicts["control"].astype(bool).any():
         return "The study has no controls."
-    if own.empty:
+    if of_controls.empty:
         return "No control passes any claim."
     passed = [
         f"{method_style(str(method)).label} passes {'; '.join(_claims(part))}"
-        for method, part in own.groupby("method", sort=False)
+        for method, part in of_controls.groupby("method", sort=False)
     ]
     return (
         f"Controls know nothing of the network, so that a claim they pass is no merit by itself: {'. '.join(passed)}."

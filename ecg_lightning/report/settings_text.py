@@ -84,8 +84,10 @@ def method_settings(run: Run) -> pd.DataFrame:
     rows = []
     for name in sorted(run.maps, key=method_place):
         spec = run.row_store(f"maps/{name}").spec
-        own = {key: value for key, value in spec.settings.items() if key not in _NO_SETTINGS and value is not None}
-        rows.append({"method": name, "settings": listed(own), "digest": spec.digest})
+        hyperparameters = {
+            key: value for key, value in spec.settings.items() if key not in _NO_SETTINGS and value is not None
+        }
+        rows.append({"method": name, "settings": listed(hyperparameters), "digest": spec.digest})
     return pd.DataFrame(rows, columns=["method", "settings", "digest"])
 
 
@@ -98,9 +100,9 @@ def _split_words(population: pd.DataFrame) -> str:
     if population.empty:
         return ""
     parts = [
-        f"{split} {len(own):,} ECGs of {own['patient_id'].nunique():,} patients"
+        f"{split} {len(part):,} ECGs of {part['patient_id'].nunique():,} patients"
         for split in ("train", "validation", "test")
-        if len(own := population[population["split"] == split])
+        if len(part := population[population["split"] == split])
     ]
     return " ".join(filter(None, (f"Split by patient: {'; '.join(parts)}.", enrichment_words(population))))
 
@@ -108,7 +110,7 @@ def _split_words(population: pd.DataFrame) -> str:
 def _attribution_seed(test: Mapping[str, Any]) -> Any:
     """Return the seed of the key ``maps``, or of the list of callbacks in which it stood earlier."""
     listed = [at(test, "maps"), *(at(test, "trainer", "callbacks") or ())]
-    for one in listed:
-        if str((one or {}).get("class_path", "")).endswith("AttributionMaps"):
-            return (one.get("init_args") or {}).get("attribution_seed", 0)
+    for callback in listed:
+        if str((callback or {}).get("class_path", "")).endswith("AttributionMaps"):
+            return (callback.get("init_args") or {}).get("attribution_seed", 0)
     return 0

@@ -48,15 +48,15 @@ def typical_ecgs(run: Run) -> dict[str, TypicalEcg | None]:
     label = run.examples["label"].to_numpy(dtype=np.float64)
     probability = 1 / (1 + np.exp(-logit))
     says_yes = probability >= run.metrics["threshold"]["value"]
-    found: dict[str, TypicalEcg | None] = {}
+    chosen: dict[str, TypicalEcg | None] = {}
     for outcome, (truth, answer) in OUTCOMES.items():
         rows = np.flatnonzero((label == truth) & (says_yes == answer) & np.isfinite(logit))
         if not len(rows):
-            found[outcome] = None
+            chosen[outcome] = None
             continue
         row = int(rows[np.argsort(logit[rows], kind="stable")[(len(rows) - 1) // 2]])
-        found[outcome] = TypicalEcg(row, str(run.examples["ecg_id"].iloc[row]), float(probability[row]), len(rows))
-    return found
+        chosen[outcome] = TypicalEcg(row, str(run.examples["ecg_id"].iloc[row]), float(probability[row]), len(rows))
+    return chosen
 
 
 def test_beat(run: Run, row: int) -> NDArray[np.float64] | None:

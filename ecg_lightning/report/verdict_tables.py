@@ -34,8 +34,8 @@ def completed(verdicts: pd.DataFrame, targets: Sequence[str], methods: Sequence[
     ]
     there = [{str(name): value for name, value in row.items()} for row in known.to_dict("records")]
     table = verdicts_table([*there, *absent])
-    place = {key: number for number, key in enumerate(wanted)}
-    order = [place.get(key, len(place)) for key in table[keys].itertuples(index=False, name=None)]
+    position = {key: number for number, key in enumerate(wanted)}
+    order = [position.get(key, len(position)) for key in table[keys].itertuples(index=False, name=None)]
     return table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
 
 
@@ -51,7 +51,9 @@ def completed_preconditions(known: pd.DataFrame, targets: Sequence[str], methods
     have = set(known[keys].itertuples(index=False, name=None)) if len(known) else set()
     absent = [
         {**dict(zip(keys, key, strict=True)), "state": NOT_MEASURED, "value": float("nan"), "reason": "not measured"}
-        for key in ((target, name, one) for target in targets for name in methods for one in PRECONDITIONS)
+        for key in (
+            (target, name, precondition) for target in targets for name in methods for precondition in PRECONDITIONS
+        )
         if key not in have
     ]
     added = pd.DataFrame(absent, columns=[*keys, "state", "value", "reason"])

@@ -27,12 +27,12 @@ class Alignment:
     Attributes:
         times: (kept,) sample of the template's centre in each chosen beat, with a fraction.
         correlations: (kept,) normalised correlation of each kept beat with the template.
-        kept: (beat,) boolean over all R peaks.
+        chosen: (beat,) boolean over all R peaks: which beats have the prevailing shape.
     """
 
     times: NDArray[np.float64]
     correlations: NDArray[np.float64]
-    kept: NDArray[np.bool_]
+    chosen: NDArray[np.bool_]
 
 
 def align(qrs_band: NDArray[np.float64], r_peaks: NDArray[np.intp]) -> Alignment:
@@ -57,15 +57,16 @@ def align(qrs_band: NDArray[np.float64], r_peaks: NDArray[np.intp]) -> Alignment
     correlate = _Correlator.of(segments, template.shape[1])
     for update in range(_TEMPLATE_UPDATES + 1):
         lags, correlations = _best_lags(correlate(template))
-        kept = correlations > MIN_CORRELATION
-        if kept.sum() < MIN_BEATS:
+        chosen = correlations > MIN_CORRELATION
+        if chosen.sum() < MIN_BEATS:
             raise FewBeatsError(
-                f"{kept.sum()} of {len(r_peaks)} beats are of one shape (correlation above {MIN_CORRELATION} with the "
-                f"template), at least {MIN_BEATS} are needed: too noisy, or every beat different; look at the recording"
+                f"{chosen.sum()} of {len(r_peaks)} beats are of one shape (correlation above {MIN_CORRELATION} with "
+                f"the template), at least {MIN_BEATS} are needed: too noisy, or every beat different; look at the "
+                "recording"
             )
         if update < _TEMPLATE_UPDATES:
-            template = shifted_windows(qrs_band, r_peaks[kept] + lags[kept], _HALF, _HALF, fill=0.0).mean(axis=0)
-    return Alignment((r_peaks + lags)[kept], correlations[kept], kept)
+            template = shifted_windows(qrs_band, r_peaks[chosen] + lags[chosen], _HALF, _HALF, fill=0.0).mean(axis=0)
+    return Alignment((r_peaks + lags)[chosen], correlations[chosen], chosen)
 
 
 def windows(signal: NDArray[np.float64], centres: NDArray[np.intp], half: int, *, fill: float) -> NDArray[np.float64]:

@@ -142,8 +142,8 @@ def _heart_rate(r_peaks: NDArray[np.intp], filled: NDArray[np.bool_] | None) -> 
 def _blank_neighbours(beats: NDArray[np.float64], r_peaks: NDArray[np.intp], aligned: Alignment, centre: int) -> None:
     """Set NaN what belongs to the beat before and to the beat after, in place."""
     rr = np.diff(r_peaks).astype(np.float64)
-    ends = np.append(_OWN_SHARE * rr, np.inf)[aligned.kept]  # after the beat's own R peak
-    starts = np.insert((_OWN_SHARE - 1.0) * rr, 0, -np.inf)[aligned.kept]
+    ends = np.append(_OWN_SHARE * rr, np.inf)[aligned.chosen]  # after the beat's own R peak
+    starts = np.insert((_OWN_SHARE - 1.0) * rr, 0, -np.inf)[aligned.chosen]
     offsets = np.arange(beats.shape[2]) - centre
     foreign = (offsets < starts[:, None]) | (offsets > ends[:, None])  # (kept, sample)
     foreign |= foreign.mean(axis=0) >= 0.5
@@ -175,13 +175,13 @@ def _median(
         _blank_neighbours(beats, r_peaks, aligned, before)
     wide = _nan_median(beats)
     for lead in np.flatnonzero(~alive.all(axis=0)):
-        own = _nan_median(beats[alive[:, lead], lead : lead + 1])[0]
-        if not np.array_equal(np.isnan(own), np.isnan(wide[lead])):
+        live_median = _nan_median(beats[alive[:, lead], lead : lead + 1])[0]
+        if not np.array_equal(np.isnan(live_median), np.isnan(wide[lead])):
             raise FlatLeadError(
                 f"lead {LEADS[lead]} is alive in {alive[:, lead].sum()} of {len(alive)} beats, all at the recording's "
                 "edge, so that none has the whole 1.2 s: the electrode was off; leave the recording out"
             )
-        wide[lead] = own
+        wide[lead] = live_median
     return wide
 
 
@@ -223,8 +223,8 @@ def _median_masks(recording: Recording, samples: int, fiducials: NDArray[np.floa
                 f"wave mask {wave!r} has the shape {mask.shape}, expected ({len(LEADS)}, "
                 f"{recording.signal.shape[1]}): ecg.LEADS by the recording's samples"
             )
-        own = mask[:1] if mask.strides[0] == 0 else mask  # a mask that all leads share is carried once
-        at_500 = resample_mask(own, recording.sampling_rate)
+        rows = mask[:1] if mask.strides[0] == 0 else mask  # a mask that all leads share is carried once
+        at_500 = resample_mask(rows, recording.sampling_rate)
         votes = (at_500[:, np.clip(places, 0, samples - 1)] & inside).sum(axis=1)  # (1 or 8, 600)
         masks[wave] = np.broadcast_to(2 * votes > reach, (len(LEADS), BEAT_SAMPLES))
     return masks

@@ -84,5 +84,5 @@ def _usual(strength: NDArray[np.float64], beats: NDArray[np.intp], delay: int, s
     at = beats + delay
     at = at[(at >= 0) & (at < len(strength))]
     near = np.clip(at[:, None] + np.arange(-_SAME_DELAY, _SAME_DELAY + 1), 0, len(strength) - 1)
-    found = strength[near].max(axis=1) >= _SAME_SIZE * size
-    return bool(len(found) >= _MIN_BEATS and found.mean() >= _SHARE)
+    alike = strength[near].max(axis=1) >= _SAME_SIZE * size
+    return bool(len(alike) >= _MIN_BEATS and alike.mean() >= _SHARE)

@@ -97,10 +97,10 @@ def _rows_by_lead(signal: NDArray[np.floating], leads: Sequence[str]) -> dict[st
         )
     rows: dict[str, NDArray[np.floating]] = {}
     for name, row in zip(leads, signal, strict=True):
-        found = canonical_lead(name)
-        if found is None:
+        lead_and_sign = canonical_lead(name)
+        if lead_and_sign is None:
             continue
-        lead, sign = found
+        lead, sign = lead_and_sign
         if lead in rows:
             raise MissingLeadError(
                 f"lead {lead} is there twice (names: {', '.join(leads)}); keep one of them in the source"

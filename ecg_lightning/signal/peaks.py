@@ -112,8 +112,8 @@ def velocity_energy(qrs_band: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _candidates(qrs_band: NDArray[np.float64], strength: NDArray[np.float64]) -> NDArray[np.intp]:
     """Indices of what may be beats by itself, (candidate,); of two less than 200 ms apart the stronger."""
-    found, _ = find_peaks(np.pad(strength, 1), height=_WEAK, distance=_REFRACTORY // STEP)
-    places = np.asarray(found - 1, dtype=np.intp)
+    maxima, _ = find_peaks(np.pad(strength, 1), height=_WEAK, distance=_REFRACTORY // STEP)
+    places = np.asarray(maxima - 1, dtype=np.intp)
     clear = strength[places] >= _CLEAR
     whole = (places * STEP > _NEAR) & (places * STEP < qrs_band.shape[1] - _NEAR)
     if (clear & whole).all() or not clear.any():
@@ -156,15 +156,15 @@ def detect_all(channels: NDArray[np.float64], sampling_rate: float) -> list[NDAr
 
     sos = _band_pass(sampling_rate)
     filtered = np.ascontiguousarray(sosfiltfilt(sos, channels, axis=1))
-    found = []
+    beats = []
     for channel, smooth in zip(channels, filtered, strict=True):
         if channel[0] == channel[1]:  # a flat start needs sleepecg's special care
-            found.append(detect_heartbeats(channel, sampling_rate))
+            beats.append(detect_heartbeats(channel, sampling_rate))
             continue
         slope = np.correlate(smooth, _FIVE_POINTS, mode="same")
         energy = _squared_moving_integration(slope, int(_INTEGRATION_SECONDS * sampling_rate))
-        found.append(np.flatnonzero(_thresholding(smooth, energy, sampling_rate)))
-    return found
+        beats.append(np.flatnonzero(_thresholding(smooth, energy, sampling_rate)))
+    return beats
 
 
 @lru_cache
@@ -184,8 +184,8 @@ def _apply_refractory(peaks: NDArray[np.intp], energy: NDArray[np.float64]) -> N
     """Keep of two peaks less than 200 ms apart the one of more energy, strongest peaks first."""
     if (np.diff(peaks) >= _REFRACTORY).all():
         return peaks
-    kept: list[int] = []
+    strongest: list[int] = []
     for peak in peaks[np.argsort(-energy[peaks], kind="stable")]:
-        if all(abs(peak - other) >= _REFRACTORY for other in kept):
-            kept.append(int(peak))
-    return np.array(sorted(kept), dtype=np.intp)
+        if all(abs(peak - other) >= _REFRACTORY for other in strongest):
+            strongest.append(int(peak))
+    return np.array(sorted(strongest), dtype=np.intp)

@@ -47,8 +47,8 @@ def _spikes(signal: NDArray[np.float64], lead: NDArray[np.intp], sample: NDArray
     samples = signal.shape[1]
     reach = np.arange(-_AROUND, _AROUND + 1)
     around = signal[lead[:, None], np.clip(sample[:, None] + reach, 0, samples - 1)]  # (suspect, 2 around + 1)
-    own = around[:, _AROUND - _HALF : _AROUND + _HALF + 1]
-    height = np.abs(signal[lead, sample] - np.median(own, axis=1))
+    close = around[:, _AROUND - _HALF : _AROUND + _HALF + 1]
+    height = np.abs(signal[lead, sample] - np.median(close, axis=1))
     calm = np.maximum(np.ptp(around[:, : _AROUND - _HALF], axis=1), np.ptp(around[:, _AROUND + _HALF + 1 :], axis=1))
     spikes = sample[(height > _MIN_SPIKE) & (height > _STANDS_OUT * calm)]
     hit = np.zeros(samples, dtype=np.bool_)

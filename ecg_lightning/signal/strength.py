@@ -82,8 +82,8 @@ def _quantiles(values: NDArray[np.float64], counted: NDArray[np.bool_], share: f
     """The value of this rank among the points of each lead that count, (lead, 1); 0 where none does."""
     ordered = np.sort(np.where(counted, values, np.inf), axis=1)
     count = counted.sum(axis=1)
-    found = ordered[np.arange(len(values)), (share * np.maximum(count - 1, 0)).astype(np.intp)]
-    return np.where(count > 0, found, 0.0)[:, None]
+    values_at = ordered[np.arange(len(values)), (share * np.maximum(count - 1, 0)).astype(np.intp)]
+    return np.where(count > 0, values_at, 0.0)[:, None]
 
 
 def _lower_median(shown: NDArray[np.float64], live: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -58,14 +58,14 @@ def known_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
 def _over_draws(means: NDArray[np.float64]) -> Effect:
     """Each effect from the draws that it was measured in: expensive methods have fewer."""
     flat = means.reshape(*means.shape[:2], -1)
-    found = []
+    effects = []
     for column in np.moveaxis(flat, 2, 0):
         measured = np.isfinite(column).any(axis=0)
-        own = mean_effect(column[:, measured] if measured.any() else column[:, :1])
-        found.append(own if measured.sum() > 1 else replace(own, variance=np.asarray(np.nan)))
+        effect = mean_effect(column[:, measured] if measured.any() else column[:, :1])
+        effects.append(effect if measured.sum() > 1 else replace(effect, variance=np.asarray(np.nan)))
     shape = means.shape[2:]
     parts = {
-        f.name: np.array([getattr(one, f.name) for one in found]).reshape(shape)
+        f.name: np.array([getattr(effect, f.name) for effect in effects]).reshape(shape)
         for f in fields(Effect)
         if f.name != "n_seeds"
     }

@@ -42,10 +42,10 @@ class Effect:
     n_left_out: NDArray[np.int64]
     n_seeds: int
 
-    def at(self, place: int) -> "Effect":
+    def at(self, index: int) -> "Effect":
         """Return one of several effects (effect,), as a scalar."""
-        parts = {one.name: np.asarray(getattr(self, one.name)) for one in fields(self) if one.name != "n_seeds"}
-        return Effect(**{name: part[place] for name, part in parts.items()}, n_seeds=self.n_seeds)
+        parts = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self) if field.name != "n_seeds"}
+        return Effect(**{name: part[index] for name, part in parts.items()}, n_seeds=self.n_seeds)
 
     def interval(self, confidence: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Compute Student's t interval, low and high (...); NaN where the variance is unknown."""
@@ -197,8 +197,8 @@ def degrees_of_freedom(variances: ArrayLike, df: ArrayLike) -> NDArray[np.float6
     total = parts.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = parts / total
-        found = 1 / (share ** (2 - share) / freedom).sum(axis=0)
-    return np.asarray(np.where(total == 0, freedom.sum(axis=0), found), dtype=np.float64)
+        of_sum = 1 / (share ** (2 - share) / freedom).sum(axis=0)
+    return np.asarray(np.where(total == 0, freedom.sum(axis=0), of_sum), dtype=np.float64)
 
 
 def _larger_p(

@@ -104,10 +104,10 @@ def _ratio(
 
 def _members(pairs: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
     """(pair, seed) 1 where the seed is in the pair."""
-    found = np.asarray(pairs)
-    if found.ndim != 2 or found.shape[1] != 2 or (found[:, 0] == found[:, 1]).any():
+    seeds = np.asarray(pairs)
+    if seeds.ndim != 2 or seeds.shape[1] != 2 or (seeds[:, 0] == seeds[:, 1]).any():
         raise ValueError(f"expected pairs of distinct seeds, got {list(pairs)}")
-    if len(np.unique(np.sort(found, axis=1), axis=0)) != len(found):
+    if len(np.unique(np.sort(seeds, axis=1), axis=0)) != len(seeds):
         raise ValueError(f"a pair of seeds stands there twice: {list(pairs)}")
-    members: NDArray[np.float64] = (found[:, :, None] == np.unique(found)).any(axis=1).astype(np.float64)
+    members: NDArray[np.float64] = (seeds[:, :, None] == np.unique(seeds)).any(axis=1).astype(np.float64)
     return members

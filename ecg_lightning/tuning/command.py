@@ -181,7 +181,7 @@ def _write_picture(job: TuneJob, tuned: Sequence[TunedMethod], chosen: pd.DataFr
         f"median of {job.settings.wanted_median:.4g} and a lowest decile of {job.settings.wanted_lowest:.4g}; a cross "
         "is the bound, with which the target is not reached. Stochastic methods: predicted from the agreement of the "
         f"draws (Shapley: from the error's covariance); IG: with {FINER} times the most nodes; DeepLIFT-SHAP: with "
-        f"up to {FINER} times the stated backgrounds. After Savitzky-Golay smoothing (31/3)."
+        f"up to {FINER} times the stated backgrounds. After Savitzky-Golay smoothing ({WINDOW}/{ORDER})."
     )
     title = f"Passes and convergence: {job.datamodule.target.replace('_', ' ')}, seed {job.module.seed}"
     figure = passes_figure(curves, job.settings.target_correlation, title, caption)

@@ -103,8 +103,8 @@ def checks() -> tuple[Check, ...]:
         ValueError: A file without a needed key, or with one that nobody reads; it is named.
     """
     folders = files("ecg_lightning.experiments").iterdir()
-    found = [_read(folder.name, folder / _CLAIMS) for folder in folders if (folder / _CLAIMS).is_file()]
-    return tuple(sorted(found, key=lambda check: (check.column, check.name)))
+    all_checks = [_read(folder.name, folder / _CLAIMS) for folder in folders if (folder / _CLAIMS).is_file()]
+    return tuple(sorted(all_checks, key=lambda check: (check.column, check.name)))
 
 
 def check_named(name: str) -> Check:
@@ -130,10 +130,10 @@ def margins_of(check: str, claim: str) -> tuple[Margin, ...]:
     Raises:
         ValueError: There is no such check or claim.
     """
-    found = tuple(margin for margin in check_named(check).margins if margin.claim == claim)
-    if not found:
+    margins = tuple(margin for margin in check_named(check).margins if margin.claim == claim)
+    if not margins:
         raise ValueError(f"the check {check} has no claim {claim}; it has {', '.join(check_named(check).claims)}")
-    return found
+    return margins
 
 
 def _read(name: str, path: Any) -> Check:

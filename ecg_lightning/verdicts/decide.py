@@ -37,13 +37,15 @@ class Claim(NamedTuple):
     control: bool = False
 
 
-def decide(comparisons: Iterable[Comparison], confidence: float = 0.95, asked: Iterable[Claim] = ()) -> pd.DataFrame:
+def decide(
+    comparisons: Iterable[Comparison], confidence: float = 0.95, requested: Iterable[Claim] = ()
+) -> pd.DataFrame:
     """Decide the verdict on every claim.
 
     Args:
         comparisons: Comparisons of all checks, targets and methods: the p-values are adjusted for what stands here.
         confidence: Confidence level of the intervals; each one-sided test is made at half of the rest, .025.
-        asked: Requested claims; those without a comparison are ``not_measured`` and belong to no family.
+        requested: Requested claims; those without a comparison are ``not_measured`` and belong to no family.
 
     Returns:
         The verdicts table, see ``COLUMNS``, in the order of the checks, then as given.
@@ -54,18 +56,20 @@ def decide(comparisons: Iterable[Comparison], confidence: float = 0.95, asked: I
     if not 0 < confidence < 1:
         raise ValueError(f"expected a confidence between 0 and 1, got {confidence}")
     tested: dict[Claim, list[_Test]] = {}
-    for one in comparisons:
-        claim = Claim(one.margin.check, one.margin.claim, one.target, one.method, one.control)
-        tested.setdefault(claim, []).append(_test(one))
-    asked = tuple(asked)
-    rows = {claim: claim._asdict() | {"state": "not_measured"} for claim in asked if claim not in tested}
+    for comparison in comparisons:
+        claim = Claim(
+            comparison.margin.check, comparison.margin.claim, comparison.target, comparison.method, comparison.control
+        )
+        tested.setdefault(claim, []).append(_test(comparison))
+    requested = tuple(requested)
+    rows = {claim: claim._asdict() | {"state": "not_measured"} for claim in requested if claim not in tested}
     for family in _families(tested).values():
         p_pass = [max(test.p_pass for test in tested[claim]) for claim in family]
         p_fail = [bonferroni([test.p_fail for test in tested[claim]]) for claim in family]
         columns = zip(family, p_pass, p_fail, holm(p_pass), holm(p_fail), strict=True)
         for claim, *p in columns:
             rows[claim] = claim._asdict() | _row(tested[claim], _P(*map(float, p)), len(family), confidence)
-    return verdicts_table([rows[claim] for claim in _in_order(rows, asked)])
+    return verdicts_table([rows[claim] for claim in _in_order(rows, requested)])
 
 
 @dataclass(frozen=True)
@@ -99,29 +103,29 @@ class _P(NamedTuple):
     p_fail_holm: float
 
 
-def _test(one: Comparison) -> _Test:
-    effect, margin = one.effect, one.margin
+def _test(comparison: Comparison) -> _Test:
+    effect, margin = comparison.effect, comparison.margin
     beyond, short = (effect.p_above, effect.p_below) if margin.side == "above" else (effect.p_below, effect.p_above)
     distance = (float(effect.estimate) - margin.margin_pass) * (1 if margin.side == "above" else -1)
-    obstacle = _obstacle(one)
+    obstacle = _obstacle(comparison)
     if obstacle:
         certain = obstacle == "no_variance" and distance <= _SAME
-        return _Test(one, obstacle, 1.0, 0.0 if certain else 1.0, distance)
-    return _Test(one, "", float(beyond(margin.margin_pass)), float(short(margin.margin_fail)), distance)
+        return _Test(comparison, obstacle, 1.0, 0.0 if certain else 1.0, distance)
+    return _Test(comparison, "", float(beyond(margin.margin_pass)), float(short(margin.margin_fail)), distance)
 
 
-def _obstacle(one: Comparison) -> Why:
+def _obstacle(comparison: Comparison) -> Why:
     """Why no test of a comparison can be made."""
-    if one.undefined:
+    if comparison.undefined:
         return "undefined"
-    counted = one.n_positive + one.n_negative if one.any_label else one.n_positive
-    if min(counted, int(one.effect.n_patients)) < MIN_PATIENTS:
+    counted = comparison.n_positive + comparison.n_negative if comparison.any_label else comparison.n_positive
+    if min(counted, int(comparison.effect.n_patients)) < MIN_PATIENTS:
         return "few_patients"
-    if one.needs_negatives and one.n_negative < MIN_PATIENTS:
+    if comparison.needs_negatives and comparison.n_negative < MIN_PATIENTS:
         return "few_patients_without"
-    if not np.isfinite([one.effect.estimate, one.effect.variance]).all():
+    if not np.isfinite([comparison.effect.estimate, comparison.effect.variance]).all():
         return "undefined"
-    return "no_variance" if one.effect.variance == 0 else ""
+    return "no_variance" if comparison.effect.variance == 0 else ""
 
 
 def _row(tests: Sequence[_Test], p: _P, family: int, confidence: float) -> dict[str, object]:
@@ -145,22 +149,22 @@ def _row(tests: Sequence[_Test], p: _P, family: int, confidence: float) -> dict[
 
 
 def _shown(test: _Test, confidence: float) -> dict[str, object]:
-    one, margin, effect = test.comparison, test.comparison.margin, test.comparison.effect
+    comparison, margin, effect = test.comparison, test.comparison.margin, test.comparison.effect
     low, high = (np.nan, np.nan) if test.obstacle else effect.interval(confidence)
     return {
         "score": margin.score,
         "unit": margin.unit,
-        "against": one.against,
+        "against": comparison.against,
         "side": margin.side,
         "effect": float(effect.estimate),
         "low": float(low),
         "high": float(high),
         "margin_pass": margin.margin_pass,
         "margin_fail": margin.margin_fail,
-        "value": one.value,
-        "n_patients": min(one.n_positive, int(effect.n_patients)),
-        "n_patients_without": one.n_negative,
-        "n_ecgs": one.n_ecgs,
+        "value": comparison.value,
+        "n_patients": min(comparison.n_positive, int(effect.n_patients)),
+        "n_patients_without": comparison.n_negative,
+        "n_ecgs": comparison.n_ecgs,
         "n_left_out": int(effect.n_left_out),
         "n_seeds": effect.n_seeds,
         "networks": networks_of(effect.n_seeds),
@@ -175,11 +179,11 @@ def _families(claims: Iterable[Claim]) -> dict[tuple[str, str, bool], list[Claim
     return families
 
 
-def _in_order(claims: Iterable[Claim], asked: Sequence[Claim]) -> list[Claim]:
+def _in_order(claims: Iterable[Claim], requested: Sequence[Claim]) -> list[Claim]:
     """As the checks and their claims are ordered, then targets and methods as they were requested, or else came."""
     there = list(claims)
-    all_of_them = [*asked, *there]
-    checks = {key: k for k, key in enumerate(dict.fromkeys((one.check, one.claim) for one in margins()))}
+    all_of_them = [*requested, *there]
+    checks = {key: k for k, key in enumerate(dict.fromkeys((margin.check, margin.claim) for margin in margins()))}
     targets = {name: k for k, name in enumerate(dict.fromkeys(claim.target for claim in all_of_them))}
     methods = {name: k for k, name in enumerate(dict.fromkeys(claim.method for claim in all_of_them))}
     return sorted(

@@ -71,9 +71,9 @@ def safe(run: Run, method: str) -> Finding:
     """Decide whether the maps of a method are what they should be on one network."""
     lint = _lint(run)
     verdict = str(lint["verdict"].get(method, "")) if len(lint) else ""
-    told = str(lint["reasons"].get(method, "")) if verdict else ""
+    reasons = str(lint["reasons"].get(method, "")) if verdict else ""
     if verdict == "refused":
-        return Finding("does_not_hold", np.nan, f"the linter refuses it: {told}")
+        return Finding("does_not_hold", np.nan, f"the linter refuses it: {reasons}")
     error = completeness_error(run, method)
     if error is not None:
         words = f"the maps' sums miss f(ECG) - f(baseline) by {error:.1%} in the median test ECG"
@@ -86,7 +86,7 @@ def safe(run: Run, method: str) -> Finding:
     if not verdict:
         return Finding("not_measured", np.nan, "the linter did not run")
     if verdict == "doubtful":
-        return Finding("does_not_hold", np.nan, f"the linter doubts it: {told}")
+        return Finding("does_not_hold", np.nan, f"the linter doubts it: {reasons}")
     return Finding("holds", np.nan, "the linter finds nothing that would make it wrong")
 
 
@@ -106,14 +106,14 @@ def converged(run: Run, method: str) -> Finding:
     if not _has(run, f"maps/{method}"):
         return Finding("not_measured", np.nan, "there are no maps")
     settings = run.row_store(f"maps/{method}").spec.settings
-    asked = []
+    stores = []
     if _has(run, f"reliability/{method}") or "attribution_seed" in settings:
-        asked.append((f"reliability/{method}", "other draws"))
+        stores.append((f"reliability/{method}", "other draws"))
     if "backgrounds" in settings:
-        asked.append((f"reliability_over_backgrounds/{method}", "other backgrounds"))
-    if not asked:
+        stores.append((f"reliability_over_backgrounds/{method}", "other backgrounds"))
+    if not stores:
         return Finding("holds", np.nan, "deterministic: no draws")
-    return _least([_reliability(run, *one) for one in asked])
+    return _least([_reliability(run, *store) for store in stores])
 
 
 def _reliability(run: Run, store: str, of: str) -> Finding:
@@ -129,18 +129,18 @@ def _reliability(run: Run, store: str, of: str) -> Finding:
     return Finding(state, median, words, median - LEAST_RELIABILITY)
 
 
-def _over_networks(found: Sequence[Finding]) -> tuple[State, float, str]:
+def _over_networks(findings: Sequence[Finding]) -> tuple[State, float, str]:
     """One finding of several networks: the worst state, the least favourable value, and how many share the state."""
-    worst = _least(found)
-    alike = sum(one.state == worst.state for one in found)
-    words = f"{worst.reason} (in {alike} of {len(found)} networks)" if len(found) > 1 else worst.reason
+    worst = _least(findings)
+    alike = sum(finding.state == worst.state for finding in findings)
+    words = f"{worst.reason} (in {alike} of {len(findings)} networks)" if len(findings) > 1 else worst.reason
     return worst.state, worst.value, words
 
 
-def _least(found: Sequence[Finding]) -> Finding:
+def _least(findings: Sequence[Finding]) -> Finding:
     """What decides of findings that must all hold: a break, then what is unknown, then what holds by the least."""
     order: tuple[State, ...] = ("does_not_hold", "not_measured", "holds")
-    return min(found, key=lambda one: (order.index(one.state), np.nan_to_num(one.reserve, nan=np.inf)))
+    return min(findings, key=lambda finding: (order.index(finding.state), np.nan_to_num(finding.reserve, nan=np.inf)))
 
 
 def _lint(run: Run) -> pd.DataFrame:

@@ -84,7 +84,7 @@ def interval_words(row: VerdictRow) -> str:
 def why_words(row: VerdictRow) -> str:
     """Say why it can't be decided, or what a failure means; empty for a pass and for what was not measured."""
     if row["state"] == "cannot_tell":
-        return _why_not_told(row)
+        return _why_undecided(row)
     if row["state"] != "fails":
         return ""
     if row["against"] == row["method"]:
@@ -111,7 +111,7 @@ def sentence(row: VerdictRow) -> str:
     if row["state"] == "not_measured":
         return "It was not measured."
     facts = "; ".join(part for part in (interval_words(row), patients_words(row), networks_words(row)) if part)
-    return f"{_found(row)} ({facts}): {state}{f', {why}' if why else ''}."
+    return f"{_effect_words(row)} ({facts}): {state}{f', {why}' if why else ''}."
 
 
 def counts_words(states: Iterable[str]) -> str:
@@ -125,7 +125,7 @@ def counts_words(states: Iterable[str]) -> str:
     return ", ".join(parts)
 
 
-def _found(row: VerdictRow) -> str:
+def _effect_words(row: VerdictRow) -> str:
     """The effect in words."""
     check, effect = check_named(row["check"]), row["effect"]
     if check.above:
@@ -141,7 +141,7 @@ def _found(row: VerdictRow) -> str:
     return f"{begins} {number_words(effect) if np.isfinite(effect) else 'an unknown amount'}"
 
 
-def _why_not_told(row: VerdictRow) -> str:
+def _why_undecided(row: VerdictRow) -> str:
     if row["why"] == "few_patients":
         return (
             f"fewer than {MIN_PATIENTS} patients{'' if check_named(row['check']).any_label else ' with the diagnosis'}"

@@ -88,7 +88,7 @@ def test_many_backgrounds_go_in_parts(task: FrozenModel, chunk: int, kept: int |
     small = FrozenModel(task.network, task.backgrounds, chunk)
     ecg = waves(1, seed=1)
     assert relative_error(rescale_maps(small, ecg, task.backgrounds), captums(task, ecg, task.backgrounds)) <= 1e-10
-    recordings = rescale_module._kept.get(task.network)
+    recordings = rescale_module._recorded.get(task.network)
     assert (recordings if recordings is None else len(recordings)) == kept  # type: ignore[arg-type]
 
 
@@ -114,7 +114,7 @@ def test_other_backgrounds_are_noticed(task: FrozenModel) -> None:
 def test_memory_goes_with_the_network_or_with_other_backgrounds(task: FrozenModel) -> None:
     def kept(task: FrozenModel, backgrounds: Tensor) -> "weakref.ref[object]":
         rescale_maps(task, waves(1), backgrounds)
-        recordings = rescale_module._kept[task.network]
+        recordings = rescale_module._recorded[task.network]
         assert isinstance(recordings, list)
         return weakref.ref(recordings[0].inputs)  # held by the hooks of the recorded pass
 

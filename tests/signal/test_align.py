@@ -41,8 +41,8 @@ def test_known_lags_are_recovered_to_a_tenth_of_a_sample() -> None:
     true = made.r_times * 500
     jitter = RNG.integers(-9, 10, len(true))  # two beats of which one is the template are less than 20 apart
     found = align(band, np.rint(true).astype(np.intp) + jitter)
-    error = found.times - true[found.kept]
-    assert found.kept.all()
+    error = found.times - true[found.chosen]
+    assert found.chosen.all()
     assert np.ptp(error) < 0.1
     assert found.correlations.min() > 0.99  # taken at the nearest whole sample
 
@@ -52,7 +52,7 @@ def test_correlation_equals_a_loop_over_lags() -> None:
     peaks = np.rint(synthetic().r_times * 500).astype(np.intp)
     found = align(band, peaks)
     template = shifted_windows(band, found.times, 50, 50, fill=0.0).mean(axis=0)
-    for peak, time, correlation in zip(peaks[found.kept], found.times, found.correlations, strict=True):
+    for peak, time, correlation in zip(peaks[found.chosen], found.times, found.correlations, strict=True):
         loop = [np.sum(template * band[:, peak + k - 50 : peak + k + 51]) for k in range(-20, 21)]
         norm = [np.linalg.norm(band[:, peak + k - 50 : peak + k + 51]) for k in range(-20, 21)]
         reference = np.array(loop) / norm / np.linalg.norm(template)

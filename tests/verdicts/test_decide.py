@@ -113,8 +113,8 @@ def test_two_sided_claims() -> None:
 
 
 def test_what_was_asked_for_and_not_measured() -> None:
-    asked = [Claim(*CLAIM[:3], method) for method in ("gradcam", "saliency")]
-    table = decide([comparison(0.1)], asked=asked)
+    requested = [Claim(*CLAIM[:3], method) for method in ("gradcam", "saliency")]
+    table = decide([comparison(0.1)], requested=requested)
     assert table["method"].tolist() == ["gradcam", "saliency"]
     assert table["state"].tolist() == ["not_measured", "passes"]
     assert table["family"].tolist() == [0, 1]

@@ -38,7 +38,7 @@ def test_a_sentence_as_the_report_shows_it() -> None:
         "Its AUROC against the evidence is 0.08 above that of |ECG| (11 patients with the diagnosis; this network): "
         "can't tell, fewer than 20 patients with the diagnosis."
     )
-    (asked,) = decide([], asked=[Claim("localization", "uses_the_network", "x", "gradcam")]).to_dict("records")
+    (asked,) = decide([], requested=[Claim("localization", "uses_the_network", "x", "gradcam")]).to_dict("records")
     assert sentence(asked) == "It was not measured."
 
 
