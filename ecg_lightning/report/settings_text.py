@@ -1,10 +1,12 @@
 """The settings of a study in words: the methods text for a paper."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 import pandas as pd
 
+from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS, SAMPLING_RATE
 from ecg_lightning.experiments.similarity.smoothing_words import smoothing_of
 from ecg_lightning.plotting.class_words import class_in_text, class_name
 from ecg_lightning.plotting.method_style import method_place, method_style
@@ -51,9 +53,9 @@ def methods_text(runs: StudyRuns) -> list[str]:
     source = data.get("source") or {}
     return [
         f"ECGs came from {short_name(source.get('class_path', 'an unknown source'))} "
-        f"({listed(source.get('init_args') or {})}). {_split_words(runs.population)} Median beats of 8 leads "
-        "(I, II, V1 to V6), 600 samples at 500 Hz, with the QRS fiducial at 480 ms; neighbouring beats inside "
-        "the window: "
+        f"({listed(source.get('init_args') or {})}). {_split_words(runs.population)} Median beats of {len(LEADS)} "
+        f"leads (I, II, V1 to V6), {BEAT_SAMPLES} samples at {SAMPLING_RATE} Hz, with the QRS fiducial at "
+        f"{1000 * FIDUCIAL_SAMPLE // SAMPLING_RATE} ms; neighbouring beats inside the window: "
         f"{data.get('neighbours', 'unknown')}.",
         f"For each of {len(runs.targets)} diagnoses ({names}) a binary classifier was trained {_repetitions(runs)} "
         f"with different seeds: {short_name(at(fit, 'model', 'network', 'class_path') or 'unknown')} "
@@ -64,8 +66,8 @@ def methods_text(runs: StudyRuns) -> list[str]:
         f"Attribution maps of the positive logit were computed for {len(run.examples):,} test ECGs with "
         f"{len(runs.methods)} methods ({', '.join(method_style(name).label for name in runs.methods)}); their "
         f"settings stand in the table. Draws are keyed by attribution seed ({_attribution_seed(test)}), training "
-        f"seed, method and ECG. Maps were {smoothing_of(run)} before Pearson and Spearman correlations over all 4,800 "
-        "points. Perturbation ranks the unsmoothed magnitude.",
+        f"seed, method and ECG. Maps were {smoothing_of(run)} before Pearson and Spearman correlations over all "
+        f"{_points(run):,} points. Perturbation ranks the unsmoothed magnitude.",
         "A method is judged by effects with their intervals against margins that were stated beforehand "
         "(ecg_lightning/experiments/*/claims.yaml): each check's score less that of every control without a network "
         "(random, smoothed random, |ECG|, |slope|), and less that of the same method's map of another patient with the "
@@ -77,6 +79,12 @@ def methods_text(runs: StudyRuns) -> list[str]:
         "follow " + CITATION,
         "Software: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
     ]
+
+
+def _points(run: Run) -> int:
+    """Return how many points a map of a run has, leads times samples."""
+    shapes = [run.row_store(f"maps/{name}").spec.shape[1:] for name in run.maps]
+    return math.prod(shapes[0] if shapes else (len(LEADS), BEAT_SAMPLES))
 
 
 def method_settings(run: Run) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.functional.smoothing import ORDER, WINDOW
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.plotting.sheet import save_figure
 from ecg_lightning.plotting.tuning import PassCurve, passes_figure

@@ -1,5 +1,7 @@
 """Experiment 3: similarity to the trained network's maps as layers are randomised (paper, Figures 4A and S5)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -32,13 +34,11 @@ def cascade_section(runs: StudyRuns, files: ReportFiles) -> Section:
         for target, part in tables.groupby("target", sort=False)
     )
     saved = files.table("cascade_all", table)
-
-    def picture(statistic: str, sign: str, label: str) -> Picture:
-        return _cascade_picture(runs, files, table, network, statistic, sign, label, where, _norms(tables))
-
+    norms = _norms(tables)
+    picture = _CascadePictures(runs, files, table, network, where, norms).picture
     blocks += [
         picture("pearson", "native", "Figure 4A"),
-        Paragraph(_left_at_the_end(table, _norms(tables))),
+        Paragraph(_left_at_the_end(table, norms)),
         Paragraph(f"Networks: {where}. Numbers: {', '.join(saved)}.", "note"),
     ]
     details |= {
@@ -83,36 +83,49 @@ def _mean_of(tables: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:
     return found
 
 
-def _cascade_picture(
-    runs: StudyRuns,
-    files: ReportFiles,
-    table: pd.DataFrame,
-    network: pd.DataFrame,
-    statistic: str,
-    sign: str,
-    label: str,
-    where: str,
-    norms: str,
-) -> Picture:
-    panels = cascade_panels(table, network, statistic, sign)
-    count = int(table["n_networks"].iloc[0])
-    bands = (
-        f"bands: {runs.intervals.confidence:.0%} interval, patients resampled"
-        if count == 1
-        else "lines: mean over seeds and classes; bands: from the lowest to the highest of the "
-        f"{count} networks, which is no interval"
-    )
-    caption = (
-        f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, "
-        f"{smoothing_words()}, over all points. x: how many layers have random weights, a fresh draw each, "
-        f"BatchNorms {norms}. {_ecgs(table)}. {where}; {bands}. Grey, broken: controls, which know nothing of the "
-        "network. Below: the network's AUROC on the same ECGs, and chance."
-    )
+@dataclass(frozen=True)
+class _CascadePictures:
+    """The figures of the progressive cascade, which differ in the statistic and the sign only.
 
-    def draw(caption: str) -> Figure:
-        return curves_figure(panels, AXIS, "Randomisation cascade", caption)
+    Attributes:
+        runs: The study.
+        files: Where figures are saved.
+        table: See :func:`cascade_means`.
+        network: ``direction, depth, auroc, low, high`` of the networks.
+        where: The networks, in words.
+        norms: What was done to BatchNorms, in words.
+    """
 
-    return files.picture(f"cascade/{statistic}_{sign}", draw, label, caption)
+    runs: StudyRuns
+    files: ReportFiles
+    table: pd.DataFrame
+    network: pd.DataFrame
+    where: str
+    norms: str
+
+    def picture(self, statistic: str, sign: str, label: str) -> Picture:
+        """Draw the curves of one statistic and sign, and save them."""
+        panels = cascade_panels(self.table, self.network, statistic, sign)
+
+        def draw(caption: str) -> Figure:
+            return curves_figure(panels, AXIS, "Randomisation cascade", caption)
+
+        return self.files.picture(f"cascade/{statistic}_{sign}", draw, label, self._caption(statistic, sign))
+
+    def _caption(self, statistic: str, sign: str) -> str:
+        count = int(self.table["n_networks"].iloc[0])
+        bands = (
+            f"bands: {self.runs.intervals.confidence:.0%} interval, patients resampled"
+            if count == 1
+            else "lines: mean over seeds and classes; bands: from the lowest to the highest of the "
+            f"{count} networks, which is no interval"
+        )
+        return (
+            f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, "
+            f"{smoothing_words()}, over all points. x: how many layers have random weights, a fresh draw each, "
+            f"BatchNorms {self.norms}. {_ecgs(self.table)}. {self.where}; {bands}. Grey, broken: controls, which know "
+            "nothing of the network. Below: the network's AUROC on the same ECGs, and chance."
+        )
 
 
 def _norms(tables: pd.DataFrame) -> str:
