@@ -1,4 +1,4 @@
-"""Attribution maps: the twelve methods, keyed randomness, and the frozen network they read."""
+"""This package makes attribution maps: twelve methods, keyed randomness, and the frozen network that they read."""
 
 import warnings
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Activation methods: guided backpropagation, and what the output of a layer says."""
+"""Activation methods read what a network's ReLUs or one of its layers give: guided backpropagation and Grad-CAM."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ from ecg_lightning.storage.hashing import JSON
 
 @dataclass(frozen=True)
 class GuidedBackprop(SinglePassMethod):
-    """Gradient that every ReLU lets through only where it is positive (Springenberg et al. 2014).
+    """Guided backpropagation passes gradients through a ReLU only where they are positive (Springenberg et al. 2014).
 
     Needs ``nn.ReLU`` modules, one a use: with functional ReLUs it silently equals the gradient.
     """
@@ -82,7 +82,7 @@ class _LayerMethod(SinglePassMethod):
 
 @dataclass(frozen=True)
 class GradCam(_LayerMethod):
-    """Activation of a layer weighted by its mean gradient, interpolated to the ECG (Selvaraju et al. 2017).
+    """Grad-CAM weighs a layer's output by its mean gradient and interpolates it to the ECG (Selvaraju et al. 2017).
 
     One time course for all leads: the map is the same in each of them.
 
@@ -113,7 +113,7 @@ class GradCam(_LayerMethod):
 
 @dataclass(frozen=True)
 class GuidedGradCam(_LayerMethod):
-    """Guided backpropagation times Grad-CAM (Selvaraju et al. 2017).
+    """Guided Grad-CAM is guided backpropagation times Grad-CAM (Selvaraju et al. 2017).
 
     Args:
         layer: Name of the layer, as for Grad-CAM.

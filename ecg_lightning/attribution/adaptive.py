@@ -1,4 +1,4 @@
-"""Monte-Carlo samples on the straight path from a baseline to the ECG, more of them where contributions are large.
+"""Adaptive sampling draws more Monte-Carlo samples on the path from baseline to ECG where contributions are large.
 
 Contributions at one alpha of the path can vary a hundred times as much as at another: networks decide somewhere between
 baseline and ECG, and elsewhere their gradients hardly matter. Evenly spread samples spend most passes where nothing is
@@ -48,7 +48,7 @@ Spread = Callable[[int, int], Tensor]
 
 
 class AdaptiveSampler:
-    """Contributions of one ECG and how much they count; their weighted mean is the map.
+    """An adaptive sampler gives contributions of one ECG and how much they count; their weighted mean is the map.
 
     Args:
         contributions: Contributions that the method's samples give.

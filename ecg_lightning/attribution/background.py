@@ -1,4 +1,4 @@
-"""SHAP methods: contributions against background ECGs instead of a zero baseline."""
+"""SHAP methods attribute the difference between an ECG and background ECGs, instead of a zero baseline."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -56,7 +56,7 @@ class _BackgroundMethod(AttributionMethod):
 
 @dataclass(frozen=True)
 class GradientShap(_BackgroundMethod, SampledMethod):
-    """Gradients between noisy ECG and background (Lundberg & Lee 2017; Captum).
+    """GradientSHAP averages gradients at points between a noisy ECG and backgrounds (Lundberg & Lee 2017; Captum).
 
     Args:
         n_samples: Points. 43 to 320 adaptive ones reach a correlation of .99 with the converged map over 20 backgrounds
@@ -172,7 +172,7 @@ def _even_alphas(backgrounds: int, shift: Tensor, number: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class DeepLiftShap(_BackgroundMethod):
-    """DeepLIFT averaged over the background ECGs (Lundberg & Lee 2017): all of them, so without noise.
+    """DeepLIFT-SHAP averages DeepLIFT over all background ECGs, so that it has no noise (Lundberg & Lee 2017).
 
     Args:
         engine: ``cached``: the backgrounds' forward pass is made once for all ECGs, where the network allows it

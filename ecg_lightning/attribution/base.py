@@ -23,7 +23,7 @@ from ecg_lightning.storage.hashing import JSON
 
 @dataclass(frozen=True)
 class Passes:
-    """Cost of one map in passes of one input.
+    """The passes are the cost of one map, in passes of one input.
 
     Attributes:
         forward: Number of forward passes.
@@ -36,7 +36,7 @@ class Passes:
 
 @dataclass(frozen=True)
 class Attribution:
-    """The map of one ECG, and what is known of it.
+    """An attribution is the map of one ECG, with its reliability.
 
     Attributes:
         map: (1, lead, sample).
@@ -51,7 +51,7 @@ class Attribution:
 
 @dataclass(frozen=True)
 class AttributionBatch:
-    """Maps of a batch of ECGs.
+    """An attribution batch holds the maps of several ECGs, with their reliability.
 
     Attributes:
         maps: (batch, lead, sample), detached.
@@ -65,10 +65,10 @@ class AttributionBatch:
 
 
 class AttributionMethod(ABC):
-    """A method: calling it gives one map an ECG.
+    """An attribution method gives one map an ECG when it is called.
 
     Subclasses are frozen dataclasses whose fields are the hyperparameters. A method of your own needs ``name``,
-    ``unit``, ``needs_module_relu``, ``passes`` and ``_attribute``; what is said of it below holds without being stated.
+    ``unit``, ``needs_module_relu``, ``passes`` and ``_attribute``; the other attributes below have defaults.
     """
 
     name: ClassVar[str]
@@ -111,7 +111,7 @@ class AttributionMethod(ABC):
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """Name hyperparameters that determine nothing with the others as they are: they are no part of the settings."""
+        """Return the names of hyperparameters without effect beside the others, which are no part of the settings."""
         return ()
 
     @abstractmethod
@@ -128,25 +128,25 @@ class AttributionMethod(ABC):
         """(batch, lead, sample) -> map of the same shape; batch is 1 unless ``single_pass``."""
 
     def baseline_logit(self, model: FrozenModel) -> float:
-        """Return f(baseline): complete maps sum to f(ecg) minus it. Zero ECG; SHAP methods average the backgrounds."""
+        """Return f(baseline); a complete map's sum is f(ecg) minus it. The baseline is 0 mV, or the backgrounds."""
         with torch.no_grad():
             return float(in_chunks(model.network, torch.zeros_like(model.backgrounds[:1]), model.chunk))
 
     @property
     def kept_layers(self) -> tuple[str, ...]:
-        """Name layers whose output it reads by its own settings, and which must not be folded."""
+        """Return the names of layers that the method's own settings read, and that must not be folded."""
         return ()
 
     def complaints(self, probe: Probe, maps: Tensor) -> list[Complaint]:  # noqa: ARG002
-        """Return what its maps of the probe's ECGs say against it on this network, beside completeness."""
+        """Return what the maps of the probe's ECGs say against the method on this network, beside completeness."""
         return []
 
     def complaints_of_few_passes(self, probe: Probe) -> list[Complaint]:  # noqa: ARG002
-        """Return the complaints of a stochastic method: with next to no noise it must give a map that is known."""
+        """Return the complaints of a stochastic method, which must give a known map with next to no noise."""
         return []
 
     def settings(self) -> dict[str, JSON]:
-        """Name and hyperparameters: what determines a map besides network, ECG, backgrounds and seeds."""
+        """Return name and hyperparameters, which determine a map besides network, ECG, backgrounds and seeds."""
         hyperparameters: dict[str, JSON] = dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
         unused = self.unused
         return {"method": self.name, **{key: value for key, value in hyperparameters.items() if key not in unused}}
@@ -188,7 +188,7 @@ class AttributionMethod(ABC):
 
     @takes_old_keyword("task", "model")
     def explain(self, model: FrozenModel, ecg: Tensor, keys: Sequence[RandomKey]) -> AttributionBatch:
-        """Map a batch of ECGs and say how reliable the maps are; works under Lightning's inference mode.
+        """Compute the maps of a batch of ECGs and their reliability; works under Lightning's inference mode.
 
         Args:
             model: The frozen network, with its backgrounds and the size of a pass.
@@ -222,7 +222,7 @@ class AttributionMethod(ABC):
 
 
 class SinglePassMethod(AttributionMethod):
-    """A method that needs one pass an ECG, so that ECGs share a pass."""
+    """A single-pass method needs one pass an ECG, so that several ECGs share a pass."""
 
     single_pass: ClassVar[bool] = True
     gradients: ClassVar[int] = 1
@@ -234,7 +234,7 @@ class SinglePassMethod(AttributionMethod):
 
 
 def keys_of(ecg: Tensor) -> list[RandomKey]:
-    """Make keys of the linter's own maps, one an ECG."""
+    """Make the keys of the linter's own maps, one an ECG."""
     return [RandomKey(ecg_id=str(index)) for index in range(len(ecg))]
 
 

@@ -1,4 +1,4 @@
-"""The budgets of a method that ``tune`` tries: the argument, its values, and how maps of each are judged."""
+"""The budget grid of a method says what ``tune`` tries: an argument, its values, and how maps of each are judged."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class BudgetGrid:
     Attributes:
         argument: Name of the hyperparameter.
         values: What is tried, growing.
-        judged: How it is known how close a map is to its limit.
+        judged: How the distance of a map to its limit is measured.
         fixed: Whether the argument is part of what the method means, so that it is measured but not chosen.
         also: Further hyperparameters that a chosen value needs.
     """

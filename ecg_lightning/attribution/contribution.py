@@ -1,4 +1,4 @@
-"""Contribution methods against a zero baseline: how the logit comes about from 0 mV to the ECG."""
+"""Contribution methods say how the logit comes about on the way from 0 mV, the zero baseline, to the ECG."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,7 +37,7 @@ _STEPS: Final = (3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512
 
 @dataclass(frozen=True)
 class DeepLift(SinglePassMethod):
-    """Differences to the activations of a zero ECG, propagated by the rescale rule (Shrikumar et al. 2017)."""
+    """DeepLIFT propagates differences to the activations of a zero ECG by the rescale rule (Shrikumar et al. 2017)."""
 
     name: ClassVar[str] = "deeplift"
     style: ClassVar[MethodStyle | None] = MethodStyle("DeepLIFT", CONTRIBUTION[0], marker="o")
@@ -53,7 +53,7 @@ class DeepLift(SinglePassMethod):
 
 @dataclass(frozen=True)
 class IntegratedGradients(AttributionMethod):
-    """Gradients integrated along the straight line from a zero ECG (Sundararajan et al. 2017).
+    """Integrated gradients integrate the gradient along the straight line from a zero ECG (Sundararajan et al. 2017).
 
     Args:
         n_steps: Gauss-Legendre nodes. 4 to 22 reach a correlation of .99 with the converged map on three networks.
@@ -84,7 +84,7 @@ class IntegratedGradients(AttributionMethod):
 
 @dataclass(frozen=True)
 class IgSmoothGrad(SampledMethod):
-    """Integrated gradients averaged over noisy copies of the ECG.
+    """IG-SmoothGrad averages integrated gradients over noisy copies of the ECG.
 
     Its limit is that of GradientSHAP with a zero baseline and the same noise.
 

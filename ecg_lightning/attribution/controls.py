@@ -1,4 +1,4 @@
-"""Controls: maps that know nothing of the network, and go through every experiment as if they were methods.
+"""Controls are maps that know nothing of the network, and go through every experiment as if they were methods.
 
 A method whose score is no better than theirs has shown nothing about the network (Adebayo et al. 2018, an edge detector
 beside saliency maps).

@@ -16,7 +16,7 @@ _REPEATS = 5
 
 @dataclass(frozen=True)
 class PassSeconds:
-    """Measured time of one input's pass, in a chunk.
+    """The pass seconds are the measured time of one input's pass, in a chunk.
 
     Attributes:
         forward: Seconds of a forward pass.
@@ -29,7 +29,7 @@ class PassSeconds:
 
 @dataclass(frozen=True)
 class MethodCost:
-    """Expected cost of one method.
+    """A method cost is the expected cost of one method's maps.
 
     Attributes:
         method: Name of the method.

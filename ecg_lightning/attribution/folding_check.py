@@ -1,4 +1,4 @@
-"""Does folding BatchNorms make a network's maps worse than float32 makes them anyway?
+"""This module asks whether folding BatchNorms makes a network's maps worse than float32 makes them anyway.
 
 A folded network computes the same with other rounding, and a ReLU whose input is within that rounding of 0 then lets a
 gradient through that was stopped, or stops one. On networks trained on real ECGs about 1 map of integrated gradients
@@ -55,7 +55,7 @@ class FoldingError:
 
 
 def folding_error(network: nn.Module, folded: FrozenModel, unfolded: FrozenModel, ecg: Tensor) -> FoldingError | None:
-    """Measure what folding does to gradients.
+    """Measure how far gradients are from those in float64, with folded and with unfolded BatchNorms.
 
     Args:
         network: The network, as it was handed in.

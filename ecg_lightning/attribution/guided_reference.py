@@ -1,4 +1,4 @@
-"""The guided gradient without hooks: every ReLU is replaced where torch computes it, module or function."""
+"""The reference of guided backpropagation needs no hooks: it replaces every ReLU where torch computes it."""
 
 from collections.abc import Callable
 from typing import Any

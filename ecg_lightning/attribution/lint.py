@@ -28,7 +28,7 @@ def lint_network(
     methods: Sequence[str | AttributionMethod] | None = None,
     gradcam_layer: str | None = None,
 ) -> LintReport:
-    """Lint any network for attribution.
+    """Check whether a network is safe to attribute by each method.
 
     Args:
         network: (batch, lead, sample) -> one logit an ECG; it stays as it is.
@@ -55,7 +55,7 @@ def lint_network(
 
 
 def lint_task(network: nn.Module, model: FrozenModel, ecg: Tensor, methods: Sequence[AttributionMethod]) -> LintReport:
-    """Lint a network that is prepared already.
+    """Check a network of which a frozen copy is there already.
 
     Args:
         network: The network, as it was handed in.

@@ -1,4 +1,4 @@
-"""The methods' own promises in numbers: maps of a few ECGs that must keep them on any network that is safe."""
+"""The linter compares maps of a few ECGs with what each method promises on any network that is safe."""
 
 from collections.abc import Sequence
 from dataclasses import replace

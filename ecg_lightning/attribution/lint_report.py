@@ -47,7 +47,7 @@ class LintReport:
     findings: tuple[Finding, ...]
 
     def refused(self) -> dict[str, MethodVerdict]:
-        """Name -> verdict of the methods that give wrong maps on this network."""
+        """Return the verdicts on methods that give wrong maps on this network, by name."""
         return {verdict.method: verdict for verdict in self.verdicts if verdict.verdict == "refused"}
 
     def with_findings(self, findings: Sequence[Finding]) -> Self:
@@ -73,7 +73,7 @@ class LintReport:
 
 @dataclass
 class Opinion:
-    """Collects reasons; the gravest verdict counts."""
+    """An opinion collects reasons about one method; the gravest verdict counts."""
 
     verdict: Verdict = "safe"
     reasons: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The twelve methods of the paper ("Attribution methods"), thin objects over Captum's implementations."""
+"""This module builds the twelve methods of the paper ("Attribution methods") and further ones from settings."""
 
 import importlib
 import inspect
@@ -27,7 +27,7 @@ _REQUIRED: Final = {
 
 
 def check_traits(kind: type[AttributionMethod]) -> None:
-    """Refuse a method class that leaves unsaid what nobody can guess.
+    """Refuse a method class that does not state what has no default: name, unit and its like.
 
     Raises:
         ValueError: Names the class, what is missing, and what to add.
@@ -41,7 +41,7 @@ def check_traits(kind: type[AttributionMethod]) -> None:
 
 
 def registered(classes: Mapping[str, str]) -> dict[str, type[AttributionMethod]]:
-    """Name -> method class of a registry: name -> where the class lies.
+    """Import the method classes of a registry, which says where the class of each name lies.
 
     Raises:
         ValueError: A class that states too little, or another name.
@@ -61,7 +61,7 @@ METHODS: Final[dict[str, type[AttributionMethod]]] = registered(METHOD_CLASSES)
 
 
 class MethodSet:
-    """The twelve methods, each with other settings or left out where that is said, and methods of one's own.
+    """A method set holds the twelve methods, each with its settings or left out, and methods of one's own.
 
     A configuration names what it changes and no more: ``{smoothgrad: {n_samples: 128}, gradcam: null}``.
 

@@ -1,4 +1,4 @@
-"""Input noise of the smoothing methods, drawn on the CPU before any chunk is cut."""
+"""This module draws the input noise of the smoothing methods, on the CPU and before any chunk is cut."""
 
 from collections.abc import Callable
 from typing import Final

@@ -1,4 +1,4 @@
-"""Whose map stands in for a patient's own: another patient of the same predicted class.
+"""The partner of a patient is another one of the same predicted class, whose map stands in for the own one.
 
 A map of somebody else is as noisy and as plausible as one's own; a method whose map of another patient does as well
 says nothing about this patient.

@@ -28,7 +28,7 @@ _STEP: Final = 1e-3
 
 @dataclass(frozen=True)
 class Probe:
-    """A few ECGs, and what is known of the network that they go through.
+    """A probe holds a few ECGs, and what is known of the network that they go through.
 
     Attributes:
         network: The network, as it was handed in, in evaluation mode.
@@ -61,7 +61,7 @@ def without_ties(ecg: Tensor) -> Tensor:
 
 
 def off_from(maps: Tensor, truth: Tensor, name: str) -> list[Complaint]:
-    """Return what speaks against maps whose samples hardly differ: they are not what they must be.
+    """Return a complaint if maps without noise differ from what they must be.
 
     Args:
         maps: (batch, lead, sample).
@@ -76,7 +76,7 @@ def off_from(maps: Tensor, truth: Tensor, name: str) -> list[Complaint]:
 
 
 def slope_complaints(network: nn.Module, ecg: Tensor) -> list[Complaint]:
-    """Return what speaks against the gradient: the logit behaves otherwise when the ECG's amplitude changes a bit."""
+    """Return a complaint if the logit's change with the ECG's amplitude is not what the gradient says."""
     if ecg.dtype not in (torch.float32, torch.float64):
         return []
     with torch.enable_grad():

@@ -1,4 +1,4 @@
-"""DeepLIFT against fixed backgrounds whose forward pass is made once, not once an ECG.
+"""This module computes DeepLIFT against fixed backgrounds, whose forward pass is made once and not once an ECG.
 
 The rescale rule (Shrikumar et al. 2017) is a backward pass in which every ReLU multiplies by the ratio of the
 differences of its outputs and inputs, between ECG and background. Everything else is linear, and the backward pass of
@@ -69,7 +69,7 @@ _SUMS: Final = ("AddBackward", "SubBackward", "CatBackward")
 
 
 class RescaleError(ValueError):
-    """A network that can't be read so; the message says why. Captum's DeepLIFT may."""
+    """The rescale rule can't be applied to this network; the message says why. Captum's DeepLIFT may work."""
 
 
 @dataclass
@@ -107,7 +107,7 @@ class _Recorded:
     inputs: _ReluInputs
 
     def map_sum(self, ecg: Tensor, ecg_inputs: dict[str, Tensor]) -> Tensor:
-        """Sum of the maps over the backgrounds, (1, lead, sample)."""
+        """Compute the sum of the maps over the backgrounds, (1, lead, sample)."""
         if self.inputs.backgrounds.keys() != ecg_inputs.keys():
             raise RescaleError("the network calls other ReLUs for this ECG than for the backgrounds")
         self.inputs.ecg = ecg_inputs

@@ -1,4 +1,4 @@
-"""Maps of many ECGs of which one may fail: it costs no other."""
+"""This module makes the maps of many ECGs so that one that fails costs no other."""
 
 from collections.abc import Callable, Sequence
 
@@ -25,7 +25,7 @@ def explain_or_nan(
         The maps; and id of each ECG that failed -> why.
 
     Raises:
-        torch.OutOfMemoryError: That is no property of an ECG.
+        torch.OutOfMemoryError: The device has no memory left, which is no property of an ECG.
     """
     try:
         return method.explain(model, ecg, keys), {}

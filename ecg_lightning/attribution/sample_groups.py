@@ -1,4 +1,4 @@
-"""Groups of neighbouring samples of one lead, the players of Shapley values."""
+"""The players of Shapley values are groups of neighbouring samples of one lead."""
 
 import torch
 from torch import Tensor

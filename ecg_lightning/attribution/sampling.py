@@ -42,7 +42,7 @@ _LOOKS: Final = 2  # in a row, before a map is called reliable
 
 
 class SampledMethod(AttributionMethod):
-    """A method whose map is a mean over samples.
+    """The map of a sampled method is a mean over Monte-Carlo samples.
 
     Subclasses are frozen dataclasses with the fields ``n_samples``, ``target_correlation`` and ``max_samples`` and
     implement ``_draw``. Without ``target_correlation`` every map takes ``n_samples`` samples. With it, a map takes
@@ -140,7 +140,7 @@ class SampledMethod(AttributionMethod):
 
 
 def check_sampling(method: SampledMethod) -> None:
-    """Refuse numbers of samples and correlations that can't be.
+    """Refuse numbers of samples and correlations that are out of range.
 
     Raises:
         ValueError: Names the method and the hyperparameter.
@@ -154,7 +154,7 @@ def check_sampling(method: SampledMethod) -> None:
 
 
 class GroupSums:
-    """Running sums of the samples of one map in groups, in float64.
+    """The group sums are running sums of the samples of one map, by group and in float64.
 
     Args:
         ecg: (1, lead, sample), for shape and device.

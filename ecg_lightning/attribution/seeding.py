@@ -1,4 +1,4 @@
-"""Keyed randomness: a row of a store is the same whatever the batch, rank, order or resume (design, section 4).
+"""Randomness is keyed: a row of a store is the same whatever the batch, rank, order or resume.
 
 Every draw comes from a CPU generator whose seed is a hash of what the draw is for. The global random state is
 neither read nor moved: what Captum would draw by itself is drawn here and handed to it.

@@ -1,4 +1,4 @@
-"""Sensitivity methods: what a small change of the input does to the logit."""
+"""Sensitivity methods say what a small change of the input does to the logit."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Literal
@@ -23,7 +23,7 @@ _QUIET: Final = 1e-6
 
 @dataclass(frozen=True)
 class Saliency(SinglePassMethod):
-    """Gradient of the logit (Simonyan et al. 2013).
+    """Saliency is the gradient of the logit, or its magnitude (Simonyan et al. 2013).
 
     Args:
         absolute: The magnitude, as Captum's default and the paper's; False retains the sign.
@@ -54,7 +54,7 @@ class Saliency(SinglePassMethod):
 
 @dataclass(frozen=True)
 class SmoothGrad(SampledMethod):
-    """Saliency averaged over noisy copies of the ECG (Smilkov et al. 2017).
+    """SmoothGrad averages saliency over noisy copies of the ECG (Smilkov et al. 2017).
 
     Args:
         n_samples: Noisy copies. 8 to 38 antithetic ones reach a correlation of .99 with the converged map (independent
@@ -109,7 +109,7 @@ class SmoothGrad(SampledMethod):
 
 @dataclass(frozen=True)
 class GradientXInput(SinglePassMethod):
-    """Gradient times ECG (Shrikumar et al. 2017)."""
+    """Gradient x input is the gradient times the ECG (Shrikumar et al. 2017)."""
 
     name: ClassVar[str] = "gradient_x_input"
     style: ClassVar[MethodStyle | None] = MethodStyle("Gradient x input", SENSITIVITY[2], marker="^")

@@ -1,4 +1,4 @@
-"""Shapley values of groups of samples: by a surrogate that learns from coalitions, or by random permutations."""
+"""Shapley values of groups of samples come from a surrogate that learns from coalitions, or from permutations."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Literal
@@ -40,7 +40,7 @@ _PERMUTATIONS: Final = (8, 16, 24, 32, 48, 64, 96, 128)
 
 @dataclass(frozen=True)
 class ShapleySampling(AttributionMethod):
-    """Shapley values of groups of samples (Castro et al. 2009; Strumbelj et al. 2010).
+    """Shapley sampling estimates Shapley values of groups of samples (Castro et al. 2009; Strumbelj et al. 2010).
 
     Absent groups are 0 mV. A group's value is spread evenly over its samples, so that the map's sum is
     f(ecg) - f(0); Captum gives every sample the whole group's value.

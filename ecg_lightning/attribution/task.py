@@ -30,7 +30,7 @@ _PASS_OVERHEAD = 4
 
 
 class OneLogit(nn.Module):
-    """The network with exactly one logit an ECG, (batch,)."""
+    """This wrapper gives exactly one logit an ECG, (batch,), of a network that gives (batch,) or (batch, 1)."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class OneLogit(nn.Module):
 
 
 class InBfloat16(nn.Module):
-    """The network with convolutions and matrix products in bfloat16; input, logit and gradients stay float32.
+    """This wrapper computes convolutions and matrix products in bfloat16; input, logit and gradients stay float32.
 
     Args:
         network: (batch, lead, sample) -> (batch,) in float32.
@@ -67,7 +67,7 @@ class InBfloat16(nn.Module):
 
 @dataclass(frozen=True)
 class FrozenModel:
-    """A frozen network and what its attribution needs.
+    """A frozen model is a copy of a network for attribution, with what the methods need beside it.
 
     Attributes:
         network: (batch, lead, sample) mV -> (batch,) logit; eval mode, no gradients to its weights.

@@ -1,1 +1,1 @@
-"""Pure functions, tensors or arrays in and out: the numbers behind the callbacks."""
+"""This package holds pure functions, from tensors or arrays to tensors or arrays: the numbers behind the callbacks."""

@@ -1,4 +1,4 @@
-"""Metrics of a binary classifier under many weightings of the same ECGs at once, as a bootstrap needs them.
+"""This module computes a binary classifier's metrics under many weightings of the same ECGs, for a bootstrap.
 
 An ECG that a resample draws twice has the weight 2, so no resample is ever built: the scores are sorted once
 and each weighting costs a few cumulative sums.

@@ -1,4 +1,4 @@
-"""Pearson's and Spearman's correlation of many long vectors, in float64.
+"""This module computes Pearson's and Spearman's correlation of many long vectors, in float64.
 
 A vector that is constant or not finite has no correlation: NaN, never 0. It counts as constant where its standard
 deviation is below 1e-12 of its largest magnitude, which is what rounding in a filter leaves of a constant map, as in

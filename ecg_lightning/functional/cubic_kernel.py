@@ -1,4 +1,4 @@
-"""A prior over games whose Shapley values have a closed form: odd cubic Gaussian processes on signs of membership."""
+"""The cubic kernel is a prior over games whose Shapley values have a closed form: odd cubic Gaussian processes."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Means over ECGs of what is measured per ECG, with intervals that resample patients."""
+"""This module averages over ECGs what is measured per ECG, with intervals that resample patients."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from ecg_lightning.functional.intervals import patient_bootstrap, weighted_mean
 
 @dataclass(frozen=True)
 class EcgMeans:
-    """A mean per measured quantity; an ECG without a value (NaN) is left out and counted.
+    """The ECG means are one mean a measured quantity; an ECG without a value (NaN) is left out and counted.
 
     Attributes:
         mean: (...) over ECGs, NaN where none has a value.

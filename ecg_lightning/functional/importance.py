@@ -1,4 +1,4 @@
-"""Importance sampling on [0, 1): more samples where they matter, each weighted by how seldom its alpha is drawn."""
+"""Importance sampling draws more alphas in [0, 1) where they matter, and weighs each by how seldom it is drawn."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,7 @@ _LEAST: Final = 0.15
 
 @dataclass(frozen=True)
 class Density:
-    """A piecewise constant density on [0, 1).
+    """A density says how often alphas in [0, 1) are drawn, piecewise constant.
 
     Attributes:
         values: (cell,) float64 on the CPU, above 0, of mean 1: cells are equally wide.

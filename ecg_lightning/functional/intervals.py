@@ -1,4 +1,4 @@
-"""Confidence intervals that resample patients, never ECGs: the ECGs of one patient are no independent facts.
+"""Confidence intervals resample patients, never ECGs: the ECGs of one patient are no independent facts.
 
 A resample is a row of weights: how often each ECG's patient was drawn.
 """
@@ -17,7 +17,7 @@ _CHUNK_ELEMENTS = 1 << 22
 
 @dataclass(frozen=True)
 class Interval:
-    """An interval per statistic; ``low, high = interval`` unpacks it.
+    """An interval holds the bounds of a statistic; ``low, high = interval`` unpacks it.
 
     Attributes:
         low: (...) lower bound, NaN where no replicate is defined.
@@ -35,7 +35,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """A statistic, its interval and what the interval was made of.
+    """A bootstrap holds a statistic, its interval and the replicates that the interval was made of.
 
     Attributes:
         estimate: (...) the statistic with every ECG counted once.

@@ -1,4 +1,4 @@
-"""Properties of single maps."""
+"""This module counts maps that no correlation can be computed of."""
 
 from typing import NamedTuple
 

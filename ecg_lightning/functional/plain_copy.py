@@ -1,4 +1,4 @@
-"""A copy of a network whose layers hold the weights that they use, as plain parameters, and nothing that it has seen.
+"""A plain copy of a network holds the weights that its layers use, as plain parameters, and nothing it has seen.
 
 Methods hook layers, folding changes their weights, and a cascade draws them anew. So a copy keeps no compiled parts, no
 activations of earlier passes, and no weights that a hook or parametrization recomputes from others in every pass:

@@ -18,7 +18,7 @@ def split_reliability(group_means: Tensor, weights: Tensor | None = None) -> Ten
     Spearman-Brown's formula. Halves are nearer to the whole than single groups: a few large draws, which make single
     groups of one map unlike, do so less in them. Groups need to be independent and of one expectation; of draws that
     balance each other across groups the mean is better than this says. The root predicts the correlation with the
-    converged map. Smoothed by Savitzky-Golay 31/3 as maps are when they are compared.
+    converged map. Maps are smoothed first, as they are when they are compared.
 
     Args:
         group_means: (..., group, lead, sample): means over disjoint groups of draws, at least two.

@@ -1,4 +1,4 @@
-"""Shapley values by weighted linear regression on pairs of coalitions: least squares, and ridge with relevances."""
+"""Weighted linear regression on pairs of coalitions gives Shapley values: least squares, or ridge with relevances."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ _START_NOISE = 0.1
 
 
 class Regression(NamedTuple):
-    """Coefficients and how sure they are.
+    """A regression holds coefficients and the covariance of their error.
 
     Attributes:
         values: (group,) float64, summing to the requested total.

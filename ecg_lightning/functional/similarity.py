@@ -1,4 +1,4 @@
-"""Similarity of maps: their correlation after smoothing (paper, "Cross-method similarity").
+"""The similarity of maps is their correlation after smoothing (paper, "Cross-method similarity").
 
 Maps are smoothed along time first, by Savitzky-Golay; for the sign ``absolute`` the magnitude is taken of the smoothed
 map, for if it came first the filter would turn every quick change of a gradient's sign into a bump. A map is smoothed

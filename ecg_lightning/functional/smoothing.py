@@ -1,4 +1,4 @@
-"""The paper's smoothing of maps before they are compared: a Savitzky-Golay filter along time."""
+"""Maps are smoothed along time by a Savitzky-Golay filter before they are compared, as in the paper."""
 
 from functools import lru_cache
 from typing import Final
@@ -19,7 +19,7 @@ _BLOCK: Final = 100
 
 
 def savitzky_golay(maps: Tensor, window: int = WINDOW, order: int = ORDER) -> Tensor:
-    """Smooth along the last axis, in float64.
+    """Smooth maps along time, the last axis, in float64 by a Savitzky-Golay filter.
 
     The filter is linear, so it is a (sample, sample) matrix: exactly ``scipy.signal.savgol_filter`` with its default
     treatment of the ends (a polynomial fitted to the last window). Away from its diagonal the matrix is zero, so that

@@ -1,4 +1,4 @@
-"""Shapley values from few coalitions: a Gaussian-process surrogate's exact values, and a regression on what it misses.
+"""A Gaussian-process surrogate gives Shapley values from few coalitions, and a regression adds what it misses.
 
 An odd cubic process learns the half differences of paired coalitions; its hyperparameters come from the marginal
 likelihood, its relevances are refreshed once from its own values; eight folds that have not seen a pair give that

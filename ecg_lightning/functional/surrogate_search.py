@@ -1,4 +1,4 @@
-"""Hyperparameters of the cubic surrogate by marginal likelihood, on few pairs and few points of a grid."""
+"""This module chooses the cubic surrogate's hyperparameters by marginal likelihood, on few points of a grid."""
 
 from dataclasses import dataclass, replace
 from itertools import product
@@ -16,7 +16,7 @@ EXPONENTS: Final = (0.0, 0.5, 1.0)
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """A point of the grid.
+    """The hyperparameters are one point of the grid that is searched.
 
     Attributes:
         cubic: Weight of the kernel's third order.
@@ -41,7 +41,7 @@ def covariance(inner: Tensor, weight: Tensor, point: Hyperparameters) -> Tensor:
 
 
 def log_evidence(inner: Tensor, half: Tensor, weight: Tensor, point: Hyperparameters) -> float:
-    """Log density of the half differences, the amplitude profiled, up to a constant.
+    """Compute the log density of the half differences, the amplitude profiled, up to a constant.
 
     Scaling the observations by w ** (exponent / 2), which makes their noise equal, would need the log-Jacobian
     exponent / 2 x sum log w; the density of the half differences themselves, as here, has it in its determinant.

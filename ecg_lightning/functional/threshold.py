@@ -1,4 +1,4 @@
-"""The probability above which an ECG is called positive."""
+"""The threshold is the probability above which an ECG is called positive."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

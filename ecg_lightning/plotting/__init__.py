@@ -1,4 +1,4 @@
-"""Pictures: beats, classes and attribution maps on ECG paper."""
+"""This package draws beats, classes, attribution maps and curves, to scale on ECG paper where they are ECGs."""
 
 from ecg_lightning.plotting.class_words import class_title
 from ecg_lightning.plotting.classes import classes_figure

@@ -1,4 +1,4 @@
-"""Scores of methods and controls as points with intervals, beside what chance reaches."""
+"""This module draws scores of methods and controls as points with intervals, beside what chance reaches."""
 
 import textwrap
 from collections.abc import Hashable, Sequence

@@ -1,4 +1,4 @@
-"""Distributions of a score over ECGs, one box a method (paper, Figure 3B)."""
+"""This module draws the distribution of a score over ECGs, one box a method (paper, Figure 3B)."""
 
 import math
 import textwrap
@@ -20,7 +20,7 @@ _BOX: Final = 0.62
 
 @dataclass(frozen=True)
 class BoxPanel:
-    """One pair of axes.
+    """A box panel is one pair of axes, with a box for each method.
 
     Attributes:
         title: Heading above the panel.

@@ -1,4 +1,4 @@
-"""Beats and masks for pictures, out of a cache of median beats."""
+"""This module reads beats and masks for pictures from a cache of median beats."""
 
 from collections.abc import Collection
 from typing import Final

@@ -1,4 +1,4 @@
-"""The nine targets in the words of the clinic, for titles and labels."""
+"""The class words name the nine targets as the clinic does, for titles and labels."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple

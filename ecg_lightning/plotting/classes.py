@@ -67,7 +67,7 @@ def classes_figure(
 
 @dataclass(frozen=True)
 class Block:
-    """Stacks beside each other under their headings and captions.
+    """A block holds stacks beside each other, under their headings and captions.
 
     Attributes:
         columns: Heading -> beats.
@@ -139,7 +139,7 @@ def _column_heading(text: str, width: float) -> list[TextLine]:
 
 @dataclass(frozen=True)
 class Legend:
-    """The calibration pulse, the scale, what the marks mean, and the credit.
+    """The legend shows the calibration pulse, the scale, what the marks mean, and the credit.
 
     Attributes:
         scale: Paper speed and gain.
@@ -169,7 +169,7 @@ class Legend:
         )
 
     def draw(self, sheet: Sheet, left: float, top: float) -> None:
-        """Draw it, its upper left corner at (left, top) mm."""
+        """Draw the legend, its upper left corner at (left, top) mm."""
         self._draw_pulse(sheet, left, top)
         text_left = left + GUTTER_MM + PULSE_SECONDS * self.scale.mm_per_second
         sheet.add_text(text_left, top, f"{self.scale.note}; pulse: 1 mV, {PULSE_SECONDS:g} s")

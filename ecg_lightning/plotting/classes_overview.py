@@ -70,7 +70,7 @@ def classes_overview(
 
 @dataclass(frozen=True)
 class Row:
-    """Blocks beside each other, each under the name of its class.
+    """A row holds blocks beside each other, each under the name of its class.
 
     Attributes:
         blocks: The blocks of the row.
@@ -90,7 +90,7 @@ class Row:
         return self._head + max(block.height for block in self.blocks)
 
     def draw(self, sheet: Sheet, top: float, pitch: float) -> None:
-        """Draw it, blocks ``pitch`` mm apart; captions of a row begin at one height."""
+        """Draw the row, its blocks ``pitch`` mm apart; captions of a row begin at one height."""
         for index, (block, lines) in enumerate(zip(self.blocks, self.titles, strict=True)):
             left = MARGIN_MM + index * pitch
             sheet.add_lines(left, top, lines)

@@ -1,4 +1,4 @@
-"""The colours of a map: symmetric about zero, safe for colour-blind eyes, and honest about what they leave out."""
+"""A map's colours are symmetric about zero, safe for colour-blind eyes, and honest about what they leave out."""
 
 from dataclasses import dataclass
 from functools import cached_property

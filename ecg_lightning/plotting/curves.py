@@ -1,4 +1,4 @@
-"""Curves of methods and controls with their intervals, in panels side by side (paper, Figures 4A and 4B)."""
+"""This module draws curves of methods and controls with intervals, in panels side by side (paper, Figure 4)."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ def curve_of(rows: pd.DataFrame, x: str, y: str) -> Curve:
 
 
 class NetworkCurve(NamedTuple):
-    """The network's own curve, on axes of its own below the panel: it is no correlation.
+    """The network's own curve has axes of its own below the panel, because it is no correlation.
 
     Attributes:
         label: Quantity and unit.
@@ -60,7 +60,7 @@ class NetworkCurve(NamedTuple):
 
 @dataclass(frozen=True)
 class CurvePanel:
-    """One pair of axes.
+    """A curve panel is one pair of axes, with a curve for each method.
 
     Attributes:
         title: Heading above the panel.

@@ -1,4 +1,4 @@
-"""Refuse what can't be drawn, in words that say what to do."""
+"""These checks refuse what can't be drawn, in words that say what to do."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

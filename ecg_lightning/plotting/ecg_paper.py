@@ -1,4 +1,4 @@
-"""A beat on ECG paper, to scale: 25 mm/s and 10 mm/mV when the sheet is printed at 100 %.
+"""This module draws a beat on ECG paper, to scale: 25 mm/s and 10 mm/mV on a print at 100 %.
 
 Lengths in this module are millimetres on the sheet unless a name says seconds or mV.
 """

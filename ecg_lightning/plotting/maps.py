@@ -1,4 +1,4 @@
-"""Attribution maps on the beat that they explain.
+"""This module draws attribution maps on the beat that they explain.
 
 The colour of a map is laid along the trace as a halo of 2 mm on either side: at every moment the colour is the
 map's value at that moment, from the lower to the upper edge of the halo. Three others were drawn from real maps and

@@ -36,7 +36,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Items:
-    """A list of sentences.
+    """The items are sentences that the page shows as a list.
 
     Attributes:
         items: Sentences as plain text.
@@ -47,7 +47,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, as it stands in the study's folder.
+    """A picture is a figure as it stands in the study's folder.
 
     Attributes:
         path: The SVG, with its caption in it; a PNG lies beside it.
@@ -73,7 +73,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table.
+    """A cell holds what stands in one field of a table.
 
     Attributes:
         text: What stands there.
@@ -134,7 +134,7 @@ class TableBlock:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures beside each other, below each other where there is no room.
+    """A gallery shows pictures beside each other, or below each other where there is no room.
 
     Attributes:
         pictures: Each with its own caption.
@@ -153,7 +153,7 @@ Block = Paragraph | Items | Picture | TableBlock | Gallery
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report.
+    """A section is one part of the report, under its heading.
 
     Attributes:
         anchor: Anchor of its address.
@@ -181,11 +181,11 @@ class ReportFiles:
     def picture(
         self, name: str, draw: Callable[[str], Figure], label: str, caption: str, *, wide: bool = True
     ) -> Picture:
-        """Keep a figure as PNG and SVG.
+        """Save a figure as PNG and SVG.
 
         Args:
             name: Path below ``figures``, without suffix.
-            draw: Caption -> figure; the page's own comes without.
+            draw: Caption -> figure; the copy on the page is drawn without a caption, which stands below it.
             label: Such as ``Figure 3A``.
             caption: What is shown.
             wide: Whether a phone scrolls the figure: see ``Picture``.
@@ -203,7 +203,7 @@ class ReportFiles:
         return Picture(path, image, kind, caption, label, wide)
 
     def table(self, name: str, frame: pd.DataFrame) -> list[str]:
-        """Keep a table as Parquet and CSV; their names relative to the study.
+        """Save a table as Parquet and CSV, and return their names relative to the study.
 
         What ``compare`` has written and sealed stays as it is.
         """

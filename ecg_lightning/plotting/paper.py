@@ -1,4 +1,4 @@
-"""ECG paper: its scale, its grid, and a trace on it, in axes of seconds and mV.
+"""ECG paper has a scale, a grid and a trace on it, in axes of seconds and mV.
 
 Thin lines every 1 mm, strong lines every 5 mm, as on the paper of an electrocardiograph.
 """

@@ -1,4 +1,4 @@
-"""A sheet of paper measured in millimetres, and how it becomes a file.
+"""A sheet of paper is measured in millimetres; this module lays it out and writes it to a file.
 
 Figures are made with Matplotlib's objects and never with ``pyplot``: no window, no global state, so that
 callbacks may draw from any thread and nothing has to be closed.
@@ -36,7 +36,7 @@ WITHOUT_DATE: Final[dict[str, dict[str, None]]] = {"png": {}, "svg": {"Date": No
 
 
 class TextLine(NamedTuple):
-    """One line of a sheet's heading."""
+    """A text line is one line of a sheet's heading."""
 
     text: str
     points: float
@@ -98,7 +98,7 @@ def _width(text: str, font: FontProperties) -> float:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A figure whose parts are placed in millimetres from its upper left corner.
+    """A sheet is a figure whose parts are placed in millimetres from its upper left corner.
 
     Attributes:
         figure: The Matplotlib figure, with an Agg canvas.

@@ -1,4 +1,4 @@
-"""A beat as a stack: its eight leads under each other on one strip of ECG paper.
+"""A stack shows a beat's eight leads under each other on one strip of ECG paper.
 
 Stacks beside each other share the zero lines of their leads, so that a wave is compared by looking to the side. Leads
 come as near as their traces allow: never so near that two of them, or what is marked around them, meet.
@@ -65,7 +65,7 @@ REGION_STYLES: Final[Mapping[str, RegionStyle]] = {
 
 @dataclass(frozen=True, eq=False)
 class ClassBeat:
-    """A beat as an example of its class.
+    """A class beat is one ECG's beat, drawn as an example of its class.
 
     Attributes:
         beat: (8, 600) mV, leads as in ``ecg.LEADS``.

@@ -22,7 +22,7 @@ _CLOSEST: Final = 1e-4
 
 
 class PassCurve(NamedTuple):
-    """A pass curve is one method's curve.
+    """A pass curve is one method's correlation with its limit against the passes of a map.
 
     Attributes:
         passes: (point,) of a map.

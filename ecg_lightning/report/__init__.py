@@ -1,1 +1,1 @@
-"""The report of a study: the paper's tables and figures from finished runs, and what the paper lacks."""
+"""This package writes the report of a study: the paper's tables and figures, and what the paper lacks."""

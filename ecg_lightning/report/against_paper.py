@@ -1,4 +1,4 @@
-"""The page *published vs this study*: the paper's numbers beside one's own, and every setting that differs."""
+"""This section puts the paper's numbers beside this study's, and names every setting that differs."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""The commands that work on a whole study; ``report``, ``publish`` and ``verify`` are here.
+"""Some commands work on a whole study: ``report``, ``publish`` and ``verify`` are here.
 
 Each imports what it needs when it is called: ``study`` only starts other processes, and must not wait for Matplotlib.
 """

@@ -1,4 +1,4 @@
-"""A run's recorded configuration, in words."""
+"""This module reads a run's recorded configuration and puts it in words."""
 
 from collections.abc import Mapping
 from typing import Any

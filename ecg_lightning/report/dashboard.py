@@ -1,4 +1,4 @@
-"""The study's dashboard on W&B as code: a workspace for its runs, and a report in words."""
+"""This module makes the study's dashboard on W&B: a workspace for its runs, and a report in words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ _PANELS: Final = {
 
 
 class PublishError(RuntimeError):
-    """A dashboard that can't be made; the message says what to do."""
+    """The dashboard can't be made; the message says what to do."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One true positive, one false positive and one false negative on ECG paper, with a map and the evidence."""
+"""The pictures show a true positive, a false positive and a false negative, with a map and the evidence."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The picture of the examples: a row an experiment, what agrees most on the left and least on the right."""
+"""The figure of examples has a row an experiment: what agrees most on the left, and least on the right."""
 
 import textwrap
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ _SHORT: Final = 8
 
 @dataclass(frozen=True)
 class Example:
-    """One panel of the figure.
+    """An example is one panel of the figure.
 
     Attributes:
         title: Experiment, ECG and what is shown.

@@ -1,4 +1,4 @@
-"""Examples of the four experiments, one of high and one of low agreement each (paper, Figure 2)."""
+"""This section shows an example of high and one of low agreement for each experiment (paper, Figure 2)."""
 
 from collections.abc import Sequence
 from typing import Final

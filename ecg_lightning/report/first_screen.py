@@ -1,4 +1,4 @@
-"""The first screen: what was studied, what can be said of each diagnosis, and three ECGs."""
+"""The first screen says what was studied and what follows for each diagnosis, and shows three ECGs."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""The runs of a study with the verdicts on their methods."""
+"""This module adds verdicts on the methods to the runs of a study."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ from ecg_lightning.runs.study_runs import StudyRuns
 
 @dataclass(frozen=True)
 class JudgedRuns(StudyRuns):
-    """The runs of a study, and what every check says of them."""
+    """The judged runs are the runs of a study, with what every check says of them."""
 
     @cached_property
     def verdicts(self) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The networks: what they are made of, and how well they read ECGs (paper, Tables S1 and S2)."""
+"""This section says what the networks are made of, and how well they read ECGs (paper, Tables S1 and S2)."""
 
 from typing import Any
 
@@ -94,7 +94,7 @@ def _architecture(runs: StudyRuns, files: ReportFiles) -> list[Block]:
 
 
 def input_shape(module: EcgClassifier) -> tuple[int, int]:
-    """(lead, sample) that a network reads: as it says, or as its checkpoint's backgrounds have, else the project's."""
+    """Return the (lead, sample) that a network reads: as it says, as its backgrounds have, or the project's."""
     ecgs = module.example_input_array
     if ecgs is None and module.backgrounds is not None:
         ecgs = module.backgrounds.beats

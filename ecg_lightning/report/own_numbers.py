@@ -1,4 +1,4 @@
-"""The paper's numbers beside this study's: those of the population and networks, then each experiment's."""
+"""This module lists the numbers that the paper gives too: the population's, the networks', each experiment's."""
 
 from functools import partial
 from typing import Final

@@ -1,4 +1,4 @@
-"""The page: every section in one file that needs no other one."""
+"""The page holds every section of the report in one file that needs no other one."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Who was studied (paper, Table 1)."""
+"""This section says who was studied (paper, Table 1)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final

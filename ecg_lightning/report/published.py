@@ -1,4 +1,4 @@
-"""The published study (Arends et al., Signal or noise?): its Table 1, and how it is read here."""
+"""This module holds facts of the published study (Arends et al., Signal or noise?) and how it is read here."""
 
 from typing import Final
 

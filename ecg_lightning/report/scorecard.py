@@ -1,4 +1,4 @@
-"""The scorecard: what each method passes on each diagnosis, with effects and intervals."""
+"""The scorecard says what each method passes on each diagnosis, with effects and intervals."""
 
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style

@@ -1,4 +1,4 @@
-"""Cells and tables of the scorecard, made from the verdicts and nothing else."""
+"""The cells and tables of the scorecard are made from the verdicts and nothing else."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""The settings of a study in words: the methods text for a paper."""
+"""This section puts the settings of a study in words: the methods text for a paper."""
 
 import math
 from collections.abc import Mapping

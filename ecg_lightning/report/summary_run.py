@@ -1,4 +1,4 @@
-"""One W&B run for a whole study: its tables, figures and main numbers."""
+"""The summary run is one W&B run for a whole study: its tables, figures and main numbers."""
 
 from collections.abc import Iterator
 from typing import Any, Final

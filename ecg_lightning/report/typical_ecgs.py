@@ -27,7 +27,7 @@ _SAME_BEAT: Final = 2e-3
 
 
 class TypicalEcg(NamedTuple):
-    """An ECG that stands for an outcome.
+    """A typical ECG stands for one outcome of a network.
 
     Attributes:
         row: Row of the test set.

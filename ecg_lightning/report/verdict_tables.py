@@ -1,4 +1,4 @@
-"""The verdicts and preconditions of a study, with a row for everything that was not measured."""
+"""These tables are a study's verdicts and preconditions, with a row for everything that was not measured."""
 
 from collections.abc import Sequence
 from typing import Final

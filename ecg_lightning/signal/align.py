@@ -1,4 +1,4 @@
-"""Align beats with a template: normalised correlation over all leads, to a fraction of a sample."""
+"""Beats are aligned with a template by normalised correlation over all leads, to a fraction of a sample."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -25,8 +25,8 @@ class Alignment:
     """An alignment says where the beats of one shape lie.
 
     Attributes:
-        times: (kept,) sample of the template's centre in each chosen beat, with a fraction.
-        correlations: (kept,) normalised correlation of each kept beat with the template.
+        times: (chosen,) sample of the template's centre in each chosen beat, with a fraction.
+        correlations: (chosen,) normalised correlation of each chosen beat with the template.
         chosen: (beat,) boolean over all R peaks: which beats have the prevailing shape.
     """
 
@@ -47,7 +47,7 @@ def align(qrs_band: NDArray[np.float64], r_peaks: NDArray[np.intp]) -> Alignment
         r_peaks: R peaks of the recording, (beat,) samples.
 
     Returns:
-        The times of the kept beats.
+        The times of the chosen beats.
 
     Raises:
         FewBeatsError: Fewer than three beats correlate above .85 with the template.

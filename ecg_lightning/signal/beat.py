@@ -1,4 +1,4 @@
-"""The median beat of a recording.
+"""This module makes the median beat of a recording.
 
 The archive of the paper holds median beats that the recorder computed (Marquette 12SL; paper, Methods, "ECG processing
 and outcome selection"). Public archives hold recordings only, so the median beat is made here: clean, find R peaks
@@ -40,14 +40,14 @@ _OWN_SHARE: Final = 0.6  # of an RR interval; P starts later than that, T ends e
 
 @dataclass(frozen=True)
 class MedianBeat:
-    """The median beat of a recording.
+    """A median beat is the sample-wise median of a recording's aligned beats, 1.2 s long.
 
     Attributes:
         beat: (8, 600) mV float64, 500 Hz, leads of ``ecg.LEADS``, fiducial at sample 240.
         r_peaks: (beat,) samples at 500 Hz of all R peaks of the recording.
-        fiducials: (kept,) samples at 500 Hz, with a fraction, of the fiducials of the beats in the median.
+        fiducials: (chosen,) samples at 500 Hz, with a fraction, of the fiducials of the beats in the median.
         heart_rate: Beats per minute: the mean rate over all R peaks, without intervals that have a gap in them.
-        wave_masks: Name of a wave -> (8, 600) boolean: where more than half of the kept beats carry the wave.
+        wave_masks: Name of a wave -> (8, 600) boolean: where more than half of the chosen beats carry the wave.
         remark: What is odd about it and no reason to reject it, in the same words for every such ECG; they are counted.
     """
 
@@ -60,7 +60,7 @@ class MedianBeat:
 
     @classmethod
     def ready_made(cls, beat: NDArray[np.float64], heart_rate: float, remark: str = "") -> "MedianBeat":
-        """A median beat that was made elsewhere: one beat at the fiducial, no R peaks.
+        """Wrap a median beat that was made elsewhere: one beat at the fiducial, no R peaks.
 
         Args:
             beat: (8, 600) mV, 500 Hz, leads of ``ecg.LEADS``.
@@ -72,7 +72,7 @@ class MedianBeat:
 
     @property
     def n_beats_kept(self) -> int:
-        """How many beats the median was taken of."""
+        """Return how many beats the median was taken of."""
         return len(self.fiducials)
 
 
@@ -145,7 +145,7 @@ def _blank_neighbours(beats: NDArray[np.float64], r_peaks: NDArray[np.intp], ali
     ends = np.append(_OWN_SHARE * rr, np.inf)[aligned.chosen]  # after the beat's own R peak
     starts = np.insert((_OWN_SHARE - 1.0) * rr, 0, -np.inf)[aligned.chosen]
     offsets = np.arange(beats.shape[2]) - centre
-    foreign = (offsets < starts[:, None]) | (offsets > ends[:, None])  # (kept, sample)
+    foreign = (offsets < starts[:, None]) | (offsets > ends[:, None])  # (chosen, sample)
     foreign |= foreign.mean(axis=0) >= 0.5
     beats.swapaxes(1, 2)[foreign] = np.nan
 
@@ -165,12 +165,12 @@ def _median(
     clean: NDArray[np.float64],
     r_peaks: NDArray[np.intp],
     aligned: Alignment,
-    alive: NDArray[np.bool_],  # (kept, lead)
+    alive: NDArray[np.bool_],  # (chosen, lead)
     neighbours: Neighbours,
 ) -> NDArray[np.float64]:
     """Median of each lead over the beats in which it is alive, (8, 600 + 2 slack)."""
     before, after = FIDUCIAL_SAMPLE + SLACK, BEAT_SAMPLES - FIDUCIAL_SAMPLE - 1 + SLACK
-    beats = shifted_windows(clean, aligned.times, before, after, fill=np.nan)  # (kept, 8, 600 + 2 slack)
+    beats = shifted_windows(clean, aligned.times, before, after, fill=np.nan)  # (chosen, 8, 600 + 2 slack)
     if neighbours == "blank":
         _blank_neighbours(beats, r_peaks, aligned, before)
     wide = _nan_median(beats)
@@ -210,7 +210,7 @@ def _median_masks(recording: Recording, samples: int, fiducials: NDArray[np.floa
 
     Of a recording that is marked in part, only that part votes.
     """
-    places = np.rint(fiducials).astype(np.intp)[:, None] + np.arange(BEAT_SAMPLES) - FIDUCIAL_SAMPLE  # (kept, 600)
+    places = np.rint(fiducials).astype(np.intp)[:, None] + np.arange(BEAT_SAMPLES) - FIDUCIAL_SAMPLE  # (chosen, 600)
     inside = (places >= 0) & (places < samples)
     if recording.marked is not None:
         first, last = (SAMPLING_RATE / recording.sampling_rate * sample for sample in recording.marked)

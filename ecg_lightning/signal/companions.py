@@ -1,4 +1,4 @@
-"""Waves that accompany beats: a T wave behind nearly every beat, a P wave before it.
+"""Waves accompany beats: a T wave follows nearly every beat, and a P wave stands before it.
 
 A ventricular beat may be as blunt as a T wave and as weak; but it does not follow every beat at one distance.
 """

@@ -10,7 +10,7 @@ from ecg_lightning.signal.recording import RecordingError
 
 
 class MissingLeadError(RecordingError):
-    """A lead that the beat needs is neither there nor can be derived, or is there twice."""
+    """The beat needs a lead that is neither there nor can be derived, or that is there twice."""
 
     kind: ClassVar[str] = "missing_lead"
 
@@ -28,7 +28,7 @@ class VoltageError(RecordingError):
 
 
 class FlatLeadError(RecordingError):
-    """A lead is constant, or near-constant, or for too long: an electrode was off."""
+    """A lead is constant or nearly so, or was for too long: an electrode was off."""
 
     kind: ClassVar[str] = "flat_lead"
 

@@ -1,4 +1,4 @@
-"""Stretches that hold one value in all leads: what a file was filled up with, or a transmission that broke off."""
+"""Fillings are stretches of one value in all leads: a file was filled up, or a transmission broke off."""
 
 from typing import Final
 

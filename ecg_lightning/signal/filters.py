@@ -1,4 +1,4 @@
-"""Zero-phase filters of the median beat, applied in the cosine domain.
+"""The zero-phase filters of the median beat are applied in the cosine domain.
 
 A Butterworth filter that runs forwards and backwards has the real response |H(f)|^2. On a signal that is continued
 by its mirror image such a filter is a multiplication of its discrete cosine transform, without a seam at the ends

@@ -1,4 +1,4 @@
-"""Landmarks of a median beat: the fiducial of its QRS complex, and the onset of that complex."""
+"""The landmarks of a median beat are the fiducial of its QRS complex and the onset of that complex."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""R peaks, by what most leads agree on."""
+"""R peaks are found by what most leads agree on."""
 
 from functools import lru_cache
 from typing import Final

@@ -1,4 +1,4 @@
-"""Does the median beat look like its own recording? Checks of the beats of one shape, lead by lead."""
+"""These checks compare the median beat with the beats of its own recording, lead by lead."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -37,7 +37,7 @@ _LINE_WIDTH: Final = 0.3  # Hz, to either side
 
 
 def qrs_of_beats(qrs_band: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cut the QRS complexes, 100 ms to either side of the template's centre, (kept, lead, sample)."""
+    """Cut the QRS complexes, 100 ms to either side of the template's centre, (chosen, lead, sample)."""
     return shifted_windows(qrs_band, times, _HALF, _HALF, fill=0.0)
 
 
@@ -48,15 +48,15 @@ def alive_beats(qrs: NDArray[np.float64]) -> NDArray[np.bool_]:
     to dead ones the lead may have lost a part, so they count as dead where three others are left.
 
     Args:
-        qrs: (kept, lead, sample) mV, see :func:`qrs_of_beats`.
+        qrs: (chosen, lead, sample) mV, see :func:`qrs_of_beats`.
 
     Returns:
-        (kept, lead) boolean.
+        (chosen, lead) boolean.
 
     Raises:
         FlatLeadError: A lead is alive in fewer than three beats.
     """
-    size = np.ptp(qrs, axis=2)  # (kept, lead)
+    size = np.ptp(qrs, axis=2)  # (chosen, lead)
     alive = size >= np.maximum(_DEAD_MILLIVOLT, _DEAD_SHARE * np.sort(size, axis=0)[-MIN_BEATS])
     if alive.all():
         return np.asarray(alive)
@@ -77,8 +77,8 @@ def check_agreement(qrs: NDArray[np.float64], alive: NDArray[np.bool_]) -> None:
     """Refuse a lead whose beats are not alike.
 
     Args:
-        qrs: (kept, lead, sample) mV.
-        alive: (kept, lead), see :func:`alive_beats`.
+        qrs: (chosen, lead, sample) mV.
+        alive: (chosen, lead), see :func:`alive_beats`.
 
     Raises:
         NoisyError: In a lead fewer than half of the beats correlate above .5 with the lead's median, and they are
@@ -94,7 +94,7 @@ def check_agreement(qrs: NDArray[np.float64], alive: NDArray[np.bool_]) -> None:
     doubtful = share < _MIN_AGREEING
     if not doubtful.any():
         return
-    away = np.sqrt(((qrs - median) ** 2).mean(axis=2))  # (kept, lead)
+    away = np.sqrt(((qrs - median) ** 2).mean(axis=2))  # (chosen, lead)
     noisy = doubtful & (np.median(away, axis=0) > _NOISE_MILLIVOLT)
     if noisy.any():
         raise NoisyError(

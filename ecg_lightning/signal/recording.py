@@ -1,4 +1,4 @@
-"""A recording as it came from a file, and the error of one that can't be used."""
+"""This module holds a recording as it came from a file, and the error of one that can't be used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class RecordingError(ValueError):
-    """A recording that can't be used; its message is the reason that ends in ``rejected.parquet``.
+    """A recording can't be used; the message is the reason that ends in ``rejected.parquet``.
 
     The message names the file, what was expected, what came, and what to do about it.
 
@@ -22,7 +22,7 @@ class RecordingError(ValueError):
 
 @dataclass(frozen=True)
 class Recording:
-    """The signal of one ECG.
+    """A recording is the signal of one ECG as it came from a file, about ten seconds.
 
     Attributes:
         signal: (lead, sample) mV, float, as it came from the file.

@@ -1,4 +1,4 @@
-"""Any sampling rate to 500 Hz."""
+"""This module brings any sampling rate to 500 Hz."""
 
 from fractions import Fraction
 from typing import Final

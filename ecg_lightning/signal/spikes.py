@@ -1,4 +1,4 @@
-"""Take pacing spikes out of a recording before QRS complexes are looked for.
+"""Pacing spikes are taken out of a recording before QRS complexes are looked for.
 
 A spike of 2 ms and 5 mV leaves as much between 5 and 35 Hz as a QRS complex of half a millivolt.
 """

@@ -1,1 +1,1 @@
-"""Inference that verdicts rest on: closed forms whose error rates were simulated, and no bootstrap."""
+"""Verdicts rest on this inference: closed forms whose error rates were simulated, and no bootstrap."""

@@ -1,4 +1,4 @@
-"""Weighted sums of AUROCs of the same ECGs, such as the difference of two areas under curves of AUROC.
+"""This module tests weighted sums of AUROCs of the same ECGs, such as the difference of two areas under curves.
 
 The variance is that of DeLong (Biometrics 1988;44:837-845): how far each ECG's placement among the ECGs of the other
 class lies from the mean. A patient's placements are added up first, so that patients are the unit and one who has ECGs

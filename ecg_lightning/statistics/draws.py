@@ -1,4 +1,4 @@
-"""A mean over patients, draws and networks, where the draws are made anew for each network."""
+"""This module averages over patients, draws and networks, where each network has draws of its own."""
 
 from dataclasses import fields, replace
 
@@ -43,7 +43,7 @@ def effect_over_draws(values: ArrayLike, patient_ids: ArrayLike) -> Effect:
 
 
 def known_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Average what is not NaN; NaN where there is nothing.
+    """Average the values that are not NaN; NaN where there is none.
 
     Example:
         >>> known_mean(np.array([[0.1, np.nan], [np.nan, np.nan]]), axis=1).tolist()

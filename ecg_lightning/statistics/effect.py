@@ -1,4 +1,4 @@
-"""An effect over patients and training seeds, with its interval and one-sided tests in closed form.
+"""An effect is a mean over patients and training seeds, with its interval and one-sided tests in closed form.
 
 The variance of a mean over patients and seeds counts both as random: v = var(patient means) / n + var(seed means) / S.
 The term that patients and seeds share is counted twice on purpose, which keeps a study of few seeds honest. A test
@@ -22,7 +22,7 @@ MIN_PATIENTS: Final = 20
 
 @dataclass(frozen=True)
 class Effect:
-    """Estimates with what their tests need; every array has the shape (...).
+    """An effect holds estimates with what their tests need; every array has the shape (...).
 
     Attributes:
         estimate: Estimates of the effects.

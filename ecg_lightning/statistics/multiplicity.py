@@ -1,4 +1,4 @@
-"""Several tests at once."""
+"""This module adjusts p-values for several tests at once."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

@@ -1,4 +1,4 @@
-"""Means over pairs of training seeds: variance over patients and, by a jackknife, over seeds.
+"""This module averages over pairs of training seeds, with a variance over patients and, by a jackknife, over seeds.
 
 Pairs that share a seed are not independent, so seeds are left out one by one with all of their pairs (Efron, The
 jackknife, the bootstrap and other resampling plans, 1982, chapter 3).
