@@ -4,9 +4,12 @@ Both look at |map| of all leads together, unsmoothed, and do not change with its
 """
 
 import math
+from typing import Final
 
 import torch
 from torch import Tensor
+
+_BINS: Final = 100
 
 
 def sparseness(maps: Tensor) -> Tensor:
@@ -50,24 +53,23 @@ def complexity(maps: Tensor) -> Tensor:
     return entropy
 
 
-def histogram_entropy(maps: Tensor, bins: int = 100) -> Tensor:
+def histogram_entropy(maps: Tensor) -> Tensor:
     """Compute the entropy (nat) of a map's histogram: the complexity of the efficient randomisation test.
 
-    Bins of equal width from the least to the greatest value (Hedstroem et al., Sanity checks revisited: an exploration
-    to repair the model parameter randomisation test, XAI in Action at NeurIPS 2023).
+    A hundred bins of equal width run from the least to the greatest value (Hedstroem et al., Sanity checks revisited:
+    an exploration to repair the model parameter randomisation test, XAI in Action at NeurIPS 2023).
 
     Args:
         maps: (..., lead, sample).
-        bins: Number of bins of the histogram.
 
     Returns:
-        (...) float64, 0 to log bins; NaN where a map is constant or not finite.
+        (...) float64, 0 to log 100; NaN where a map is constant or not finite.
     """
     flat = maps.detach().double().flatten(-2)
     low, high = flat.amin(-1, keepdim=True), flat.amax(-1, keepdim=True)
     known = (flat.isfinite().all(-1, keepdim=True) & (high > low)).squeeze(-1)
-    bin_index = torch.where(known[..., None], (flat - low) / (high - low), 0.0).mul(bins).long().clamp(max=bins - 1)
-    counts = torch.zeros(*flat.shape[:-1], bins, dtype=torch.float64, device=maps.device)
+    bin_index = torch.where(known[..., None], (flat - low) / (high - low), 0.0).mul(_BINS).long().clamp(max=_BINS - 1)
+    counts = torch.zeros(*flat.shape[:-1], _BINS, dtype=torch.float64, device=maps.device)
     counts.scatter_add_(-1, bin_index, torch.ones_like(flat))
     entropy: Tensor = torch.special.entr(counts / flat.shape[-1]).sum(-1)
     return torch.where(known, entropy, torch.nan)

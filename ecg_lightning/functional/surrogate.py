@@ -106,10 +106,7 @@ def surrogate_shapley(
     Raises:
         ValueError: Not finite, or too few pairs for ``least_squares``.
     """
-    if not (answers.half.isfinite().all() and answers.total.isfinite()):
-        raise ValueError(
-            "the network's logit is not finite for some coalition of groups: check the ECG and the weights"
-        )
+    answers.check_finite()
     sign, weight, guess = signs(answers.members), pair_weights(answers.members), guess.double()
     start = start_relevance(guess)
     if not answers.half.any():  # a surrogate of a constant network has no amplitude

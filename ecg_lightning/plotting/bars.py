@@ -1,6 +1,5 @@
 """This module draws scores of methods and controls as points with intervals, beside what chance reaches."""
 
-import textwrap
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
+from ecg_lightning.plotting.captioned import captioned_figure
 from ecg_lightning.plotting.method_style import method_style
-from ecg_lightning.plotting.sheet import TEXT_COLOUR
 
 MARKS: Final = "Grey, italic: controls, which know nothing of the network."
 """What captions say of the rows; the legend says what the marks are."""
@@ -59,17 +58,13 @@ def scores_figure(panels: Sequence[ScorePanel], title: str, caption: str) -> Fig
     rows = panels[0].scores["method"].nunique()
     maps = _maps(panels[0].scores)
     width = 2.6 * len(panels) + 1.6
-    lines = textwrap.wrap(caption, int(width * 17))
-    heights = ((0.21 if len(maps) < 2 else 0.26) * rows + 1.25, 0.14 * len(lines) + 1e-3)
-    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
+    height = (0.21 if len(maps) < 2 else 0.26) * rows + 1.25
+    figure, top = captioned_figure((width, height), title, caption)
     axes = top.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for panel, panel_axes in zip(panels, axes, strict=True):
         _draw(panel_axes, panel)
     if len(maps) > 1:
         _add_legend(top, maps)
-    top.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=TEXT_COLOUR)
-    bottom.text(0.01, 0.98, "\n".join(lines), fontsize=7.5, va="top", color=TEXT_COLOUR)
     return figure
 
 

@@ -1,7 +1,6 @@
 """This module draws the distribution of a score over ECGs, one box a method (paper, Figure 3B)."""
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,11 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from ecg_lightning.plotting.captioned import captioned_figure
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.sheet import TEXT_COLOUR
 
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 _BOX: Final = 0.62
+_COLUMNS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,6 @@ def boxes_figure(
     label: str,
     title: str,
     caption: str,
-    columns: int = 3,
     limits: tuple[float, float] | None = None,
     notes_title: str = "",
 ) -> Figure:
@@ -54,7 +54,6 @@ def boxes_figure(
         label: Quantity and unit.
         title: Bold heading of the figure.
         caption: What was measured, of how many ECGs.
-        columns: Panels a row.
         limits: Limits of the axis; None: from the data.
         notes_title: Heading above the numbers beside the boxes.
 
@@ -63,14 +62,12 @@ def boxes_figure(
     """
     if not panels:
         raise ValueError("expected one panel or more, got none")
-    columns = min(columns, len(panels))
+    columns = min(_COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     names = list(panels[0].values)
     width = 3.1 * columns + 1.5
-    lines = textwrap.wrap(caption, int(width * 17))
-    heights = ((0.2 * len(names) + 0.85) * rows + 0.4, 0.14 * len(lines) + 1e-3)
-    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
+    height = (0.2 * len(names) + 0.85) * rows + 0.4
+    figure, top = captioned_figure((width, height), title, caption)
     axes = top.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for index, panel_axes in enumerate(axes.flat):
         if index < len(panels):
@@ -78,8 +75,6 @@ def boxes_figure(
             _write_notes(panel_axes, panels[index], names, notes_title)
         else:
             panel_axes.set_axis_off()
-    top.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=TEXT_COLOUR)
-    bottom.text(0.01, 0.98, "\n".join(lines), fontsize=7.5, va="top", color=TEXT_COLOUR)
     return figure
 
 

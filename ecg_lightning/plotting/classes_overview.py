@@ -30,7 +30,6 @@ def classes_overview(
     credit: str | None = None,
     leads: Sequence[str] = OVERVIEW_LEADS,
     across: int = ACROSS,
-    scale: PaperScale = OVERVIEW_SCALE,
 ) -> Figure:
     """Draw a block of beats for each diagnosis, some blocks beside each other.
 
@@ -41,7 +40,6 @@ def classes_overview(
         credit: Small print under the legend: whose ECGs these are.
         leads: The leads that are drawn, from top to bottom.
         across: Blocks beside each other.
-        scale: Paper speed and gain.
 
     Returns:
         A figure of the size that is to scale when it is printed at 100 %; save it with ``save_figure``.
@@ -51,12 +49,12 @@ def classes_overview(
     """
     if not classes or across < 1:
         raise ValueError(f"expected at least 1 class and 1 block across, got {len(classes)} and {across}")
-    rows = _rows(classes, across, leads, scale)
+    rows = _rows(classes, across, leads)
     cell = max(block.width for row in rows for block in row.blocks)
     width = across * cell + (across - 1) * CELL_GAP_MM
     head = heading(title, subtitle, width)
     beats = [beat for columns in classes.values() for group in columns.values() for beat in group]
-    legend = Legend.for_beats(beats, scale, credit, width)
+    legend = Legend.for_beats(beats, OVERVIEW_SCALE, credit, width)
     top = MARGIN_MM + text_height(head) + (ROW_GAP_MM if head else 0)
     legend_top = top + sum(row.height + ROW_GAP_MM for row in rows) - ROW_GAP_MM + LEGEND_GAP_MM
     sheet = Sheet.of_size(width + 2 * MARGIN_MM, legend_top + legend.height + MARGIN_MM)
@@ -97,8 +95,8 @@ class Row:
             block.draw(sheet, left, top + self._head, minor=False)
 
 
-def _rows(classes: Mapping[str, Columns], across: int, leads: Sequence[str], scale: PaperScale) -> list[Row]:
-    blocks = {name: Block.for_columns(columns, scale, leads) for name, columns in classes.items()}
+def _rows(classes: Mapping[str, Columns], across: int, leads: Sequence[str]) -> list[Row]:
+    blocks = {name: Block.for_columns(columns, OVERVIEW_SCALE, leads) for name, columns in classes.items()}
     width = max(block.width for block in blocks.values())
     titles = {name: heading(*_parted(name), width) for name in blocks}
     parts = [list(blocks)[start : start + across] for start in range(0, len(blocks), across)]

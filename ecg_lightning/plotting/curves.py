@@ -1,6 +1,5 @@
 """This module draws curves of methods and controls with intervals, in panels side by side (paper, Figure 4)."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -13,12 +12,11 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from ecg_lightning.attribution.style import MethodStyle
+from ecg_lightning.plotting.captioned import captioned_figure
 from ecg_lightning.plotting.method_style import method_style
-from ecg_lightning.plotting.sheet import TEXT_COLOUR
 
 _PANEL_INCHES: Final = (3.6, 3.0)
 _NETWORK_INCHES: Final = 1.0
-_CAPTION_POINTS: Final = 7.5
 _BAND_ALPHA: Final = 0.12
 _NETWORK_STYLE: Final = MethodStyle("", "black", "-", "", control=True)
 
@@ -117,25 +115,21 @@ def curves_figure(
     across = min(columns or len(panels), len(panels))
     down = -(-len(panels) // across)
     width = _PANEL_INCHES[0] * across + 1.9
-    lines = textwrap.wrap(caption, int(width * 17))
     strip = _NETWORK_INCHES if any(panel.network is not None for panel in panels) else 0.0
-    heights = ((_PANEL_INCHES[1] + strip) * down + 0.75, 0.14 * len(lines) + 1e-3)
-    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
+    height = (_PANEL_INCHES[1] + strip) * down + 0.75
+    figure, top = captioned_figure((width, height), title, caption)
     ratios = (_PANEL_INCHES[1], strip) if strip else (_PANEL_INCHES[1],)
     grid = top.subplots(
         len(ratios) * down, across, squeeze=False, sharex="col" if strip else False, height_ratios=ratios * down
     )
     for index in range(across * down):
-        stacked = grid[index // across * len(ratios) :, index % across][: len(ratios)]
+        stacked = list(grid[index // across * len(ratios) :, index % across][: len(ratios)])
         if index < len(panels):
             _draw_stacked(stacked, panels[index], x_axis)
         else:
             for unused in stacked:
                 unused.remove()
-    top.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=TEXT_COLOUR)
     top.legend(handles=_handles(panels), loc="outside right center", fontsize=7.5, frameon=False, handlelength=2.6)
-    bottom.text(0.01, 0.98, "\n".join(lines), fontsize=_CAPTION_POINTS, va="top", color=TEXT_COLOUR)
     return figure
 
 

@@ -1,6 +1,5 @@
 """These checks compare the median beat with the beats of its own recording, lead by lead."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -160,6 +159,6 @@ def check_line(qrs_band: NDArray[np.float64]) -> None:
         )
 
 
-def _figures(chosen: NDArray[np.bool_], values: NDArray[np.generic], form: str, leads: Sequence[str] = LEADS) -> str:
+def _figures(chosen: NDArray[np.bool_], values: NDArray[np.generic], form: str) -> str:
     """``V3 (41%), V5 (38%)``."""
-    return ", ".join(f"{leads[k]} ({form.format(values[k].item())})" for k in np.flatnonzero(chosen).tolist())
+    return ", ".join(f"{LEADS[k]} ({form.format(values[k].item())})" for k in np.flatnonzero(chosen).tolist())
