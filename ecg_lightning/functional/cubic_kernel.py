@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class CubicKernel:
-    """k(s, s') = 4 a + cubic a^3 with a = s' P s, on s = +1 (present) and -1 (absent).
+    """The cubic kernel is k(s, s') = 4 a + cubic a^3 with a = s' P s, on s = +1 (present) and -1 (absent).
 
     A pair with its complement cancels everything of a game that is even in s, so that odd functions are all a
     surrogate needs: the first order and the third.

@@ -79,7 +79,7 @@ class CurvePanel:
 
 @dataclass(frozen=True)
 class XAxis:
-    """The horizontal axis is what the panels share.
+    """The horizontal axis is shared by all panels.
 
     Attributes:
         label: Quantity and unit.

@@ -43,7 +43,7 @@ NOTE_MM: Final = 5.0
 
 @dataclass(frozen=True)
 class BeatSheet:
-    """A sheet with paper for the eight leads on it.
+    """A beat sheet is a sheet with ECG paper for each of the eight leads.
 
     Attributes:
         sheet: The sheet that the paper is on.

@@ -13,7 +13,7 @@ from ecg_lightning.study.executors import StudyError
 
 
 def report(arguments: Sequence[str]) -> None:
-    """``report <study folder>``: one HTML page with every table and figure of a study."""
+    """Write one HTML page with every table and figure of a study: ``report <study folder>``."""
     from ecg_lightning.report.page import write_report
 
     parser = command_parser("report", report.__doc__)
@@ -30,7 +30,7 @@ def report(arguments: Sequence[str]) -> None:
 
 
 def publish(arguments: Sequence[str]) -> None:
-    """``publish <study folder>``: a W&B run, workspace and report of a whole study, from its report.
+    """Make a W&B run, workspace and report of a whole study from its report: ``publish <study folder>``.
 
     Without a key for W&B they stay in the study's folder: an offline run for ``wandb sync``, and JSON files.
     """
@@ -50,7 +50,7 @@ def publish(arguments: Sequence[str]) -> None:
 
 
 def verify(arguments: Sequence[str]) -> None:
-    """``verify <run, study or cache>``: whether every file and row is what was written."""
+    """Check that every file and row is what was written: ``verify <run, study or cache>``."""
     from ecg_lightning.study.verify import verify as verify_folder
 
     verify_folder(arguments)
