@@ -64,14 +64,14 @@ def ranks(values: Tensor, tolerance: Tensor | float = 0.0) -> Tensor:
     flat = values.reshape(-1, values.shape[-1])
     order = _order(flat)
     ordered = flat.gather(-1, order)
-    places = torch.arange(1, flat.shape[-1] + 1, dtype=torch.float64, device=values.device).expand(flat.shape)
+    ordered_ranks = torch.arange(1, flat.shape[-1] + 1, dtype=torch.float64, device=values.device).expand(flat.shape)
     slack = tolerance.reshape(-1, 1) if isinstance(tolerance, Tensor) else tolerance
     tied = ordered[:, 1:] <= ordered[:, :-1] + slack  # not a difference: infinities are ties too
     with_ties = tied.any(-1)
     if with_ties.any():
-        places = places.clone()
-        places[with_ties] = _shared_places(tied[with_ties])
-    result = torch.empty(flat.shape, dtype=torch.float64, device=values.device).scatter_(-1, order, places)
+        ordered_ranks = ordered_ranks.clone()
+        ordered_ranks[with_ties] = _ranks_of_ties(tied[with_ties])
+    result = torch.empty(flat.shape, dtype=torch.float64, device=values.device).scatter_(-1, order, ordered_ranks)
     # a NaN sorts behind everything
     return result.masked_fill_(ordered[:, -1:].isnan(), torch.nan).reshape(values.shape)
 
@@ -126,8 +126,8 @@ def _order(values: Tensor) -> Tensor:
     return torch.from_numpy(np.argsort(values.detach().numpy(), axis=-1))  # four times as fast as torch's
 
 
-def _shared_places(tied: Tensor) -> Tensor:
-    """Mark each value in rising order that ties with the one before, (row, n - 1) -> indices from 1, (row, n)."""
+def _ranks_of_ties(tied: Tensor) -> Tensor:
+    """Ranks of values in rising order, (row, n), from whether each value ties with the one before, (row, n - 1)."""
     first = torch.nn.functional.pad(~tied, (1, 0), value=True)  # of its group of ties
     rows, n = first.shape
     starts = first.flatten().nonzero().squeeze(-1)

@@ -70,20 +70,20 @@ def scores_figure(panels: Sequence[ScorePanel], title: str, caption: str) -> Fig
 
 def _draw(axes: Axes, panel: ScorePanel) -> None:
     names = list(dict.fromkeys(panel.scores["method"].tolist()))
-    places = _places(names)
+    positions = _positions(names)
     scores = panel.scores if "map" in panel.scores else panel.scores.assign(map="own")
     for row in scores.to_dict("records"):
-        _mark(axes, places[names.index(row["method"])], row)
+        _mark(axes, positions[names.index(row["method"])], row)
     if panel.chance is not None:
         axes.axvline(panel.chance, color="#999999", linewidth=0.9, linestyle="--", zorder=0)
         axes.annotate(
             "chance", (panel.chance, 1.0), xycoords=("data", "axes fraction"), xytext=(2, 1), fontsize=6.5,
             textcoords="offset points", color="#777777",
         )  # fmt: skip
-    axes.set_yticks(places, [method_style(name).label for name in names], fontsize=7.5)
+    axes.set_yticks(positions, [method_style(name).label for name in names], fontsize=7.5)
     for label, name in zip(axes.get_yticklabels(), names, strict=False):  # the first panel alone has labels
         label.set_fontstyle("italic" if method_style(name).control else "normal")
-    axes.set_ylim(max(places) + 0.7, -0.7)
+    axes.set_ylim(max(positions) + 0.7, -0.7)
     axes.set_title(panel.title, fontsize=9, loc="left", pad=10)
     axes.set_xlabel(panel.label, fontsize=8)
     axes.tick_params(labelsize=7.5)
@@ -126,6 +126,6 @@ def _add_legend(figure: SubFigure, maps: Sequence[str]) -> None:
                   columnspacing=0.8)  # fmt: skip
 
 
-def _places(names: Sequence[str]) -> list[float]:
+def _positions(names: Sequence[str]) -> list[float]:
     """One row each, controls half a row apart."""
     return [index + (0.5 if method_style(name).control else 0.0) for index, name in enumerate(names)]

@@ -55,7 +55,7 @@ def log_summary(runs: StudyRuns, project: str, entity: str | None) -> str | None
         entity=entity,
         tags=["study"],
     )
-    place = logger.place
+    address = logger.place
     logger.log_hyperparams(
         {"study": runs.study.name, "targets": runs.targets, "seeds": runs.seeds, "methods": runs.methods}
     )
@@ -69,7 +69,7 @@ def log_summary(runs: StudyRuns, project: str, entity: str | None) -> str | None
             logger.log_image(f"study/{name}", images=[str(path)])
     logger.log_metrics(dict(main_numbers(runs)))
     logger.finish()
-    return place
+    return address
 
 
 def main_numbers(runs: StudyRuns) -> Iterator[tuple[str, float]]:

@@ -210,11 +210,11 @@ def _median_masks(recording: Recording, samples: int, fiducials: NDArray[np.floa
 
     Of a recording that is marked in part, only that part votes.
     """
-    places = np.rint(fiducials).astype(np.intp)[:, None] + np.arange(BEAT_SAMPLES) - FIDUCIAL_SAMPLE  # (chosen, 600)
-    inside = (places >= 0) & (places < samples)
+    positions = np.rint(fiducials).astype(np.intp)[:, None] + np.arange(BEAT_SAMPLES) - FIDUCIAL_SAMPLE  # (chosen, 600)
+    inside = (positions >= 0) & (positions < samples)
     if recording.marked is not None:
         first, last = (SAMPLING_RATE / recording.sampling_rate * sample for sample in recording.marked)
-        inside &= (places >= first) & (places <= last)
+        inside &= (positions >= first) & (positions <= last)
     reach = inside.sum(axis=0)  # (600,)
     masks = {}
     for wave, mask in recording.wave_masks.items():
@@ -225,6 +225,6 @@ def _median_masks(recording: Recording, samples: int, fiducials: NDArray[np.floa
             )
         rows = mask[:1] if mask.strides[0] == 0 else mask  # a mask that all leads share is carried once
         at_500 = resample_mask(rows, recording.sampling_rate)
-        votes = (at_500[:, np.clip(places, 0, samples - 1)] & inside).sum(axis=1)  # (1 or 8, 600)
+        votes = (at_500[:, np.clip(positions, 0, samples - 1)] & inside).sum(axis=1)  # (1 or 8, 600)
         masks[wave] = np.broadcast_to(2 * votes > reach, (len(LEADS), BEAT_SAMPLES))
     return masks

@@ -30,8 +30,8 @@ _MIN_BEATS: Final = 3
 
 def companions(
     qrs_band: NDArray[np.float64],  # (lead, sample)
-    strength: NDArray[np.float64],  # (place,)
-    places: NDArray[np.intp],  # (candidate,)
+    strength: NDArray[np.float64],  # (point,)
+    candidates: NDArray[np.intp],  # (candidate,)
 ) -> NDArray[np.bool_]:  # (candidate,)
     """Find which candidates are waves that accompany beats.
 
@@ -43,32 +43,32 @@ def companions(
     Args:
         qrs_band: (lead, sample) mV at 500 Hz, 5-35 Hz.
         strength: What :func:`.strength.qrs_strength` gave.
-        places: (candidate,) indices in ``strength``, increasing.
+        candidates: (candidate,) indices in ``strength``, increasing.
 
     Returns:
         (candidate,) boolean.
     """
-    wave = np.zeros(len(places), dtype=np.bool_)
-    close = np.flatnonzero(np.diff(places) <= _T_WITHIN)
+    wave = np.zeros(len(candidates), dtype=np.bool_)
+    close = np.flatnonzero(np.diff(candidates) <= _T_WITHIN)
     if len(close) == 0:
         return wave
-    size = strength[places]
-    sharp = sharpness(qrs_band, places * STEP)
+    size = strength[candidates]
+    sharp = sharpness(qrs_band, candidates * STEP)
 
     def like(beat: int) -> NDArray[np.bool_]:
         return np.asarray((size >= _HALF * size[beat]) & (sharp >= _BLUNTER * sharp[beat]))
 
     for before in close.tolist():
         after = before + 1
-        delay = int(places[after] - places[before])
+        delay = int(candidates[after] - candidates[before])
         ratio, blunt = size[after] / size[before], sharp[after] / sharp[before]
         if not wave[before] and ratio < _LESS and blunt < _sharpest(ratio):
-            wave[after] = _usual(strength, places[like(before)], delay, size[after])
+            wave[after] = _usual(strength, candidates[like(before)], delay, size[after])
         elif delay <= _P_WITHIN and ratio * _P_WEAKER > 1.0:
-            wave[before] = _usual(strength, places[like(after)], -delay, size[before])
+            wave[before] = _usual(strength, candidates[like(after)], -delay, size[before])
     if wave.any():
         alike = (size < _ALIKE * np.median(size[wave])) & (sharp < _ALIKE * np.median(sharp[wave]))
-        wave |= alike & ((places < _T_WITHIN) | (places >= len(strength) - _P_WITHIN))
+        wave |= alike & ((candidates < _T_WITHIN) | (candidates >= len(strength) - _P_WITHIN))
     return wave
 
 

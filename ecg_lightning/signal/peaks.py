@@ -55,16 +55,16 @@ def find_r_peaks(
     """
     searched = qrs_band if spikeless is None else spikeless
     strength = qrs_strength(searched)
-    places = _candidates(searched, strength)
-    places = places[~companions(searched, strength, places)]
+    candidates = _candidates(searched, strength)
+    candidates = candidates[~companions(searched, strength, candidates)]
     energy = velocity_energy(qrs_band)
-    peaks = _strongest_near(places * STEP, energy)
+    peaks = _strongest_near(candidates * STEP, energy)
     # A spike, or an artefact of few leads, may outweigh the QRS complex next to it.
-    beside = strength[peaks // STEP] < _BESIDE * strength[places]
+    beside = strength[peaks // STEP] < _BESIDE * strength[candidates]
     if searched is not qrs_band and beside.any():
-        peaks = _strongest_near(places * STEP, velocity_energy(searched))
-        beside = strength[peaks // STEP] < _BESIDE * strength[places]
-    peaks = np.unique(np.where(beside, places * STEP, peaks))
+        peaks = _strongest_near(candidates * STEP, velocity_energy(searched))
+        beside = strength[peaks // STEP] < _BESIDE * strength[candidates]
+    peaks = np.unique(np.where(beside, candidates * STEP, peaks))
     return _enough(_apply_refractory(peaks, energy), qrs_band.shape[1])
 
 
@@ -113,20 +113,20 @@ def velocity_energy(qrs_band: NDArray[np.float64]) -> NDArray[np.float64]:
 def _candidates(qrs_band: NDArray[np.float64], strength: NDArray[np.float64]) -> NDArray[np.intp]:
     """Indices of what may be beats by itself, (candidate,); of two less than 200 ms apart the stronger."""
     maxima, _ = find_peaks(np.pad(strength, 1), height=_WEAK, distance=_REFRACTORY // STEP)
-    places = np.asarray(maxima - 1, dtype=np.intp)
-    clear = strength[places] >= _CLEAR
-    whole = (places * STEP > _NEAR) & (places * STEP < qrs_band.shape[1] - _NEAR)
+    candidates = np.asarray(maxima - 1, dtype=np.intp)
+    clear = strength[candidates] >= _CLEAR
+    whole = (candidates * STEP > _NEAR) & (candidates * STEP < qrs_band.shape[1] - _NEAR)
     if (clear & whole).all() or not clear.any():
-        return places[clear]
-    sharp = sharpness(qrs_band, places * STEP)
+        return candidates[clear]
+    sharp = sharpness(qrs_band, candidates * STEP)
     usual = np.median(sharp[clear])
     spike = ~whole & (sharp > _TOO_SHARP * usual)  # cut by the recording's end, so that it could not be taken out
     if not clear.all():
-        votes = np.zeros(len(places), dtype=np.int64)
+        votes = np.zeros(len(candidates), dtype=np.int64)
         for beats in _detections(qrs_band):
-            votes += (np.abs(places[:, None] * STEP - beats) <= _NEAR).any(axis=1)
+            votes += (np.abs(candidates[:, None] * STEP - beats) <= _NEAR).any(axis=1)
         clear |= (votes >= _MIN_VOTES) | (whole & (sharp >= _AS_SHARP * usual))
-    return np.asarray(places[clear & ~spike])
+    return np.asarray(candidates[clear & ~spike])
 
 
 def _detections(qrs_band: NDArray[np.float64]) -> list[NDArray[np.intp]]:

@@ -88,7 +88,7 @@ def _quantiles(values: NDArray[np.float64], counted: NDArray[np.bool_], share: f
 
 def _lower_median(shown: NDArray[np.float64], live: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Median over the leads that are alive, the lower one of two, (point,); 0 where none is."""
-    ordered = np.sort(np.where(live, shown, np.inf).T, axis=1)  # (place, lead): a row of memory each
+    ordered = np.sort(np.where(live, shown, np.inf).T, axis=1)  # (point, lead): a row of memory each
     count = live.sum(axis=0)
     middle = ordered[np.arange(shown.shape[1]), np.maximum(count - 1, 0) // 2]
     return np.where(count > 0, middle, 0.0)
