@@ -35,7 +35,7 @@ def _scores(runs: TargetRuns) -> PairedScores | None:
     return PairedScores(
         runs=runs,
         names=runs.coordinate(store, "method"),
-        scores=-own,
+        own=-own,
         of_others={name: -values for name, values in scores_of_others(runs, "scores/controls/infidelity").items()},
         counts=np.isfinite(own).any(axis=2).all(axis=0) & (runs.label == 1),
     )

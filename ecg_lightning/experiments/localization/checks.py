@@ -45,7 +45,7 @@ def _scores(runs: TargetRuns) -> PairedScores | None:
     return PairedScores(
         runs=runs,
         names=runs.coordinate(store, "method"),
-        scores=runs.read(store)[:, :, place],
+        own=runs.read(store)[:, :, place],
         of_others={name: values[:, :, place] for name, values in scores_of_others(runs, others).items()},
         counts=evident & (runs.label == 1),
     )
