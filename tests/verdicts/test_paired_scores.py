@@ -39,13 +39,13 @@ def test_a_method_is_compared_on_the_ecgs_that_it_has_a_map_of() -> None:
     one = scores()
     found = {(c.method, c.against): c for c in one.comparisons("localization")}
     pair = found["sometimes_zero", "random"]
-    gap = (one.scores[:, 1::2, 2] - one.scores[:, 1::2, 3]).T  # (patient, seed): the second ECG of each
+    gap = (one.own[:, 1::2, 2] - one.own[:, 1::2, 3]).T  # (patient, seed): the second ECG of each
     expected = mean_effect(gap)
     np.testing.assert_allclose(pair.effect.estimate, expected.estimate, rtol=1e-12)
     np.testing.assert_allclose(pair.effect.variance, expected.variance, rtol=1e-12)
     assert (pair.n_positive, pair.n_ecgs, int(pair.effect.n_left_out)) == (PATIENTS, PATIENTS, 0)
     both = found["finds", "random"]
-    means = (one.scores[:, :, 0] - one.scores[:, :, 3]).reshape(SEEDS, PATIENTS, 2).mean(2).T  # a patient's ECGs first
+    means = (one.own[:, :, 0] - one.own[:, :, 3]).reshape(SEEDS, PATIENTS, 2).mean(2).T  # a patient's ECGs first
     np.testing.assert_allclose(both.effect.variance, mean_effect(means).variance, rtol=1e-12)
     assert both.n_ecgs == 2 * PATIENTS
     assert {c.method for c in found.values() if c.method == c.against} == set(CONTROLS) & set(one.names)
