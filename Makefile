@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # two test processes on two cores: one thread each, or they fight
 TEST_WORKERS ?= 2
 
-.PHONY: venv test slurm-test lint docs demo
+.PHONY: venv test slurm-test lint docs demo demo-quick
 
 venv: $(VENV)/installed
 
@@ -28,8 +28,15 @@ docs: venv
 # with few passes and small networks: they show what the software does, not how good a method is.
 DEMO_RUNS ?= runs
 
-demo: venv
-	$(BIN)/python -m ecg_lightning.cli study --config configs/studies/quickstart.yaml --runs $(DEMO_RUNS) --cores 2
+DEMO := $(BIN)/python -m ecg_lightning.cli study --config configs/studies/quickstart.yaml --runs $(DEMO_RUNS) --cores 2
+
+# One network of it, and its page.
+demo-quick: venv
+	$(DEMO) first
+	@echo "The first network's page: $(DEMO_RUNS)/quickstart/report.html (coarse maps; what one network can't say is left open)"
+
+demo: demo-quick
+	$(DEMO)
 	@echo "The report: $(DEMO_RUNS)/quickstart/report.html (these maps are coarse: few passes, small networks)"
 
 test: lint docs

@@ -11,12 +11,12 @@ from ecg_lightning.experiments.registry import EXPERIMENTS
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import TableBlock
 from ecg_lightning.report.judged_runs import JudgedRuns
-from ecg_lightning.report.page import REPORT
 from ecg_lightning.report.published import CITATION
 from ecg_lightning.report.scorecard import LEGEND
 from ecg_lightning.report.scorecard_table import summary_table
 from ecg_lightning.report.scorecard_words import headline
 from ecg_lightning.report.summary_run import FIGURES, log_summary
+from ecg_lightning.runs.layout import REPORT
 from ecg_lightning.runs.study_runs import records
 from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.atomic import write_json_atomic

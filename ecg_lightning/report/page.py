@@ -22,12 +22,12 @@ from ecg_lightning.report.population import population_section
 from ecg_lightning.report.relevance_section import relevance_section
 from ecg_lightning.report.scorecard import scorecard_section
 from ecg_lightning.report.settings_text import methods_text_section
+from ecg_lightning.runs.layout import REPORT
 from ecg_lightning.runs.pseudonyms import IdChoice
 from ecg_lightning.statistics.interval_settings import IntervalSettings
 from ecg_lightning.storage.atomic import write_text_atomic
 from ecg_lightning.version import __version__
 
-REPORT: Final = "report.html"
 _TEMPLATE: Final = "report.html.j2"
 
 SECTIONS: Final[Sequence[Callable[[JudgedRuns, ReportFiles], Section]]] = (

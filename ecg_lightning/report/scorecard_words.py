@@ -141,7 +141,11 @@ def networks_in_words(verdicts: pd.DataFrame) -> str:
     """Say for which networks the verdicts hold; empty where there are none."""
     measured = verdicts[verdicts["state"] != NOT_MEASURED]
     words = dict.fromkeys(networks_words(row) for row in records(measured.drop_duplicates(["networks", "n_seeds"])))
-    return f"The verdicts hold for {' or '.join(words)}." if words else ""
+    if not words:
+        return ""
+    one_seed = bool((measured["n_seeds"] == 1).all())
+    open_question = " Whether another training would give the same maps needs a second seed." if one_seed else ""
+    return f"The verdicts hold for {' or '.join(words)}.{open_question}"
 
 
 def _patients_of(part: pd.DataFrame) -> str:

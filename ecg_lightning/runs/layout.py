@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 OnMismatch = Literal["error", "replace"]
 """What is done with a folder of other settings: it is refused, or moved aside."""
+
+REPORT: Final = "report.html"
+"""A study's page, in its folder."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ecg_lightning.runs.layout import REPORT
 from ecg_lightning.study.workflow import run_study
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def compare(arguments: Sequence[str]) -> None:
 def study(arguments: Sequence[str]) -> None:
     """``study --config configs/studies/quickstart.yaml``: fit, test, compare and report a grid; resumable.
 
-    Options that are not listed are Snakemake's, such as ``--cores 4``, ``--dry-run`` or ``--executor slurm``.
+    The word ``first`` at the end stops at the first network, and writes its page. Options that are not listed are
+    Snakemake's, such as ``--cores 4``, ``--dry-run`` or ``--executor slurm``.
     """
     parser = command_parser("study", study.__doc__)
     parser.add_argument("--config", required=True, help="the study's YAML file")
@@ -45,7 +47,9 @@ def study(arguments: Sequence[str]) -> None:
     parser.add_argument("--root", help="folder where the source's files lie")
     given, snakemake = parser.parse_known_args(arguments)
     overrides = {"runs": given.runs, "study": given.study, "root": given.root}
-    print(f"study: {run_study(given.config, snakemake, overrides)}")
+    folder = run_study(given.config, snakemake, overrides)
+    page = folder / REPORT
+    print(f"study: {page if page.is_file() else folder}")
 
 
 def command_parser(name: str, description: str | None) -> argparse.ArgumentParser:

@@ -202,24 +202,42 @@ def test_progress_counts_jobs_and_estimates_what_is_left(tmp_path: Path) -> None
     assert "3 of 9 jobs done, 1 running, about 8 min left" in progress.line()
 
 
+def dry_run(path: Path, *options: str) -> list[str]:
+    """What Snakemake says that it would do, by lines."""
+    command = [sys.executable, "-m", "ecg_lightning.cli", "study", "--config", str(path), "--dry-run"]
+    done = subprocess.run(
+        [*command, "--printshellcmds", *options], capture_output=True, text=True, cwd=path.parent, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_first_stops_at_the_first_network_and_its_page(tmp_path: Path) -> None:
+    pytest.importorskip("snakemake", reason="pip install 'ecg-lightning[study]'")
+    said = dry_run(write(tmp_path / "study.yaml"), "first")
+    counts = [line.split() for line in said]
+    assert all([rule, "1"] in counts for rule in ("prepare", "fit", "test", "first"))
+    assert not any(line.startswith("rule compare") for line in said)
+    assert any("ecg_lightning.cli report" in line for line in said)
+    assert any("--target sinus_rhythm --seed_everything 0" in line for line in said)
+
+
+def test_a_page_of_some_networks_is_not_the_end_of_the_study(tmp_path: Path) -> None:
+    pytest.importorskip("snakemake", reason="pip install 'ecg-lightning[study]'")
+    path = write(tmp_path / "study.yaml")
+    (tmp_path / "runs/micro").mkdir(parents=True)
+    (tmp_path / "runs/micro/report.html").touch()
+    counts = [line.split() for line in dry_run(path)]
+    assert all([rule, count] in counts for rule, count in (("test", "4"), ("compare", "1"), ("report", "1")))
+
+
 def test_a_dry_run_lists_the_jobs_and_runs_none(tmp_path: Path) -> None:
     pytest.importorskip("snakemake", reason="pip install 'ecg-lightning[study]'")
     path = write(tmp_path / "study.yaml", report={"ids": "keep"})
-    command = [
-        sys.executable,
-        "-m",
-        "ecg_lightning.cli",
-        "study",
-        "--config",
-        str(path),
-        "--dry-run",
-        "--printshellcmds",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 0, done.stderr
+    said = dry_run(path)
     for rule, count in (("prepare", 1), ("fit", 4), ("test", 4), ("compare", 1)):
-        assert any(line.split() == [rule, str(count)] for line in done.stdout.splitlines()), rule
-    (reported,) = (line for line in done.stdout.splitlines() if "ecg_lightning.cli report" in line)
+        assert [rule, str(count)] in [line.split() for line in said]
+    (reported,) = (line for line in said if "ecg_lightning.cli report" in line)
     assert "runs/micro --ids keep >" in reported
     assert not list(tmp_path.rglob("*.done.json"))
 
