@@ -19,7 +19,7 @@ class ChannelsLastConv1d(nn.Conv1d):
             return super().forward(x)
         weight = self.weight.unsqueeze(2)
         output: Tensor = nn.functional.conv2d(
-            _four(x),
+            channels_last(x),
             weight,
             self.bias,
             (1, self.stride[0]),
@@ -38,7 +38,7 @@ class ChannelsLastBatchNorm1d(nn.BatchNorm1d):
         if x.dim() != 3 or self.training or self.running_mean is None:
             return super().forward(x)
         output: Tensor = nn.functional.batch_norm(
-            _four(x), self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            channels_last(x), self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
         )
         return output.squeeze(2)
 
@@ -51,7 +51,7 @@ class ChannelsLastAvgPool1d(nn.AvgPool1d):
         if x.dim() != 3:
             return super().forward(x)
         output: Tensor = nn.functional.avg_pool2d(
-            _four(x),
+            channels_last(x),
             _flat(self.kernel_size, 1),
             _flat(self.stride, 1),
             _flat(self.padding, 0),
@@ -86,7 +86,7 @@ def to_channels_last(network: nn.Module) -> int:
         layer.__class__ = _CLASSES[type(layer)]
         if isinstance(layer, nn.Conv1d):
             with torch.no_grad():
-                weight = _four(layer.weight).squeeze(2)
+                weight = channels_last(layer.weight).squeeze(2)
             layer.weight = nn.Parameter(weight, requires_grad=layer.weight.requires_grad)
     return convolutions
 
@@ -95,8 +95,8 @@ def _simple(layer: nn.Module) -> bool:
     return not isinstance(layer, nn.Conv1d) or (layer.padding_mode == "zeros" and not isinstance(layer.padding, str))
 
 
-def _four(x: Tensor) -> Tensor:
-    """(a, b, 1, c), channels-last; a view where the memory is so already."""
+def channels_last(x: Tensor) -> Tensor:
+    """Make (a, b, c) channels-last (a, b, 1, c): a view where the memory is so already."""
     return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
 

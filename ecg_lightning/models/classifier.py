@@ -15,6 +15,7 @@ from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.dataset import Batch
 from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.functional.threshold import youden_threshold
+from ecg_lightning.models.channels_last_training import training_pass
 from ecg_lightning.models.checked_loading import CheckedLoading
 from ecg_lightning.models.checkpoint_fit import DATA_KEY, TARGET_KEY, check_fits
 from ecg_lightning.models.checkpoint_paths import with_absolute_paths, with_relative_paths
@@ -154,7 +155,8 @@ class EcgClassifier(CheckedLoading):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Mean binary cross-entropy of the labelled ECGs."""
-        loss = labelled_cross_entropy(self(batch["ecg"]), batch["label"])
+        with training_pass(self.network):
+            loss = labelled_cross_entropy(self(batch["ecg"]), batch["label"])
         self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch["label"]))
         return loss
 
