@@ -20,6 +20,8 @@ def run(*lines: str, **variables: str) -> "subprocess.Popen[str]":
     code = "\n".join([SET_UP, *first, "print('ready', flush=True)", last])
     process = subprocess.Popen(
         [sys.executable, "-c", code],
+        # a shell that runs these tests in the background has them ignore SIGINT, which children would inherit
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         env={**os.environ, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -35,7 +37,10 @@ def stop(process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> tupl
     """Exit status, what was said, and after how many seconds."""
     began = time.monotonic()
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    try:
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
     return process.returncode, said.strip(), time.monotonic() - began
 
 
