@@ -8,6 +8,7 @@ from callbacks.audit_summary import AuditSummary
 from callbacks.background_dependence import BackgroundDependence
 from callbacks.beat_pictures import BeatPictures
 from callbacks.completeness import Completeness
+from callbacks.drawn_figures import Figures
 from callbacks.evidence_localization import EvidenceLocalization
 from callbacks.faithfulness_scores import FaithfulnessScores
 from callbacks.logits_and_metrics import LogitsAndMetrics
@@ -28,6 +29,7 @@ __all__ = [
     "Completeness",
     "EvidenceLocalization",
     "FaithfulnessScores",
+    "Figures",
     "LogitsAndMetrics",
     "MapPictures",
     "MethodSimilarity",

@@ -1,6 +1,6 @@
 """An audit leaves tables and pictures in the run folder, and the same on W&B."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -9,8 +9,9 @@ from lightning.pytorch.loggers import WandbLogger
 from matplotlib.figure import Figure
 
 from callbacks.current_run import run_folder
+from callbacks.drawn_figures import figures_of
 from ecg_lightning.experiments.registry import TABLES
-from ecg_lightning.plotting.sheet import save_figure
+from ecg_lightning.plotting.sheet import save_figure_files
 from ecg_lightning.storage.atomic import write_parquet_atomic
 
 
@@ -18,11 +19,12 @@ class AuditResults:
     """Writes and logs results; on rank zero.
 
     Args:
-        trainer: The trainer, for its run folder and loggers.
+        trainer: The trainer, for its run folder, its loggers and what it says of figures.
     """
 
     def __init__(self, trainer: Trainer) -> None:
         self.folder = run_folder(trainer).path
+        self.figures = figures_of(trainer)
         self.loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
 
     def table(self, name: str, frame: pd.DataFrame) -> None:
@@ -39,17 +41,19 @@ class AuditResults:
             for logger in self.loggers:
                 logger.log_table(name, columns=list(frame.columns), data=rows)
 
-    def figure(self, name: str, figure: Figure, caption: str) -> None:
-        """Keep ``figures/<name>.png`` and ``.svg``; on W&B the image ``<name>``.
+    def figure(self, name: str, draw: Callable[[], Figure], caption: str, *, summary: bool = False) -> None:
+        """Keep ``figures/<name>.png`` where it is wanted, and other files of it by choice; on W&B the image ``<name>``.
 
         Args:
             name: Such as ``similarity/pearson_native``.
-            figure: The figure.
+            draw: Makes the figure; called only where it is wanted: see ``callbacks.Figures``.
             caption: What is shown, in which unit, from which settings.
+            summary: Whether it is one of the few that are drawn where only a summary is wanted.
         """
+        if not self.figures.wants(summary=summary):
+            return
         path = self.folder / "figures" / f"{name}.png"
-        save_figure(figure, path)
-        save_figure(figure, path.with_suffix(".svg"))
+        save_figure_files(draw(), path, self.figures.files)
         for logger in self.loggers:
             logger.log_image(name, images=[str(path)], caption=[caption])
 

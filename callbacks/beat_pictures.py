@@ -1,14 +1,15 @@
 """Pictures of what the network is asked to tell apart: test beats with and without the diagnosis."""
 
-from pathlib import Path
-
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
+from matplotlib.figure import Figure
 
 from callbacks.current_run import datamodule_of, on_rank_zero, run_folder
+from callbacks.drawn_figures import figures_of
 from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.plotting import class_title, classes_figure, save_figure
+from ecg_lightning.plotting import class_title, classes_figure
 from ecg_lightning.plotting.cached_beats import choose_rows, class_beat, has_evidence
+from ecg_lightning.plotting.sheet import save_figure_files
 from ecg_lightning.runs.pseudonyms import EcgNames, IdChoice
 
 
@@ -44,19 +45,21 @@ class BeatPictures(Callback):
             datamodule_of(trainer, "BeatPictures")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw the beats, on rank zero."""
-        on_rank_zero(trainer, lambda: self._draw(trainer))
+        """Draw the beats, on rank zero, where figures are wanted."""
+        if figures_of(trainer).wants(summary=True):
+            on_rank_zero(trainer, lambda: self._draw(trainer))
 
     def _draw(self, trainer: Trainer) -> None:
         datamodule = datamodule_of(trainer, "BeatPictures")
         path = run_folder(trainer).path / "figures" / "beats" / f"{datamodule.target}.png"
-        chosen = self._draw_beats(datamodule, path, EcgNames.of_study(run_folder(trainer).study, self.ids))
+        figure, chosen = self._draw_beats(datamodule, EcgNames.of_study(run_folder(trainer).study, self.ids))
+        save_figure_files(figure, path, figures_of(trainer).files)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_image("beats", images=[str(path)], caption=[f"ECGs {', '.join(chosen)}"])
 
-    def _draw_beats(self, datamodule: EcgDataModule, path: Path, names: EcgNames) -> list[str]:
-        """Write the picture and return the names of the ECGs that are on it."""
+    def _draw_beats(self, datamodule: EcgDataModule, names: EcgNames) -> tuple[Figure, list[str]]:
+        """Return the figure and the names of the ECGs that are on it."""
         cache, target = datamodule.cache, datamodule.target
         tested = datamodule.examples("test")
         examples = cache.examples.iloc[tested["cache_row"]]
@@ -74,5 +77,5 @@ class BeatPictures(Callback):
             for head, chosen in groups.items()
             if chosen
         }
-        save_figure(classes_figure(columns, title=class_title(target), subtitle="median beats of test ECGs"), path)
-        return [beat.name for beats in columns.values() for beat in beats]
+        figure = classes_figure(columns, title=class_title(target), subtitle="median beats of test ECGs")
+        return figure, [beat.name for beats in columns.values() for beat in beats]

@@ -1,6 +1,7 @@
 """Pictures of a few chosen ECGs: the beat on ECG paper coloured by each method's map."""
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.current_run import callback_before, classifier_of, datamodule_of, on_rank_zero, run_folder
+from callbacks.drawn_figures import Figures, figures_of
 from callbacks.logits_and_metrics import LogitsAndMetrics
 from ecg_lightning.ecg import shown_text
-from ecg_lightning.plotting import save_figure
 from ecg_lightning.plotting.cached_beats import mask_of
 from ecg_lightning.plotting.chosen_ecgs import ChosenEcg, EcgMaps, choose_ecgs
+from ecg_lightning.plotting.sheet import save_figure_files
 from ecg_lightning.runs.pseudonyms import EcgNames, IdChoice, picture_stem
 from ecg_lightning.storage.store import RowStore
 
@@ -25,11 +27,12 @@ class MapPictures(Callback):
     Where the cache knows an ECG's evidence for the target (``causal/<target>``), it is outlined over each map.
 
     By default the most typical ECG of each outcome: the one with the median probability among the true
-    positives, false negatives, false positives and true negatives, so that nobody picks favourites.
+    positives, false negatives, false positives and true negatives, so that nobody picks favourites. Of these a summary
+    (``--figures summary``) has the pictures of all methods at once; ECGs that are asked for are always drawn.
 
     Args:
         ecg_ids: Draw these ECGs instead.
-        svg: Also write vector graphics beside the PNG.
+        svg: Also write vector graphics beside the PNG, whatever ``--figure_files`` says.
         ids: How ECGs are named in pictures, tables and captions: ``pseudonyms`` or ``keep``. Files are named by rows.
     """
 
@@ -56,9 +59,10 @@ class MapPictures(Callback):
             )
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Rank zero draws; the logits of all ranks are on disk by now."""
+        """Rank zero draws what is wanted; the logits of all ranks are on disk by now."""
         threshold = float(classifier_of(pl_module, "MapPictures").threshold)
-        on_rank_zero(trainer, lambda: self._draw(trainer, threshold))
+        if self.ecg_ids is not None or figures_of(trainer).wants(summary=True):
+            on_rank_zero(trainer, lambda: self._draw(trainer, threshold))
 
     def _draw(self, trainer: Trainer, threshold: float) -> None:
         datamodule, run = datamodule_of(trainer, "MapPictures"), run_folder(trainer)
@@ -74,22 +78,18 @@ class MapPictures(Callback):
         drawn = []
         for ecg, beat, row, title in zip(chosen, cache.read_beats(cache_rows), cache_rows, titles, strict=True):
             evidence = mask_of(cache, int(row), f"causal/{datamodule.target}")
-            drawn.append(self._draw_ecg(ecg, beat, evidence, (f"ECG {title}", about), run.path / "figures" / "maps"))
+            maps = self._maps_of(ecg, beat, evidence, (f"ECG {title}", about))
+            stem = run.path / "figures" / "maps" / picture_stem(ecg.row)
+            drawn.append(self._save(maps, stem, figures_of(trainer)))
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 _log(logger, chosen, titles, drawn)
 
-    def _draw_ecg(
-        self,
-        ecg: ChosenEcg,
-        beat: NDArray[np.float32],
-        evidence: NDArray[np.bool_] | None,
-        words: tuple[str, str],
-        folder: Path,
-    ) -> dict[str, Path]:
-        """Write the pictures of one ECG, and return their paths by name."""
+    def _maps_of(
+        self, ecg: ChosenEcg, beat: NDArray[np.float32], evidence: NDArray[np.bool_] | None, words: tuple[str, str]
+    ) -> EcgMaps:
         title, about = words
-        maps = EcgMaps(
+        return EcgMaps(
             beat,
             {name: store.read([ecg.row])[0].astype(float) for name, store in self.maps.stores.items()},
             {name: float(store.read([ecg.row])[0]) for name, store in self.maps.reliability.items()},
@@ -97,11 +97,14 @@ class MapPictures(Callback):
             title,
             f"{about}: p = {ecg.probability:.3f}, {ecg.outcome}",
         )
+
+    def _save(self, maps: EcgMaps, stem: Path, wanted: Figures) -> dict[str, Path]:
+        """Write the pictures of one ECG that are wanted, and return their paths by name."""
+        every = self.ecg_ids is not None or wanted.wants(summary=False)
         paths = {}
-        for name, figure in maps.pictures(self.maps.methods, self.maps.task):
-            paths[name] = folder / f"{picture_stem(ecg.row)}_{name}.png"
-            for path in (paths[name], *((paths[name].with_suffix(".svg"),) if self.svg else ())):
-                save_figure(figure, path)
+        for name, figure in islice(maps.pictures(self.maps.methods, self.maps.task), None if every else 1):
+            paths[name] = stem.with_name(f"{stem.name}_{name}.png")
+            save_figure_files(figure, paths[name], (*wanted.files, *(("svg",) if self.svg else ())))
         return paths
 
 

@@ -11,11 +11,13 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_warn
 
 import callbacks
+from callbacks.drawn_figures import DrawnFigures, Figures
 from ecg_lightning.command_line.run_config import subclass_configs
 from ecg_lightning.command_line.setting_names import nested, unknown_settings
 from ecg_lightning.command_line.typed_words import CONFIG_OPTIONS, TypedWords, content_of
 from ecg_lightning.experiments.registry import EXPERIMENTS
 from ecg_lightning.models.class_names import imported_object
+from ecg_lightning.plotting.sheet import FigureFile
 from ecg_lightning.tuning.config import without_defaults
 
 
@@ -46,7 +48,7 @@ TEST_KEYS: Final[Mapping[str, type[Callback]]] = _MEASURING | _SHOWING
 
 
 def add_test_keys(parser: LightningArgumentParser) -> None:
-    """Add one argument a key, such as ``--randomization.max_examples 4`` or ``--randomization null``.
+    """Add one argument a key, such as ``--randomization.max_examples 4`` or ``--randomization null``, and the figures.
 
     Args:
         parser: Of a command that tests, predicts or validates.
@@ -56,6 +58,18 @@ def add_test_keys(parser: LightningArgumentParser) -> None:
         options = _EXPERIMENTS[key].options if key in _EXPERIMENTS else {}
         default = {"class_path": _class_path(key), "init_args": dict(options)}
         parser.add_argument(f"--{key}", type=kind | None, default=default, help=f"{first_line} null: it is left out.")
+    parser.add_argument(
+        "--figures",
+        type=DrawnFigures,
+        default="all",
+        help="Which figures of the run are drawn: all, one of each audit, or none. Tables are always written.",
+    )
+    parser.add_argument(
+        "--figure_files",
+        type=list[FigureFile],
+        default=["png"],
+        help="Kinds of files of each figure: png, svg, pdf. A PNG is always written.",
+    )
 
 
 def check_setting_names(words: TypedWords) -> None:
@@ -75,14 +89,17 @@ def check_setting_names(words: TypedWords) -> None:
 
 
 def in_order(made: Namespace, own: list[Callback]) -> list[Callback]:
-    """Every callback in the order of the test: what measures, the user's own, what shows.
+    """Every callback in the order of the test: what says which figures are drawn, what measures, own ones, what shows.
+
+    A ``callbacks.Figures`` of the user's own is taken instead of the arguments.
 
     Args:
         made: The command's configuration with objects in it.
         own: The callbacks of ``trainer.callbacks``.
     """
     measuring, showing = ([made[key] for key in keys if made.get(key) is not None] for keys in (_MEASURING, _SHOWING))
-    return [*measuring, *own, *showing]
+    told = "figures" in made and not any(isinstance(one, Figures) for one in own)  # `fit` draws none
+    return [*([Figures(made.figures, made.figure_files)] if told else ()), *measuring, *own, *showing]
 
 
 def keyed_configs(config: Namespace) -> Iterator[Namespace]:

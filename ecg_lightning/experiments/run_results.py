@@ -1,6 +1,6 @@
 """Results of one run are handed over here; a test's callbacks keep them in the run folder and log them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -18,8 +18,8 @@ class RunResults(Protocol):
     def table(self, name: str, frame: pd.DataFrame) -> None:
         """Keep a table as ``tables/<name>.parquet``."""
 
-    def figure(self, name: str, figure: Figure, caption: str) -> None:
-        """Keep a figure as ``figures/<name>.png``."""
+    def figure(self, name: str, draw: Callable[[], Figure], caption: str, *, summary: bool = False) -> None:
+        """Draw and keep ``figures/<name>.png`` where it is wanted; ``summary`` marks the few that say most."""
 
     def curves(self, prefix: str, step: str, frame: pd.DataFrame) -> None:
         """Log curves over an axis of their own; see ``callbacks.audit_results``."""

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -30,7 +30,8 @@ LINE_SPACING: Final = 1.35
 Weight = Literal["normal", "bold"]
 
 SAVE_DPI: Final = 200
-FORMATS: Final = (".png", ".svg", ".pdf")
+FigureFile = Literal["png", "svg", "pdf"]
+FORMATS: Final = tuple(f".{kind}" for kind in get_args(FigureFile))
 WITHOUT_DATE: Final[dict[str, dict[str, None]]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 """Format -> metadata that Matplotlib leaves out: the same figure gives the same file."""
 
@@ -176,3 +177,18 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = SAVE_DP
         kind = path.suffix.lower().removeprefix(".")
         figure.savefig(temporary, dpi=dpi, format=kind, metadata=WITHOUT_DATE[kind])
     return path
+
+
+def save_figure_files(figure: Figure, path: Path, files: Sequence[FigureFile]) -> None:
+    """Write a figure as PNG, and as files of other kinds beside it.
+
+    Args:
+        figure: The figure; it keeps the layout that the PNG has got.
+        path: Where to write the PNG.
+        files: Kinds of the files.
+    """
+    save_figure(figure, path)
+    for kind in dict.fromkeys(files):
+        if kind != "png":
+            figure.set_layout_engine("none")  # laid out by now, and that is half of the time
+            save_figure(figure, path.with_suffix(f".{kind}"))

@@ -22,6 +22,7 @@ from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.sources.base import Entry, Recording, Source
 from ecg_lightning.ecg import Target
 from ecg_lightning.models import EcgClassifier, ResNet1d
+from ecg_lightning.plotting.sheet import FigureFile
 from ecg_lightning.plotting.stack import REGION_STYLES
 from ecg_lightning.wandb_logger import RunLogger
 
@@ -91,12 +92,12 @@ class Drawn:
 
     def __init__(self, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.texts: dict[str, list[str]] = {}
-        self.save = module.save_figure
-        monkeypatch.setattr(module, "save_figure", self.keep)
+        self.save = module.save_figure_files
+        monkeypatch.setattr(module, "save_figure_files", self.keep)
 
-    def keep(self, figure: Figure, path: Path) -> Path:
+    def keep(self, figure: Figure, path: Path, files: Sequence[FigureFile]) -> None:
         self.texts[path.name] = [text.get_text() for text in figure.texts]
-        return Path(self.save(figure, path))
+        self.save(figure, path, files)
 
 
 def test_beats_with_and_without_the_diagnosis_are_drawn(

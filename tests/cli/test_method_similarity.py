@@ -44,6 +44,7 @@ maps:
     - class_path: ecg_lightning.attribution.methods.GuidedGradCam
       init_args: { rectified: false } # rectified, they are zero on so small a network
 similarity: { n_resamples: 200 }
+figure_files: [png, svg]
 """
 
 

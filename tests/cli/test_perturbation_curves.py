@@ -10,7 +10,7 @@ from test_audit import run
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 from workplace import Workplace
 
-from callbacks import AttributionMaps, LogitsAndMetrics
+from callbacks import AttributionMaps, Figures, LogitsAndMetrics
 from callbacks.perturbation_curves import PerturbationCurves
 from ecg_lightning import open_run
 from ecg_lightning.attribution.controls import CONTROLS
@@ -41,7 +41,7 @@ def opened_split(place: Workplace) -> EcgDataModule:
 def audited(trained: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("perturbed")
     curves = PerturbationCurves([POINTS, BLOCKS], ["other_ecg", "mean_map"], n_resamples=100)
-    return run(trained, folder, AttributionMaps(METHODS), LogitsAndMetrics(), curves)
+    return run(trained, folder, AttributionMaps(METHODS), LogitsAndMetrics(), curves, Figures(files=["png", "svg"]))
 
 
 def slow_logit(

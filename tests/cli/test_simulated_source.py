@@ -15,6 +15,7 @@ from ecg_lightning import open_run
 from ecg_lightning.cli import main
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.sources import Entry, Recording, Source
+from ecg_lightning.plotting.sheet import FigureFile
 
 N_PATIENTS = 40
 
@@ -61,13 +62,13 @@ def test_fit_and_test_on_simulated_ecgs_outline_their_evidence(
     small = ("--config", str(CONFIGS / "model/small.yaml"), "--trainer.max_epochs", "1", "--data.batch_size", "24")
     main(arguments("fit", tmp_path, *small))
     texts: dict[str, set[str]] = {}
-    save = callbacks.map_pictures.save_figure
+    save = callbacks.map_pictures.save_figure_files
 
-    def keep(figure: Figure, path: Path) -> Path:
+    def keep(figure: Figure, path: Path, files: Sequence[FigureFile]) -> None:
         texts[path.name] = {text.get_text() for text in figure.texts}
-        return save(figure, path)
+        save(figure, path, files)
 
-    monkeypatch.setattr(callbacks.map_pictures, "save_figure", keep)
+    monkeypatch.setattr(callbacks.map_pictures, "save_figure_files", keep)
     main(arguments("test", tmp_path, "--config", str(few)))
     run = open_run(tmp_path / "runs/simulated/sinus_rhythm/seed0")
     assert run.config("fit")["data"]["augmentation"]["lead_gain"] == 0.12

@@ -14,6 +14,7 @@ import callbacks
 from callbacks import (
     AttributionMaps,
     BeatPictures,
+    Figures,
     LogitsAndMetrics,
     MapPictures,
     MethodSimilarity,
@@ -129,7 +130,24 @@ def test_the_order_is_the_code_s(parser: Any) -> None:
     kinds = [type(one) for one in in_order(objects, [own])]
     expected = [kind for key, kind in TEST_KEYS.items() if key not in ("faithfulness", "map_pictures")]
     expected.insert(list(TEST_KEYS).index("faithfulness"), Own)
-    assert kinds == expected
+    assert kinds == [Figures, *expected]
+
+
+def test_figures_are_chosen_beside_the_keys(parser: Any, tmp_path: Path) -> None:
+    def figures(*words: str) -> tuple[str, tuple[str, ...]]:
+        first = in_order(made(parser, words), [])[0]
+        assert isinstance(first, Figures)
+        return first.draw, first.files
+
+    assert figures() == ("all", ("png",))
+    assert figures("--figures", "none", "--figure_files", "[png, svg]") == ("none", ("png", "svg"))
+    file = written(tmp_path, "figures: summary\nfigure_files: [pdf]")
+    assert figures("--figures", "none", *file) == ("summary", ("pdf",))  # what comes later wins
+    own = Figures("none")
+    assert in_order(made(parser, ["--figures", "all"]), [own]).count(own) == 1
+    assert sum(isinstance(one, Figures) for one in in_order(made(parser, []), [own])) == 1
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--figures", "some", *REST])
 
 
 # --- misspelt names ------------------------------------------------------------------------------------------------

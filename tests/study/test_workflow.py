@@ -14,6 +14,7 @@ import yaml
 
 from ecg_lightning.report.commands import run
 from ecg_lightning.shipped import find_config, shipped_configs
+from ecg_lightning.storage.hashing import digest_file, digest_settings
 from ecg_lightning.study.job import environment, run_job
 from ecg_lightning.study.jobs import all_jobs, fit_job, prepare_job
 from ecg_lightning.study.jobs import test_job as job_of_test
@@ -83,6 +84,30 @@ def test_jobs_say_what_is_run(tmp_path: Path) -> None:
     prepare = prepare_job(study)
     assert "--data.source.init_args.n_patients" in prepare.arguments
     assert "--trainer.max_epochs" not in prepare.arguments
+
+
+def test_tests_of_a_study_draw_nothing_unless_the_study_says_so(tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("figures: summary")
+    configs = [*BASE["test"]["configs"], str(config)]  # type: ignore[index]
+    only = [{"targets": ["atrial_fibrillation"], "test": {"options": {"figures": "all"}}}]
+    study = load_study(write(tmp_path / "study.yaml", test={"configs": configs}, only=only))
+    plain, told = (job_of_test(study, target, 0) for target in ("sinus_rhythm", "atrial_fibrillation"))
+    assert plain.arguments[:4] == ("test", "--figures", "none", "--config")
+    assert plain.arguments.count("--figures") == 1
+    words = [value for flag, value in zip(told.arguments, told.arguments[1:], strict=False) if flag == "--figures"]
+    assert words == ["none", "all"]
+    assert "--figures" not in (*fit_job(study, "sinus_rhythm", 0).arguments, *prepare_job(study).arguments)
+
+
+def test_what_a_study_does_not_draw_repeats_no_finished_test(tmp_path: Path) -> None:
+    """The hash of a job's settings is that of a study that knows nothing of figures."""
+    job = job_of_test(load_study(write(tmp_path / "study.yaml")), "sinus_rhythm", 0)
+    own = [job.arguments[0], *job.arguments[3:]]
+    content = [
+        digest_file(value) if flag == "--config" else value for flag, value in zip(["", *own], own, strict=False)
+    ]
+    assert job.settings == digest_settings({"arguments": list(content)})
 
 
 def test_prepare_s_options_are_written_as_the_fit_s_are(tmp_path: Path) -> None:

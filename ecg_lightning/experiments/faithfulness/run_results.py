@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ecg_lightning.experiments.audited_run import AuditedRun
@@ -39,8 +40,11 @@ class FaithfulnessReport:
         """Write the table and the picture."""
         table, caption = self.table(), self.caption()
         results.table("scores", table)
-        figure = scores_figure(score_panels(table, lambda rows: rows), f"Scores of maps: {self.run.what}", caption)
-        results.figure("scores/scores", figure, caption)
+
+        def draw() -> Figure:
+            return scores_figure(score_panels(table, lambda rows: rows), f"Scores of maps: {self.run.what}", caption)
+
+        results.figure("scores/scores", draw, caption, summary=True)
         if undefined := int(table["n_undefined"].sum()):
             warnings.warn(
                 f"FaithfulnessScores: {undefined} scores are undefined, because a map is zero everywhere or not "

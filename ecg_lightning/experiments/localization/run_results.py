@@ -52,9 +52,9 @@ class LocalizationReport:
         """Table, pictures and log."""
         table = self.table()
         results.table("localization", table)
-        for region in self.regions:
-            if (self.share[:, self.regions.index(region)] >= 0).any():
-                self._draw(results, table, region)
+        drawn = [region for place, region in enumerate(self.regions) if (self.share[:, place] >= 0).any()]
+        for region in drawn:
+            self._draw(results, table, region, summary=region == drawn[0])
         own = table[(table["score"] == "auroc") & (table["map"] == "own")]
         numbers = {
             f"localization/auroc/{row['region']}/{row['method']}": float(row["value"])
@@ -94,7 +94,7 @@ class LocalizationReport:
         first = ["score", "region", "method", "control", "map"]
         return table[[*first, *(column for column in table if column not in first)]]
 
-    def _draw(self, results: RunResults, table: pd.DataFrame, region: str) -> None:
+    def _draw(self, results: RunResults, table: pd.DataFrame, region: str, *, summary: bool) -> None:
         own = table[table["region"] == region]
         panels = [
             ScorePanel("", label, rows := own[own["score"] == score], float(rows["chance"].iloc[0]))
@@ -110,8 +110,10 @@ class LocalizationReport:
             f"{patients} patients, {of_positives} of them with the diagnosis; bars: {self.run.confidence:.0%} "
             f"intervals of the own maps, patients resampled{self._undefined(own)}. {MARKS}"
         )
-        figure = scores_figure(panels, f"Localisation of the {words}: {self.run.what}", caption)
-        results.figure(f"localization/{region}", figure, caption)
+        title = f"Localisation of the {words}: {self.run.what}"
+        results.figure(
+            f"localization/{region}", lambda: scores_figure(panels, title, caption), caption, summary=summary
+        )
 
     def _undefined(self, table: pd.DataFrame) -> str:
         """How many resamples say nothing, in words; empty where all do."""

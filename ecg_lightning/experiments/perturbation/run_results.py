@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from ecg_lightning.experiments.perturbation.figures import AXIS, curve_panels, on_one_scale
 from ecg_lightning.experiments.perturbation.kinds import PAPER_KIND, VERDICT_KIND
@@ -32,8 +33,9 @@ class PerturbationReport:
         summary = pd.concat([one.summary() for one in self.maps], ignore_index=True)
         results.table("perturbation_summary", summary)
         own = [one for one in self.maps if one.map == "own"]
+        main = next((one for one in own if one.kind.name == PAPER_KIND.name), own[0])
         for one in own:
-            self._pictures(results, one)
+            self._pictures(results, one, summary=one is main)
             prefix = "perturbation" if one.kind.name == PAPER_KIND.name else f"perturbation_{one.kind.name}"
             results.curves(prefix, "fraction", _wide(one))
         kind = next((one.kind for one in own if one.kind.name == VERDICT_KIND.name), own[0].kind)
@@ -59,19 +61,24 @@ class PerturbationReport:
         has_it = bool((self.maps[0].run.label == 1).any())
         return "auroc" if self._both_classes else "probability" if has_it else "probability_negatives"
 
-    def _pictures(self, results: RunResults, own: MapLogits) -> None:
+    def _pictures(self, results: RunResults, own: MapLogits, *, summary: bool) -> None:
         metric = self._metric
         of_kind = [one for one in self.maps if one.kind.name == own.kind.name]
-        panels = [panel for one in of_kind for panel in _panels(one, metric, names_map=len(of_kind) > 1)]
         paper = own.kind.name == PAPER_KIND.name
         title = f"Perturbation ({kind_title(own.kind)}): {own.run.what}"
         caption = self.caption(own)
-        figure = curves_figure(on_one_scale(panels), AXIS, title, caption, columns=len(own.logits))
-        results.figure(f"perturbation/{metric if paper else own.kind.name}", figure, caption)
-        if own.kind.name == VERDICT_KIND.name and self._both_classes:
+
+        def draw() -> Figure:
+            panels = [panel for one in of_kind for panel in _panels(one, metric, names_map=len(of_kind) > 1)]
+            return curves_figure(on_one_scale(panels), AXIS, title, caption, columns=len(own.logits))
+
+        def draw_classes() -> Figure:
             panels = [panel for one in ("auroc_positives", "auroc_negatives") for panel in _panels(own, one)]
-            figure = curves_figure(on_one_scale(panels), AXIS, f"{title}, by class", caption, columns=len(own.logits))
-            results.figure(f"perturbation/{own.kind.name}_classes", figure, caption)
+            return curves_figure(on_one_scale(panels), AXIS, f"{title}, by class", caption, columns=len(own.logits))
+
+        results.figure(f"perturbation/{metric if paper else own.kind.name}", draw, caption, summary=summary)
+        if own.kind.name == VERDICT_KIND.name and self._both_classes:
+            results.figure(f"perturbation/{own.kind.name}_classes", draw_classes, caption)
 
     def caption(self, own: MapLogits) -> str:
         """Data, settings and intervals in words."""

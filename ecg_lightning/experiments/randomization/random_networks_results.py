@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ecg_lightning.experiments.audited_run import AuditedRun
@@ -41,12 +42,14 @@ def report_random_networks(results: RunResults, plan: CascadePlan, tested: Audit
             stacklevel=2,
         )
     limits = {margin.score: margin.margin_pass for margin in margins_of("randomization", "needs_the_weights")}
-    panel = LeftOverPanel("every layer random", left_over_rows(table, BASIS, plan.batchnorm))
     caption = _caption(table, plan, recalibrated_on, confidence)
-    figure = left_over_figure(
-        [panel], abs(limits["partial"]), limits["magnitude"], f"Random networks: {tested.what}", caption
-    )
-    results.figure("cascade/random_networks", figure, caption)
+
+    def draw() -> Figure:
+        panel = LeftOverPanel("every layer random", left_over_rows(table, BASIS, plan.batchnorm))
+        title = f"Random networks: {tested.what}"
+        return left_over_figure([panel], abs(limits["partial"]), limits["magnitude"], title, caption)
+
+    results.figure("cascade/random_networks", draw, caption)
 
 
 def _caption(table: pd.DataFrame, plan: CascadePlan, recalibrated_on: str, confidence: float) -> str:

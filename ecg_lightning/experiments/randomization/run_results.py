@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ecg_lightning.experiments.audited_run import AuditedRun
@@ -56,9 +57,13 @@ class CascadeReport:
         for statistic in STATISTICS:
             for sign in SIGNS:
                 caption = self.caption(statistic, sign)
-                panels = cascade_panels(table, network, statistic, sign)
-                figure = curves_figure(panels, AXIS, f"Randomisation cascade: {self.run.what}", caption)
-                results.figure(f"cascade/{statistic}_{sign}", figure, caption)
+
+                def draw(statistic: str = statistic, sign: str = sign, caption: str = caption) -> Figure:
+                    panels = cascade_panels(table, network, statistic, sign)
+                    return curves_figure(panels, AXIS, f"Randomisation cascade: {self.run.what}", caption)
+
+                name = f"cascade/{statistic}_{sign}"
+                results.figure(name, draw, caption, summary=name == "cascade/pearson_native")
         self._log_curves(results, table, network)
         undefined = int(table["n_undefined"].sum())
         if undefined or self.cascade.random.failures:

@@ -3,11 +3,12 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ecg_lightning.experiments.audited_run import AuditedRun
@@ -57,7 +58,9 @@ class SimilarityReport:
         if warning := warning_of(self.stores, self.table, self.run.names):
             warnings.warn(f"MethodSimilarity: {warning}", stacklevel=2)
         for statistic, sign in product(self.stores, SIGNS):
-            self._draw(results, statistic, sign)
+            name, text = f"similarity/{statistic}_{sign}", self._caption(statistic, sign)
+            draw = partial(self._draw, statistic, sign, text)
+            results.figure(name, draw, text, summary=name == "similarity/pearson_native")
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -82,26 +85,28 @@ class SimilarityReport:
                 parts.append(part.assign(n_undefined=len(values) - part["n_ecgs"]))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
-    def _draw(self, results: RunResults, statistic: Statistic, sign: Sign) -> None:
-        """The heat map of one statistic and sign over whole ECGs."""
-        names, chosen = self.run.names, select(self.table, statistic, "ecg", sign)
+    def _caption(self, statistic: Statistic, sign: Sign) -> str:
+        """Data, settings and patients in words."""
         leads, samples = self.shape
         measured = self.run.examples[self.stores[statistic].done]
-        beside = columns_of(self.table_of_others, statistic, sign, names)
-        text = caption(
-            chosen,
+        beside = columns_of(self.table_of_others, statistic, sign, self.run.names)
+        return caption(
+            select(self.table, statistic, "ecg", sign),
             f"all {leads * samples:,} points ({leads} leads x {samples} samples) of an ECG",
             self.smoothing,
             measured["patient_id"].nunique(),
             measured["patient_id"][measured["label"] == 1].nunique(),
         ) + (BESIDE if beside else "")
-        figure = similarity_figure(
+
+    def _draw(self, statistic: Statistic, sign: Sign, text: str) -> Figure:
+        """The heat map of one statistic and sign over whole ECGs."""
+        names, chosen = self.run.names, select(self.table, statistic, "ecg", sign)
+        return similarity_figure(
             matrix_of(chosen, "correlation_mean", names),
             names,
             quantity=f"{statistic.capitalize()} correlation ({SIGN_LABELS[sign]})",
             title=f"Similarity of maps: {self.run.what}",
             caption=text,
             incomplete=matrix_of(chosen, "n_undefined", names, diagonal=0.0) > 0,
-            beside=beside,
+            beside=columns_of(self.table_of_others, statistic, sign, names),
         )
-        results.figure(f"similarity/{statistic}_{sign}", figure, text)
