@@ -5,7 +5,7 @@ from typing import Final, Literal, get_args
 
 from lightning.pytorch import Callback, Trainer
 
-from ecg_lightning.plotting.sheet import FigureFile
+from ecg_lightning.plotting.sheet import FigureFile, figure_kinds
 
 DrawnFigures = Literal["none", "summary", "all"]
 DRAWN: Final[tuple[DrawnFigures, ...]] = get_args(DrawnFigures)
@@ -30,11 +30,8 @@ class Figures(Callback):
         super().__init__()
         if draw not in DRAWN:
             raise ValueError(f"Figures: draw is {draw!r}, expected one of {', '.join(DRAWN)}")
-        unknown = sorted(set(files) - set(get_args(FigureFile)))
-        if unknown:
-            raise ValueError(f"Figures: files has {', '.join(unknown)}, expected {', '.join(get_args(FigureFile))}")
         self.draw: DrawnFigures = draw
-        self.files: tuple[FigureFile, ...] = tuple(files)
+        self.files = figure_kinds(files)
 
     def wants(self, *, summary: bool) -> bool:
         """Return whether a figure is drawn; ``summary`` says whether it is one of the few."""

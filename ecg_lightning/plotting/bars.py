@@ -7,11 +7,12 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 
 from ecg_lightning.plotting.captioned import captioned_figure
 from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.plotting.sheet import CaptionedFigure
 
 MARKS: Final = "Grey, italic: controls, which know nothing of the network."
 """What captions say of the rows; the legend says what the marks are."""
@@ -42,7 +43,7 @@ class ScorePanel:
     chance: float | None = None
 
 
-def scores_figure(panels: Sequence[ScorePanel], title: str, caption: str) -> Figure:
+def scores_figure(panels: Sequence[ScorePanel], title: str, caption: str) -> CaptionedFigure:
     """Draw panels side by side, methods from top to bottom, controls below them.
 
     Args:

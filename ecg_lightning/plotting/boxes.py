@@ -7,12 +7,11 @@ from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_lightning.plotting.captioned import captioned_figure
 from ecg_lightning.plotting.method_style import method_style
-from ecg_lightning.plotting.sheet import TEXT_COLOUR
+from ecg_lightning.plotting.sheet import TEXT_COLOUR, CaptionedFigure
 
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 _BOX: Final = 0.62
@@ -46,7 +45,7 @@ def boxes_figure(
     caption: str,
     limits: tuple[float, float] | None = None,
     notes_title: str = "",
-) -> Figure:
+) -> CaptionedFigure:
     """Draw boxes: quartiles, whiskers at the 5th and 95th percentile, the mean as a diamond with its interval.
 
     Args:

@@ -7,13 +7,13 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from ecg_lightning.attribution.style import MethodStyle
 from ecg_lightning.plotting.captioned import captioned_figure
 from ecg_lightning.plotting.method_style import method_style
+from ecg_lightning.plotting.sheet import CaptionedFigure
 
 _PANEL_INCHES: Final = (3.6, 3.0)
 _NETWORK_INCHES: Final = 1.0
@@ -94,7 +94,7 @@ class XAxis:
 
 def curves_figure(
     panels: Sequence[CurvePanel], x_axis: XAxis, title: str, caption: str, columns: int | None = None
-) -> Figure:
+) -> CaptionedFigure:
     """Draw the panels side by side, with one legend and a caption.
 
     Args:

@@ -97,7 +97,7 @@ def beat_sheet(
     top = MARGIN_MM + sum(line.height for line in lines)
     footer_top = top + sum(heights) + len(rows) * ROW_HEADER_MM + NOTE_MM
     sheet = Sheet.of_size(width, footer_top + footer + MARGIN_MM)
-    sheet.add_lines(MARGIN_MM, MARGIN_MM, lines)
+    sheet.add_heading(lines)
     panels: dict[str, Axes] = {}
     for row, limit, height in zip(rows, limits, heights, strict=True):
         top += ROW_HEADER_MM

@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from numpy.lib.stride_tricks import sliding_window_view
@@ -29,7 +28,7 @@ from ecg_lightning.plotting.colour_scale import (
 from ecg_lightning.plotting.drawable import check_beat, check_evidence, check_map
 from ecg_lightning.plotting.ecg_paper import COLUMNS, beat_sheet, first_panel_left, sheet_width
 from ecg_lightning.plotting.paper import GRID_GREY, STANDARD_SCALE, TRACE_COLOUR, PaperScale, draw_trace
-from ecg_lightning.plotting.sheet import MARGIN_MM, heading
+from ecg_lightning.plotting.sheet import MARGIN_MM, CaptionedFigure, heading
 
 HALO_MM: Final = 2.0
 LEGEND_GAP_MM: Final = 6.0
@@ -125,7 +124,7 @@ def map_figure(
     scale: PaperScale = STANDARD_SCALE,
     quantile: float = DEFAULT_QUANTILE,
     columns: int = COLUMNS,
-) -> Figure:
+) -> CaptionedFigure:
     """Draw a beat on ECG paper, coloured by one map.
 
     Args:

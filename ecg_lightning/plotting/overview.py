@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_lightning.ecg import LEADS
@@ -30,7 +29,16 @@ from ecg_lightning.plotting.paper import (
     set_up_paper,
     voltage_limits,
 )
-from ecg_lightning.plotting.sheet import MARGIN_MM, MM_PER_POINT, TEXT_POINTS, Sheet, TextLine, heading, text_height
+from ecg_lightning.plotting.sheet import (
+    MARGIN_MM,
+    MM_PER_POINT,
+    TEXT_POINTS,
+    CaptionedFigure,
+    Sheet,
+    TextLine,
+    heading,
+    text_height,
+)
 
 PAPER_SPEED: Final = 12.5
 GAINS: Final = ((5.0, 20.0), (2.5, 30.0), (1.25, float("inf")))
@@ -92,7 +100,7 @@ class Overview:
         pitch = max(height, *(text_height(label) for label in labels)) + ROW_GAP_MM
         legend_top = top + len(labels) * pitch + 1.5
         sheet = Sheet.of_size(WIDTH_MM, legend_top + LEGEND_MM + MARGIN_MM)
-        sheet.add_lines(MARGIN_MM, MARGIN_MM, lines)
+        sheet.add_heading(lines)
         overview = cls(sheet, PaperScale(PAPER_SPEED, gain), limits, top, height, pitch, legend_top)
         for column, lead in enumerate(LEADS):
             name_top = top - TEXT_POINTS * MM_PER_POINT - 0.8
@@ -125,7 +133,7 @@ def maps_overview(
     evidence: ArrayLike | None = None,
     evidence_name: str = "evidence",
     quantile: float = DEFAULT_QUANTILE,
-) -> Figure:
+) -> CaptionedFigure:
     """Draw all maps of one beat on one sheet: a row for each method, a column for each lead.
 
     A column of colour is the mean of 10 ms. Every row has limits of its own, because methods have different units;

@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.image import imsave
 
-from ecg_lightning.plotting.sheet import WITHOUT_DATE, save_figure
+from ecg_lightning.plotting.sheet import CaptionedFigure, FigureFile, save_figure_files
 from ecg_lightning.runs.study_folder import COMPARED_TABLES, StudyFolder
 from ecg_lightning.storage.atomic import atomic_path, write_parquet_atomic
-
-_PAGE_DPI: Final = 130
-_LARGE_BYTES: Final = 300_000
 
 NO_NUMBER: Final = "\N{EN DASH}"
 """What stands where there is no number."""
@@ -50,9 +47,8 @@ class Picture:
     """A picture is a figure as it stands in the study's folder.
 
     Attributes:
-        path: The SVG, with its caption in it; a PNG lies beside it.
-        image: What the page shows, without the caption, which stands below it there.
-        kind: Kind of the image: ``svg+xml`` or ``png``.
+        path: The PNG, with its caption in it.
+        image: The PNG that the page shows, without the caption, which stands below it there.
         caption: What is shown, in which unit, from which settings, with which interval.
         label: Such as ``Figure 3A``.
         wide: Whether a phone shows it at a readable size in a frame that scrolls.
@@ -60,7 +56,6 @@ class Picture:
 
     path: Path
     image: bytes
-    kind: str
     caption: str
     label: str
     wide: bool = True
@@ -68,7 +63,7 @@ class Picture:
     @property
     def uri(self) -> str:
         """Return the file itself as a data URI, for a page that needs no other file."""
-        return f"data:image/{self.kind};base64,{base64.b64encode(self.image).decode()}"
+        return f"data:image/png;base64,{base64.b64encode(self.image).decode()}"
 
 
 @dataclass(frozen=True)
@@ -174,33 +169,30 @@ class ReportFiles:
 
     Attributes:
         study: Folder of the study.
+        figure_files: Kinds of files of each figure; a PNG is always written.
     """
 
     study: StudyFolder
+    figure_files: Sequence[FigureFile] = ("png",)
 
     def picture(
-        self, name: str, draw: Callable[[str], Figure], label: str, caption: str, *, wide: bool = True
+        self, name: str, draw: Callable[[str], CaptionedFigure], label: str, caption: str, *, wide: bool = True
     ) -> Picture:
-        """Save a figure as PNG and SVG.
+        """Save a figure as PNG, and as the other files that are wanted.
 
         Args:
             name: Path below ``figures``, without suffix.
-            draw: Caption -> figure; the copy on the page is drawn without a caption, which stands below it.
+            draw: Caption -> figure; the copy on the page goes without its caption, which stands below it.
             label: Such as ``Figure 3A``.
             caption: What is shown.
             wide: Whether a phone scrolls the figure: see ``Picture``.
         """
-        path = self.study.figures / f"{name}.svg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        saved, embedded = draw(caption), draw("")
-        save_figure(saved, path.with_suffix(".png"))
-        saved.set_layout_engine("none")  # laid out by now, and that is half of the time
-        save_figure(saved, path)
-        image, kind = _image(embedded, "svg"), "svg+xml"
-        if len(image) > _LARGE_BYTES:  # of many small marks: pixels take less
-            embedded.set_layout_engine("none")
-            image, kind = _image(embedded, "png"), "png"
-        return Picture(path, image, kind, caption, label, wide)
+        path = self.study.figures / f"{name}.png"
+        figure = draw(caption)
+        save_figure_files(figure, path, self.figure_files)
+        image = io.BytesIO()
+        imsave(image, figure.without_caption(), format="png")
+        return Picture(path, image.getvalue(), caption, label, wide)
 
     def table(self, name: str, frame: pd.DataFrame) -> list[str]:
         """Save a table as Parquet and CSV, and return their names relative to the study.
@@ -213,12 +205,6 @@ class ReportFiles:
         with atomic_path(path.with_suffix(".csv")) as part:
             frame.to_csv(part, index=False)
         return [f"{path.parent.name}/{path.with_suffix(suffix).name}" for suffix in (".parquet", ".csv")]
-
-
-def _image(figure: Figure, kind: str) -> bytes:
-    written = io.BytesIO()
-    figure.savefig(written, format=kind, dpi=_PAGE_DPI, metadata=WITHOUT_DATE[kind])
-    return written.getvalue()
 
 
 def number(value: Any, digits: int = 2) -> str:

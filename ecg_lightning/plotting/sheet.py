@@ -5,16 +5,19 @@ callbacks may draw from any thread and nothing has to be closed.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+from numpy.typing import NDArray
 
 from ecg_lightning.storage.atomic import atomic_path
 
@@ -27,13 +30,29 @@ TITLE_POINTS: Final = 10.0
 TEXT_POINTS: Final = 7.5
 TEXT_COLOUR: Final = "#333333"
 LINE_SPACING: Final = 1.35
+_ASCENT_MM: Final = 0.5
+"""How far letters may reach above the upper edge of their line."""
+
 Weight = Literal["normal", "bold"]
 
 SAVE_DPI: Final = 200
 FigureFile = Literal["png", "svg", "pdf"]
-FORMATS: Final = tuple(f".{kind}" for kind in get_args(FigureFile))
+FILE_KINDS: Final[tuple[FigureFile, ...]] = get_args(FigureFile)
+FORMATS: Final = tuple(f".{kind}" for kind in FILE_KINDS)
 WITHOUT_DATE: Final[dict[str, dict[str, None]]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 """Format -> metadata that Matplotlib leaves out: the same figure gives the same file."""
+
+
+def figure_kinds(words: Sequence[str]) -> tuple[FigureFile, ...]:
+    """Read kinds of files from words such as ``png`` or ``[png, svg]``.
+
+    Raises:
+        ValueError: There is another kind among them.
+    """
+    kinds = [kind for word in words for kind in re.findall(r"\w+", word)]
+    if unknown := sorted(set(kinds) - set(FILE_KINDS)):
+        raise ValueError(f"files of figures are {', '.join(FILE_KINDS)}, got {', '.join(unknown)}")
+    return tuple(kind for kind in FILE_KINDS if kind in kinds)
 
 
 class TextLine(NamedTuple):
@@ -97,26 +116,44 @@ def _width(text: str, font: FontProperties) -> float:
     return float(points) * MM_PER_POINT
 
 
+class CaptionedFigure(Figure):
+    """A captioned figure knows where its caption stands, for a page that writes the caption below the picture.
+
+    Attributes:
+        caption_inches: Upper and lower edge of the caption, from the top of the figure; equal where there is none.
+    """
+
+    caption_inches: tuple[float, float] = (0.0, 0.0)
+
+    def __init__(self, size: tuple[float, float], **more: Any) -> None:
+        super().__init__(figsize=size, dpi=SAVE_DPI, facecolor="white", **more)  # laid out for the pixels of its file
+        FigureCanvasAgg(self)
+
+    def without_caption(self) -> NDArray[np.uint8]:
+        """Return the pixels of the PNG that was saved last, without the rows of the caption: (row, column, RGBA)."""
+        assert isinstance(self.canvas, FigureCanvasAgg)
+        first, last = (round(edge * SAVE_DPI) for edge in self.caption_inches)
+        return np.delete(np.asarray(self.canvas.renderer.buffer_rgba()), slice(first, last), axis=0)
+
+
 @dataclass(frozen=True)
 class Sheet:
     """A sheet is a figure whose parts are placed in millimetres from its upper left corner.
 
     Attributes:
-        figure: The Matplotlib figure, with an Agg canvas.
+        figure: The Matplotlib figure.
         width: Width in mm.
         height: Height in mm.
     """
 
-    figure: Figure
+    figure: CaptionedFigure
     width: float
     height: float
 
     @classmethod
     def of_size(cls, width: float, height: float) -> "Sheet":
         """Make an empty white sheet of a size in mm."""
-        figure = Figure(figsize=(width / MM_PER_INCH, height / MM_PER_INCH), facecolor="white")
-        FigureCanvasAgg(figure)
-        return cls(figure, width, height)
+        return cls(CaptionedFigure((width / MM_PER_INCH, height / MM_PER_INCH)), width, height)
 
     def add_axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """Add bare axes (no ticks, no frame) whose upper left corner lies at (left, top) mm."""
@@ -155,12 +192,24 @@ class Sheet:
             self.add_text(left, top, line.text, line.points, line.weight)
             top += line.height
 
+    def add_heading(self, lines: Sequence[TextLine]) -> None:
+        """Write a title and a subtitle, which is the sheet's caption, at the top."""
+        title = [line for line in lines if line.weight == "bold"]
+        self.add_lines(MARGIN_MM, MARGIN_MM, title)
+        self.add_caption(MARGIN_MM + text_height(title), lines[len(title) :])
+
+    def add_caption(self, top: float, lines: Sequence[TextLine]) -> None:
+        """Write the lines of the caption, the first one's upper edge at ``top`` mm."""
+        self.add_lines(MARGIN_MM, top, lines)
+        edges = (top - _ASCENT_MM, top + text_height(lines) - _ASCENT_MM) if lines else (0.0, 0.0)
+        self.figure.caption_inches = (edges[0] / MM_PER_INCH, edges[1] / MM_PER_INCH)
+
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = SAVE_DPI) -> Path:
     """Write a figure whole: a reader sees the old file or the new one, never half of one.
 
     Args:
-        figure: The figure; its size does not change, so that a print at 100 % is to scale.
+        figure: The figure; its size does not change, so that a print at 100 % is to scale. It keeps its layout.
         path: Where to write; the suffix (``.png``, ``.svg``, ``.pdf``) is the format. Folders are made.
         dpi: Dots per inch of a PNG and of the coloured parts of an SVG or PDF.
 
@@ -173,6 +222,10 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = SAVE_DP
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"expected a file name that ends in {', '.join(FORMATS)}, got {path.name!r} ({path})")
+    if (layout := figure.get_layout_engine()) is not None:
+        figure.set_dpi(dpi)
+        layout.execute(figure)
+        figure.set_layout_engine("none")  # else it is done for each file, and everything drawn twice for it
     with atomic_path(path) as temporary:
         kind = path.suffix.lower().removeprefix(".")
         figure.savefig(temporary, dpi=dpi, format=kind, metadata=WITHOUT_DATE[kind])
@@ -183,12 +236,11 @@ def save_figure_files(figure: Figure, path: Path, files: Sequence[FigureFile]) -
     """Write a figure as PNG, and as files of other kinds beside it.
 
     Args:
-        figure: The figure; it keeps the layout that the PNG has got.
+        figure: The figure.
         path: Where to write the PNG.
         files: Kinds of the files.
     """
     save_figure(figure, path)
     for kind in dict.fromkeys(files):
         if kind != "png":
-            figure.set_layout_engine("none")  # laid out by now, and that is half of the time
             save_figure(figure, path.with_suffix(f".{kind}"))

@@ -14,6 +14,7 @@ from ecg_lightning.study.executors import StudyError
 
 def report(arguments: Sequence[str]) -> None:
     """Write one HTML page with every table and figure of a study: ``report <study folder>``."""
+    from ecg_lightning.plotting.sheet import figure_kinds
     from ecg_lightning.report.page import write_report
 
     parser = command_parser("report", report.__doc__)
@@ -25,8 +26,16 @@ def report(arguments: Sequence[str]) -> None:
         default="pseudonyms",
         help="how ECGs are named: rows with pseudonyms, or with their ids (keep)",
     )
+    parser.add_argument(
+        "--figure_files",
+        nargs="+",
+        default=["png"],
+        metavar="KIND",
+        help="kinds of files of each figure, such as png svg for a paper (png, svg, pdf); a PNG is always written",
+    )
     given = parser.parse_args(arguments)
-    print(f"report: {write_report(given.folder, intervals_of(given), given.ids)}")
+    kinds = figure_kinds(given.figure_files)
+    print(f"report: {write_report(given.folder, intervals_of(given), given.ids, kinds)}")
 
 
 def publish(arguments: Sequence[str]) -> None:

@@ -4,7 +4,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
@@ -13,6 +12,7 @@ from ecg_lightning.plotting.maps import map_figure
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Block, Gallery, Paragraph, Picture, ReportFiles
 from ecg_lightning.plotting.paper import PaperScale
+from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.report.claims import explaining
 from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.typical_ecgs import (
@@ -103,7 +103,7 @@ def _picture(
         + (", and has no evidence to outline." if not OUTCOMES[outcome][0] else ".")
     )
 
-    def draw(caption: str) -> Figure:
+    def draw(caption: str) -> CaptionedFigure:
         return map_figure(
             beat,
             relevance,

@@ -1,16 +1,16 @@
 """The figure of examples has a row an experiment: what agrees most on the left, and least on the right."""
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ecg_lightning.ecg import FIDUCIAL_SAMPLE, SAMPLING_RATE
+from ecg_lightning.plotting.captioned import captioned_figure
+from ecg_lightning.plotting.sheet import CaptionedFigure
 
 STEPS: Final = "perturbation step"
 LAYERS: Final = "randomised layers"
@@ -52,18 +52,14 @@ def ms_from_qrs(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return (np.arange(values.shape[-1]) - FIDUCIAL_SAMPLE) * 1000.0 / SAMPLING_RATE
 
 
-def examples_figure(rows: Sequence[Sequence[Example]], caption: str) -> Figure:
+def examples_figure(rows: Sequence[Sequence[Example]], caption: str) -> CaptionedFigure:
     """Draw experiments below each other, the two panels of each side by side.
 
     Args:
         rows: Rows of pairs of panels.
         caption: Caption below the panels.
     """
-    width = 9.6
-    lines = textwrap.wrap(caption, int(width * 17))
-    heights = (2.15 * len(rows) + 0.4, 0.14 * len(lines) + 1e-3)
-    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
+    figure, top = captioned_figure((9.6, 2.15 * len(rows) + 0.4), None, caption)
     axes = top.subplots(len(rows), 2, squeeze=False)
     handles: list[Any] = []
     labels: list[str] = []
@@ -74,7 +70,6 @@ def examples_figure(rows: Sequence[Sequence[Example]], caption: str) -> Figure:
                 handles, labels = axes[row, side].get_legend_handles_labels()
     if handles:
         top.legend(handles, labels, loc="outside upper center", ncols=6, fontsize=7, frameon=False)
-    bottom.text(0.01, 0.98, "\n".join(lines), fontsize=7.5, va="top")
     return figure
 
 

@@ -12,6 +12,7 @@ from ecg_lightning.experiments.registry import EXPERIMENTS
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import know_styles
 from ecg_lightning.plotting.page_blocks import Gallery, Items, Paragraph, Picture, ReportFiles, Section, TableBlock
+from ecg_lightning.plotting.sheet import FigureFile
 from ecg_lightning.report.against_paper import paper_section
 from ecg_lightning.report.examples_section import examples_section
 from ecg_lightning.report.first_screen import first_screen_section
@@ -45,13 +46,19 @@ SECTIONS: Final[Sequence[Callable[[JudgedRuns, ReportFiles], Section]]] = (
 """In the order of the page; a later one may read the tables that an earlier one has written."""
 
 
-def write_report(folder: str | Path, intervals: IntervalSettings, ids: IdChoice = "pseudonyms") -> Path:
+def write_report(
+    folder: str | Path,
+    intervals: IntervalSettings,
+    ids: IdChoice = "pseudonyms",
+    figure_files: Sequence[FigureFile] = ("png",),
+) -> Path:
     """Write ``report.html`` of a study, and its figures and tables.
 
     Args:
         folder: Folder of the study, ``runs/<study>``.
         intervals: How intervals are made.
         ids: How ECGs are named: ``pseudonyms`` or ``keep``.
+        figure_files: Kinds of files of each figure; a PNG is always written, and is what the page shows.
 
     Returns:
         The file.
@@ -66,10 +73,10 @@ def write_report(folder: str | Path, intervals: IntervalSettings, ids: IdChoice 
         print(f"{run.target}, seed {run.seed} is left out: {run.reason}")
     for damage in runs.damaged.values():
         print(f"left out: {damage}")
-    files = ReportFiles(runs.study)
+    files = ReportFiles(runs.study, figure_files)
     sections = [_built(build, runs, files) for build in SECTIONS]
     path = runs.study.path / REPORT
-    write_text_atomic(path, render(runs, sections))
+    write_text_atomic(path, render(runs, sections, figure_files))
     return path
 
 
@@ -79,7 +86,7 @@ def _built(build: Callable[[JudgedRuns, ReportFiles], Section], runs: JudgedRuns
     return section
 
 
-def render(runs: JudgedRuns, sections: Sequence[Section]) -> str:
+def render(runs: JudgedRuns, sections: Sequence[Section], figure_files: Sequence[FigureFile] = ("png",)) -> str:
     """Render the HTML of a report."""
     template = package_files("ecg_lightning.report") / "templates" / _TEMPLATE
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -98,6 +105,7 @@ def render(runs: JudgedRuns, sections: Sequence[Section]) -> str:
         n_methods=len(runs.methods),
         n_ecgs=max(len(run.examples) for run in runs),
         sections=sections,
+        figure_files=" and ".join(dict.fromkeys(kind.upper() for kind in ("png", *figure_files))),
         unfinished=[(class_name(run.target), run.seed, run.reason) for run in runs.unfinished],
         damaged=[damage.below(runs.study.path) for damage in runs.damaged.values()],
         version=__version__,

@@ -4,7 +4,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ecg_lightning.data.regions import WINDOWS_MS, windows
@@ -13,6 +12,7 @@ from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.overview import maps_overview
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section, TableBlock
+from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.study_runs import StudyRuns
 
@@ -146,7 +146,7 @@ def _picture(files: ReportFiles, target: str, run: Run, maps: dict[str, NDArray[
         method_style(method).label: mean * mean.size for method, mean in maps.items()
     }  # 1: as much as an even spread
 
-    def draw(caption: str) -> Figure:
+    def draw(caption: str) -> CaptionedFigure:
         return maps_overview(beat, scaled, signed=signed, title=f"Class-mean maps: {name}", subtitle=caption or None)
 
     return files.picture(f"relevance/{target}", draw, f"Class-mean maps: {name}", caption)

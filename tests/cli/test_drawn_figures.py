@@ -124,7 +124,10 @@ def test_what_is_not_wanted_is_neither_drawn_nor_logged(
 
 @pytest.mark.parametrize(
     ("choice", "message"),
-    [({"draw": "some"}, "draw is 'some', expected one of none, summary, all"), ({"files": ["jpg"]}, "files has jpg")],
+    [
+        ({"draw": "some"}, "draw is 'some', expected one of none, summary, all"),
+        ({"files": ["jpg"]}, "files of figures are png, svg, pdf, got jpg"),
+    ],
 )
 def test_a_wrong_choice_is_told(choice: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):

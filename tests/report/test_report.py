@@ -6,6 +6,7 @@ import shutil
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -115,9 +116,11 @@ def test_the_page_is_whole_and_needs_no_other_file(reported: Path) -> None:
 
 
 def test_every_figure_and_table_is_kept_beside_the_page(reported: Path) -> None:
-    for png in reported.glob("figures/**/*.png"):
-        assert png.with_suffix(".svg").stat().st_size > 1000
-        assert png.stat().st_size > 1000
+    files = [path for path in reported.glob("figures/**/*") if path.is_file()]
+    assert {path.suffix for path in files} == {".png"}
+    assert len(files) > 20
+    assert all(path.stat().st_size > 1000 for path in files)
+    assert "lies in <code>figures/</code> as PNG, every" in (reported / "report.html").read_text()
     named = re.findall(r"(?:tables)/[\w]+\.(?:parquet|csv)", (reported / "report.html").read_text())
     assert len(set(named)) > 20
     assert all((reported / name).is_file() for name in named)
@@ -276,6 +279,16 @@ def test_one_seed_says_that_there_is_nothing_to_agree_with(tmp_path: Path) -> No
     study = StudyFolder.open(folder)
     write_comparison(study, compare_maps(study, 1), QUICK)
     assert "one finished seed only" in text_of(Page(write_report(folder, QUICK).read_text()))
+
+
+@pytest.mark.parametrize("words", [["png", "svg"], ["[svg, png]"]])
+def test_files_of_figures_are_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    written = Mock()
+    monkeypatch.setattr("ecg_lightning.report.page.write_report", written)
+    run("report", [str(tmp_path), "--figure_files", *words])
+    assert written.call_args.args[3] == ("png", "svg")
+    with pytest.raises(SystemExit, match="report: files of figures are png, svg, pdf, got gif"):
+        run("report", [str(tmp_path), "--figure_files", "gif"])
 
 
 def test_nothing_finished_and_no_study_are_told(random_study: Path, tmp_path: Path) -> None:

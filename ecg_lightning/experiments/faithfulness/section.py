@@ -3,7 +3,6 @@
 from typing import Final
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ecg_lightning.experiments.faithfulness.figures import score_panels
 from ecg_lightning.experiments.faithfulness.schemas import SCORES
@@ -11,6 +10,7 @@ from ecg_lightning.experiments.score_rows import over_seeds
 from ecg_lightning.plotting.bars import MARKS, scores_figure
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section
+from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.runs.study_runs import StudyRuns
 
 _TITLE: Final = "Faithfulness and other scores of single maps"
@@ -51,7 +51,7 @@ def _picture(table: pd.DataFrame, files: ReportFiles) -> Picture:
         f"by default, and it is of fewer ECGs. {MARKS}"
     )
 
-    def draw(caption: str) -> Figure:
+    def draw(caption: str) -> CaptionedFigure:
         return scores_figure(panels, "Scores of single maps", caption)
 
     return files.picture("faithfulness/scores", draw, "Scores of single maps", caption)

@@ -3,13 +3,13 @@
 from typing import Final
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ecg_lightning.experiments.localization.schemas import LOCALIZATION_SCORES
 from ecg_lightning.experiments.score_rows import over_seeds
 from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section
+from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.runs.study_runs import StudyRuns
 
 _SCORES: Final = {
@@ -69,7 +69,7 @@ def _picture(runs: StudyRuns, files: ReportFiles, known: pd.DataFrame, region: s
         f"bars: range of the seeds, of own maps. {MARKS} Broken line: chance."
     )
 
-    def draw(caption: str) -> Figure:
+    def draw(caption: str) -> CaptionedFigure:
         return scores_figure(panels, f"Localisation of {words}", caption)
 
     return files.picture(f"localisation/{region}", draw, f"Localisation of {words}", caption)

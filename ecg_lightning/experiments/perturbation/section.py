@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ecg_lightning.experiments.perturbation.figures import AXIS, curve_panels, on_one_scale
 from ecg_lightning.experiments.perturbation.kinds import PAPER_KIND, VERDICT_KIND
@@ -26,6 +25,7 @@ from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.curves import curves_figure
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section, TableBlock, number
+from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.runs.study_runs import StudyRuns, records
 
 _TITLE: Final = "Experiment 4: perturbation of what maps call relevant"
@@ -134,7 +134,7 @@ class _Pictures:
 
         columns = len(panels) // len(rows)
 
-        def draw(caption: str) -> Figure:
+        def draw(caption: str) -> CaptionedFigure:
             return curves_figure(on_one_scale(panels), AXIS, "Perturbation", caption, columns)
 
         return self.files.picture(f"perturbation/{name}", draw, label, caption)

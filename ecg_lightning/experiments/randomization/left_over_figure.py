@@ -1,6 +1,5 @@
 """What is left of the maps when the weights are random: a row a method, a mark a kind of comparison."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -8,12 +7,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ecg_lightning.plotting.captioned import captioned_figure
 from ecg_lightning.plotting.method_style import method_style
-from ecg_lightning.plotting.sheet import TEXT_COLOUR
+from ecg_lightning.plotting.sheet import TEXT_COLOUR, CaptionedFigure
 
 _BAND_COLOUR: Final = "#e3f1e3"
 _ROW_INCHES: Final = 0.27
@@ -64,7 +63,7 @@ class LeftOverPanel:
 
 def left_over_figure(
     panels: Sequence[LeftOverPanel], bound: float, raw_bound: float, title: str, caption: str, columns: int = 2
-) -> Figure:
+) -> CaptionedFigure:
     """Draw panels side by side, methods from top to bottom, controls below them.
 
     Args:
@@ -83,22 +82,17 @@ def left_over_figure(
     names = list(dict.fromkeys(panels[0].rows["method"]))
     columns = min(columns, len(panels))
     lines = -(-len(panels) // columns)
-    width = 3.9 * columns + 1.4
-    text = textwrap.wrap(caption, int(width * 17))
-    heights = (lines * (_ROW_INCHES * len(names) + 0.95) + 1.1, 0.14 * len(text) + 1e-3)
-    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
+    size = (3.9 * columns + 1.4, lines * (_ROW_INCHES * len(names) + 0.95) + 1.1)
+    figure, top = captioned_figure(size, title, caption)
     axes = top.subplots(lines, columns, squeeze=False, sharey=True, sharex=True).ravel()
     for one in axes[len(panels) :]:
         one.set_axis_off()
     for panel, one in zip(panels, axes, strict=False):
         _draw(one, panel, names, bound, raw_bound)
-    top.suptitle(title, fontsize=10, fontweight="bold", x=0.01, ha="left", color=TEXT_COLOUR)
     shown = [kind for kind in MARKS if any((panel.rows["kind"] == kind).any() for panel in panels)]
     top.legend(
         handles=_handles(shown, bound, raw_bound), loc="outside lower left", fontsize=7.5, frameon=False, ncols=2
     )
-    bottom.text(0.01, 0.98, "\n".join(text), fontsize=7.5, va="top", color=TEXT_COLOUR)
     return figure
 
 

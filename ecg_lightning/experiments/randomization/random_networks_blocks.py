@@ -5,7 +5,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ecg_lightning.experiments.randomization.checks import comparisons
 from ecg_lightning.experiments.randomization.draws import POLICY
@@ -25,6 +24,7 @@ from ecg_lightning.plotting.page_blocks import (
     number,
     with_interval,
 )
+from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.runs.study_runs import StudyRuns, records
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.verdicts.checks import margins_of
@@ -169,7 +169,7 @@ def _picture(runs: StudyRuns, files: ReportFiles, table: pd.DataFrame) -> Pictur
         "architecture and the ECG. Italic: controls, which know nothing of the network."
     )
 
-    def draw(caption: str) -> Figure:
+    def draw(caption: str) -> CaptionedFigure:
         return left_over_figure(panels, *_limits(), "What is left of the maps in random networks", caption)
 
     return files.picture("cascade/random_networks", draw, "Random networks", caption)

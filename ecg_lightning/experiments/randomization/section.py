@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels
 from ecg_lightning.experiments.randomization.random_networks_blocks import random_networks_blocks
@@ -15,6 +14,7 @@ from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.curves import curves_figure
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.plotting.page_blocks import Paragraph, Picture, ReportFiles, Section, TableBlock, number
+from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.runs.study_runs import StudyRuns
 from ecg_lightning.statistics.draws import known_mean
 
@@ -107,7 +107,7 @@ class _CascadePictures:
         """Draw the curves of one statistic and sign, and save them."""
         panels = cascade_panels(self.table, self.network, statistic, sign)
 
-        def draw(caption: str) -> Figure:
+        def draw(caption: str) -> CaptionedFigure:
             return curves_figure(panels, AXIS, "Randomisation cascade", caption)
 
         return self.files.picture(f"cascade/{statistic}_{sign}", draw, label, self._caption(statistic, sign))

@@ -1,14 +1,13 @@
 """Do better networks have more consistent maps? The paper says that there is no relation."""
 
-import textwrap
-
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from scipy import stats
 
+from ecg_lightning.plotting.captioned import captioned_figure
 from ecg_lightning.plotting.class_words import class_short
 from ecg_lightning.plotting.page_blocks import Block, ReportFiles, number
+from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.runs.performance import performance_table
 from ecg_lightning.runs.study_folder import ALL_TARGETS
 from ecg_lightning.runs.study_runs import StudyRuns
@@ -50,11 +49,8 @@ def performance_blocks(runs: StudyRuns, files: ReportFiles, table: pd.DataFrame)
     ]
 
 
-def _scatter(both: pd.DataFrame, caption: str) -> Figure:
-    lines = textwrap.wrap(caption, 86)
-    heights = (3.2, 0.14 * len(lines) + 1e-3)
-    figure = Figure(figsize=(5.2, sum(heights)), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
+def _scatter(both: pd.DataFrame, caption: str) -> CaptionedFigure:
+    figure, top = captioned_figure((5.2, 3.2), None, caption)
     axes = top.subplots()
     axes.plot(both["auprc"], both["self_consistency"], "o", color="#08519c")
     for target, row in both.iterrows():
@@ -65,5 +61,4 @@ def _scatter(both: pd.DataFrame, caption: str) -> Figure:
     axes.margins(0.18)
     axes.tick_params(labelsize=7.5)
     axes.spines[["top", "right"]].set_visible(False)
-    bottom.text(0.01, 0.98, "\n".join(lines), fontsize=7.5, va="top")
     return figure

@@ -4,7 +4,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ecg_lightning.experiments.self_consistency.agreement_blocks import agreement_blocks
@@ -25,6 +24,7 @@ from ecg_lightning.plotting.boxes import BoxPanel, boxes_figure
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section, number
+from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.runs.study_folder import ALL_TARGETS
 from ecg_lightning.runs.study_runs import StudyRuns
 from ecg_lightning.storage.store import RowStore
@@ -110,7 +110,7 @@ def _whole(
         caption += f" {_bar_words(runs, table)}"
     panel = _panel("all classes", joined, rows)
 
-    def draw(caption: str) -> Figure:
+    def draw(caption: str) -> CaptionedFigure:
         return boxes_figure(
             [panel],
             label=f"{statistic.capitalize()} correlation between seeds",
@@ -137,7 +137,7 @@ def _by_class(
         _panel(class_name(target), own, rows_of(table, target, statistic, sign)) for target, own in values.items()
     ]
 
-    def draw(caption: str) -> Figure:
+    def draw(caption: str) -> CaptionedFigure:
         return boxes_figure(
             panels,
             label=f"{statistic.capitalize()} correlation",

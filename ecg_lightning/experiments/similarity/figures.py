@@ -7,13 +7,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_lightning.plotting.colour_scale import BAR_MM, BAR_WITH_TICKS_MM, GREY, diverging_colours
 from ecg_lightning.plotting.method_style import method_labels, method_style
-from ecg_lightning.plotting.sheet import MARGIN_MM, TEXT_COLOUR, TEXT_POINTS, Sheet, heading, text_height
+from ecg_lightning.plotting.sheet import (
+    MARGIN_MM,
+    TEXT_COLOUR,
+    TEXT_POINTS,
+    CaptionedFigure,
+    Sheet,
+    heading,
+    text_height,
+)
 
 CELL_MM: Final = 9.0
 GAP_MM: Final = 2.0
@@ -44,7 +51,7 @@ def similarity_figure(
     caption: str = "",
     incomplete: ArrayLike | None = None,
     beside: Mapping[str, ArrayLike] | None = None,
-) -> Figure:
+) -> CaptionedFigure:
     """Draw the similarity of every pair of methods and controls, controls set apart behind the methods.
 
     Args:
@@ -80,7 +87,7 @@ def similarity_figure(
     caption_top = bar_top + BAR_WITH_TICKS_MM + 5.5
     sheet = Sheet.of_size(width, caption_top + text_height(foot) + MARGIN_MM)
     sheet.add_lines(MARGIN_MM, MARGIN_MM, head)
-    sheet.add_lines(MARGIN_MM, caption_top, foot)
+    sheet.add_caption(caption_top, foot)
     axes = _millimetre_axes(sheet, MARGIN_MM + label, top, across, extent)
     _draw_cells(axes, values, marked, places)
     _draw_names(axes, ordered, places)

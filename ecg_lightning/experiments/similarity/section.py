@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ecg_lightning.experiments.similarity.figures import similarity_figure
@@ -15,6 +14,7 @@ from ecg_lightning.functional.similarity import SIGNS, STATISTICS, Sign, Statist
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section
+from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.run_means import means_over_runs
 from ecg_lightning.runs.study_folder import ALL_TARGETS
@@ -176,7 +176,7 @@ def _picture(
     what = "all classes" if target == ALL_TARGETS else class_name(target)
     caption = _caption(runs, chosen, target, statistic, sign, bool(beside))
 
-    def draw(caption: str) -> Figure:
+    def draw(caption: str) -> CaptionedFigure:
         return similarity_figure(
             np.clip(matrix, -1, 1),
             names,

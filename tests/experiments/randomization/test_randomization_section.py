@@ -24,7 +24,7 @@ class NoPictures(ReportFiles):
     """Draws nothing."""
 
     def picture(self, name: str, draw: object, label: str, caption: str, *, wide: bool = True) -> Picture:
-        return Picture(self.study.figures / f"{name}.svg", b"", "png", caption, label, wide)
+        return Picture(self.study.figures / f"{name}.png", b"", caption, label, wide)
 
 
 def store(path: Path, values: np.ndarray, **coords: object) -> None:
