@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from callbacks.current_run import run_folder
 from callbacks.drawn_figures import figures_of
 from ecg_lightning.experiments.registry import TABLES
-from ecg_lightning.plotting.sheet import save_figure_files
+from ecg_lightning.plotting.figure_files import save_figure_files, seldom_collected
 from ecg_lightning.storage.atomic import write_parquet_atomic
 
 
@@ -53,7 +53,8 @@ class AuditResults:
         if not self.figures.wants(summary=summary):
             return
         path = self.folder / "figures" / f"{name}.png"
-        save_figure_files(draw(), path, self.figures.files)
+        with seldom_collected():
+            save_figure_files(draw(), path, self.figures.files)
         for logger in self.loggers:
             logger.log_image(name, images=[str(path)], caption=[caption])
 

@@ -9,7 +9,7 @@ from callbacks.drawn_figures import figures_of
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.plotting import class_title, classes_figure
 from ecg_lightning.plotting.cached_beats import choose_rows, class_beat, has_evidence
-from ecg_lightning.plotting.sheet import save_figure_files
+from ecg_lightning.plotting.figure_files import save_figure_files
 from ecg_lightning.runs.pseudonyms import EcgNames, IdChoice
 
 

@@ -5,7 +5,7 @@ from typing import Final, Literal, get_args
 
 from lightning.pytorch import Callback, Trainer
 
-from ecg_lightning.plotting.sheet import FigureFile, figure_kinds
+from ecg_lightning.plotting.figure_files import FigureFile, figure_kinds
 
 DrawnFigures = Literal["none", "summary", "all"]
 DRAWN: Final[tuple[DrawnFigures, ...]] = get_args(DrawnFigures)

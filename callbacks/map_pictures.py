@@ -16,7 +16,7 @@ from callbacks.logits_and_metrics import LogitsAndMetrics
 from ecg_lightning.ecg import shown_text
 from ecg_lightning.plotting.cached_beats import mask_of
 from ecg_lightning.plotting.chosen_ecgs import ChosenEcg, EcgMaps, choose_ecgs
-from ecg_lightning.plotting.sheet import save_figure_files
+from ecg_lightning.plotting.figure_files import save_figure_files, seldom_collected
 from ecg_lightning.runs.pseudonyms import EcgNames, IdChoice, picture_stem
 from ecg_lightning.storage.store import RowStore
 
@@ -102,9 +102,10 @@ class MapPictures(Callback):
         """Write the pictures of one ECG that are wanted, and return their paths by name."""
         every = self.ecg_ids is not None or wanted.wants(summary=False)
         paths = {}
-        for name, figure in islice(maps.pictures(self.maps.methods, self.maps.task), None if every else 1):
-            paths[name] = stem.with_name(f"{stem.name}_{name}.png")
-            save_figure_files(figure, paths[name], (*wanted.files, *(("svg",) if self.svg else ())))
+        with seldom_collected():
+            for name, figure in islice(maps.pictures(self.maps.methods, self.maps.task), None if every else 1):
+                paths[name] = stem.with_name(f"{stem.name}_{name}.png")
+                save_figure_files(figure, paths[name], (*wanted.files, *(("svg",) if self.svg else ())))
         return paths
 
 

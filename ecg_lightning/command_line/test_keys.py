@@ -17,7 +17,7 @@ from ecg_lightning.command_line.setting_names import nested, unknown_settings
 from ecg_lightning.command_line.typed_words import CONFIG_OPTIONS, TypedWords, content_of
 from ecg_lightning.experiments.registry import EXPERIMENTS
 from ecg_lightning.models.class_names import imported_object
-from ecg_lightning.plotting.sheet import FigureFile
+from ecg_lightning.plotting.figure_files import FigureFile
 from ecg_lightning.tuning.config import without_defaults
 
 

@@ -4,10 +4,10 @@ from ecg_lightning.plotting.class_words import class_title
 from ecg_lightning.plotting.classes import classes_figure
 from ecg_lightning.plotting.classes_overview import classes_overview
 from ecg_lightning.plotting.ecg_paper import ecg_figure
+from ecg_lightning.plotting.figure_files import save_figure
 from ecg_lightning.plotting.maps import map_figure
 from ecg_lightning.plotting.overview import maps_overview
 from ecg_lightning.plotting.paper import PaperScale
-from ecg_lightning.plotting.sheet import save_figure
 from ecg_lightning.plotting.stack import ClassBeat
 
 __all__ = [

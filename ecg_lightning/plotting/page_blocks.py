@@ -10,7 +10,8 @@ from typing import Any, Final
 import pandas as pd
 from matplotlib.image import imsave
 
-from ecg_lightning.plotting.sheet import CaptionedFigure, FigureFile, save_figure_files
+from ecg_lightning.plotting.figure_files import PNG_SETTINGS, FigureFile, save_figure_files, seldom_collected
+from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.runs.study_folder import COMPARED_TABLES, StudyFolder
 from ecg_lightning.storage.atomic import atomic_path, write_parquet_atomic
 
@@ -188,10 +189,11 @@ class ReportFiles:
             wide: Whether a phone scrolls the figure: see ``Picture``.
         """
         path = self.study.figures / f"{name}.png"
-        figure = draw(caption)
-        save_figure_files(figure, path, self.figure_files)
         image = io.BytesIO()
-        imsave(image, figure.without_caption(), format="png")
+        with seldom_collected():
+            figure = draw(caption)
+            save_figure_files(figure, path, self.figure_files)
+            imsave(image, figure.without_caption(), format="png", pil_kwargs=PNG_SETTINGS)
         return Picture(path, image.getvalue(), caption, label, wide)
 
     def table(self, name: str, frame: pd.DataFrame) -> list[str]:

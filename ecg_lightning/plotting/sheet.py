@@ -1,15 +1,13 @@
-"""A sheet of paper is measured in millimetres; this module lays it out and writes it to a file.
+"""A sheet of paper is measured in millimetres; this module lays it out.
 
 Figures are made with Matplotlib's objects and never with ``pyplot``: no window, no global state, so that
 callbacks may draw from any thread and nothing has to be closed.
 """
 
-import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, get_args
+from functools import lru_cache
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,7 +17,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from numpy.typing import NDArray
 
-from ecg_lightning.storage.atomic import atomic_path
+from ecg_lightning.plotting.figure_files import SAVE_DPI
 
 MM_PER_INCH: Final = 25.4
 MM_PER_POINT: Final = MM_PER_INCH / 72
@@ -34,25 +32,6 @@ _ASCENT_MM: Final = 0.5
 """How far letters may reach above the upper edge of their line."""
 
 Weight = Literal["normal", "bold"]
-
-SAVE_DPI: Final = 200
-FigureFile = Literal["png", "svg", "pdf"]
-FILE_KINDS: Final[tuple[FigureFile, ...]] = get_args(FigureFile)
-FORMATS: Final = tuple(f".{kind}" for kind in FILE_KINDS)
-WITHOUT_DATE: Final[dict[str, dict[str, None]]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-"""Format -> metadata that Matplotlib leaves out: the same figure gives the same file."""
-
-
-def figure_kinds(words: Sequence[str]) -> tuple[FigureFile, ...]:
-    """Read kinds of files from words such as ``png`` or ``[png, svg]``.
-
-    Raises:
-        ValueError: There is another kind among them.
-    """
-    kinds = [kind for word in words for kind in re.findall(r"\w+", word)]
-    if unknown := sorted(set(kinds) - set(FILE_KINDS)):
-        raise ValueError(f"files of figures are {', '.join(FILE_KINDS)}, got {', '.join(unknown)}")
-    return tuple(kind for kind in FILE_KINDS if kind in kinds)
 
 
 class TextLine(NamedTuple):
@@ -95,21 +74,23 @@ def _styled(text: str | None, points: float, weight: Weight, width: float) -> li
 
 def _wrapped(text: str, font: FontProperties, width: float) -> list[str]:
     """Fill lines with words by their measured width; a word that is wider than a line is broken."""
-    lines, line = [], ""
+    lines, line, used, space = [], "", 0.0, _width(" ", font)
     for word in text.split():
-        longer = f"{line} {word}" if line else word
-        if _width(longer, font) <= width:
-            line = longer
+        own = _width(word, font)  # words' widths add up, for the font is set without hints
+        if used + space * bool(line) + own <= width:
+            line, used = (f"{line} {word}", used + space + own) if line else (word, own)
             continue
         lines.append(line)
-        line = word
-        while len(line) > 1 and _width(line, font) > width:
+        line, used = word, own
+        while len(line) > 1 and used > width:
             fits = next((n for n in range(len(line) - 1, 1, -1) if _width(line[:n], font) <= width), 1)
             lines.append(line[:fits])
             line = line[fits:]
+            used = _width(line, font)
     return [line for line in [*lines, line] if line]
 
 
+@lru_cache(maxsize=4096)
 def _width(text: str, font: FontProperties) -> float:
     """Width of a line in mm."""
     points, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
@@ -203,44 +184,3 @@ class Sheet:
         self.add_lines(MARGIN_MM, top, lines)
         edges = (top - _ASCENT_MM, top + text_height(lines) - _ASCENT_MM) if lines else (0.0, 0.0)
         self.figure.caption_inches = (edges[0] / MM_PER_INCH, edges[1] / MM_PER_INCH)
-
-
-def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = SAVE_DPI) -> Path:
-    """Write a figure whole: a reader sees the old file or the new one, never half of one.
-
-    Args:
-        figure: The figure; its size does not change, so that a print at 100 % is to scale. It keeps its layout.
-        path: Where to write; the suffix (``.png``, ``.svg``, ``.pdf``) is the format. Folders are made.
-        dpi: Dots per inch of a PNG and of the coloured parts of an SVG or PDF.
-
-    Returns:
-        The path that was written.
-
-    Raises:
-        ValueError: The suffix is none of the three.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise ValueError(f"expected a file name that ends in {', '.join(FORMATS)}, got {path.name!r} ({path})")
-    if (layout := figure.get_layout_engine()) is not None:
-        figure.set_dpi(dpi)
-        layout.execute(figure)
-        figure.set_layout_engine("none")  # else it is done for each file, and everything drawn twice for it
-    with atomic_path(path) as temporary:
-        kind = path.suffix.lower().removeprefix(".")
-        figure.savefig(temporary, dpi=dpi, format=kind, metadata=WITHOUT_DATE[kind])
-    return path
-
-
-def save_figure_files(figure: Figure, path: Path, files: Sequence[FigureFile]) -> None:
-    """Write a figure as PNG, and as files of other kinds beside it.
-
-    Args:
-        figure: The figure.
-        path: Where to write the PNG.
-        files: Kinds of the files.
-    """
-    save_figure(figure, path)
-    for kind in dict.fromkeys(files):
-        if kind != "png":
-            save_figure(figure, path.with_suffix(f".{kind}"))

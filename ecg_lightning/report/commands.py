@@ -14,7 +14,7 @@ from ecg_lightning.study.executors import StudyError
 
 def report(arguments: Sequence[str]) -> None:
     """Write one HTML page with every table and figure of a study: ``report <study folder>``."""
-    from ecg_lightning.plotting.sheet import figure_kinds
+    from ecg_lightning.plotting.figure_files import figure_kinds
     from ecg_lightning.report.page import write_report
 
     parser = command_parser("report", report.__doc__)

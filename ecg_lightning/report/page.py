@@ -10,9 +10,9 @@ from jinja2 import Environment, StrictUndefined
 
 from ecg_lightning.experiments.registry import EXPERIMENTS
 from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.plotting.figure_files import FigureFile
 from ecg_lightning.plotting.method_style import know_styles
 from ecg_lightning.plotting.page_blocks import Gallery, Items, Paragraph, Picture, ReportFiles, Section, TableBlock
-from ecg_lightning.plotting.sheet import FigureFile
 from ecg_lightning.report.against_paper import paper_section
 from ecg_lightning.report.examples_section import examples_section
 from ecg_lightning.report.first_screen import first_screen_section

@@ -21,7 +21,7 @@ from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.functional.smoothing import ORDER, WINDOW
 from ecg_lightning.models.classifier import EcgClassifier
-from ecg_lightning.plotting.sheet import save_figure
+from ecg_lightning.plotting.figure_files import save_figure
 from ecg_lightning.plotting.tuning import PassCurve, passes_figure
 from ecg_lightning.randomness import keyed_order
 from ecg_lightning.runs.checkpoints import read_checkpoint

@@ -22,7 +22,7 @@ from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.sources.base import Entry, Recording, Source
 from ecg_lightning.ecg import Target
 from ecg_lightning.models import EcgClassifier, ResNet1d
-from ecg_lightning.plotting.sheet import FigureFile
+from ecg_lightning.plotting.figure_files import FigureFile
 from ecg_lightning.plotting.stack import REGION_STYLES
 from ecg_lightning.wandb_logger import RunLogger
 

@@ -15,7 +15,7 @@ from ecg_lightning import open_run
 from ecg_lightning.cli import main
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.sources import Entry, Recording, Source
-from ecg_lightning.plotting.sheet import FigureFile
+from ecg_lightning.plotting.figure_files import FigureFile
 
 N_PATIENTS = 40
 

@@ -1,5 +1,6 @@
 """The pictures of a page: a figure is drawn once, and the page shows it without the rows of its caption."""
 
+import gc
 import io
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from PIL import Image
 from ecg_lightning.experiments.similarity.figures import similarity_figure
 from ecg_lightning.plotting import map_figure
 from ecg_lightning.plotting.captioned import captioned_figure
+from ecg_lightning.plotting.figure_files import figure_kinds, seldom_collected
 from ecg_lightning.plotting.page_blocks import ReportFiles
-from ecg_lightning.plotting.sheet import CaptionedFigure, figure_kinds
+from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.runs.study_folder import StudyFolder
 
 CAPTION = "What is shown, of how many ECGs, with which settings, in a few words more than one line of it holds. " * 3
@@ -61,3 +63,10 @@ def test_kinds_of_files_are_read_from_words() -> None:
     assert figure_kinds(["svg", "png"]) == figure_kinds(["[png, svg]"]) == ("png", "svg")
     with pytest.raises(ValueError, match="files of figures are png, svg, pdf, got gif, jpg"):
         figure_kinds(["png,jpg", "gif"])
+
+
+def test_python_looks_for_unused_objects_seldom_only_while_figures_are_drawn() -> None:
+    before = gc.get_threshold()
+    with seldom_collected():
+        assert gc.get_threshold()[0] > before[0]
+    assert gc.get_threshold() == before

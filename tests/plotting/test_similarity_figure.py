@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
 from matplotlib.colors import to_rgba
-from matplotlib.patches import Rectangle
+from matplotlib.transforms import Bbox
 from paper_reading import texts
 
 from ecg_lightning.experiments.similarity.figures import CELL_MM, DIAGONAL_COLOUR, GAP_MM, similarity_figure
@@ -49,9 +50,21 @@ def number_at(axes: Axes, x: float, y: float) -> list[str]:
     return [text.get_text() for text in axes.texts if np.allclose(text.get_position(), (x, y))]
 
 
+def cells(axes: Axes) -> list[tuple[Bbox, tuple[float, ...]]]:
+    """Extent and colour of every cell."""
+    return [
+        (path.get_extents(), tuple(to_rgba(colour)))
+        for some in axes.collections
+        if isinstance(some, PatchCollection)
+        for path, colour in zip(some.get_paths(), some.get_facecolor(), strict=True)
+    ]
+
+
 def colour_at(axes: Axes, x: float, y: float) -> tuple[float, ...]:
-    (cell,) = [c for c in axes.patches if isinstance(c, Rectangle) and np.allclose(c.get_center(), (x, y))]
-    return tuple(to_rgba(cell.get_facecolor()))
+    (colour,) = [
+        colour for box, colour in cells(axes) if np.allclose((box.x0 + box.x1, box.y0 + box.y1), (2 * x, 2 * y))
+    ]
+    return colour
 
 
 def test_every_pair_has_its_number_and_colour_on_both_sides() -> None:
@@ -107,7 +120,7 @@ def test_all_names_fit_their_margin() -> None:
 
 def test_only_controls_begin_at_the_edge() -> None:
     axes = similarity_figure(np.eye(2), ["random", "absolute_input"], quantity="r").axes[0]
-    assert min(cell.get_x() for cell in axes.patches if isinstance(cell, Rectangle)) == 0
+    assert min(box.x0 for box, _ in cells(axes)) == 0
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PatchCollection
 from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
@@ -141,29 +142,34 @@ def _draw_cells(
     marked: NDArray[np.bool_],  # (name, name)
     places: Sequence[float],
 ) -> None:
-    colours = diverging_colours()
-    for row, y in enumerate(places):
-        for column, x in enumerate(places):
-            value = values[row, column]
-            colour = DIAGONAL_COLOUR if row == column else GREY if np.isnan(value) else colours(_NORM(value))
-            text = "" if row == column else _number(float(value), bool(marked[row, column]))
-            _draw_cell(axes, x, y, colour, text)
+    cells = [
+        (x, y, value, "" if row == column else _number(float(value), bool(marked[row, column])))
+        for row, y in enumerate(places)
+        for x, (column, value) in zip(places, enumerate(values[row]), strict=True)
+    ]
+    _add_cells(axes, cells)
 
 
 def _draw_column(axes: Axes, x: float, name: str, values: NDArray[np.float64], places: Sequence[float]) -> None:
     """What stands in for the maps of each row, under its name."""
-    for y, value in zip(places, values, strict=True):
-        colour = GREY if np.isnan(value) else diverging_colours()(_NORM(value))
-        _draw_cell(axes, x, y, colour, _number(float(value), marked=False))
+    _add_cells(
+        axes, [(x, y, value, _number(float(value), marked=False)) for y, value in zip(places, values, strict=True)]
+    )
     axes.text(x + CELL_MM / 2, -1.2, method_style(name).label, ha="center", va="bottom", rotation=90,
               fontsize=TEXT_POINTS, color=TEXT_COLOUR, fontstyle="italic")  # fmt: skip
 
 
-def _draw_cell(axes: Axes, x: float, y: float, colour: Any, text: str) -> None:
-    axes.add_patch(Rectangle((x, y), CELL_MM, CELL_MM, facecolor=colour, edgecolor="white", linewidth=0.6))
-    middle = (x + CELL_MM / 2, y + CELL_MM / 2)
-    if text:
-        axes.text(*middle, text, fontsize=NUMBER_POINTS, color=TEXT_COLOUR, ha="center", va="center")
+def _add_cells(axes: Axes, cells: Sequence[tuple[float, float, float, str]]) -> None:
+    """Draw cells with a left and an upper edge, a value and its text; one without text is of the diagonal."""
+    colours = diverging_colours()
+    faces = [DIAGONAL_COLOUR if not text else GREY if np.isnan(value) else colours(_NORM(value))
+             for _, _, value, text in cells]  # fmt: skip
+    squares = [Rectangle((x, y), CELL_MM, CELL_MM) for x, y, _, _ in cells]
+    axes.add_collection(PatchCollection(squares, facecolors=faces, edgecolors="white", linewidths=0.6))
+    for x, y, _, text in cells:
+        if text:
+            axes.text(x + CELL_MM / 2, y + CELL_MM / 2, text, fontsize=NUMBER_POINTS, color=TEXT_COLOUR, ha="center",
+                      va="center")  # fmt: skip
 
 
 def _number(value: float, marked: bool) -> str:
