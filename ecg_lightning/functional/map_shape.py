@@ -9,6 +9,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from ecg_lightning.functional.correlation import ascending
+
 _BINS: Final = 100
 
 
@@ -28,7 +30,7 @@ def sparseness(maps: Tensor) -> Tensor:
     Raises:
         ValueError: No (lead, sample) axes.
     """
-    shares = _shares(maps).sort(dim=-1).values
+    shares = ascending(_shares(maps))
     n = shares.shape[-1]
     weights = 2.0 * torch.arange(1, n + 1, dtype=torch.float64, device=maps.device) - n - 1.0
     return (shares @ weights) / n

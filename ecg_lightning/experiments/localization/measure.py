@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 import torch
 from torch import Tensor
 
-from ecg_lightning.functional.correlation import ranks
+from ecg_lightning.functional.correlation import ascending, ranks
 
 LocalizationScore = Literal["relevance_mass", "relevance_rank_accuracy", "pointing_game", "auroc"]
 
@@ -73,28 +73,27 @@ def region_share(masks: Tensor) -> Tensor:
 
 
 def _rank_accuracy(size: Tensor, inside: Tensor, count: Tensor) -> Tensor:
-    ordered = size.sort(dim=-1).values  # (batch, method, point), smallest first
+    ordered = ascending(size)  # (batch, method, point)
     points = size.shape[-1]
     place = (points - count).clamp(max=points - 1)[:, None].expand(-1, size.shape[1], -1)
     last = ordered.gather(-1, place)  # (batch, method, region): the n-th greatest
     greater, from_last = (points - torch.searchsorted(ordered, last, right=right) for right in (True, False))
-    within = inside.float()  # sums of up to 2^24 points are exact
-    hits = _inside_from(size, last, within, strictly=False)
+    hits = _inside_from(size, last, inside, strictly=False)
     if (from_last - greater > 1).any():  # points that tie at the n-th value count by their share
-        certain = _inside_from(size, last, within, strictly=True)
+        certain = _inside_from(size, last, inside, strictly=True)
         room = (count[:, None] - greater).double() / (from_last - greater)
         hits = certain + room * (hits - certain)
     return hits.mT / count.clamp(min=1)[..., None]
 
 
-def _inside_from(size: Tensor, last: Tensor, within: Tensor, strictly: bool) -> Tensor:
+def _inside_from(size: Tensor, last: Tensor, inside: Tensor, strictly: bool) -> Tensor:
     """(batch, method, region) how many points of a region are greater than its n-th value, or as great."""
     hits = []
-    for region in range(within.shape[1]):
+    for region in range(inside.shape[1]):
         bound = last[..., region, None]
         there = size > bound if strictly else size >= bound  # (batch, method, point)
-        hits.append(there.float() @ within[:, region, :, None])
-    return torch.cat(hits, dim=-1).double()
+        hits.append((there & inside[:, region, None]).sum(-1, dtype=torch.int32))
+    return torch.stack(hits, dim=-1).double()
 
 
 def _pointing(size: Tensor, within: Tensor) -> Tensor:
