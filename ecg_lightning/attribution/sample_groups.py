@@ -1,7 +1,11 @@
 """The players of Shapley values are groups of neighbouring samples of one lead."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
+
+from ecg_lightning.functional.shapley_reliability import smoothed_products
 
 
 def sample_groups(leads: int, samples: int, size: int) -> Tensor:
@@ -25,3 +29,10 @@ def group_sums(points: Tensor, groups: Tensor) -> Tensor:
     """Sum a map (1, lead, sample) over each group, (group,) float64."""
     sums = torch.zeros(int(groups.max()) + 1, dtype=torch.float64)
     return sums.index_add_(0, groups.flatten().cpu(), points.detach().flatten().cpu().double())
+
+
+@lru_cache(maxsize=8)
+def group_products(leads: int, samples: int, size: int) -> Tensor:
+    """Return ``smoothed_products`` of groups of ``size`` samples, (group, group), which are the same for every ECG."""
+    groups = sample_groups(leads, samples, size)
+    return smoothed_products(spread_evenly(torch.eye(int(groups.max()) + 1, dtype=torch.float64), groups))

@@ -12,7 +12,7 @@ from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, up_to
 from ecg_lightning.attribution.contribution import integrated_gradients
 from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.probe import DOUBTFUL_ERROR, Probe
-from ecg_lightning.attribution.sample_groups import group_sums, sample_groups, spread_evenly
+from ecg_lightning.attribution.sample_groups import group_products, group_sums, sample_groups, spread_evenly
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.style import CONTRIBUTION, MethodStyle
 from ecg_lightning.attribution.task import FrozenModel, even_chunk, in_chunks
@@ -164,11 +164,9 @@ class ShapleySampling(AttributionMethod):
             values, marginals = self._permutations(model, ecg, groups, key)
             return values, self._split(marginals, groups)
         estimate = self._surrogate(model, ecg, groups, key)
-        unit = spread_evenly(
-            torch.eye(len(estimate.values), dtype=torch.float64, device=estimate.values.device), groups
-        )
+        products = group_products(*ecg.shape[1:], self.group_samples).to(estimate.values.device)
         shrunk = self.estimator == "surrogate"
-        reliability = reliability_from_covariance(estimate.values, estimate.covariance, unit, shrunk=shrunk)
+        reliability = reliability_from_covariance(estimate.values, estimate.covariance, products, shrunk=shrunk)
         return spread_evenly(estimate.values, groups).to(ecg), float(reliability)
 
     def _surrogate(self, model: FrozenModel, ecg: Tensor, groups: Tensor, key: RandomKey) -> ShapleyEstimate:

@@ -6,7 +6,18 @@ from torch import Tensor
 from ecg_lightning.functional.smoothing import savitzky_golay
 
 
-def reliability_from_covariance(values: Tensor, covariance: Tensor, spread: Tensor, *, shrunk: bool) -> Tensor:
+def smoothed_products(spread: Tensor) -> Tensor:
+    """Compute the products of smoothed maps, each centred, (group, group): a smoothed map's sum of squares is v' P v.
+
+    Args:
+        spread: (group, lead, sample) what one group of value 1 is in the map.
+    """
+    points = savitzky_golay(spread).flatten(1)  # (group, point)
+    points = points - points.mean(1, keepdim=True)
+    return points @ points.T
+
+
+def reliability_from_covariance(values: Tensor, covariance: Tensor, products: Tensor, *, shrunk: bool) -> Tensor:
     """Compute the share of a smoothed map's variance that is not error; its root predicts rho to the true map.
 
     A posterior mean lacks the variance that its error has, so that the true map's is the sum of both; an unbiased
@@ -15,16 +26,13 @@ def reliability_from_covariance(values: Tensor, covariance: Tensor, spread: Tens
     Args:
         values: The Shapley values, (group,) float64.
         covariance: (group, group) of their error.
-        spread: (group, lead, sample) what one group of value 1 is in the map.
+        products: (group, group) of ``smoothed_products``.
         shrunk: Whether the values are a posterior mean.
 
     Returns:
         () float64 in [0, 1]; NaN for a constant map, which has no correlation.
     """
-    points = savitzky_golay(spread).flatten(1)  # (group, point)
-    points = points - points.mean(1, keepdim=True)
-    product = points @ points.T  # (group, group): the smoothed map's sum of squares is values' product values
-    signal, error = values @ product @ values, (product * covariance).sum().clamp(min=0.0)
-    if not signal > 1e-14 * (values.abs() @ product.abs() @ values.abs()):  # rounding of a constant
+    signal, error = values @ products @ values, (products * covariance).sum().clamp(min=0.0)
+    if not signal > 1e-14 * (values.abs() @ products.abs() @ values.abs()):  # rounding of a constant
         return torch.full_like(signal, torch.nan)
     return signal / (signal + error) if shrunk else (1.0 - error / signal).clamp(min=0.0)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ecg_lightning.functional.coalitions import every_pair, pair_weights, paired_coalitions, signs
 from ecg_lightning.functional.cubic_kernel import CubicKernel, neighbour_correlation, value_prior
-from ecg_lightning.functional.shapley_reliability import reliability_from_covariance
+from ecg_lightning.functional.shapley_reliability import reliability_from_covariance, smoothed_products
 from ecg_lightning.functional.smoothing import savitzky_golay
 from ecg_lightning.functional.surrogate import (
     FOLDS,
@@ -183,20 +183,21 @@ def test_the_posterior_knows_its_error() -> None:
 
 def test_reliability_is_the_correlation_that_the_covariance_implies() -> None:
     spread = torch.eye(60, dtype=torch.float64).repeat_interleave(10, 1)[:, None]  # (group, 1 lead, sample)
+    products = smoothed_products(spread)
     truth = torch.randn(60, generator=generator(1), dtype=torch.float64)
     error = 0.3 * torch.randn(400, 60, generator=generator(2), dtype=torch.float64)
     maps = savitzky_golay((truth + error) @ spread[:, 0])
     ideal = savitzky_golay(truth @ spread[:, 0])
     rho = float(torch.stack([torch.corrcoef(torch.stack([one, ideal]))[0, 1] for one in maps]).mean())
     found = [
-        float(reliability_from_covariance(truth + one, 0.09 * torch.eye(60).double(), spread, shrunk=False))
+        float(reliability_from_covariance(truth + one, 0.09 * torch.eye(60).double(), products, shrunk=False))
         for one in error
     ]
     assert np.mean(found) ** 0.5 == pytest.approx(rho, abs=0.005)
-    shrunk = reliability_from_covariance(truth, 0.09 * torch.eye(60).double(), spread, shrunk=True)
+    shrunk = reliability_from_covariance(truth, 0.09 * torch.eye(60).double(), products, shrunk=True)
     assert float(shrunk) > np.mean(found)
-    assert reliability_from_covariance(0 * truth, torch.eye(60).double(), spread, shrunk=True).isnan()
-    assert reliability_from_covariance(0 * truth + 2, torch.eye(60).double(), spread, shrunk=False).isnan()
+    assert reliability_from_covariance(0 * truth, torch.eye(60).double(), products, shrunk=True).isnan()
+    assert reliability_from_covariance(0 * truth + 2, torch.eye(60).double(), products, shrunk=False).isnan()
 
 
 @pytest.mark.parametrize("groups", [1, 2, 5, 9])
