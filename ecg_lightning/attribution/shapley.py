@@ -234,12 +234,15 @@ class ShapleySampling(AttributionMethod):
 
 def _logits(model: FrozenModel, ecg: Tensor, groups: Tensor, members: Tensor) -> Tensor:
     """(coalition,) float64 logits of the ECG with the absent groups at 0 mV, from (coalition, group) members."""
+    network, points = model.sampling_network, groups.flatten()
 
     def masked(present: Tensor) -> Tensor:
-        logit: Tensor = model.sampling_network(ecg * present[:, groups[0]])
+        shown = present.to(ecg).index_select(1, points).reshape(len(present), *ecg.shape[1:])
+        logit: Tensor = network(ecg * shown)
         return logit
 
     with torch.no_grad():
-        logits = in_chunks(masked, members, model.chunk)
+        # a forward stores nothing, so that two chunks fit in the memory of one: less is padded
+        logits = in_chunks(masked, members, even_chunk(len(members), 2 * model.chunk))
     # the solve needs float64, which not every accelerator has
     return (logits if logits.device.type == "cuda" else logits.cpu()).double()
