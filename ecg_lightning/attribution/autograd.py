@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ecg_lightning.models.precision import full_float32
 
@@ -17,6 +17,17 @@ def recording_gradients() -> Iterator[None]:
         # Captum says at every call that it sets hooks, and removes them again
         warnings.filterwarnings("ignore", message="(?s).*ooks.*removed.*attribution is finished")
         yield
+
+
+def input_gradient(network: nn.Module, points: Tensor) -> Tensor:
+    """Compute each point's gradient of its own logit, (point, lead, sample), as Captum does but for one sum of logits.
+
+    Captum hands autograd a list of single logits, with a gradient of 1 for each.
+    """
+    leaf = differentiable(points)
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(network(leaf).sum(), leaf)
+    return gradient
 
 
 def differentiable(ecg: Tensor) -> Tensor:

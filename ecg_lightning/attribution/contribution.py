@@ -1,15 +1,16 @@
 """Contribution methods say how the logit comes about on the way from 0 mV, the zero baseline, to the ECG."""
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial, reduce
 from typing import ClassVar, Final, Literal
 
+import numpy as np
 import torch
 from captum import attr as captum
 from torch import Tensor
 
 from ecg_lightning.attribution.adaptive import AdaptiveSampler, relative_magnitudes
-from ecg_lightning.attribution.autograd import differentiable
+from ecg_lightning.attribution.autograd import differentiable, input_gradient
 from ecg_lightning.attribution.base import AttributionMethod, Passes, SinglePassMethod, check_positive, keys_of
 from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, up_to
 from ecg_lightning.attribution.lint_report import Complaint
@@ -167,12 +168,18 @@ class IgSmoothGrad(SampledMethod):
 
 
 def integrated_gradients(model: FrozenModel, ecg: Tensor, n_steps: int) -> Tensor:
-    """Compute Gauss-Legendre integrated gradients from a zero ECG, (batch, lead, sample)."""
-    result: Tensor = captum.IntegratedGradients(model.network).attribute(
-        differentiable(ecg),
-        baselines=torch.zeros_like(ecg),
-        n_steps=n_steps,
-        method="gausslegendre",
-        internal_batch_size=max(model.chunk, len(ecg)),
-    )
-    return result
+    """Compute Gauss-Legendre integrated gradients from a zero ECG, (batch, lead, sample), to the bit as Captum does."""
+    found = []
+    parts = (torch.split(values, max(1, model.chunk // len(ecg))) for values in _gauss_legendre(n_steps))
+    for alphas, weights in zip(*parts, strict=True):
+        points = alphas.to(ecg)[:, None, None, None] * ecg  # (node, batch, lead, sample)
+        slopes = input_gradient(model.network, points.flatten(0, 1)).reshape(points.shape)
+        found.append((slopes * weights.to(ecg)[:, None, None, None]).sum(0) * ecg)
+    return reduce(torch.add, found)  # not from 0 on, which would take the sign of -0
+
+
+@lru_cache
+def _gauss_legendre(n_steps: int) -> tuple[Tensor, Tensor]:
+    """Nodes in [0, 1] and their weights, (node,) each; the weights in float32, as Captum rounds them."""
+    nodes, weights = np.polynomial.legendre.leggauss(n_steps)
+    return torch.from_numpy(0.5 * (1 + nodes)), torch.from_numpy(0.5 * weights).float()

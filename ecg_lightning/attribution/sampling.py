@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar, Final
 
 import torch
-from captum import attr as captum
 from torch import Tensor
 
-from ecg_lightning.attribution.autograd import differentiable, recording_gradients
+from ecg_lightning.attribution.autograd import input_gradient, recording_gradients
 from ecg_lightning.attribution.base import Attribution, AttributionMethod, check_positive
 from ecg_lightning.attribution.budget import BudgetGrid, BudgetLimits, sample_counts
 from ecg_lightning.attribution.old_keywords import takes_old_keyword
@@ -200,14 +199,10 @@ def gradients(model: FrozenModel, points: Tensor, *, absolute: bool = False) -> 
     Returns:
         (point, lead, sample) logit per mV.
     """
-    saliency = captum.Saliency(model.sampling_network)
-
-    def gradient(part: Tensor) -> Tensor:
-        result: Tensor = saliency.attribute(differentiable(part), abs=absolute)
-        return result
-
+    network = model.sampling_network
     parts = torch.split(points, even_chunk(len(points), model.chunk))  # a short last pass would be a slow one
-    return torch.cat([gradient(part) for part in parts])
+    found = torch.cat([input_gradient(network, part) for part in parts])
+    return found.abs() if absolute else found
 
 
 def grouped(first: int, count: int, stretch: int) -> tuple[Tensor, Tensor]:
