@@ -5,6 +5,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from ecg_lightning.models.resnet1d import WeightlessShortcut
+
 
 class ChannelsLastConv1d(nn.Conv1d):
     """``nn.Conv1d`` as a two-dimensional convolution of height 1 on channels-last memory.
@@ -61,10 +63,23 @@ class ChannelsLastAvgPool1d(nn.AvgPool1d):
         return output.squeeze(2)
 
 
+class ChannelsLastShortcut(WeightlessShortcut):
+    """``WeightlessShortcut`` whose new channels are appended where channels are neighbours in memory.
+
+    Padded as they stand, pooled samples would be made contiguous, and added to the other branch against the grain.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, in_channels, sample) -> (batch, out_channels, ceil(sample / stride))."""
+        pooled: Tensor = self.pool(x)
+        return nn.functional.pad(pooled.mT, (0, self.new_channels)).mT if self.new_channels else pooled
+
+
 _CLASSES: Final[dict[type[nn.Module], type[nn.Module]]] = {
     nn.Conv1d: ChannelsLastConv1d,
     nn.BatchNorm1d: ChannelsLastBatchNorm1d,
     nn.AvgPool1d: ChannelsLastAvgPool1d,
+    WeightlessShortcut: ChannelsLastShortcut,
 }
 
 
