@@ -1,6 +1,7 @@
 """Versions of installed packages, for the record of what was computed with them."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 
 from ecg_lightning.version import __version__
@@ -18,6 +19,7 @@ def installed_versions(packages: Iterable[str]) -> dict[str, str]:
     return {"ecg_lightning": __version__} | {name: _version(name) for name in packages}
 
 
+@lru_cache
 def _version(name: str) -> str:
     try:
         return version(name)
