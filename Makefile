@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # two test processes on two cores: one thread each, or they fight
 TEST_WORKERS ?= 2
 
-.PHONY: venv test slurm-test lint docs demo demo-quick
+.PHONY: venv check test slurm-test lint docs demo demo-quick
 
 venv: $(VENV)/installed
 
@@ -39,6 +39,11 @@ demo: demo-quick
 	$(DEMO)
 	@echo "The report: $(DEMO_RUNS)/quickstart/report.html (these maps are coarse: few passes, small networks)"
 
+# Lint, types and the unit tests: an answer in a minute and a half on two free cores.
+check: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(TEST_WORKERS) --dist loadfile -m 'not slow and not study and not gpu and not slurm'
+
+# Everything: what trains, tests, runs studies and starts processes too.
 test: lint docs
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile
 

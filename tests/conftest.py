@@ -5,11 +5,17 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from slow_tests import mark_slow
 
 REPOSITORY = Path(__file__).parents[1]
 
 settings.register_profile("shared_machine", deadline=None)  # a busy machine is no failure
 settings.load_profile("shared_machine")
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_slow(items)
 
 
 @pytest.fixture(scope="session")

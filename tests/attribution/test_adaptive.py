@@ -97,6 +97,7 @@ def test_a_draw_counts_by_the_reciprocal_of_its_variance() -> None:
     assert 4.0 < float(counts[-1]) < 40.0
 
 
+@pytest.mark.slow
 def test_no_bias_and_less_error() -> None:
     """Means of 400 runs: within 4 standard errors of the truth everywhere, of a third of the even draws' variance."""
 

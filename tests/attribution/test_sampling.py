@@ -63,6 +63,7 @@ def counted(method: SampledMethod, task: FrozenModel, ecg: Tensor, count: int) -
         return float(method._begin(task, ecg, KEY)(0, count)[1].sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", METHODS)
 def test_draws_do_not_depend_on_how_many_are_made(make, task: FrozenModel, ecg: Tensor) -> None:
     method: SampledMethod = make(100)
@@ -71,6 +72,7 @@ def test_draws_do_not_depend_on_how_many_are_made(make, task: FrozenModel, ecg: 
         torch.testing.assert_close(drawn(method, task, ecg, *counts), whole, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", METHODS)
 def test_a_map_is_the_mean_of_its_draws(make, task: FrozenModel, ecg: Tensor) -> None:
     method: SampledMethod = make(70)
@@ -81,6 +83,7 @@ def test_a_map_is_the_mean_of_its_draws(make, task: FrozenModel, ecg: Tensor) ->
     assert 0.0 < float(found.reliability) < 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -138,6 +141,7 @@ def test_uneven_draws_stop_where_a_fixed_number_would_end(make, near_zero: Froze
     torch.testing.assert_close(reached.reliability, fixed.reliability)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("adaptive", "other"),
     [
@@ -207,6 +211,7 @@ def test_more_backgrounds_than_draws_still_have_groups(ecg: Tensor) -> None:
     assert 0.0 < float(found.reliability) < 1.0
 
 
+@pytest.mark.slow
 def test_ig_smoothgrad_is_gradient_shap_with_a_zero_baseline(ecg: Tensor) -> None:
     """The same limit (Erion et al.): the two maps of many draws correlate as their own reliabilities allow."""
     zero = prepare_task(trained_like_resnet(), torch.zeros(2, 8, 600, dtype=ecg.dtype))
@@ -255,6 +260,7 @@ def test_every_background_is_used_equally_often(task: FrozenModel) -> None:
         assert np.diff(places).max() < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [SmoothGrad, IgSmoothGrad, METHODS[4], GradientShap, METHODS[6]])
 def test_reliability_is_what_replicates_correlate(make) -> None:
     """What is missing to 1, within 6 %, of 16 replicates. Groups that share an even spread of places are 15 % off."""
@@ -291,6 +297,7 @@ def test_stopping_reaches_the_target_and_says_where_it_stopped(task: FrozenModel
     torch.testing.assert_close(reached.reliability, fixed.reliability)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", METHODS)
 def test_the_curve_of_one_continued_run_is_that_of_separate_runs(make, task: FrozenModel, ecg: Tensor) -> None:
     counts = (16, 40, 64, 160)

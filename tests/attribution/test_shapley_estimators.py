@@ -35,6 +35,7 @@ def test_a_linear_network_has_group_means(linear: FrozenModel, estimator: Estima
     assert (found - expected).abs().max() < 1e-3 * expected.abs().max()  # the least noise of the surrogate's grid
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_all_estimators_converge_to_exact_values(resnet: FrozenModel, estimator: Estimator) -> None:
     ecg = waves(1, seed=5)
@@ -76,6 +77,7 @@ def test_a_map_sums_to_the_difference_of_logits(resnet: FrozenModel, estimator: 
     torch.testing.assert_close(method(resnet, ecg, keys(2)).sum((1, 2)), expected, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("group_samples", [50, 7])
 def test_other_groups(resnet: FrozenModel, estimator: Estimator, group_samples: int) -> None:
@@ -86,6 +88,7 @@ def test_other_groups(resnet: FrozenModel, estimator: Estimator, group_samples: 
         assert found[groups == group].unique().numel() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_a_row_depends_on_its_key_alone(resnet: FrozenModel, estimator: Estimator) -> None:
     ecg, method = waves(3, seed=4), few(estimator)
@@ -164,6 +167,7 @@ def limits() -> tuple[FrozenModel, Tensor, Tensor, Tensor]:
     return task, ecg, savitzky_golay(many.maps).flatten(1), many.reliability.sqrt()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_reliability_predicts_the_correlation_with_the_limit(limits, estimator: Estimator) -> None:
     task, ecg, limit, attenuation = limits

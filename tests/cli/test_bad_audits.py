@@ -75,15 +75,6 @@ class Labelled(Synthetic):
         return {f"causal/{TARGET}": region} if entry.labels[TARGET] else {}
 
 
-def _no_picture(*_: object, **__: object) -> None:
-    """Pictures are other tests' matter, and take most of the time."""
-
-
-@pytest.fixture(autouse=True)
-def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AuditResults, "figure", _no_picture)
-
-
 def audits() -> list[Callback]:
     """One of each, as cheap as can be."""
     return [
@@ -148,7 +139,7 @@ def test_one_class_only_is_refused_before_anything_is_computed(
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six patients, two with the diagnosis, one method, every audit; not to be changed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(AuditResults, "figure", _no_picture)
+        patch.setattr(AuditResults, "figure", lambda *_, **__: None)  # pictures are other tests' matter
         folder = tmp_path_factory.mktemp("few")
         return run_with(folder, LABELS, AttributionMaps(["saliency"]), MethodSimilarity(), *audits())
 

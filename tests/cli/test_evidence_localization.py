@@ -164,6 +164,7 @@ class OnePatient(EcgDataModule):
         return table.iloc[firsts].reset_index(drop=True).assign(row=[0, 1], patient_id="p")
 
 
+@pytest.mark.usefixtures("with_figures")
 def test_without_other_patients_nothing_stands_in(tmp_path: Path) -> None:
     module = OnePatient(Synthetic(40), TARGET, cache_dir=str(tmp_path / "cache"), split="test_only", processes=1)
     audit = EvidenceLocalization(n_resamples=100)
@@ -228,6 +229,7 @@ def test_its_morf_curve_falls_at_the_first_step(tmp_path: Path) -> None:
     np.testing.assert_allclose(lerf, lerf[:, :1].repeat(4, axis=1), atol=1e-6)
 
 
+@pytest.mark.usefixtures("with_figures")
 def test_a_twin_takes_the_diagnosis_away_and_nothing_else(tmp_path: Path) -> None:
     whole = PerturbationKind("block100", "twin", steps=1, fraction_per_step=1.0)
     curves = PerturbationCurves([whole, PerturbationKind("wave", steps=2)], n_resamples=100)
@@ -254,6 +256,7 @@ def test_a_twin_takes_the_diagnosis_away_and_nothing_else(tmp_path: Path) -> Non
     assert np.isnan(table.loc[(whole.name, "auroc", 1, "random", "morf"), "value"])
 
 
+@pytest.mark.usefixtures("with_figures")
 def test_without_training_ecgs_distances_are_unknown_and_their_means_refused(tmp_path: Path) -> None:
     kind = PerturbationKind(steps=1)
     with pytest.warns(UserWarning, match="0 training ECGs are at hand, too few to tell how far"):

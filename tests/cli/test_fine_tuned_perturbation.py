@@ -18,6 +18,7 @@ from ecg_lightning.experiments.perturbation.kinds import PerturbationKind
 from ecg_lightning.models import EcgClassifier
 
 
+@pytest.mark.usefixtures("with_figures")
 def test_fine_tuned_logits_are_those_of_a_copy(
     trained: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

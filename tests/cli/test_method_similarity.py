@@ -202,6 +202,7 @@ def first_values(trained: Workplace) -> list[float]:
     return [float(module.dataset("test")[row]["ecg"].reshape(8, 600)[0, 0]) for row in range(9)]
 
 
+@pytest.mark.usefixtures("with_figures")
 def test_constant_maps_are_counted_told_and_left_out_of_means(
     trained: Workplace, tmp_path: Path, first_values: list[float]
 ) -> None:
@@ -222,6 +223,7 @@ def test_constant_maps_are_counted_told_and_left_out_of_means(
     assert np.isfinite(np.delete(found, 3, axis=0)).all()
 
 
+@pytest.mark.usefixtures("with_figures")
 def test_a_network_that_never_moves_gives_nan_and_a_clear_message(trained: Workplace, tmp_path: Path) -> None:
     network = small()
     with torch.no_grad():

@@ -190,6 +190,7 @@ def test_rows_do_not_depend_on_the_batch_and_are_not_measured_twice(
     assert set(asked) == {added}
 
 
+@pytest.mark.usefixtures("with_figures")
 def test_other_replacements(trained: Workplace, tmp_path: Path) -> None:
     kinds = [
         PerturbationKind("wave", "zero", steps=1, fraction_per_step=1.0),
@@ -218,6 +219,7 @@ def test_twins_need_simulated_ecgs(trained: Workplace, tmp_path: Path) -> None:
         run(trained, tmp_path, AttributionMaps(METHODS), LogitsAndMetrics(), curves)
 
 
+@pytest.mark.usefixtures("with_figures")
 def test_constant_maps_have_no_curve(trained: Workplace, tmp_path: Path) -> None:
     curves = PerturbationCurves([PerturbationKind(steps=2, orders=["morf"])], n_resamples=100)
     maps = AttributionMaps(["saliency"], controls=["random"])

@@ -251,6 +251,7 @@ def test_the_global_random_state_is_not_moved(trained: Workplace, tmp_path: Path
     assert torch.equal(plain[0], with_cascade[0])
 
 
+@pytest.mark.usefixtures("with_figures")
 def test_a_network_trained_on_permuted_labels_is_a_second_check(trained: Workplace, tmp_path: Path) -> None:
     """The trained network itself in its place: every deterministic map is the same."""
     checkpoint = str(trained.run() / "checkpoints/best.ckpt")

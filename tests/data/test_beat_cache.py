@@ -177,6 +177,7 @@ def assert_same(found: dict[str, object], expected: dict[str, object]) -> None:
             np.testing.assert_equal(found[name], value)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_damage_is_an_error_that_names_the_file_or_changes_nothing(
@@ -205,6 +206,7 @@ def test_any_damage_is_an_error_that_names_the_file_or_changes_nothing(
         assert_same(found, contents(simulated))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one", [name for name in FILES if name != "rejected.parquet"])  # none is in either
 def test_files_of_another_cache_are_damage(simulated: Path, tmp_path: Path, one: str) -> None:
     folder = shutil.copytree(simulated, tmp_path / "one")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from ecg_lightning.data.datamodule import EcgDataModule
@@ -16,6 +17,7 @@ def opened(folder: Path, **settings: object) -> EcgDataModule:
     return module
 
 
+@pytest.mark.slow
 def test_training_ecgs_by_a_hash_of_their_ids(tmp_path: Path) -> None:
     module = opened(tmp_path, held_out_patients=8)
     train = module.dataset("train")
@@ -30,6 +32,7 @@ def test_training_ecgs_by_a_hash_of_their_ids(tmp_path: Path) -> None:
     assert recalibration_beats(module, torch.zeros(2, 8, 600)).origin == f"{len(train)} training ECGs"  # under 256
 
 
+@pytest.mark.slow
 def test_data_that_only_test_a_network_take_its_backgrounds_and_say_so(tmp_path: Path) -> None:
     module = opened(tmp_path, split="test_only")
     backgrounds = torch.ones(3, 8, 600)

@@ -37,6 +37,7 @@ def test_each_lead_has_its_own() -> None:
     assert pr_segment(p, qrs).sum(axis=1).tolist() == [30, 40, 0]
 
 
+@pytest.mark.slow
 def test_simulated_ecgs_know_every_region(tmp_path: Path) -> None:
     cache = prepare(Synthetic(n_patients=30), tmp_path, processes=1, progress=False)
     target = "first_degree_av_block"

@@ -141,6 +141,7 @@ def test_they_broadcast_and_refuse_other_lengths() -> None:
                 measure(x, y)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_the_same() -> None:
     a, b = torch.randn(2, 5, 4800, generator=torch.Generator().manual_seed(0))

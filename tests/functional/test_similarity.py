@@ -276,6 +276,7 @@ def test_wrong_arguments_are_refused() -> None:
         similarity_matrix(given_maps[..., :20])
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_the_same() -> None:
     given_maps = maps()

@@ -215,6 +215,7 @@ def test_a_constant_network_has_no_values(residual: Residual) -> None:
     assert found.values.tolist() == [0.0] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("residual", BOTH)
 @pytest.mark.parametrize("groups", [2, 3])
 def test_few_groups_do_no_harm(residual: Residual, groups: int) -> None:

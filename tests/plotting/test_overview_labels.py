@@ -28,6 +28,7 @@ def test_the_limit_has_its_unit_and_the_method_its_passes() -> None:
     assert written.count("50 gradient passes") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("amplitude", [0.2, 1.2, 4.0])
 def test_labels_of_the_twelve_methods_keep_to_their_rows_on_a4(amplitude: float) -> None:
     names = list(METHODS)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from made_once import made_once
 from micro_study import SEEDS, TARGET
 
 from ecg_lightning.cli import main
@@ -14,15 +14,9 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.fixture(scope="session")
-def micro_study(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def micro_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``runs/micro`` of one diagnosis and two seeds; not to be changed."""
-    base = tmp_path_factory.getbasetemp()
-    base = base if worker_id == "master" else base.parent  # the folder that the processes of one call share
-    study = base / "micro_runs" / "micro"
-    with FileLock(base / "micro.lock"):
-        if not (study / "compare.done.json").is_file():
-            _make(base)
-    return study
+    return made_once(tmp_path_factory, "micro", _make) / "runs/micro"
 
 
 def _make(base: Path) -> None:
@@ -31,8 +25,8 @@ def _make(base: Path) -> None:
         *("--config", str(CONFIGS / "data/synthetic.yaml"), "--data.source.init_args.n_patients", "300"),
         # patients enough for verdicts to be made
         *("--data.test_enrichment", json.dumps({"targets": [TARGET], "patients": 21, "without": 20})),
-        *("--data.split_seed", "1", "--data.n_backgrounds", "4", "--data.cache_dir", str(base / "micro_cache")),
-        *("--data.processes", "1", "--runs", str(base / "micro_runs"), "--study", "micro", "--target", TARGET),
+        *("--data.split_seed", "1", "--data.n_backgrounds", "4", "--data.cache_dir", str(base / "cache")),
+        *("--data.processes", "1", "--runs", str(base / "runs"), "--study", "micro", "--target", TARGET),
         *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"),
     ]
     for seed in SEEDS:
@@ -41,5 +35,5 @@ def _make(base: Path) -> None:
         main(["fit", *fit, *own, "--trainer.max_epochs", "2"])
         test = ["--config", str(CONFIGS / "test.yaml"), "--config", str(Path(__file__).with_name("micro.yaml"))]
         main(["test", *test, *own])
-    main(["compare", str(base / "micro_runs" / "micro"), "--processes", "1"])
+    main(["compare", str(base / "runs/micro"), "--processes", "1"])
     sys.argv = before

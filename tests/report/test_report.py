@@ -175,6 +175,7 @@ def test_self_consistency_is_a_short_recomputation_from_the_maps(reported: Path)
     assert "Two seeds: no interval." in text
 
 
+@pytest.mark.study
 def test_a_comparison_without_floors_is_shown_raw_and_says_what_to_do(random_study: Path) -> None:
     """Tables of the last version: boxes and means as they were, and no word of a verdict."""
     study = StudyFolder.open(random_study)
@@ -189,6 +190,7 @@ def test_a_comparison_without_floors_is_shown_raw_and_says_what_to_do(random_stu
     assert "Table S3 above the floor" not in text
 
 
+@pytest.mark.study
 def test_intervals_over_runs_resample_the_same_patients(random_study: Path) -> None:
     """Of each target and of all, as NumPy recomputes them from one list of resamples."""
     runs = JudgedRuns.open(random_study, QUICK)
@@ -252,6 +254,7 @@ def test_means_over_no_run_are_refused() -> None:
         means_over_runs({"sinus_rhythm": {}}, lambda run: (np.empty(0), np.empty(0)), QUICK)
 
 
+@pytest.mark.study
 def test_a_study_of_maps_alone_is_reported_with_what_it_has(random_study: Path) -> None:
     study = StudyFolder.open(random_study)
     write_comparison(study, compare_maps(study, 1), QUICK)
@@ -265,6 +268,7 @@ def test_a_study_of_maps_alone_is_reported_with_what_it_has(random_study: Path) 
     assert set(table[table["check"] != "self_consistency"]["state"]) == {"not_measured"}
 
 
+@pytest.mark.study
 def test_runs_that_are_not_finished_are_named_and_the_rest_goes_on(random_study: Path) -> None:
     (random_study / "low_qrs_voltage" / "seed2" / "test.done.json").unlink()
     (random_study / "low_qrs_voltage" / "seed1" / "fit.done.json").unlink()
@@ -399,6 +403,7 @@ def test_published_table_holds_what_the_stores_say(reported: Path) -> None:
     assert table.loc["lowest class mean of AUROC", "this_study"].startswith(f"{np.mean(metrics):.2f} ")
 
 
+@pytest.mark.study
 @pytest.mark.parametrize(
     ("source", "settings", "expected"),
     [

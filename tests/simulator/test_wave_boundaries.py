@@ -44,6 +44,7 @@ def test_a_wave_that_few_leads_have_is_left_out() -> None:
     assert np.isnan(distances(few)).tolist() == [True, False, False, False]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (LUDB / "ludb.csv").is_file(), reason="needs LUDB under ECG_LIGHTNING_DATA")
 @pytest.mark.parametrize("simulation_seed", [0, 1])
 def test_boundaries_lie_where_cardiologists_mark_them(simulation_seed: int) -> None:

@@ -66,6 +66,7 @@ def make_older(store: RowStore) -> None:
 # ---- readers
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_flip_is_an_error_or_changes_nothing(tmp_path: Path, data: st.DataObject) -> None:
@@ -82,6 +83,7 @@ def test_any_flip_is_an_error_or_changes_nothing(tmp_path: Path, data: st.DataOb
         np.testing.assert_array_equal(read, values_of(ALL))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_after_any_damage_a_writer_computes_again_what_is_lost(tmp_path: Path, data: st.DataObject) -> None:

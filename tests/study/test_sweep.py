@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import pytest
 from parsing import real_parser
-from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args, load_sweep_config
 
 from ecg_lightning.shipped import find_config
 from ecg_lightning.study.jobs import fit_job
@@ -16,6 +15,8 @@ MODULE: Final = "ecg_lightning.cli"
 
 @pytest.fixture(scope="module")
 def sweep() -> dict[str, Any]:
+    from wandb.sdk.launch.sweeps.utils import load_sweep_config  # takes seconds to import
+
     config = load_sweep_config(str(find_config("configs/wandb/sweep.yaml")))
     assert config is not None
     return config
@@ -23,6 +24,8 @@ def sweep() -> dict[str, Any]:
 
 def commands(sweep: dict[str, Any]) -> list[list[str]]:
     """The command of every run of the grid, put together as W&B's agent does."""
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
     names = list(sweep["parameters"])
     found = []
     for values in itertools.product(*(sweep["parameters"][name]["values"] for name in names)):
@@ -36,12 +39,14 @@ def commands(sweep: dict[str, Any]) -> list[list[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_sweep_has_the_keys_of_a_grid(sweep: dict[str, Any]) -> None:
     assert set(sweep) == {"program", "method", "name", "project", "command", "parameters"}
     assert (sweep["method"], sweep["program"]) == ("grid", MODULE)
     assert {tuple(parameter) for parameter in sweep["parameters"].values()} == {("values",)}
 
 
+@pytest.mark.slow
 def test_its_grid_is_that_of_the_paper_s_study(sweep: dict[str, Any]) -> None:
     paper = load_study("configs/studies/paper.yaml")
     values = {name: tuple(parameter["values"]) for name, parameter in sweep["parameters"].items()}

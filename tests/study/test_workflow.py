@@ -134,6 +134,7 @@ def run_help(folder: Path, name: str = "fit a seed0") -> int:
     return run_job(name, ["fit", "--help"], folder / "a.lock", folder / "logs" / "a.log", folder / "done", 1)
 
 
+@pytest.mark.study
 def test_a_job_keeps_its_log_and_tells_when_it_begins_and_ends(tmp_path: Path) -> None:
     assert run_help(tmp_path) == 0
     assert "usage" in (tmp_path / "logs/a.log").read_text().lower()

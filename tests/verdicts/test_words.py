@@ -92,6 +92,7 @@ COMPARISONS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.lists(COMPARISONS, min_size=1, max_size=6))
 def test_no_sentence_contradicts_its_row(comparisons: list[Comparison]) -> None:

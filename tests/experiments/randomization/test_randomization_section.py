@@ -80,6 +80,7 @@ def study(tmp_path: Path) -> Path:
     return tmp_path / "s"
 
 
+@pytest.mark.slow
 def test_verdicts_by_diagnosis_and_what_stands_beside_them(study: Path) -> None:
     runs = StudyRuns.open(study, IntervalSettings(n_resamples=100))
     section = cascade_section(runs, ReportFiles(runs.study))

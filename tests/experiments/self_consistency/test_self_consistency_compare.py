@@ -167,6 +167,7 @@ def test_partners_in_other_blocks_are_the_same(study: Path, monkeypatch: pytest.
     np.testing.assert_allclose(parts, whole, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_and_nothing_is_measured_twice(study: Path, random_study: Path) -> None:
     compare_maps(StudyFolder.open(study), processes=2)
     first = study / "comparison" / TARGETS[0] / "self_consistency" / METHODS[0] / "rows.npy"

@@ -66,6 +66,7 @@ def smoothed(study: Path, target: str, method: str, seed: int = 3) -> pd.DataFra
     return pd.DataFrame(smooth, index=maps["ecg_id"].to_numpy())
 
 
+@pytest.mark.slow
 def test_store_and_table_are_what_scipy_says_of_ecgs_joined_by_their_ids(study: Path) -> None:
     order = np.random.default_rng(0).permutation(N_ECGS)
     for seed in (3, 5):
@@ -117,6 +118,7 @@ def test_only_shared_ecgs_count_and_a_broken_map_is_counted(study: Path) -> None
     assert np.isnan(row["low"])
 
 
+@pytest.mark.slow
 def test_nothing_is_measured_twice_and_two_processes_give_the_same(study: Path) -> None:
     path = study / "comparison/other_target/saliency/rows.npy"
     compare_maps(StudyFolder.open(study), processes=2)
