@@ -169,13 +169,13 @@ class IgSmoothGrad(SampledMethod):
 
 def integrated_gradients(model: FrozenModel, ecg: Tensor, n_steps: int) -> Tensor:
     """Compute Gauss-Legendre integrated gradients from a zero ECG, (batch, lead, sample), to the bit as Captum does."""
-    found = []
+    of_parts: list[Tensor] = []
     parts = (torch.split(values, max(1, model.chunk // len(ecg))) for values in _gauss_legendre(n_steps))
     for alphas, weights in zip(*parts, strict=True):
         points = alphas.to(ecg)[:, None, None, None] * ecg  # (node, batch, lead, sample)
         slopes = input_gradient(model.network, points.flatten(0, 1)).reshape(points.shape)
-        found.append((slopes * weights.to(ecg)[:, None, None, None]).sum(0) * ecg)
-    return reduce(torch.add, found)  # not from 0 on, which would take the sign of -0
+        of_parts.append((slopes * weights.to(ecg)[:, None, None, None]).sum(0) * ecg)
+    return reduce(Tensor.add, of_parts)  # not from 0 on, which would take the sign of -0
 
 
 @lru_cache
