@@ -1,6 +1,7 @@
 """This module draws the input noise of the smoothing methods, on the CPU and before any chunk is cut."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 import torch
@@ -29,7 +30,8 @@ def noise_like(
         (n_samples, lead, sample) mV, on the ECG's device and in its precision.
     """
     sigma = share * (ecg.amax() - ecg.amin())
-    noise = by_rounds(lambda number: _round(ecg, key.for_purpose(f"noise/{number}"), antithetic), first, n_samples)
+    shape = tuple(ecg.shape[1:])
+    noise = by_rounds(lambda number: _round(shape, key.for_purpose(f"noise/{number}"), antithetic), first, n_samples)
     return noise.to(ecg) * sigma
 
 
@@ -45,9 +47,10 @@ def by_rounds(draw: Callable[[int], Tensor], first: int, count: int) -> Tensor:
     return torch.cat([draw(number) for number in range(start, stop)])[first - start * ROUND :][:count]
 
 
-def _round(ecg: Tensor, key: RandomKey, antithetic: bool) -> Tensor:
+@lru_cache(maxsize=2)  # the next stage of a map goes on within the round
+def _round(shape: tuple[int, ...], key: RandomKey, antithetic: bool) -> Tensor:
     """One round of standard normal noise, (ROUND, lead, sample) float32 on the CPU."""
     if not antithetic:
-        return key.normal(ROUND, *ecg.shape[1:])
-    half = key.normal(ROUND // 2, *ecg.shape[1:])
+        return key.normal(ROUND, *shape)
+    half = key.normal(ROUND // 2, *shape)
     return torch.stack([half, -half], dim=1).flatten(0, 1)
