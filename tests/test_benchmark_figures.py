@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ import graft_remove
 import memory
 import multilabel
 import sim_to_real
+import test_profile
 from simulated import FirstEcgs
 
 from ecg_lightning.data.cache import BeatCache
@@ -177,3 +180,58 @@ def test_exactly_as_many_ecgs_as_asked_for(tmp_path):
     source = FirstEcgs(5, evidence=False)
     assert len(source.entries()) == 5
     assert len(prepare(source, tmp_path, processes=1).rejected) + len(BeatCache.open(next(tmp_path.glob("*/")))) == 5
+
+
+# --- where the time of a test goes -----------------------------------------------------------------------------
+
+
+def frame_of(file, name, inner=sys._getframe):
+    """The innermost frame below a function of that file and name."""
+    space = {"inner": inner}
+    exec(compile(f"def {name}(): return inner()", file, "exec"), space)
+    return space[name]()
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "part"),
+    [
+        ("/x/ecg_lightning/models/resnet1d.py", "forward", "passes"),
+        ("/x/torch/autograd/graph.py", "_engine_run_backward", "passes"),
+        ("/x/ecg_lightning/functional/surrogate_search.py", "log_evidence", "solver"),
+        ("/x/ecg_lightning/storage/store.py", "write", "stores"),
+        ("/x/callbacks/method_similarity.py", "_summarise", "tables"),
+        ("/x/callbacks/method_similarity.py", "_measure", "audits"),
+        ("/x/ecg_lightning/attribution/sampling.py", "add", "maps"),
+        ("/x/matplotlib/figure.py", "draw", "figures"),
+        ("/x/somewhere.py", "anything", "other"),
+    ],
+)
+def test_a_stack_belongs_to_a_part(file, name, part):
+    assert test_profile.part_of(frame_of(file, name)) == part
+
+
+def test_a_pass_within_a_map_is_a_pass():
+    inner = lambda: frame_of("/x/ecg_lightning/models/resnet1d.py", "forward")  # noqa: E731
+    assert test_profile.part_of(frame_of("/x/ecg_lightning/attribution/sampling.py", "gradients", inner)) == "passes"
+
+
+def busy(seconds):
+    start = time.thread_time()
+    while time.thread_time() - start < seconds:
+        pass
+
+
+def test_time_is_shared_out_and_none_is_lost():
+    start = time.process_time()
+    with test_profile.StackSampler() as sampler:
+        busy(0.3)
+    spent = time.process_time() - start
+    assert sum(sampler.seconds.values()) == pytest.approx(spent, abs=0.05)
+    assert sampler.seconds["other"] > 0.2
+
+
+def test_the_table_has_shares_and_the_bar():
+    found = test_profile.table(Counter({"passes": 3.0, "stores": 1.0}), "full").splitlines()
+    assert [line.split()[-1] for line in found[1:3]] == ["75.0%", "25.0%"]
+    assert "4.0" in found[-1]
+    assert "85%" in found[-1]
