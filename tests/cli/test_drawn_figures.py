@@ -102,6 +102,7 @@ def results_of(folder: Path, *figures: Figures) -> tuple[AuditResults, Mock]:
     return AuditResults(trainer), logger
 
 
+@pytest.mark.usefixtures("with_figures")
 @pytest.mark.parametrize(
     ("figures", "summary", "files"),
     [
