@@ -25,6 +25,10 @@ ADDRESS: Final = "ECG_LIGHTNING_JOB_SERVER"
 """Environment variable that tells jobs the server's socket; without it they start processes of their own."""
 
 _SECONDS_TO_END: Final = 5.0
+_SERVER_DIED: Final = (
+    "the process that the study's jobs are forked from has died (out of memory?), so that nobody can say how this job "
+    "ends; it may still run: give the same command again, which waits for it and goes on"
+)
 _COMMAND: Final = "ecg_lightning.cli"
 _IMPORTED: Final = "ecg_lightning.command_line.lightning_cli"
 
@@ -59,8 +63,8 @@ def job_server(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
 class ServedProcess:
     """A job that runs in a fork of the server; waits and signals as ``subprocess.Popen`` does."""
 
-    def __init__(self, connection: socket.socket, pid: int) -> None:
-        self._connection = connection
+    def __init__(self, connection: socket.socket, pid: int, log: Path) -> None:
+        self._connection, self._log = connection, log
         self.pid = pid
         self.returncode: int | None = None
 
@@ -68,9 +72,12 @@ class ServedProcess:
         """Wait for the end of the process.
 
         Returns:
-            Its exit status, negative for a signal; 1 where the server has died, so that nobody knows.
+            Its exit status, negative for a signal; 1 where the server has died, so that nobody knows it.
         """
         answer = _read_line(self._connection)
+        if answer is None:
+            with self._log.open("a") as output:
+                print(_SERVER_DIED, file=output)
         self.returncode = 1 if answer is None else int(answer["status"])
         return self.returncode
 
@@ -110,7 +117,7 @@ def start_served(
     if answer is None or answer["pid"] is None:
         connection.close()
         return None
-    return ServedProcess(connection, int(answer["pid"]))
+    return ServedProcess(connection, int(answer["pid"]), Path(output.name).absolute())
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -114,6 +115,18 @@ def test_a_job_outlives_a_killed_study_and_leaves_no_server(tmp_path: Path) -> N
     os.kill(int(pid), 0)  # it runs
     wait_until(lambda: not folder.exists())
     assert (tmp_path / "runs/default/first_degree_av_block/seed0/fit.done.json").is_file()
+
+
+def test_the_death_of_the_server_is_told_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with job_server.job_server(environment(1)) as variables:
+        monkeypatch.setenv(ADDRESS, variables[ADDRESS])
+        process = start(tmp_path, FIT, monkeypatch)
+        server = int(Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        os.kill(server, signal.SIGKILL)
+        assert process.wait() == 1
+    os.kill(process.pid, signal.SIGKILL)
+    assert "has died (out of memory?)" in (tmp_path / "log").read_text()
+    shutil.rmtree(Path(variables[ADDRESS]).parent)
 
 
 def test_without_a_server_jobs_start_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
