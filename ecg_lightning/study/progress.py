@@ -68,7 +68,8 @@ class Progress:
             words += f", {len(failed)} failed"
         if len(done) == len(self.jobs):
             return f"{words}; comparing, reporting and publishing"
-        return words if left is None else f"{words}, about {_duration(left)} left"
+        # where nothing runs nothing is left to wait for: `first` has ended, or a job between two others begins
+        return words if left is None or not running else f"{words}, about {_duration(left)} left"
 
     def _lines(self, process: "subprocess.Popen[bytes]", console: Console) -> None:
         last = 0.0

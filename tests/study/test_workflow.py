@@ -226,6 +226,8 @@ def test_progress_counts_jobs_and_estimates_what_is_left(tmp_path: Path) -> None
         job.done.write_text("{}")
     # three fits of 100 s (one of them just begun) and three tests of 60 s, one at a time
     assert "3 of 9 jobs done, 1 running, about 8 min left" in progress.line()
+    (logs / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines[:3]))
+    assert progress.line() == "study micro: 3 of 9 jobs done, 0 running"  # as where `first` has come to its end
 
 
 def dry_run(path: Path, *options: str) -> list[str]:
