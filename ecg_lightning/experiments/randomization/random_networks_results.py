@@ -12,6 +12,7 @@ from ecg_lightning.experiments.randomization.left_over_figure import LeftOverPan
 from ecg_lightning.experiments.randomization.plan import BASIS, CascadePlan
 from ecg_lightning.experiments.randomization.random_network_table import table_of_runs
 from ecg_lightning.experiments.run_results import RunResults
+from ecg_lightning.functional.smoothing import smoothing_words
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.verdicts.checks import margins_of
@@ -59,7 +60,7 @@ def _caption(table: pd.DataFrame, plan: CascadePlan, recalibrated_on: str, confi
     fewer = f" ({plan.draws_of_expensive_methods} of {', '.join(plan.expensive)})" if plan.expensive else ""
     return (
         "Pearson correlation of the trained network's maps with those of networks whose weights are all random, "
-        f"smoothed by Savitzky-Golay, over all points of an ECG. Random networks: {draws}{fewer}; statistics of "
+        f"{smoothing_words()}, over all points of an ECG. Random networks: {draws}{fewer}; statistics of "
         f"recalibrated BatchNorms from {recalibrated_on}. {int(table['n_ecgs'].max())} test ECGs of "
         f"{int(table['n_patients'].max())} patients, of any label; lines: {confidence:.0%} intervals over draws and "
         "patients. Italic: controls, which know nothing of the network."

@@ -20,6 +20,7 @@ from ecg_lightning.functional.classification import auroc
 from ecg_lightning.functional.ecg_means import EcgMeans, mean_over_ecgs
 from ecg_lightning.functional.intervals import patient_bootstrap
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS, compared_words
+from ecg_lightning.functional.smoothing import smoothing_words
 from ecg_lightning.plotting.curves import curves_figure
 from ecg_lightning.statistics.draws import known_mean
 from ecg_lightning.statistics.effect import patient_means
@@ -79,7 +80,7 @@ class CascadeReport:
         label, patients = self.run.label[self.chosen], np.unique(self.run.patient_ids[self.chosen])
         return (
             f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, "
-            f"smoothed by Savitzky-Golay, over all points of an ECG; {self._draws()}. "
+            f"{smoothing_words()}, over all points of an ECG; {self._draws()}. "
             f"{int(self.chosen.sum())} test ECGs ({int((label == 1).sum())} with the diagnosis) of "
             f"{len(patients)} patients; bands: {self.run.confidence:.0%} intervals, "
             "patients resampled. Grey, broken: controls, which know nothing of the network."
