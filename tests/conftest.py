@@ -1,5 +1,6 @@
 """Fixtures of every test: where the real ECGs are, and a W&B that stays offline and quiet."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -11,6 +12,16 @@ REPOSITORY = Path(__file__).parents[1]
 
 settings.register_profile("shared_machine", deadline=None)  # a busy machine is no failure
 settings.load_profile("shared_machine")
+
+
+gc.disable()  # looking for garbage among what is imported takes a third of the time of collecting the tests
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers

@@ -14,7 +14,12 @@ REPOSITORY: Final = Path(__file__).parents[1]
 OURS: Final = (REPOSITORY / "tests", REPOSITORY / "benchmarks")
 """Folders whose functions are looked into; those of the packages are not."""
 
-SLOW: Final = {"ecg_lightning.cli", "ecg_lightning.cli.main", "lightning.pytorch.trainer.trainer.Trainer"}
+SLOW: Final = {
+    "ecg_lightning.cli",
+    "ecg_lightning.cli.main",
+    "ecg_lightning.study.job_server",
+    "lightning.pytorch.trainer.trainer.Trainer",
+}
 SLOW_LIBRARIES: Final = {"multiprocessing", "nbclient", "subprocess"}
 """Whatever is of these starts a process."""
 

@@ -195,10 +195,10 @@ class _Server:
 
 def _import() -> bool:
     """Import what every job needs; False where there is a GPU, which a fork could not use."""
+    gc.disable()  # as the command line does while it imports; in each fork it enables it again
     importlib.import_module(_IMPORTED)
     import torch
 
-    gc.collect()
     gc.freeze()  # the forks share these pages as long as nobody writes to them
     return torch.cuda.device_count() == 0
 
