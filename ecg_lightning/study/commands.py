@@ -37,8 +37,9 @@ def compare(arguments: Sequence[str]) -> None:
 def study(arguments: Sequence[str]) -> None:
     """``study --config configs/studies/quickstart.yaml``: fit, test, compare and report a grid; resumable.
 
-    The word ``first`` at the end stops at the first network, and writes its page. Options that are not listed are
-    Snakemake's, such as ``--cores 4``, ``--dry-run`` or ``--executor slurm``.
+    The word ``first`` at the end stops at the first network, and writes its page; ``first all`` writes it as soon as it
+    can, and goes on. Options that are not listed are Snakemake's, such as ``--cores 4``, ``--dry-run`` or
+    ``--executor slurm``.
     """
     parser = command_parser("study", study.__doc__)
     parser.add_argument("--config", required=True, help="the study's YAML file")

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ecg_lightning.runs.layout import REPORT
 from ecg_lightning.study.job import EVENTS
 from ecg_lightning.study.jobs import Job, all_jobs
 from ecg_lightning.study.settings import StudySettings
@@ -69,7 +70,11 @@ class Progress:
         if len(done) == len(self.jobs):
             return f"{words}; comparing, reporting and publishing"
         # where nothing runs nothing is left to wait for: `first` has ended, or a job between two others begins
-        return words if left is None or not running else f"{words}, about {_duration(left)} left"
+        if left is not None and running:
+            words += f", about {_duration(left)} left"
+        page = self.study.folder / REPORT
+        is_new = page.is_file() and page.stat().st_mtime >= self.started
+        return f"{words}; the first network's page: {page}" if is_new else words
 
     def _lines(self, process: "subprocess.Popen[bytes]", console: Console) -> None:
         last = 0.0

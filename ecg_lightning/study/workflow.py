@@ -74,6 +74,7 @@ def _command(
     return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(files("ecg_lightning.study") / "Snakefile")),
         *("--configfile", str(config.resolve()), "--directory", str(study.folder.resolve())),
+        *(("--prioritize", "first") if "first" in snakemake else ()),  # that page waits for no other network
         *("--rerun-incomplete", "--keep-going", "--nocolor"),
         # of the content of the configurations a job's own hash answers; how new a file is says nothing
         *("--rerun-triggers", "params", "input", "mtime"),

@@ -228,6 +228,10 @@ def test_progress_counts_jobs_and_estimates_what_is_left(tmp_path: Path) -> None
     assert "3 of 9 jobs done, 1 running, about 8 min left" in progress.line()
     (logs / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines[:3]))
     assert progress.line() == "study micro: 3 of 9 jobs done, 0 running"  # as where `first` has come to its end
+    page = study.folder / "report.html"
+    page.touch()
+    assert progress.line() == f"study micro: 3 of 9 jobs done, 0 running; the first network's page: {page}"
+    assert "page" not in Progress(study, time.time() + 1).line()  # that one was written before this call
 
 
 def dry_run(path: Path, *options: str) -> list[str]:
@@ -248,6 +252,19 @@ def test_first_stops_at_the_first_network_and_its_page(tmp_path: Path) -> None:
     assert not any(line.startswith("rule compare") for line in said)
     assert any("ecg_lightning.cli report" in line for line in said)
     assert any("--target sinus_rhythm --seed_everything 0" in line for line in said)
+
+
+def test_first_all_goes_on_behind_the_page(tmp_path: Path) -> None:
+    pytest.importorskip("snakemake", reason="pip install 'ecg-lightning[study]'")
+    said = dry_run(write(tmp_path / "study.yaml"), "first", "all")
+    counts = [line.split() for line in said]
+    assert all([rule, n] in counts for rule, n in (("fit", "4"), ("test", "4"), ("first", "1"), ("report", "1")))
+    jobs = "\n".join(said).split("\nrule ")
+    urgent = [job.partition(":")[0] for job in jobs if "priority: highest" in job]
+    assert sorted(urgent) == ["first", "fit", "prepare", "test"]
+    assert all(
+        "seed0" in job and "sinus_rhythm" in job for job in jobs if job.startswith(("fit", "test")) and "highest" in job
+    )
 
 
 def test_a_page_of_some_networks_is_not_the_end_of_the_study(tmp_path: Path) -> None:
