@@ -144,10 +144,10 @@ def read_marks(path: Path, n_rows: int) -> NDArray[Any]:
     """
     dtype = _DTYPES[path.name.partition(".")[0]]
     try:
-        mapped = np.lib.format.open_memmap(path, mode="r")
-        if path.stat().st_size != mapped.offset + mapped.nbytes:
-            raise ValueError("it has more bytes than its header says")
-        marks: NDArray[Any] = np.array(mapped)
+        with path.open("rb") as file:
+            marks: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+            if file.read(1):
+                raise ValueError("it has more bytes than its header says")
         if marks.dtype != dtype or marks.shape != (n_rows,):
             raise ValueError(f"it is {marks.dtype} {marks.shape}, expected {dtype} {(n_rows,)}")
         if dtype == np.bool_ and marks.view(np.uint8).max() > 1:
@@ -193,7 +193,11 @@ def _of_all_ranks(folder: Path, kind: str) -> list[Path]:
 
 
 def _header_size(path: Path) -> int:
-    return int(np.lib.format.open_memmap(path, mode="r").offset)
+    """Of a file that NumPy or ``_header`` wrote; mapping it would look up every folder of its path."""
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        return file.tell()
 
 
 def _fill(descriptor: int, spec: StoreSpec, offset: int, size: int) -> None:
