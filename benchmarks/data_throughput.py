@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.merge import finish, merge
 from ecg_lightning.data.prepare import cache_hash, cache_settings, prepare
-from ecg_lightning.data.shards import BeatSettings
+from ecg_lightning.data.shards import PrepareSettings
 from ecg_lightning.data.sources import Entry, PtbXl, Recording, Source
-from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS
+from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS, MEDIAN_BEAT
 
 REPOSITORY = Path(__file__).parents[1]
 MIN_BEATS_A_SECOND = 20_000
@@ -95,13 +95,13 @@ def seed_beats(scratch: Path) -> NDArray[np.int16]:
 def build_cache(n: int, cache_dir: Path) -> None:
     """Write the cache that ``EcgDataModule(TiledBeats(n), cache_dir=cache_dir)`` will find finished."""
     source = TiledBeats(n)
-    settings = cache_settings(source, BeatSettings())
+    settings = cache_settings(source, PrepareSettings())
     folder = cache_dir / f"{source.name}-{cache_hash(settings)}"
     folder.mkdir(parents=True)
     with tempfile.TemporaryDirectory(dir=cache_dir) as scratch:
         tiles = seed_beats(Path(scratch))
         parts = [write_part(Path(scratch), start, min(n, start + PART), tiles) for start in range(0, n, PART)]
-        found = merge(folder, parts, source.entries(), source.name)
+        found = merge(folder, parts, source.entries(), source.name, MEDIAN_BEAT.shape)
     finish(folder, {"hash": cache_hash(settings), "settings": settings, **found})
 
 

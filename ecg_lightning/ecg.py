@@ -5,7 +5,8 @@ recording, (8 leads, 600 samples) in mV at 500 Hz, with the fiducial of its QRS 
 (paper, Methods, "ECG processing and outcome selection").
 """
 
-from typing import Final, Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal, get_args
 
 LEADS: Final = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 """The eight independent leads of the 12-lead ECG, in the order of every array of this project."""
@@ -18,6 +19,63 @@ BEAT_SAMPLES: Final = 600
 
 FIDUCIAL_SAMPLE: Final = 240
 """Sample of a beat where the fiducial of its QRS complex lies (0.48 s)."""
+
+
+@dataclass(frozen=True)
+class SignalFormat:
+    """What the values of an ECG's array mean: which leads, when, in which unit.
+
+    Attributes:
+        leads: Names of the rows.
+        sampling_rate: Samples per second (Hz).
+        samples: Samples of a row.
+        fiducial: Sample at which the fiducial of the QRS complex lies; None in a recording, which has many.
+        unit: Of the values.
+
+    Raises:
+        ValueError: No lead, a lead twice, no sample, no rate, or a fiducial outside.
+    """
+
+    leads: tuple[str, ...]
+    sampling_rate: float
+    samples: int
+    fiducial: int | None = None
+    unit: str = "mV"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "leads", tuple(self.leads))
+        if not self.leads or len(set(self.leads)) < len(self.leads):
+            raise ValueError(f"leads: expected different names, got {', '.join(self.leads) or 'none'}")
+        if not (self.samples >= 1 and self.sampling_rate > 0):
+            raise ValueError(f"expected samples and a rate, got {self.samples} samples at {self.sampling_rate} Hz")
+        if self.fiducial is not None and not 0 <= self.fiducial < self.samples:
+            raise ValueError(f"fiducial: expected a sample from 0 to {self.samples - 1}, got {self.fiducial}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return (lead, sample) of an array."""
+        return len(self.leads), self.samples
+
+    @property
+    def seconds(self) -> float:
+        """Return how long a row lasts."""
+        return self.samples / self.sampling_rate
+
+    def milliseconds(self, sample: float) -> float:
+        """Return when a sample is, ms: from the fiducial on, or from the first sample where there is none."""
+        return (sample - (self.fiducial or 0)) * 1000.0 / self.sampling_rate
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON holds them; ``SignalFormat(**fields)`` makes them a format again."""
+        return asdict(self) | {"leads": list(self.leads)}
+
+    def __str__(self) -> str:
+        names = ", ".join(self.leads)
+        return f"{len(self.leads)} leads x {self.samples} samples at {self.sampling_rate:g} Hz ({names})"
+
+
+MEDIAN_BEAT: Final = SignalFormat(LEADS, SAMPLING_RATE, BEAT_SAMPLES, FIDUCIAL_SAMPLE)
+"""The format of the paper's median beats."""
 
 MAX_ABS_MILLIVOLT: Final = 20.0
 """Larger values than this are taken for a wrong unit or a broken electrode."""

@@ -1,4 +1,4 @@
-"""The cache of median beats on disk, as :func:`ecg_lightning.data.prepare.prepare` leaves it."""
+"""The cache of median beats, or of windows, on disk, as :func:`ecg_lightning.data.prepare.prepare` leaves it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,7 @@ from ecg_lightning.data.cache_files import (
     read_table,
     tell_of_older_caches,
 )
-from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
+from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
 from ecg_lightning.storage.row_digests import digest_rows
 
 BEATS: Final = "beats.npy"
@@ -28,13 +28,19 @@ REJECTED: Final = "rejected.parquet"
 MARKER: Final = "cache.json"
 MASKS: Final = "masks"
 
-BEAT_SHAPE: Final = (len(LEADS), BEAT_SAMPLES)
-PACKED_SHAPE: Final = (len(LEADS), BEAT_SAMPLES // 8)
+FORMAT: Final = "signal_format"
+"""Key of ``cache.json``; what has none are median beats of earlier versions."""
 
 MAKE_ROOM: Final = "free some space or choose another cache folder, and run again: what is done is kept"
 """What to do when the disk is full."""
 
 _CHUNK: Final = 128  # beats: 1 MB of int16 in flight, which stays in the processor's cache
+
+
+def packed_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return (lead, byte) of a mask of (lead, sample), eight samples a byte."""
+    leads, samples = shape
+    return leads, -(-samples // 8)
 
 
 def mask_paths(folder: Path, region: str) -> tuple[Path, Path]:
@@ -51,7 +57,8 @@ class BeatCache:
     Attributes:
         folder: Where the files lie.
         examples: One row per beat, in the order of ``beats``: ``row, ecg_id, patient_id, age, sex, source, fold``,
-            the nine targets (Int8, missing = ``<NA>``), ``heart_rate`` (beats per minute), ``n_beats``.
+            the targets (Int8, missing = ``<NA>``), ``heart_rate`` (beats per minute), ``n_beats``; of windows also
+            ``r_peaks``, the samples of their R peaks.
         rejected: The ECGs that could not be used: ``ecg_id, patient_id, reason_kind, reason``.
         info: The content of ``cache.json``: settings, versions, counts, hash.
     """
@@ -101,6 +108,12 @@ class BeatCache:
         """Return what determined the content: source, beat settings, pipeline version."""
         return dict(self.info["settings"])
 
+    @cached_property
+    def signal_format(self) -> SignalFormat:
+        """Return leads, rate, samples and fiducial of the ECGs as they are read, in mV."""
+        own = self.info.get(FORMAT)
+        return MEDIAN_BEAT if own is None else SignalFormat(**own)
+
     @property
     def regions(self) -> tuple[str, ...]:
         """Return the regions that at least one ECG has a mask for."""
@@ -108,7 +121,7 @@ class BeatCache:
 
     @cached_property
     def beats(self) -> NDArray[np.int16]:
-        """Map beats (beat, 8, 600) uV read-only and unchecked; ``read_beats`` and ``read_microvolts`` check."""
+        """Map ECGs (ECG, lead, sample) uV read-only and unchecked; ``read_beats`` and ``read_microvolts`` check."""
         beats: NDArray[np.int16] = map_array(self.folder / BEATS)
         return beats
 
@@ -119,9 +132,9 @@ class BeatCache:
             region: One of :attr:`regions`.
 
         Returns:
-            (beat, 8, 75) read-only memory map, packed along samples: ``np.unpackbits(rows, axis=-1)`` gives 600; and
-            (beat,) whether the ECG has a mask at all: an empty mask that is present means 'nowhere', one that is
-            not present means 'not known'.
+            (ECG, lead, byte) read-only memory map, packed along samples: ``np.unpackbits(rows, axis=-1,
+            count=samples)`` gives bits; and (ECG,) whether the ECG has a mask at all: an empty mask that is present
+            means 'nowhere', one that is not present means 'not known'.
 
         Raises:
             KeyError: No ECG of this cache has such a mask.
@@ -147,14 +160,14 @@ class BeatCache:
             rows: (batch,) integers from 0 to the number of beats - 1; any order, repeats allowed.
 
         Returns:
-            (batch, 8, 600) mV, writeable.
+            (batch, lead, sample) mV, writeable.
 
         Raises:
             IndexError: A row is not there, or ``rows`` are not integers in one dimension.
             DamagedCacheError: A beat is not what was written.
         """
         rows = self._valid(rows)
-        out = np.empty((len(rows), *BEAT_SHAPE), dtype=np.float32)
+        out = np.empty((len(rows), *self.signal_format.shape), dtype=np.float32)
         order = np.argsort(rows, kind="stable")
         for start in range(0, len(rows), _CHUNK):
             part = order[start : start + _CHUNK]
@@ -163,7 +176,7 @@ class BeatCache:
         return out
 
     def read_microvolts(self, rows: NDArray[np.intp]) -> NDArray[np.int16]:
-        """Read beats as :meth:`read_beats` does, but (batch, 8, 600) uV as they are stored."""
+        """Read beats as :meth:`read_beats` does, but (batch, lead, sample) uV as they are stored."""
         return self._read(self._valid(rows))
 
     def _read(self, rows: NDArray[np.intp]) -> NDArray[np.int16]:
@@ -208,10 +221,10 @@ class BeatCache:
 
     def _check(self) -> None:
         """Sizes of all files against the table."""
-        expected: dict[Path, tuple[int, ...]] = {self.folder / BEATS: (len(self), *BEAT_SHAPE)}
+        expected: dict[Path, tuple[int, ...]] = {self.folder / BEATS: (len(self), *self.signal_format.shape)}
         for region in self.regions:
             packed, present = mask_paths(self.folder, region)
-            expected |= {packed: (len(self), *PACKED_SHAPE), present: (len(self),)}
+            expected |= {packed: (len(self), *packed_shape(self.signal_format.shape)), present: (len(self),)}
         for path, shape in expected.items():
             came = map_array(path).shape
             if came != shape:

@@ -1,4 +1,4 @@
-"""The datamodule: prepares the beats on first use, splits them by patient, and feeds whole batches."""
+"""The datamodule: prepares the ECGs on first use, splits them by patient, and feeds whole batches."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,18 +15,19 @@ from ecg_lightning.data.dataset import BeatDataset
 from ecg_lightning.data.enrichment import Enrichment, enriched_split
 from ecg_lightning.data.examples import digest_examples, examples_table, permute_labels
 from ecg_lightning.data.loaders import BeatLoaders
-from ecg_lightning.data.prepare import prepare
+from ecg_lightning.data.prepare import chosen_representation, prepare
 from ecg_lightning.data.provenance import DataProvenance
+from ecg_lightning.data.representations import Representation
 from ecg_lightning.data.samplers import check_samplers_stay
 from ecg_lightning.data.sources import Source
 from ecg_lightning.data.splits import Split, SplitRule, check_both_classes, class_remedy, splits_of_stage
 from ecg_lightning.data.study_splits import SETTINGS, flat_settings
-from ecg_lightning.ecg import MIN_AGE, TARGETS, Target
+from ecg_lightning.ecg import MIN_AGE, TARGETS, SignalFormat, Target
 from ecg_lightning.storage.hashing import digest_settings
 
 
 class EcgDataModule(BeatLoaders):
-    """Median beats of a source, for one target.
+    """Median beats of a source, or windows of its recordings, for one target.
 
     Batches are dicts ``ecg`` (batch, lead, sample) mV, ``label`` (batch,) and ``row`` (batch,), the row inside
     the split. ECGs whose label is missing are left out of the training set; in validation and test they stay
@@ -48,6 +49,7 @@ class EcgDataModule(BeatLoaders):
             test takes them from the checkpoint.
         neighbours: Whether neighbouring beats inside the 1.2-s window stay (``keep``) or are blanked; blanked beats
             have no evidence masks.
+        representation: What of a recording is used, such as ``RecordingWindow``; None: its median beat.
         min_age: Younger patients are excluded, with the reason on record.
         shuffle_seed: Of the order of the training ECGs; linked to ``seed_everything`` by the command line.
         num_workers: Worker processes a loader; 0 is fastest for a cache on a local disk.
@@ -77,6 +79,7 @@ class EcgDataModule(BeatLoaders):
         held_out_patients: int | None = None,
         n_backgrounds: int = 20,
         neighbours: Literal["keep", "blank"] = "keep",
+        representation: Representation | None = None,
         min_age: float = MIN_AGE,
         shuffle_seed: int = 0,
         num_workers: int = 0,
@@ -102,6 +105,7 @@ class EcgDataModule(BeatLoaders):
         self.permuted_labels = permuted_labels
         self.n_backgrounds = n_backgrounds
         self.neighbours: Literal["keep", "blank"] = neighbours
+        self.representation = chosen_representation(representation, neighbours)
         self.min_age = min_age
         self.processes = processes
 
@@ -123,7 +127,7 @@ class EcgDataModule(BeatLoaders):
         return prepare(
             self.source,
             self.cache_dir,
-            neighbours=self.neighbours,
+            representation=self.representation,
             processes=self.processes,
             min_age=self.min_age,
             overwrite=overwrite,
@@ -161,6 +165,11 @@ class EcgDataModule(BeatLoaders):
             raise RuntimeError("the datamodule has no beats yet: call `setup(stage)` first, or run it in a Trainer")
         return self._cache
 
+    @property
+    def signal_format(self) -> SignalFormat:
+        """Leads, rate, samples and fiducial of the ECGs in every batch."""
+        return self.representation.format
+
     def splits(self) -> pd.DataFrame:
         """Split of every ECG of the source: ``ecg_id``, ``patient_id``, ``split``; in ``attrs`` the ``settings``."""
         return self.population()[["ecg_id", "patient_id", "split"]]
@@ -182,17 +191,12 @@ class EcgDataModule(BeatLoaders):
             raise ValueError(f"split must be one of {', '.join(get_args(Split))}; got {split!r}")
         chosen = np.asarray(self._split) == split
         table = examples_table(self.cache.examples, chosen, self.target, labelled=split == "train")
-        permuted = self.permuted_labels and split != "test"
-        return permute_labels(table, self.split_seed) if permuted else table
+        return permute_labels(table, self.split_seed) if self.permuted_labels and split != "test" else table
 
     def dataset(self, split: Split) -> BeatDataset:
         """The ECGs of a split."""
         table = self.examples(split)
-        return BeatDataset(
-            self.cache,
-            table["cache_row"].to_numpy(dtype=np.intp),
-            table["label"].to_numpy(dtype=np.float32),
-        )
+        return BeatDataset(self.cache, table["cache_row"].to_numpy(np.intp), table["label"].to_numpy(np.float32))
 
     def provenance(self) -> DataProvenance:
         """What makes a beat and a split: kept in every checkpoint, so that a test on other ones is noticed."""
@@ -201,6 +205,7 @@ class EcgDataModule(BeatLoaders):
             source_settings=digest_settings(self.source.settings()),  # type: ignore[arg-type]
             min_age=self.min_age,
             neighbours=self.neighbours,
+            representation=self.representation.settings().get("representation"),
             split=self.split_rule,
             split_seed=self.split_seed,
             held_out_patients=self.held_out_patients,
@@ -223,9 +228,8 @@ class EcgDataModule(BeatLoaders):
         Returns:
             ``n_backgrounds`` of them, or fewer where there are fewer patients: a ``fit`` needs none.
         """
-        return choose_backgrounds(
-            self.cache, self.examples("train"), self.n_backgrounds, self.split_seed, self.source.name
-        )
+        training = self.examples("train")
+        return choose_backgrounds(self.cache, training, self.n_backgrounds, self.split_seed, self.source.name)
 
     def backgrounds(self, kept: Backgrounds | None = None) -> Backgrounds:
         """The reference ECGs of a test: those of the network's own training data, where its checkpoint kept them.

@@ -12,14 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import (
-    BEAT_SHAPE,
     BEATS,
     EXAMPLES,
     MAKE_ROOM,
     MARKER,
-    PACKED_SHAPE,
     REJECTED,
     mask_paths,
+    packed_shape,
 )
 from ecg_lightning.data.cache_files import BEAT_DIGESTS, CACHE_FORMAT, write_marker
 from ecg_lightning.data.sources.base import Entry
@@ -32,7 +31,9 @@ from ecg_lightning.storage.row_digests import Digests, digest_rows
 _PACKAGES: Final = ("numpy", "scipy", "sleepecg", "wfdb")
 
 
-def merge(folder: Path, parts: Sequence[Path], entries: Sequence[Entry], source: str) -> dict[str, Any]:
+def merge(
+    folder: Path, parts: Sequence[Path], entries: Sequence[Entry], source: str, shape: tuple[int, int]
+) -> dict[str, Any]:
     """Write beats, masks and tables of a cache from its parts.
 
     Args:
@@ -40,6 +41,7 @@ def merge(folder: Path, parts: Sequence[Path], entries: Sequence[Entry], source:
         parts: The part files in the order of the entries.
         entries: All entries of the source.
         source: The source's name.
+        shape: (lead, sample) of an ECG.
 
     Returns:
         ``counts`` and ``regions`` for ``cache.json``.
@@ -53,7 +55,7 @@ def merge(folder: Path, parts: Sequence[Path], entries: Sequence[Entry], source:
     if examples.empty:
         raise ValueError(f"none of the {len(entries)} ECGs of {source} can be used: {_summary(rejected)}")
     regions = _regions(parts)
-    _merge_arrays(folder, parts, len(examples), regions)
+    _merge_arrays(folder, parts, (len(examples), *shape), regions)
     for name, table in ((EXAMPLES, examples), (REJECTED, rejected)):
         with full_disk_explained(folder, int(table.memory_usage().sum()), MAKE_ROOM):
             write_parquet_atomic(folder / name, table)
@@ -100,7 +102,20 @@ def _examples(parts: Sequence[Path], entries: Sequence[Entry], source: str) -> p
     for target in TARGETS:
         labels = [entry.labels.get(target, pd.NA) for entry in used]
         table[target] = pd.array(labels, dtype="Int8")
-    return table.assign(heart_rate=columns["heart_rate"], n_beats=columns["n_beats"])
+    table = table.assign(heart_rate=columns["heart_rate"], n_beats=columns["n_beats"])
+    return table.assign(r_peaks=pd.Series(peaks)) if (peaks := _r_peaks(parts)) is not None else table
+
+
+def _r_peaks(parts: Sequence[Path]) -> list[NDArray[np.int32]] | None:
+    """R peaks of every ECG, of a cache of windows."""
+    found: list[NDArray[np.int32]] = []
+    for part in parts:
+        with np.load(part) as content:
+            if "r_peaks" in content:
+                found += np.split(content["r_peaks"], np.cumsum(content["n_beats"])[:-1])
+            elif len(content["index"]):
+                return None
+    return found
 
 
 def _rejected(parts: Sequence[Path], entries: Sequence[Entry]) -> pd.DataFrame:
@@ -150,13 +165,15 @@ def _field(part: Path, name: str) -> NDArray[Any]:
         return np.asarray(content[name])
 
 
-def _merge_arrays(folder: Path, parts: Sequence[Path], n: int, regions: Sequence[str]) -> None:
+def _merge_arrays(folder: Path, parts: Sequence[Path], all_shape: tuple[int, int, int], regions: Sequence[str]) -> None:
+    n, *one = all_shape
+    shape_of_one = (one[0], one[1])
     files: dict[str, tuple[Path, np.dtype[Any], tuple[int, ...]]] = {
-        "beats": (folder / BEATS, np.dtype(np.int16), BEAT_SHAPE)
+        "beats": (folder / BEATS, np.dtype(np.int16), shape_of_one)
     }
     for region in regions:
         packed, present = mask_paths(folder, region)
-        files[f"mask:{region}"] = (packed, np.dtype(np.uint8), PACKED_SHAPE)
+        files[f"mask:{region}"] = (packed, np.dtype(np.uint8), packed_shape(shape_of_one))
         files[f"present:{region}"] = (present, np.dtype(np.bool_), ())
     needed = sum(n * dtype.itemsize * int(np.prod(shape)) for _, dtype, shape in files.values())
     with full_disk_explained(folder, needed, MAKE_ROOM), ExitStack() as stack:

@@ -1,27 +1,27 @@
-"""Recordings of a source to a cache of median beats."""
+"""Recordings of a source to a cache of median beats, or of windows."""
 
 import shutil
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from ecg_lightning.data.cache import MARKER, BeatCache
+from ecg_lightning.data.cache import FORMAT, MARKER, BeatCache
 from ecg_lightning.data.merge import finish, merge
-from ecg_lightning.data.shards import BeatSettings, Shard
+from ecg_lightning.data.representations import MedianBeats, Representation
+from ecg_lightning.data.shards import PrepareSettings, Shard
 from ecg_lightning.data.sources.base import Entry, Source
 from ecg_lightning.data.sources.entry_checks import checked_entries
 from ecg_lightning.data.sources.label_map import name_codes
 from ecg_lightning.data.worker_pool import worker_count
 from ecg_lightning.data.workers import check_not_importing_main, run_shards
 from ecg_lightning.ecg import MIN_AGE
-from ecg_lightning.signal.beat import PIPELINE_VERSION, Neighbours
+from ecg_lightning.signal.beat import Neighbours
 from ecg_lightning.storage.hashing import digest_settings
 
 _MAX_SHARD: Final = 250
@@ -37,12 +37,13 @@ def prepare(
     cache_dir: str | Path,
     *,
     neighbours: Neighbours = "keep",
+    representation: Representation | None = None,
     processes: int | None = None,
     min_age: float = MIN_AGE,
     overwrite: bool = False,
     progress: bool = True,
 ) -> BeatCache:
-    """Compute the median beat of every recording of a source, once, and open the result.
+    """Compute the median beat of every recording of a source, or cut its window, once, and open the result.
 
     The cache lies in ``<cache_dir>/<source's name>-<hash>``; the hash is of all that determines its content, so other
     settings make another folder and a finished cache is only opened, which needs no right to write. A killed run goes
@@ -60,6 +61,7 @@ def prepare(
         source: The source whose recordings are read.
         cache_dir: Folder of all caches.
         neighbours: What is done with neighbouring beats: see :func:`ecg_lightning.signal.beat.median_beat`.
+        representation: What is kept of each recording; None: its median beat.
         processes: Worker processes; None for one per core that this process may use, 1 to work in this process. A
             script that calls this with more than one needs ``if __name__ == "__main__":`` around it.
         min_age: Least age in years.
@@ -75,14 +77,12 @@ def prepare(
         DiskSpaceError: The disk is full; the message has the sizes.
         RuntimeError: A worker process died.
     """
-    if neighbours not in get_args(Neighbours):
-        raise ValueError(f"neighbours: expected one of {get_args(Neighbours)}, got {neighbours!r}")
     if not min_age >= 0.0:
         raise ValueError(f"min_age: expected years from 0 on, got {min_age}")
     check_not_importing_main()
     workers = worker_count(processes)
-    beat = BeatSettings(neighbours, float(min_age))
-    settings = cache_settings(source, beat)
+    what = PrepareSettings(chosen_representation(representation, neighbours), float(min_age))
+    settings = cache_settings(source, what)
     folder = Path(cache_dir) / f"{source.name}-{cache_hash(settings)}"
     console = Console(stderr=True, quiet=not progress)
     if overwrite or not _finished(folder):  # a finished cache may be shared and read-only: no lock
@@ -91,7 +91,7 @@ def prepare(
             if overwrite:
                 _discard(folder)
             if not _finished(folder):
-                _build(source, folder, beat, settings, workers, console)
+                _build(source, folder, what, settings, workers, console)
     cache = BeatCache.open(folder)
     console.print(_outcome(cache), markup=False, highlight=False, soft_wrap=True)
     return cache
@@ -107,13 +107,27 @@ def _discard(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def cache_settings(source: Source, beat: BeatSettings) -> dict[str, Any]:
+def chosen_representation(representation: Representation | None, neighbours: Neighbours) -> Representation:
+    """Return the representation, or median beats where there is none.
+
+    Raises:
+        ValueError: Neighbouring beats of something else than median beats are to be blanked.
+    """
+    if representation is None:
+        return MedianBeats(neighbours)
+    if neighbours != "keep" and representation != MedianBeats(neighbours):
+        raise ValueError("neighbours: blank is for median beats; leave it out, or leave `data.representation` out")
+    return representation
+
+
+def cache_settings(source: Source, what: PrepareSettings) -> dict[str, Any]:
     """Return all that determines the content of a cache, JSON-able."""
+    own = what.representation.settings()
     return {
         "source": source.name,
         "source_settings": source.settings(),
-        "beat": asdict(beat),
-        "pipeline_version": PIPELINE_VERSION,
+        **own,
+        "beat": {**own.get("beat", {}), "min_age": what.min_age},
         "format": _HASHED_FORMAT,
     }
 
@@ -139,16 +153,17 @@ def _alone(folder: Path, console: Console) -> Iterator[None]:
 
 
 def _build(
-    source: Source, folder: Path, beat: BeatSettings, settings: dict[str, Any], workers: int, console: Console
+    source: Source, folder: Path, what: PrepareSettings, settings: dict[str, Any], workers: int, console: Console
 ) -> None:
     entries = checked_entries(source)
     for left_over in folder.rglob(".*.tmp*"):  # of a killed run; the lock is held
         left_over.unlink()
     shards = _shards(entries, folder / "parts")
     missing = [shard for shard in shards if not zipfile.is_zipfile(shard.path)]
-    run_shards(source, missing, beat, workers, console)
+    run_shards(source, missing, what, workers, console)
+    signal_format = what.representation.format
     try:
-        found = merge(folder, [shard.path for shard in shards], entries, source.name)
+        found = merge(folder, [shard.path for shard in shards], entries, source.name, signal_format.shape)
     except ValueError:
         # Parts that stay would repeat the failure after its cause (a wrong root, say) is gone.
         shutil.rmtree(folder)
@@ -156,7 +171,8 @@ def _build(
     for remark, ecgs in found["counts"].get("remarks", {}).items():
         warnings.warn(f"{source.name}: of {ecgs['ecgs']:,} ECGs ({ecgs['first']} is the first) {remark}", stacklevel=3)
     found["counts"]["unmapped_codes"] = {code: int(n) for code, n in source.unmapped_codes().items()}
-    finish(folder, {"hash": cache_hash(settings), "settings": settings, **found})
+    head = {"hash": cache_hash(settings), "settings": settings, FORMAT: signal_format.as_dict()}
+    finish(folder, {**head, **found})
     shutil.rmtree(folder / "parts")
 
 

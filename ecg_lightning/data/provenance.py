@@ -17,6 +17,7 @@ class DataProvenance:
         source_settings: Hash of its settings and its table.
         min_age: Younger patients were left out.
         neighbours: What was done with neighbouring beats.
+        representation: What of a recording is used, with its settings; None: its median beat.
         split: Rule of the split.
         split_seed: Seed of the split.
         held_out_patients: Number of patients in each of validation and test, where that was set.
@@ -31,6 +32,7 @@ class DataProvenance:
     split_seed: int
     held_out_patients: int | None = None
     test_enrichment: Mapping[str, object] | None = None
+    representation: Mapping[str, object] | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Give the fields as a checkpoint keeps them."""
@@ -51,7 +53,8 @@ class DataProvenance:
         now = self.as_dict()
         same_source = trained["source"] == now["source"]
         foreign = not same_source or self.split == "test_only"
-        binding = ["neighbours"] if foreign else ["neighbours", "split", "split_seed", "held_out_patients"]
+        made = ["neighbours", "representation"]
+        binding = made if foreign else [*made, "split", "split_seed", "held_out_patients"]
         if not foreign and self.split != "folds":  # folds are enriched within their test ECGs
             binding.append("test_enrichment")
         then, here = ({f"data.{name}": data.get(name) for name in binding} for data in (trained, now))

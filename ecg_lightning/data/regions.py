@@ -5,15 +5,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_lightning.data.cache import BEAT_SHAPE, BeatCache
-from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, SAMPLING_RATE, Target
+from ecg_lightning.data.cache import BeatCache
+from ecg_lightning.ecg import FIDUCIAL_SAMPLE, MEDIAN_BEAT, SignalFormat, Target
 
 REGIONS: Final = ("causal", "core", "P", "PR", "QRS", "ST", "T")
 """Evidence by counterfactual twins and by the textbook; waves; and the segments from the end of P to QRS, and from
-the end of QRS to T, of the beat at the fiducial."""
+the end of QRS to T, of the beat at the fiducial; in a recording of every beat."""
 
-_LONGEST_SEGMENT: Final = 200
-"""Samples (400 ms): a P wave further away belongs to another beat."""
+_LONGEST_MS: Final = 400.0
+"""A P wave further away belongs to another beat."""
+
+_OWN_SHARE: Final = 0.6
+"""Share of an RR interval that belongs to the beat before, as where neighbouring beats are blanked."""
 
 WINDOWS_MS: Final[dict[str, tuple[float, float]]] = {
     "P and PR": (-300.0, -60.0),
@@ -26,6 +29,8 @@ WINDOWS_MS: Final[dict[str, tuple[float, float]]] = {
 
 WAVES: Final = ("P", "PR", "QRS", "ST", "T")
 """The regions that are waves and segments; where two of them overlap, a point is of the later one."""
+
+_LONGEST_BEAT_SEGMENT: Final = round(_LONGEST_MS * MEDIAN_BEAT.sampling_rate / 1000)
 
 Masks = NDArray[np.bool_]
 
@@ -49,7 +54,7 @@ def read_regions(cache: BeatCache, rows: NDArray[np.intp], target: Target) -> di
         target: The diagnosis whose evidence is read.
 
     Returns:
-        Region of ``known_regions`` -> (k, 8, 600) mask, and (k,) whether it is known for the ECG. Evidence of a
+        Region of ``known_regions`` -> (k, lead, sample) mask, and (k,) whether it is known for the ECG. Evidence of a
         diagnosis is known where the ECG has it.
 
     Raises:
@@ -64,16 +69,32 @@ def _read_waves(cache: BeatCache, rows: NDArray[np.intp]) -> dict[str, tuple[Mas
     """Those of ``WAVES`` that at least one ECG of the cache has a mask for, and whether each ECG's are known."""
     stored: tuple[str, ...] = ("P", "QRS", "T")
     found = {wave: _read(cache, rows, wave) for wave in stored if wave in cache.regions}
-    if {"P", "QRS"} <= found.keys():
-        found["PR"] = pr_segment(found["P"][0], found["QRS"][0]), found["P"][1] & found["QRS"][1]
-    if {"QRS", "T"} <= found.keys():
-        found["ST"] = st_segment(found["QRS"][0], found["T"][0]), found["QRS"][1] & found["T"][1]
+    is_beat = cache.signal_format.fiducial is not None
+    for segment, first, second in (("PR", "P", "QRS"), ("ST", "QRS", "T")):
+        if not {first, second} <= found.keys():
+            continue
+        before, behind = found[first], found[second]
+        if is_beat:
+            between = (pr_segment if segment == "PR" else st_segment)(before[0], behind[0])
+        else:
+            between = segments_between(before[0], behind[0], cache.signal_format.sampling_rate)
+        found[segment] = between, before[1] & behind[1]
     return {wave: found[wave] for wave in WAVES if wave in found}
 
 
-def windows(samples: int = BEAT_SAMPLES) -> dict[str, NDArray[np.bool_]]:
-    """Return for each of ``WINDOWS_MS`` which samples (sample,) lie in it."""
-    time = (np.arange(samples) - FIDUCIAL_SAMPLE) * 1000 / SAMPLING_RATE
+def windows(
+    of_format: SignalFormat = MEDIAN_BEAT, r_peaks: NDArray[np.integer] | None = None
+) -> dict[str, NDArray[np.bool_]]:
+    """Return for each of ``WINDOWS_MS`` which samples (sample,) lie in it.
+
+    Args:
+        of_format: Rate, samples and fiducial.
+        r_peaks: (beat,) samples of a recording's R peaks, which stand for the fiducial.
+    """
+    if r_peaks is None:
+        time = (np.arange(of_format.samples) - (of_format.fiducial or 0)) * 1000 / of_format.sampling_rate
+    else:
+        time = _since_own_beat(np.asarray(r_peaks), of_format)
     found = {name: (time >= low) & (time < high) for name, (low, high) in WINDOWS_MS.items()}
     found["elsewhere"] = ~np.any(list(found.values()), axis=0)
     return found
@@ -87,14 +108,12 @@ def wave_labels(cache: BeatCache, rows: NDArray[np.intp]) -> NDArray[np.int64]:
         rows: (k,) of the cache.
 
     Returns:
-        (k, 8, 600): lead times the number of segments, plus the segment: P, PR, QRS, ST, T and the rest; or those of
-        ``WINDOWS_MS``.
+        (k, lead, sample): lead times the number of segments, plus the segment: P, PR, QRS, ST, T and the rest; or those
+        of ``WINDOWS_MS``.
     """
     places = len(WAVES) + 1
-    by_window = np.zeros(BEAT_SAMPLES, dtype=np.int64)
-    for place, inside in enumerate(windows().values()):
-        by_window[inside] = place
-    labels = np.broadcast_to(by_window, (len(rows), *BEAT_SHAPE)).copy()
+    of_format = cache.signal_format
+    labels = np.repeat(_window_labels(cache, rows)[:, None], len(of_format.leads), axis=1)
     found = _read_waves(cache, rows)
     if set(WAVES) <= found.keys():
         known = np.all([there for _, there in found.values()], axis=0)
@@ -102,7 +121,32 @@ def wave_labels(cache: BeatCache, rows: NDArray[np.intp]) -> NDArray[np.int64]:
         for place, wave in enumerate(WAVES):
             by_wave[found[wave][0]] = place
         labels[known] = by_wave[known]
-    return labels + places * np.arange(BEAT_SHAPE[0])[:, None]
+    return labels + places * np.arange(len(of_format.leads))[:, None]
+
+
+def _window_labels(cache: BeatCache, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+    """(k, sample) place of each sample's window among ``WINDOWS_MS``."""
+    of_format = cache.signal_format
+    if of_format.fiducial is not None:
+        return np.repeat(_places(windows(of_format))[None], len(rows), axis=0)
+    peaks = cache.examples["r_peaks"]
+    return np.stack([_places(windows(of_format, peaks.iloc[row])) for row in rows])
+
+
+def _places(by_name: dict[str, NDArray[np.bool_]]) -> NDArray[np.int64]:
+    return np.asarray(np.stack(list(by_name.values())).argmax(axis=0))
+
+
+def _since_own_beat(r_peaks: NDArray[np.integer], of_format: SignalFormat) -> NDArray[np.float64]:
+    """(sample,) ms since the R peak of the beat that a sample belongs to, negative before it; NaN without a beat."""
+    sample = np.arange(of_format.samples)
+    edges = np.concatenate([[-np.inf], r_peaks, [np.inf]])
+    following = np.searchsorted(r_peaks, sample, side="right")
+    before, behind = sample - edges[following], edges[following + 1] - sample
+    with np.errstate(invalid="ignore"):
+        is_of_next = ~np.isfinite(before) | (before > _OWN_SHARE * (before + behind))
+    time = np.where(is_of_next, -behind, before)
+    return np.where(np.isfinite(time), time * 1000 / of_format.sampling_rate, np.nan)
 
 
 def pr_segment(p: Masks, qrs: Masks) -> Masks:
@@ -118,7 +162,7 @@ def pr_segment(p: Masks, qrs: Masks) -> Masks:
     place = np.arange(p.shape[-1])
     onset = _first_of_complex(qrs)[..., None]
     last_p = np.where(p & (place < onset), place, -1).max(axis=-1, keepdims=True)
-    there = (last_p >= 0) & (onset - last_p <= _LONGEST_SEGMENT)
+    there = (last_p >= 0) & (onset - last_p <= _LONGEST_BEAT_SEGMENT)
     return np.asarray(there & (place > last_p) & (place < onset), dtype=np.bool_)
 
 
@@ -130,8 +174,29 @@ def st_segment(qrs: Masks, t: Masks) -> Masks:
     place = np.arange(samples)
     onset = _first_of_complex(qrs[..., ::-1], fiducial)[..., None]
     last_t = np.where(t[..., ::-1] & (place < onset), place, -1).max(axis=-1, keepdims=True)
-    there = (last_t >= 0) & (onset - last_t <= _LONGEST_SEGMENT)
+    there = (last_t >= 0) & (onset - last_t <= _LONGEST_BEAT_SEGMENT)
     return np.asarray((there & (place > last_t) & (place < onset))[..., ::-1], dtype=np.bool_)
+
+
+def segments_between(first: Masks, second: Masks, sampling_rate: float) -> Masks:
+    """Mark from the end of each wave of one kind to the onset of the next of another kind, lead by lead.
+
+    Args:
+        first: (..., sample), such as P waves.
+        second: (..., sample), such as QRS complexes.
+        sampling_rate: Hz; waves more than 400 ms apart belong to different beats.
+
+    Returns:
+        (..., sample); nowhere between two waves of the same kind.
+    """
+    place = np.arange(first.shape[-1])
+    last_first, last_second = (np.maximum.accumulate(np.where(wave, place, -1), axis=-1) for wave in (first, second))
+    next_first, next_second = (
+        np.minimum.accumulate(np.where(wave, place, len(place))[..., ::-1], axis=-1)[..., ::-1]
+        for wave in (first, second)
+    )
+    inside = (last_first > last_second) & (next_second < np.minimum(next_first, len(place))) & ~first & ~second
+    return np.asarray(inside & ((next_second - last_first) * 1000 / sampling_rate <= _LONGEST_MS), dtype=np.bool_)
 
 
 def _first_of_complex(qrs: Masks, fiducial: int = FIDUCIAL_SAMPLE) -> NDArray[np.int64]:
@@ -147,7 +212,8 @@ def _stored_name(region: str, target: Target) -> str:
 
 def _read(cache: BeatCache, rows: NDArray[np.intp], name: str) -> tuple[Masks, Masks]:
     packed, present = cache.masks(name)
-    masks = np.unpackbits(packed[rows], axis=-1, count=BEAT_SAMPLES).astype(np.bool_)
-    if masks.shape[1:] != BEAT_SHAPE:
-        raise ValueError(f"{cache.folder}: masks of {name} are {masks.shape[1:]}, expected {BEAT_SHAPE}")
+    shape = cache.signal_format.shape
+    masks = np.unpackbits(packed[rows], axis=-1, count=shape[1]).astype(np.bool_)
+    if masks.shape[1:] != shape:
+        raise ValueError(f"{cache.folder}: masks of {name} are {masks.shape[1:]}, expected {shape}")
     return masks, np.asarray(present[rows], dtype=np.bool_)

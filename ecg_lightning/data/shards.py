@@ -15,9 +15,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_lightning.data.cache import BEAT_SHAPE, MAKE_ROOM, PACKED_SHAPE
+from ecg_lightning.data.cache import MAKE_ROOM, packed_shape
+from ecg_lightning.data.representations import MedianBeats, Representation, Represented
 from ecg_lightning.data.sources.base import Entry, RecordingError, RejectedEntry, Source
-from ecg_lightning.signal.beat import Neighbours
+from ecg_lightning.ecg import MIN_AGE, SignalFormat
 from ecg_lightning.storage.atomic import atomic_path
 from ecg_lightning.storage.disk import full_disk_explained
 
@@ -28,16 +29,16 @@ _REGION: Final = re.compile(r"\w+(/\w+)*")
 
 
 @dataclass(frozen=True)
-class BeatSettings:
-    """The settings that determine the beats of a source, beside the source.
+class PrepareSettings:
+    """The settings that determine what is prepared of a source, beside the source.
 
     Attributes:
-        neighbours: What is done with neighbouring beats: see :func:`ecg_lightning.signal.beat.median_beat`.
+        representation: What of a recording is kept.
         min_age: Years; younger patients are rejected, unknown ages are included.
     """
 
-    neighbours: Neighbours = "keep"
-    min_age: float = 16.0
+    representation: Representation = field(default_factory=MedianBeats)
+    min_age: float = MIN_AGE
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,14 @@ class Shard:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A beat as it is stored: (8, 600) int16 uV, with its packed masks (8, 75)."""
+    """An ECG as it is stored: (lead, sample) int16 uV, with its masks, packed along samples."""
 
     microvolts: NDArray[np.int16]
     heart_rate: float
     n_beats: int
     masks: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     remark: str = ""
+    r_peaks: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,28 +76,23 @@ class Rejection:
     reason: str
 
 
-def prepare_entry(source: Source, entry: Entry, settings: BeatSettings) -> Prepared | Rejection:
-    """Read one ECG and compute its median beat.
-
-    Wave masks of the recording and evidence masks of the source are both stored; evidence wins where both know a
-    region of the same name.
+def prepare_entry(source: Source, entry: Entry, settings: PrepareSettings) -> Prepared | Rejection:
+    """Read one ECG and bring it to its representation.
 
     Args:
         source: Where the ECG is from.
         entry: The ECG that is prepared.
-        settings: Settings of the beat.
+        settings: What is kept of it.
 
     Returns:
-        The beat or the reason why there is none. Only running out of memory raises.
+        The ECG or the reason why there is none. Only running out of memory raises.
     """
     if isinstance(entry, RejectedEntry):
         return Rejection(entry.kind, entry.reason)
     if entry.age < settings.min_age:
         return Rejection("under_age", f"the patient is {entry.age:g} years old, under {settings.min_age:g}")
     try:
-        result = source.beat(entry, settings.neighbours)
-        masks = {**result.wave_masks, **source.evidence(entry, settings.neighbours)}
-        packed = {region: _pack(region, mask) for region, mask in masks.items()}
+        return _stored(settings.representation.of(source, entry), settings.representation.format)
     except RecordingError as error:
         return Rejection(error.kind, str(error))
     except MemoryError:
@@ -103,24 +100,30 @@ def prepare_entry(source: Source, entry: Entry, settings: BeatSettings) -> Prepa
     # One odd file in a million must not end a night's run; it is on record with the exception.
     except Exception as error:
         return Rejection("unexpected", f"{type(error).__name__}: {error}")
-    microvolts = np.rint(1e3 * result.beat).astype(np.int16)  # within 20 mV, so never over 32,767 uV
-    return Prepared(microvolts, result.heart_rate, result.n_beats_kept, packed, result.remark)
 
 
-def _pack(region: str, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def _stored(ecg: Represented, of_format: SignalFormat) -> Prepared:
+    packed = {region: _pack(region, mask, of_format.shape) for region, mask in ecg.masks.items()}
+    if ecg.signal.shape != of_format.shape:
+        raise ValueError(f"expected a signal of the shape {of_format.shape}, got {ecg.signal.shape}")
+    microvolts = np.rint(1e3 * ecg.signal).astype(np.int16)  # within 20 mV, so never over 32,767 uV
+    return Prepared(microvolts, ecg.heart_rate, ecg.n_beats, packed, ecg.remark, ecg.r_peaks)
+
+
+def _pack(region: str, mask: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.uint8]:
     if not _REGION.fullmatch(region):
         raise ValueError(f"region {region!r}: expected words of letters, digits and _ with / between them")
-    if mask.shape != BEAT_SHAPE:
-        raise ValueError(f"mask of the region {region!r}: expected the shape {BEAT_SHAPE}, got {mask.shape}")
+    if mask.shape != shape:
+        raise ValueError(f"mask of the region {region!r}: expected the shape {shape}, got {mask.shape}")
     return np.packbits(mask.astype(np.bool_), axis=-1)
 
 
-def write_shard(source: Source, shard: Shard, settings: BeatSettings) -> None:
+def write_shard(source: Source, shard: Shard, settings: PrepareSettings) -> None:
     """Prepare the entries of a shard and write its part file.
 
     The part holds ``index`` (in the source), ``beats``, ``heart_rate``, ``n_beats`` of the used ECGs,
     ``mask:<region>`` and ``present:<region>`` over the same rows, ``rejected_index``, ``rejected`` (kind, reason), and
-    where there are some ``remarked_index``, ``remarks``.
+    where there are some ``r_peaks`` (of all ECGs in a row, ``n_beats`` each), ``remarked_index``, ``remarks``.
 
     Raises:
         DiskSpaceError: The disk is full.
@@ -133,20 +136,23 @@ def write_shard(source: Source, shard: Shard, settings: BeatSettings) -> None:
             used.append((index, outcome))
         else:
             rejected.append((index, outcome))
-    arrays = _used_arrays(used) | _rejected_arrays(rejected) | _remarks(used)
+    arrays = _used_arrays(used, settings.representation.format.shape) | _rejected_arrays(rejected) | _remarks(used)
     needed = sum(array.nbytes for array in arrays.values())
     with full_disk_explained(shard.path.parent, needed, MAKE_ROOM), atomic_path(shard.path) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
 
 
-def _used_arrays(used: Sequence[tuple[int, Prepared]]) -> dict[str, NDArray[np.generic]]:
+def _used_arrays(used: Sequence[tuple[int, Prepared]], shape: tuple[int, int]) -> dict[str, NDArray[np.generic]]:
     arrays: dict[str, NDArray[np.generic]] = {
         "index": np.array([index for index, _ in used], dtype=np.int64),
-        "beats": np.array([p.microvolts for _, p in used], dtype=np.int16).reshape(-1, *BEAT_SHAPE),
+        "beats": np.array([p.microvolts for _, p in used], dtype=np.int16).reshape(-1, *shape),
         "heart_rate": np.array([p.heart_rate for _, p in used], dtype=np.float64),
         "n_beats": np.array([p.n_beats for _, p in used], dtype=np.int32),
     }
-    nowhere = np.zeros(PACKED_SHAPE, dtype=np.uint8)
+    peaks = [p.r_peaks for _, p in used if p.r_peaks is not None]
+    if peaks:
+        arrays["r_peaks"] = np.concatenate(peaks).astype(np.int32)
+    nowhere = np.zeros(packed_shape(shape), dtype=np.uint8)
     for region in sorted({region for _, p in used for region in p.masks}):
         arrays[f"mask:{region}"] = np.array([p.masks.get(region, nowhere) for _, p in used])
         arrays[f"present:{region}"] = np.array([region in p.masks for _, p in used])
@@ -187,7 +193,7 @@ def _keep_freed_memory() -> None:
         mallopt(_TRIM_THRESHOLD, _KEPT)
 
 
-def run_shard(shard: Shard, settings: BeatSettings) -> None:
+def run_shard(shard: Shard, settings: PrepareSettings) -> None:
     """Write one shard in a worker process.
 
     Raises:

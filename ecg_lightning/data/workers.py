@@ -9,7 +9,7 @@ from functools import partial
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ecg_lightning.data.shards import BeatSettings, Shard, run_shard, start_worker, write_shard
+from ecg_lightning.data.shards import PrepareSettings, Shard, run_shard, start_worker, write_shard
 from ecg_lightning.data.sources.base import Source
 from ecg_lightning.data.worker_pool import worker_pool
 
@@ -29,13 +29,15 @@ def check_not_importing_main() -> None:
         )
 
 
-def run_shards(source: Source, shards: Sequence[Shard], beat: BeatSettings, workers: int, console: Console) -> None:
+def run_shards(
+    source: Source, shards: Sequence[Shard], settings: PrepareSettings, workers: int, console: Console
+) -> None:
     """Write the part files of shards, with a bar on a terminal.
 
     Args:
         source: Where the ECGs are from.
         shards: What is to be done.
-        beat: Settings of the beats.
+        settings: What is kept of each ECG.
         workers: Worker processes; 1 to work in this process.
         console: Where the bar goes.
 
@@ -46,7 +48,7 @@ def run_shards(source: Source, shards: Sequence[Shard], beat: BeatSettings, work
     workers = min(workers, len(shards))
     with _progress(console) as bar:
         task = bar.add_task(source.name, total=sum(len(shard.entries) for shard in shards))
-        done = _run_here(source, shards, beat) if workers <= 1 else _run_parallel(source, shards, beat, workers)
+        done = _run_here(source, shards, settings) if workers <= 1 else _run_parallel(source, shards, settings, workers)
         for shard in done:
             bar.advance(task, len(shard.entries))
 
@@ -56,16 +58,16 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
 
 
-def _run_here(source: Source, shards: Sequence[Shard], beat: BeatSettings) -> Iterator[Shard]:
+def _run_here(source: Source, shards: Sequence[Shard], settings: PrepareSettings) -> Iterator[Shard]:
     for shard in shards:
-        write_shard(source, shard, beat)
+        write_shard(source, shard, settings)
         yield shard
 
 
-def _run_parallel(source: Source, shards: Sequence[Shard], beat: BeatSettings, workers: int) -> Iterator[Shard]:
+def _run_parallel(source: Source, shards: Sequence[Shard], settings: PrepareSettings, workers: int) -> Iterator[Shard]:
     start = partial(start_worker, source)
     with worker_pool(workers, _context(), start, f"preparing {source.name}") as pool:
-        futures = {pool.submit(run_shard, shard, beat): shard for shard in shards}
+        futures = {pool.submit(run_shard, shard, settings): shard for shard in shards}
         for future in as_completed(futures):
             future.result()
             yield futures[future]

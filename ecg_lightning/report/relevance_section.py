@@ -1,5 +1,6 @@
 """This module shows where relevance lies: class-mean maps, and the share of each lead and wave."""
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.data.regions import WINDOWS_MS, windows
-from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
+from ecg_lightning.ecg import BEAT_SAMPLES, LEADS, MEDIAN_BEAT
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.overview import maps_overview
@@ -87,7 +88,8 @@ def _normalised_mean(
 def _shares(method: str, magnitude: NDArray[np.float64], count: int) -> pd.DataFrame:
     leads = LEADS if len(magnitude) == len(LEADS) else tuple(str(lead) for lead in range(len(magnitude)))
     rows = [("lead", lead, float(share)) for lead, share in zip(leads, magnitude.sum(axis=1), strict=True)]
-    rows += [("wave", wave, float(magnitude[:, inside].sum())) for wave, inside in windows(magnitude.shape[1]).items()]
+    of_format = replace(MEDIAN_BEAT, samples=magnitude.shape[1])
+    rows += [("wave", wave, float(magnitude[:, inside].sum())) for wave, inside in windows(of_format).items()]
     table = pd.DataFrame(rows, columns=["kind", "place", "share"])
     table.insert(0, "method", method)
     return table.assign(n_ecgs=count)

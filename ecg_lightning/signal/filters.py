@@ -36,28 +36,30 @@ STEADY_SLOPE_BAND: tuple[Stage, ...] = ((4, (25.0,), "lowpass"),)
 def zero_phase(
     signal: NDArray[np.floating],  # (lead, sample)
     *filters: tuple[Stage, ...],
+    sampling_rate: float = SAMPLING_RATE,
 ) -> tuple[NDArray[np.float64], ...]:  # (lead, sample) each
-    """Filter a signal at 500 Hz forwards and backwards, by each of several filters.
+    """Filter a signal forwards and backwards, by each of several filters.
 
     Args:
-        signal: (lead, sample) at 500 Hz.
+        signal: (lead, sample).
         filters: Cascades of Butterworth stages.
+        sampling_rate: Of the signal, Hz.
 
     Returns:
         The filtered signals, (lead, sample) each.
     """
     spectrum = dct(np.asarray(signal, dtype=np.float64), axis=1)
-    return tuple(idct(spectrum * _power_response(signal.shape[1], stages), axis=1) for stages in filters)
+    return tuple(idct(spectrum * _power_response(signal.shape[1], stages, sampling_rate), axis=1) for stages in filters)
 
 
 @lru_cache(maxsize=64)
-def _power_response(samples: int, stages: tuple[Stage, ...]) -> NDArray[np.float64]:
+def _power_response(samples: int, stages: tuple[Stage, ...], sampling_rate: float) -> NDArray[np.float64]:
     """|H|^2 at the frequencies of a cosine transform, (sample,)."""
-    frequencies = np.arange(samples) * SAMPLING_RATE / (2.0 * samples)
+    frequencies = np.arange(samples) * sampling_rate / (2.0 * samples)
     response = np.ones(samples)
     for order, corners, kind in stages:
         wn = corners[0] if len(corners) == 1 else corners
-        sos = butter(order, wn, kind, fs=SAMPLING_RATE, output="sos")
-        response *= np.abs(freqz_sos(sos, worN=frequencies, fs=SAMPLING_RATE)[1]) ** 2
+        sos = butter(order, wn, kind, fs=sampling_rate, output="sos")
+        response *= np.abs(freqz_sos(sos, worN=frequencies, fs=sampling_rate)[1]) ** 2
     response.flags.writeable = False
     return response

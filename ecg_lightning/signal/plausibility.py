@@ -1,5 +1,6 @@
 """This module checks that a signal is an ECG in mV before anything is computed from a recording."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -62,11 +63,12 @@ def check_length(samples: int, sampling_rate: float) -> None:
         )
 
 
-def check_signal(signal: NDArray[np.floating]) -> None:
+def check_signal(signal: NDArray[np.floating], leads: Sequence[str] = LEADS) -> None:
     """Refuse samples that are not finite, a wrong unit, and flat leads.
 
     Args:
-        signal: (lead, sample) mV, leads as in ``ecg.LEADS``.
+        signal: (lead, sample) mV.
+        leads: Names of its rows.
 
     Raises:
         NotFiniteError: NaN or infinite samples.
@@ -76,24 +78,24 @@ def check_signal(signal: NDArray[np.floating]) -> None:
     peaks = np.maximum(signal.max(axis=1), -signal.min(axis=1))  # (lead,) mV, NaN where a sample is NaN
     if not np.isfinite(peaks).all():
         counts = (~np.isfinite(signal)).sum(axis=1)
-        where = ", ".join(f"{lead} ({n})" for lead, n in zip(LEADS, counts, strict=True) if n)
+        where = ", ".join(f"{lead} ({n})" for lead, n in zip(leads, counts, strict=True) if n)
         raise NotFiniteError(
             f"samples that are not finite in lead {where} of {signal.shape[1]}; such gaps are not filled in: "
             "repair the file, or leave the recording out"
         )
     if peaks.max() > MAX_ABS_MILLIVOLT:
-        where = ", ".join(f"{lead} ({p:.4g} mV)" for lead, p in zip(LEADS, peaks, strict=True) if p > MAX_ABS_MILLIVOLT)
+        where = ", ".join(f"{lead} ({p:.4g} mV)" for lead, p in zip(leads, peaks, strict=True) if p > MAX_ABS_MILLIVOLT)
         raise VoltageError(
             f"more than {MAX_ABS_MILLIVOLT:g} mV in lead {where}: probably the unit is not mV (uV? raw converter "
             "steps?); correct the unit or gain in the file's header or in the source"
         )
-    _check_flat(signal)
+    _check_flat(signal, leads)
 
 
-def _check_flat(signal: NDArray[np.floating]) -> None:
+def _check_flat(signal: NDArray[np.floating], leads: Sequence[str]) -> None:
     # Spikes on a dead lead must not make it pass, so the share of samples near the median counts, not the range.
     near = np.abs(signal - np.median(signal, axis=1, keepdims=True)) <= FLAT_MILLIVOLT
-    flat = [lead for lead, share in zip(LEADS, near.mean(axis=1), strict=True) if share >= FLAT_SHARE]
+    flat = [lead for lead, share in zip(leads, near.mean(axis=1), strict=True) if share >= FLAT_SHARE]
     if flat:
         raise FlatLeadError(
             f"lead {', '.join(flat)} is flat ({FLAT_SHARE:.0%} of its samples within {1e3 * FLAT_MILLIVOLT:g} uV of "
@@ -101,14 +103,15 @@ def _check_flat(signal: NDArray[np.floating]) -> None:
         )
 
 
-def check_alive(signal: NDArray[np.floating], sampling_rate: float) -> None:
+def check_alive(signal: NDArray[np.floating], sampling_rate: float, leads: Sequence[str] = LEADS) -> None:
     """Refuse a lead that is there for under 3 s: off for the rest, or printed in a column of a sheet.
 
     A lead is off where it stays within 10 uV for 2.5 s.
 
     Args:
-        signal: (lead, sample) mV, leads as in ``ecg.LEADS``.
+        signal: (lead, sample) mV.
         sampling_rate: Sampling rate in Hz.
+        leads: Names of its rows.
 
     Raises:
         FlatLeadError: Under 3 s of a lead are left.
@@ -124,7 +127,7 @@ def check_alive(signal: NDArray[np.floating], sampling_rate: float) -> None:
         return
     off = np.stack([np.convolve(row, np.ones(width)) > 0 for row in still])  # (lead, block)
     seconds = (~off).sum(axis=1) * block / sampling_rate
-    short = [f"{lead} ({s:.1f} s)" for lead, s in zip(LEADS, seconds, strict=True) if s < MIN_SECONDS]
+    short = [f"{lead} ({s:.1f} s)" for lead, s in zip(leads, seconds, strict=True) if s < MIN_SECONDS]
     if short:
         raise FlatLeadError(
             f"of lead {', '.join(short)} is there, the rest of {signal.shape[1] / sampling_rate:.1f} s does not move; "
