@@ -74,6 +74,10 @@ class SignalFormat:
         return f"{len(self.leads)} leads x {self.samples} samples at {self.sampling_rate:g} Hz ({names})"
 
 
+class SignalFormatError(ValueError):
+    """ECGs are of another format than a network, a picture or a file expects; the message names both."""
+
+
 MEDIAN_BEAT: Final = SignalFormat(LEADS, SAMPLING_RATE, BEAT_SAMPLES, FIDUCIAL_SAMPLE)
 """The format of the paper's median beats."""
 

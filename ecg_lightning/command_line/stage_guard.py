@@ -9,6 +9,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
 from ecg_lightning.data.splits import LabelsError
+from ecg_lightning.ecg import SignalFormatError
 from ecg_lightning.endings import STOPPED, before_end, end_from_handler, ends_when_told, is_rank_zero
 from ecg_lightning.models.plain_checkpoints import CheckpointError
 from ecg_lightning.runs.checkpoints import epoch_of
@@ -20,7 +21,15 @@ from ecg_lightning.storage.plain_values import UntrustedContentError
 from ecg_lightning.storage.readers import DamagedFileError
 from ecg_lightning.wandb_logger import RunLogger
 
-TOLD: Final = (CheckpointError, DamagedFileError, LabelsError, RunMismatchError, StoreError, UntrustedContentError)
+TOLD: Final = (
+    CheckpointError,
+    DamagedFileError,
+    LabelsError,
+    RunMismatchError,
+    SignalFormatError,
+    StoreError,
+    UntrustedContentError,
+)
 """Errors of what the user has given: their words say all, and a traceback before them hides it."""
 
 _ALONE: Final = ("fit", "test", "tune")

@@ -52,7 +52,7 @@ class Representation(ABC):
 
     @abstractmethod
     def of(self, source: Source, entry: Entry) -> Represented:
-        """Read one ECG.
+        """Read one ECG as a network sees it.
 
         Raises:
             RecordingError: The recording can't be read or used.

@@ -8,6 +8,7 @@ from torch.nn.parameter import is_lazy
 
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.splits import Split
+from ecg_lightning.ecg import SignalFormat, SignalFormatError
 from ecg_lightning.functional.plain_copy import plain_copy
 from ecg_lightning.models.output_range import probability_words
 
@@ -47,8 +48,9 @@ def prepare_network(network: nn.Module, datamodule: EcgDataModule, stage: str, d
         device: Of the network.
 
     Raises:
-        ValueError: See :func:`check_before_fit`.
+        ValueError: See :func:`check_shape` and :func:`check_before_fit`.
     """
+    check_shape(network, datamodule.signal_format)
     lazy = waits_for_shapes(network)
     if not (lazy or stage == "fit"):
         return
@@ -57,6 +59,27 @@ def prepare_network(network: nn.Module, datamodule: EcgDataModule, stage: str, d
         make_real(network, ecg)
     if stage == "fit":
         check_before_fit(network, ecg)
+
+
+def check_shape(network: nn.Module, of_data: SignalFormat) -> None:
+    """Refuse a network that was built for ECGs of another shape, where it tells its own as ``ResNet1d`` does.
+
+    Args:
+        network: Any network.
+        of_data: Format of the ECGs.
+
+    Raises:
+        SignalFormatError: Both shapes, and the arguments to change.
+    """
+    example = example_input(network)
+    if example is not None and tuple(example.shape[1:]) != of_data.shape:
+        leads, length = example.shape[1:]
+        wanted = "model.network.init_args."
+        raise SignalFormatError(
+            f"{type(network).__name__} was built for {leads} leads x {length} samples, the ECGs are {of_data}: train "
+            f"one with --{wanted}leads {of_data.shape[0]} --{wanted}length {of_data.shape[1]}, or choose another "
+            "data.representation"
+        )
 
 
 def make_real(network: nn.Module, ecg: Tensor) -> None:

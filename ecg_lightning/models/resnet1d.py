@@ -15,9 +15,13 @@ _FIRST_WIDTH = 8
 _MAX_WIDTH = 256
 
 
-def default_widths(depth: int) -> tuple[int, ...]:
-    """Channels of each block: 8, doubled at blocks 2, 4, 6 ... (counted from 1), at most 256."""
-    return tuple(min(_FIRST_WIDTH * 2 ** (block // 2), _MAX_WIDTH) for block in range(1, depth + 1))
+def default_widths(depth: int, leads: int = len(LEADS)) -> tuple[int, ...]:
+    """Channels of each block: 8, doubled at blocks 2, 4, 6 ... (counted from 1), at most 256.
+
+    Of more than eight leads the first block keeps the next multiple of 8.
+    """
+    first = _FIRST_WIDTH * -(-leads // _FIRST_WIDTH)
+    return tuple(min(first * 2 ** (block // 2), max(_MAX_WIDTH, first)) for block in range(1, depth + 1))
 
 
 def default_strides(depth: int) -> tuple[int, ...]:
@@ -125,7 +129,7 @@ class ResNet1d(nn.Module):
         input_activation: bool = True,
     ) -> None:
         super().__init__()
-        widths = tuple(widths) if widths is not None else default_widths(depth)
+        widths = tuple(widths) if widths is not None else default_widths(depth, leads)
         strides = tuple(strides) if strides is not None else default_strides(len(widths))
         _check(widths, strides, leads, length, kernel_size, shortcut)
         self.config: dict[str, object] = {
