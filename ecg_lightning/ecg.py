@@ -6,7 +6,7 @@ recording, (8 leads, 600 samples) in mV at 500 Hz, with the fiducial of its QRS 
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 LEADS: Final = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 """The eight independent leads of the 12-lead ECG, in the order of every array of this project."""
@@ -87,7 +87,10 @@ MAX_ABS_MILLIVOLT: Final = 20.0
 MIN_AGE: Final = 16.0
 """Younger patients are excluded (paper, Methods, "Study population")."""
 
-Target = Literal[
+Target = str
+"""Name of what a network is trained for: a diagnosis or a measurement, see :mod:`ecg_lightning.data.targets`."""
+
+TARGETS: Final[tuple[Target, ...]] = (
     "sinus_rhythm",
     "atrial_fibrillation",
     "sinus_bradycardia",
@@ -97,11 +100,8 @@ Target = Literal[
     "left_bundle_branch_block",
     "low_qrs_voltage",
     "left_ventricular_hypertrophy",
-]
-"""One diagnosis that a binary classifier is trained for."""
-
-TARGETS: Final[tuple[Target, ...]] = get_args(Target)
-"""The nine diagnoses of the paper, in the order of its Table 1."""
+)
+"""The nine diagnoses of the paper, in the order of its Table 1; a source may have others."""
 
 LONGEST_ID: Final = 40
 """Characters of an ECG's id that are shown."""

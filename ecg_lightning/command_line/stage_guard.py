@@ -8,7 +8,7 @@ from typing import Any, Final
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
-from ecg_lightning.data.splits import LabelsError
+from ecg_lightning.data.label_checks import LabelsError
 from ecg_lightning.ecg import SignalFormatError
 from ecg_lightning.endings import STOPPED, before_end, end_from_handler, ends_when_told, is_rank_zero
 from ecg_lightning.models.plain_checkpoints import CheckpointError

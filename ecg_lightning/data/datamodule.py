@@ -1,6 +1,7 @@
 """The datamodule: prepares the ECGs on first use, splits them by patient, and feeds whole batches."""
 
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,16 +14,19 @@ from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds, enou
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.dataset import BeatDataset
 from ecg_lightning.data.enrichment import Enrichment, enriched_split
-from ecg_lightning.data.examples import digest_examples, examples_table, permute_labels
+from ecg_lightning.data.examples import digest_examples, examples_table, permute_labels, population_table
+from ecg_lightning.data.label_checks import check_column, check_labels, class_remedy
 from ecg_lightning.data.loaders import BeatLoaders
 from ecg_lightning.data.prepare import chosen_representation, prepare
 from ecg_lightning.data.provenance import DataProvenance
 from ecg_lightning.data.representations import Representation
 from ecg_lightning.data.samplers import check_samplers_stay
 from ecg_lightning.data.sources import Source
-from ecg_lightning.data.splits import Split, SplitRule, check_both_classes, class_remedy, splits_of_stage
-from ecg_lightning.data.study_splits import SETTINGS, flat_settings
-from ecg_lightning.ecg import MIN_AGE, TARGETS, SignalFormat, Target
+from ecg_lightning.data.sources.entry_checks import target_of
+from ecg_lightning.data.splits import Split, SplitRule, splits_of_stage
+from ecg_lightning.data.study_splits import flat_settings
+from ecg_lightning.data.targets import TargetInfo, check_name
+from ecg_lightning.ecg import MIN_AGE, SignalFormat, Target
 from ecg_lightning.storage.hashing import digest_settings
 
 
@@ -35,7 +39,7 @@ class EcgDataModule(BeatLoaders):
 
     Args:
         source: Where the recordings come from.
-        target: The diagnosis.
+        target: The diagnosis or measurement, one of the source's.
         cache_dir: Folder of the prepared beats; each source and setting gets a folder of its own inside.
         batch_size: Training ECGs a step over all ranks, so that the batches do not depend on their number
             (BatchNorm statistics and dropout are each rank's own).
@@ -89,14 +93,12 @@ class EcgDataModule(BeatLoaders):
         permuted_labels: bool = False,
     ) -> None:
         super().__init__(augmentation, shuffle_seed, batch_size, eval_batch_size, num_workers)
-        if target not in TARGETS:
-            raise ValueError(f"target must be one of {', '.join(TARGETS)}; got {target!r}")
         if split not in get_args(SplitRule):
             raise ValueError(f"split must be one of {', '.join(get_args(SplitRule))}; got {split!r}")
         if n_backgrounds < 2:
             raise ValueError(f"n_backgrounds must be at least 2; got {n_backgrounds}")
         self.source = source
-        self.target: Target = target
+        self.target = check_name(target)
         self.cache_dir = Path(cache_dir)
         self.split_rule: SplitRule = "patients" if split == "auto" else split
         self.split_seed = split_seed
@@ -115,7 +117,13 @@ class EcgDataModule(BeatLoaders):
             check_samplers_stay(self.trainer)
             if self.trainer.state.fn is not None:
                 splits_of_stage(self.trainer.state.fn.value, self.split_rule)
+        _ = self.target_info  # so is this: a misspelt target
         self.prepare_cache()
+
+    @cached_property
+    def target_info(self) -> TargetInfo:
+        """What the source says of the target; a ValueError where it has none of this name."""
+        return target_of(self.source, self.target)
 
     def prepare_cache(self, *, overwrite: bool = False, progress: bool = True) -> BeatCache:
         """The cache of this source, made first where it is not there yet.
@@ -149,9 +157,8 @@ class EcgDataModule(BeatLoaders):
             examples, held_out, wish = self._cache.examples, self.held_out_patients, self.test_enrichment
             self._split = enriched_split(examples, self.split_rule, self.split_seed, held_out, wish, self.target)
         for split in needed:
-            label = self.examples(split)["label"].to_numpy()
-            if not np.isin((0, 1), label).all():
-                check_both_classes(label, split, self.target, self._remedy())
+            check_column(self.cache.examples, self.target, self.cache.folder)
+            check_labels(self.examples(split)["label"].to_numpy(), split, self.target_info, self._remedy)
 
     def _remedy(self) -> str:
         if self.test_enrichment is not None:
@@ -175,11 +182,8 @@ class EcgDataModule(BeatLoaders):
         return self.population()[["ecg_id", "patient_id", "split"]]
 
     def population(self) -> pd.DataFrame:
-        """The same with ``age, sex, source`` and the nine targets."""
-        table = self.cache.examples[["ecg_id", "patient_id", "age", "sex", "source", *TARGETS]].reset_index(drop=True)
-        table.insert(2, "split", self._split)
-        table.attrs = {SETTINGS: self.settings()}
-        return table
+        """The same with ``age, sex, source`` and every target."""
+        return population_table(self.cache.examples, np.asarray(self._split), self.settings())
 
     def examples(self, split: Split) -> pd.DataFrame:
         """The ECGs of a split in row order: row, ecg_id, patient_id, label, age, sex, source, cache_row.

@@ -15,8 +15,10 @@ import pandas as pd
 from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 
-from ecg_lightning.data.splits import SplitRule, labels_of, split_examples
-from ecg_lightning.ecg import TARGETS, Target
+from ecg_lightning.data.label_columns import is_binary, label_column, labels_of, targets_in
+from ecg_lightning.data.splits import SplitRule, split_examples
+from ecg_lightning.data.targets import in_order, is_target_name, nearest
+from ecg_lightning.ecg import Target
 from ecg_lightning.randomness import keyed_order
 
 UNUSED: Final = "unused"
@@ -44,10 +46,9 @@ class Enrichment:
     size: int | None = None
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.targets if name not in TARGETS]
-        if unknown or not self.targets:
+        if not self.targets or not all(map(is_target_name, self.targets)):
             raise ValueError(
-                f"data.test_enrichment.targets: expected one or more of {', '.join(TARGETS)}; got "
+                "data.test_enrichment.targets: expected one or more binary targets of the source; got "
                 f"{', '.join(map(str, self.targets)) or 'none'}"
             )
         if min(self.patients, self.without) < 1 or (self.size is not None and self.size < self.patients + self.without):
@@ -56,7 +57,7 @@ class Enrichment:
                 f"got {self.patients}, {self.without} and {self.size}"
             )
         # the order makes no difference to the split, so it makes none to a checkpoint's or a study's settings
-        object.__setattr__(self, "targets", [name for name in TARGETS if name in self.targets])
+        object.__setattr__(self, "targets", in_order(self.targets))
 
 
 def enriched_split(
@@ -102,8 +103,15 @@ def enrich_test(
         (n,) names of the split, among them ``unused``.
 
     Raises:
-        ValueError: Too few patients; the message counts them for the diagnosis that lacks some.
+        ValueError: Too few patients; the message counts them for the diagnosis that lacks some. Or a target that the
+            source has no labels of, or no classes.
     """
+    for target in wish.targets:
+        if label_column(target) not in examples or not is_binary(examples, target):
+            raise ValueError(
+                f"data.test_enrichment.targets: {target} is no binary target of this source; "
+                f"{nearest(target, targets_in(examples))}"
+            )
     by_patient = rule in ("auto", "patients")
     may_test = split != "validation" if by_patient else split == "test"
     drawn = _one_ecg_a_patient(examples, np.flatnonzero(may_test), seed)

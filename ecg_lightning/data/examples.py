@@ -1,5 +1,6 @@
 """This module lists the ECGs of a split in a table, and gives the table a digest."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -7,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import BeatCache
-from ecg_lightning.data.splits import labels_of
+from ecg_lightning.data.label_columns import label_column, labels_of, targets_in
+from ecg_lightning.data.study_splits import SETTINGS
 from ecg_lightning.ecg import Target
 from ecg_lightning.randomness import keyed_order
 from ecg_lightning.storage.hashing import digest_array_rows, digest_settings
@@ -37,6 +39,21 @@ def examples_table(
     described = examples[["ecg_id", "patient_id", "age", "sex", "source"]].iloc[cache_row]
     table = described.assign(label=label[cache_row], cache_row=cache_row).reset_index(drop=True)
     table.insert(0, "row", np.arange(len(table)))
+    return table
+
+
+def population_table(examples: pd.DataFrame, split: NDArray[np.str_], settings: Mapping[str, object]) -> pd.DataFrame:
+    """List every ECG of a source: ``ecg_id, patient_id, split, age, sex, source`` and a column of each target.
+
+    Args:
+        examples: Every ECG of a cache.
+        split: (n,) names of the split.
+        settings: What data these are, kept in ``attrs``.
+    """
+    labels = map(label_column, targets_in(examples))
+    table = examples[["ecg_id", "patient_id", "age", "sex", "source", *labels]].reset_index(drop=True)
+    table.insert(2, "split", split)
+    table.attrs = {SETTINGS: dict(settings)}
     return table
 
 

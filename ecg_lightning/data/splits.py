@@ -1,13 +1,11 @@
 """Train, validation and test ECGs, split by patient (paper, "Model architecture and algorithm development")."""
 
-import math
 from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.randomness import keyed_order
 
 Split = Literal["train", "validation", "test"]
@@ -22,11 +20,6 @@ HELD_OUT_SHARE: Final = 0.1
 VALIDATION_FOLD: Final = 9
 TEST_FOLD: Final = 10
 
-
-class LabelsError(ValueError):
-    """An error of a source's labels: too few for the request; the message counts them, and says what to do."""
-
-
 _SPLITS_OF_STAGE: Final[dict[str, tuple[Split, ...]]] = {
     "fit": ("train", "validation"),
     "validate": ("validation",),
@@ -34,13 +27,8 @@ _SPLITS_OF_STAGE: Final[dict[str, tuple[Split, ...]]] = {
     "predict": (),  # unlabelled ECGs may be predicted
 }
 
-_TRIED_SEEDS: Final = 50
-
-_SMALL_SOURCE: Final = 20_000
-"""ECGs up to which other split seeds are tried for an error's remedy."""
-
-_MORE: Final = "take more ECGs"
-_MORE_SIMULATED: Final = "simulate more patients (`--data.source.init_args.n_patients`)"
+MORE: Final = "take more ECGs"
+MORE_SIMULATED: Final = "simulate more patients (`--data.source.init_args.n_patients`)"
 
 
 def split_examples(examples: pd.DataFrame, rule: SplitRule, seed: int, held_out: int | None = None) -> NDArray[np.str_]:
@@ -106,8 +94,8 @@ def split_by_patient(patient_id: "pd.Series[str]", seed: int = 0, held_out: int 
     patients = pd.Series(patient_id.unique())
     if len(patients) < 3:
         raise ValueError(
-            f"a split into train, validation and test needs at least 3 patients, got {len(patients)}: {_MORE}, or "
-            f"{_MORE_SIMULATED}; `data.split: test_only` tests a network that was trained on another source"
+            f"a split into train, validation and test needs at least 3 patients, got {len(patients)}: {MORE}, or "
+            f"{MORE_SIMULATED}; `data.split: test_only` tests a network that was trained on another source"
         )
     if held_out is None:
         held_out = max(1, min(HELD_OUT_PATIENTS, round(HELD_OUT_SHARE * len(patients))))
@@ -151,83 +139,3 @@ def split_by_fold(fold: "pd.Series[int]", patient_id: "pd.Series[str]") -> NDArr
             f"{len(shared)} patients are in two of the source's folds (first: {shared[0]}); use `split: patients`"
         )
     return split
-
-
-def labels_of(examples: pd.DataFrame, target: Target) -> NDArray[np.float32]:
-    """Return the labels (n,) of a cache's examples: 1, 0 or NaN where missing."""
-    label: NDArray[np.float32] = examples[target].astype("Float32").to_numpy(dtype=np.float32, na_value=math.nan)
-    return label
-
-
-def check_both_classes(
-    label: NDArray[np.floating],
-    split: Split,
-    target: Target,
-    remedy: str = f"{_MORE}, another `data.split_seed`, or another target",
-) -> None:
-    """Refuse a split without a positive or without a negative ECG.
-
-    Args:
-        label: (n,) 1, 0 or NaN where missing.
-        split: Name of the split.
-        target: The diagnosis that labels are of.
-        remedy: What would help, for the message.
-
-    Raises:
-        LabelsError: One class only; the message counts both.
-    """
-    positive, negative = int((label == 1).sum()), int((label == 0).sum())
-    if not positive or not negative:
-        raise LabelsError(
-            f"target {target}: the {split} split has {positive} ECGs with it, {negative} without and "
-            f"{int(np.isnan(label).sum())} where the label is missing; both classes are needed: {remedy}"
-        )
-
-
-def class_remedy(examples: pd.DataFrame, rule: SplitRule, target: Target, held_out: int | None = None) -> str:
-    """Say what to do where a split of a source has one class only.
-
-    Args:
-        examples: Every ECG of the source, with the columns ``source``, ``patient_id`` and the targets.
-        rule: How it is split.
-        target: The diagnosis that labels are of.
-        held_out: Patients in each of validation and test: see ``split_by_patient``.
-    """
-    label = labels_of(examples, target)
-    more = _MORE_SIMULATED if examples["source"].eq("synthetic").all() else _MORE
-    if not np.isin((0, 1), label).all():
-        both = [name for name in TARGETS if np.isin((0, 1), labels_of(examples, name)).all()]
-        never = bool(np.isnan(label).all())  # an archive that nobody looked for it in has no more of them
-        if all(np.isnan(labels_of(examples, name)).all() for name in TARGETS):
-            return (
-                "no ECG of this source has a label of any target, so that nothing can be learnt or tested on them; "
-                "take an archive with labels (`predict` needs no labels)"
-            )
-        nothing = "none of its ECGs has this label" if never else "all of its labelled ECGs agree"
-        remedy = "take another target" if never else f"take another target, or {more}"
-        return (
-            f"{nothing}, whatever the split; {remedy}: this source has both classes of "
-            f"{', '.join(both) or 'no target'} (`predict` needs no labels)"
-        )
-    remedy = f"{more}, another `data.split_seed`, or another target"
-    if rule != "patients" or len(examples) > _SMALL_SOURCE:
-        return remedy
-    seed = seed_with_both_classes(label, examples["patient_id"], held_out)
-    return remedy if seed is None else f"{remedy}; `--data.split_seed {seed}` would give every split both"
-
-
-def seed_with_both_classes(
-    label: NDArray[np.floating], patient_id: "pd.Series[str]", held_out: int | None = None
-) -> int | None:
-    """Find the first split seed under 50 that gives every split both classes, for the remedy of an error.
-
-    Args:
-        label: (n,) 1, 0 or NaN where missing.
-        patient_id: (n,) patient of each ECG.
-        held_out: Patients in each of validation and test: see ``split_by_patient``.
-    """
-    for seed in range(_TRIED_SEEDS):
-        split = split_by_patient(patient_id, seed, held_out)
-        if all(np.isin((0, 1), label[split == name]).all() for name in ("train", "validation", "test")):
-            return seed
-    return None

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ecg_lightning.data.sources.base import Entry, Source
 from ecg_lightning.data.sources.synthetic import Synthetic
-from ecg_lightning.ecg import Target
+from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.signal.beat import Neighbours
 from ecg_lightning.signal.recording import RecordingError
 from ecg_lightning.simulator.evidence import twin_beats
@@ -24,7 +24,7 @@ class TwinShifts:
         neighbours: How the beats are made.
 
     Raises:
-        ValueError: A source whose ECGs have no twins.
+        ValueError: A source whose ECGs have no twins, or a target in which they don't differ.
     """
 
     def __init__(self, source: Source, target: Target, neighbours: Neighbours) -> None:
@@ -32,6 +32,11 @@ class TwinShifts:
             raise ValueError(
                 f"perturbation by twins needs simulated ECGs, whose twin without the diagnosis is known; those of "
                 f"{source.name} have none: leave out the kinds with `replacement: twin`"
+            )
+        if target not in TARGETS:
+            raise ValueError(
+                f"perturbation by twins needs a diagnosis that the simulator knows ({', '.join(TARGETS)}), and not "
+                f"{target}: leave out the kinds with `replacement: twin`"
             )
         self.source, self.target, self.neighbours = source, target, neighbours
         self._entries: Mapping[str, Entry] = {}

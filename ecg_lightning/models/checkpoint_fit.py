@@ -6,28 +6,35 @@ from typing import Any, Final
 from torch import Tensor
 
 from ecg_lightning.data.provenance import DataProvenance
+from ecg_lightning.data.targets import TargetInfo
 from ecg_lightning.models.checked_loading import weight_differences
 
 TARGET_KEY: Final = "ecg_target"
+TARGET_INFO_KEY: Final = "ecg_target_info"
 DATA_KEY: Final = "ecg_data"
 
 _SHOWN: Final = 5  # differences of weights
 
 
 def check_fits(
-    checkpoint: Mapping[str, Any], target: str, provenance: DataProvenance | None, weights: Mapping[str, Tensor]
+    checkpoint: Mapping[str, Any],
+    target: str,
+    weights: Mapping[str, Tensor],
+    provenance: DataProvenance | None = None,
+    info: TargetInfo | None = None,
 ) -> None:
     """Refuse a checkpoint of another target, of other data or of another network, and say which.
 
     Args:
         checkpoint: Its content.
-        target: The diagnosis of the run.
-        provenance: How the run's ECGs came about; None where no datamodule tells it.
+        target: The target of the run.
         weights: State of the run's network.
+        provenance: How the run's ECGs came about; None where no datamodule tells it.
+        info: What the run's source says of the target; None likewise.
 
     Raises:
-        ValueError: The checkpoint was trained for another target or on otherwise made or split beats, or its weights
-            have other names or shapes.
+        ValueError: The checkpoint was trained for another target, or for one of another kind, or on otherwise made or
+            split beats, or its weights have other names or shapes.
     """
     trained_for = checkpoint.get(TARGET_KEY, checkpoint.get("hyper_parameters", {}).get("target", target))
     if trained_for != target:
@@ -35,6 +42,8 @@ def check_fits(
             f"the checkpoint was trained for {trained_for!r}, this run is for {target!r}; pass "
             f"`--target {trained_for}` or a checkpoint of {target!r}"
         )
+    if info is not None:
+        _check_same_kind(checkpoint.get(TARGET_INFO_KEY, {}), info)
     if provenance is not None and DATA_KEY in checkpoint:
         provenance.check_trained_on(checkpoint[DATA_KEY])
     differences = weight_differences(weights, checkpoint["state_dict"])
@@ -45,3 +54,14 @@ def check_fits(
             + (f"; and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else "")
             + ". Configure the network that the checkpoint was trained with, or take another checkpoint"
         )
+
+
+def _check_same_kind(trained: Mapping[str, Any], target: TargetInfo) -> None:
+    """Refuse a target whose labels were of another kind or unit; a checkpoint of an earlier version tells neither."""
+    for what, here in (("kind", target.kind), ("unit", target.unit)):
+        then = trained.get(what, here)
+        if then != here:
+            raise ValueError(
+                f"the checkpoint was trained for {target.name} of the {what} {then!r}, and this source's {target.name} "
+                f"has the {what} {here!r}: one of them should have another name"
+            )

@@ -13,11 +13,12 @@ from torch.nn.parameter import is_lazy
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.dataset import Batch
-from ecg_lightning.ecg import TARGETS, Target
+from ecg_lightning.data.targets import check_name
+from ecg_lightning.ecg import Target
 from ecg_lightning.functional.threshold import youden_threshold
 from ecg_lightning.models.channels_last_training import training_pass
 from ecg_lightning.models.checked_loading import CheckedLoading
-from ecg_lightning.models.checkpoint_fit import DATA_KEY, TARGET_KEY, check_fits
+from ecg_lightning.models.checkpoint_fit import DATA_KEY, TARGET_INFO_KEY, TARGET_KEY, check_fits
 from ecg_lightning.models.checkpoint_paths import with_absolute_paths, with_relative_paths
 from ecg_lightning.models.classifier_scores import LogitsAndLabels, decision_scores, has_both_classes, ranking_scores
 from ecg_lightning.models.fit_checks import example_input, prepare_network
@@ -71,8 +72,6 @@ class EcgClassifier(CheckedLoading):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if target not in TARGETS:
-            raise ValueError(f"target must be one of {', '.join(TARGETS)}; got {target!r}")
         if not learning_rate > 0 or weight_decay < 0:
             raise ValueError(
                 f"learning_rate must be positive and weight_decay >= 0, got {learning_rate} and {weight_decay}"
@@ -82,7 +81,7 @@ class EcgClassifier(CheckedLoading):
         self._remember_network(network)
         self.network = network
         self.example_input_array = example_input(network)
-        self.target = target
+        self.target = check_name(target)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.seed = int(seed)
@@ -226,6 +225,7 @@ class EcgClassifier(CheckedLoading):
         datamodule = self._datamodule()
         if datamodule is not None:
             checkpoint[DATA_KEY] = datamodule.provenance().as_dict()
+            checkpoint[TARGET_INFO_KEY] = datamodule.target_info.as_dict()
         if self._trainer is not None and _CALLBACKS_KEY in checkpoint:
             folder = self.trainer.default_root_dir
             checkpoint[_CALLBACKS_KEY] = with_relative_paths(checkpoint[_CALLBACKS_KEY], folder)
@@ -237,8 +237,8 @@ class EcgClassifier(CheckedLoading):
             ValueError: See :func:`ecg_lightning.models.checkpoint_fit.check_fits`.
         """
         datamodule = self._datamodule()
-        provenance = None if datamodule is None else datamodule.provenance()
-        check_fits(checkpoint, self.target, provenance, self.state_dict())
+        data = (None, None) if datamodule is None else (datamodule.provenance(), datamodule.target_info)
+        check_fits(checkpoint, self.target, self.state_dict(), *data)
         if _BACKGROUNDS_KEY in checkpoint:
             self.backgrounds = Backgrounds.from_dict(checkpoint[_BACKGROUNDS_KEY])
         if self._trainer is not None and _CALLBACKS_KEY in checkpoint:

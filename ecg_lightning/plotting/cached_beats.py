@@ -8,6 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import BeatCache
+from ecg_lightning.data.label_columns import label_column, labels_of, targets_in
+from ecg_lightning.data.targets import nearest
 from ecg_lightning.ecg import BEAT_SAMPLES, TARGETS, Target
 from ecg_lightning.plotting.class_words import class_short
 from ecg_lightning.plotting.stack import ClassBeat
@@ -46,9 +48,9 @@ def choose_rows(
     """
     if n < 1:
         raise ValueError(f"expected to choose at least 1 ECG, got n = {n}")
-    if target not in TARGETS:
-        raise ValueError(f"expected one of the targets {', '.join(TARGETS)}, got {target!r}")
-    has = (examples[target] == float(present)).fillna(value=False).to_numpy(dtype=bool)
+    if label_column(target) not in examples:
+        raise ValueError(f"no such target among these ECGs: {target!r}; {nearest(target, targets_in(examples))}")
+    has = labels_of(examples, target) == float(present)
     known = examples[has & ~examples["patient_id"].isin(list(without)).to_numpy()]
     order = keyed_order(seed, f"picture:{target}:" + known["ecg_id"])
     return [int(row) for row in known.iloc[order].drop_duplicates("patient_id").head(n).index]
@@ -88,7 +90,8 @@ def class_beat(cache: BeatCache, row: int, target: Target, name: str, *, waves: 
         name: What the ECG is called in the picture.
         waves: False leaves the waves out, for a sheet on which other beats show evidence.
     """
-    example = cache.examples.iloc[row]
+    one = cache.examples.iloc[[row]]
+    example = one.iloc[0]
     masks = {kind: mask_of(cache, row, f"{kind}/{target}") for kind in EVIDENCE}
     if waves and all(mask is None for mask in masks.values()):
         masks = {wave: mask_of(cache, row, wave) for wave in WAVES}
@@ -97,6 +100,6 @@ def class_beat(cache: BeatCache, row: int, target: Target, name: str, *, waves: 
         source=str(example["source"]),
         name=name,
         heart_rate=float(example["heart_rate"]),
-        labels=[class_short(name) for name in TARGETS if pd.notna(example[name]) and example[name] == 1],
+        labels=[class_short(name) for name in dict.fromkeys((*TARGETS, target)) if labels_of(one, name)[0] == 1],
         regions={name: mask for name, mask in masks.items() if mask is not None},
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ecg_lightning.ecg import TARGETS
+from ecg_lightning.data.targets import in_order, is_target_name
 from ecg_lightning.runs.finished import why_partial
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.sealing import inspect_run
@@ -93,10 +93,10 @@ class StudyFolder:
         return self.path / "compare.done.json"
 
     def runs(self) -> dict[str, dict[int, Run]]:
-        """Target (in the paper's order) -> seed -> run, finished or not."""
+        """Target (the paper's in its order, then others by name) -> seed -> run, finished or not."""
         found: dict[str, dict[int, Run]] = {}
-        for target in TARGETS:
-            folders = sorted((self.path / target).glob("seed*")) if (self.path / target).is_dir() else []
+        for target in in_order(one.name for one in self.path.iterdir() if one.is_dir() and is_target_name(one.name)):
+            folders = sorted((self.path / target).glob("seed*"))
             seeds = {int(match[1]): Run(one) for one in folders if (match := _SEED.fullmatch(one.name))}
             if seeds:
                 found[target] = dict(sorted(seeds.items()))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from ecg_lightning.ecg import TARGETS
+from ecg_lightning.data.targets import is_target_name
 from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.shipped import find_config
 from ecg_lightning.study.settings_file import Expected, parse_settings, read_settings
@@ -27,6 +27,12 @@ def _are_distinct(fits: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda values: isinstance(values, list) and all(map(fits, values)) and len(set(values)) == len(values)
 
 
+def _are_target_names(values: object) -> bool:
+    """Whether they are names, and differ in more than case: each is a folder."""
+    distinct = _are_distinct(is_target_name)
+    return distinct(values) and distinct([str(value).lower() for value in values])  # type: ignore[attr-defined]
+
+
 Name = Annotated[str, Expected('a name; write it in quotes, as "1e3"', _is_text)]
 Threads = Annotated[int, Expected("a whole number from 1", _is_whole_from(1))]
 Seeds = Annotated[
@@ -34,7 +40,7 @@ Seeds = Annotated[
 ]
 Targets = Annotated[
     tuple[str, ...],
-    Expected(f"a list of some of {', '.join(TARGETS)}, each once", _are_distinct(TARGETS.__contains__)),
+    Expected("a list of targets of the source, each once, as [sinus_rhythm, STTC]", _are_target_names),
 ]
 Files = Annotated[
     tuple[str, ...],

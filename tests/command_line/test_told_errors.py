@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from ecg_lightning.cli import main
+from ecg_lightning.data.label_checks import LabelsError, class_remedy
 from ecg_lightning.data.sources import Synthetic
-from ecg_lightning.data.splits import LabelsError, class_remedy
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.models import EcgClassifier, ResNet1d
 

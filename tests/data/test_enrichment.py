@@ -122,7 +122,7 @@ def test_too_few_patients_are_counted_and_told_what_to_do(wish: Enrichment, mess
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"targets": []}, {"targets": ["flu"]}, {"patients": 0}, {"without": 0}, {"size": 43}]
+    "arguments", [{"targets": []}, {"targets": ["../flu"]}, {"patients": 0}, {"without": 0}, {"size": 43}]
 )
 def test_an_impossible_wish_is_refused(arguments: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"data\.test_enrichment"):

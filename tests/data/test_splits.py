@@ -6,7 +6,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ecg_lightning.data.splits import check_both_classes, split_by_fold, split_by_patient
+from ecg_lightning.data.label_checks import check_both_classes
+from ecg_lightning.data.splits import split_by_fold, split_by_patient
 from ecg_lightning.randomness import keyed_order
 
 IDS = st.lists(st.integers(0, 60).map("p{}".format), min_size=1, max_size=120)

@@ -126,7 +126,7 @@ def test_targets_and_seeds_choose_differently() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "n", "message"), [(TARGET, 0, "at least 1 ECG, got n = 0"), ("flutter", 2, "one of the targets")]
+    ("target", "n", "message"), [(TARGET, 0, "at least 1 ECG, got n = 0"), ("flutter", 2, "no such target")]
 )
 def test_a_choice_that_can_not_be_made_is_refused(target: str, n: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):

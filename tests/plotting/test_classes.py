@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from paper_reading import make_beat, millimetres, texts
 from PIL import Image
 
+from ecg_lightning.data.targets import PAPER_TARGETS
 from ecg_lightning.ecg import LEADS, TARGETS
 from ecg_lightning.plotting import ClassBeat, PaperScale, class_title, classes_figure, classes_overview, save_figure
-from ecg_lightning.plotting.class_words import CLASS_WORDS, class_in_text, class_name, class_short
+from ecg_lightning.plotting.class_words import class_in_text, class_name, class_short
 from ecg_lightning.plotting.maps import halo
 from ecg_lightning.plotting.stack import FILL_ALPHA, MARK_MM, REGION_STYLES, Stack
 
@@ -186,9 +187,9 @@ def test_the_calibration_pulse_is_1_mv_and_200_ms() -> None:
 
 
 def test_every_target_has_words() -> None:
-    assert set(CLASS_WORDS) == set(TARGETS)
+    assert tuple(PAPER_TARGETS) == TARGETS
     assert class_title("first_degree_av_block") == "First-degree AV block: PR > 200 ms"
-    assert len({words.short for words in CLASS_WORDS.values()}) == len(TARGETS)
+    assert len(set(map(class_short, TARGETS))) == len(TARGETS)
     assert all(class_title(target).count(": ") == 1 for target in TARGETS)
 
 
@@ -214,7 +215,7 @@ def test_the_overview_holds_every_class_under_its_name() -> None:
     for axes, beat in zip(drawn, beats, strict=True):
         assert shifts(axes, beat, ("II", "V1"))[1] < 0
         np.testing.assert_allclose(millimetres(axes, (0, 0), (1, 1)), [25, 5], rtol=1e-9)
-    assert {CLASS_WORDS[target].name for target in TARGETS} <= set(texts(figure))
+    assert set(map(class_name, TARGETS)) <= set(texts(figure))
     assert len({round(axes.get_position().x0, 6) for axes in drawn}) == 6
     # The region is marked in lead I only, which is not drawn here.
     assert not [part for axes in drawn for part in axes.patches if isinstance(part, PathPatch)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_lightning.data.targets import PAPER_TARGETS, TargetInfo
 from ecg_lightning.ecg import Target
 from ecg_lightning.signal.beat import MedianBeat, Neighbours, median_beat
 from ecg_lightning.signal.recording import Recording, RecordingError
@@ -23,7 +24,8 @@ class Entry:
         patient_id: The patient; splits and intervals are made by it.
         age: Years, NaN where unknown.
         sex: ``"female"``, ``"male"`` or ``"unknown"``.
-        labels: 1.0 present, 0.0 absent; a target that is not in the mapping is *missing*, not negative.
+        labels: 1.0 present, 0.0 absent, or the measured value; a target that is not in the mapping is *missing*, not
+            negative.
         fold: The source's own fold, 0 where it has none.
     """
 
@@ -73,6 +75,18 @@ class Source(ABC):
             FileNotFoundError: The source's table is not where it is expected; the message says how to get it.
             ValueError: The table lacks a needed column.
         """
+
+    def targets(self) -> Mapping[Target, TargetInfo]:
+        """Describe every target that the source may have labels of: the paper's nine, unless a source says otherwise.
+
+        Raises:
+            FileNotFoundError: As for ``entries``, where the source has to look.
+            ValueError: Two names differ in case only, or a file of targets says something else.
+        """
+        return PAPER_TARGETS
+
+    more_targets: str = ""
+    """How a user gives the source further targets, for the message about an unknown one."""
 
     def where(self, place: int) -> str:
         """Say where an entry of ``entries()`` stands, for messages; a source of a table names file and line."""

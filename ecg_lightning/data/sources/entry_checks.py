@@ -9,12 +9,28 @@ import numpy as np
 
 from ecg_lightning.data.sources.archive_table import is_missing
 from ecg_lightning.data.sources.base import Entry, RejectedEntry, Source
-from ecg_lightning.ecg import TARGETS, shown_text
+from ecg_lightning.data.targets import TargetInfo, check_distinct, meet, nearest
+from ecg_lightning.ecg import Target, shown_text
 
 LONGEST_LIFE: Final = 130.0
 """Years; no age is greater."""
 
 _SEXES: Final = ("female", "male", "unknown")
+
+
+def target_of(source: Source, name: Target) -> TargetInfo:
+    """Look up a target among those that a source has.
+
+    Raises:
+        ValueError: It has no such target; the nearest ones are named, and how to give it more.
+    """
+    targets = source.targets()
+    check_distinct(targets, source.name)
+    if name not in targets:
+        more = f". {source.more_targets}" if source.more_targets else ""
+        raise ValueError(f"the source {source.name} has no target {name}: {nearest(name, targets)}{more}")
+    meet(targets[name])
+    return targets[name]
 
 
 def checked_entries(source: Source) -> list[Entry]:
@@ -35,12 +51,13 @@ def checked_entries(source: Source) -> list[Entry]:
 
 def _checked(source: Source, entries: Sequence[Entry]) -> Iterator[Entry]:
     first: dict[str, int] = {}
+    targets = source.targets()
     for place, entry in enumerate(entries):
         if not isinstance(entry, Entry):
             raise TypeError(f"{source.where(place)}: expected an Entry, got {type(entry).__name__}")
         if isinstance(entry, RejectedEntry):
             yield entry
-        elif problem := _problem(entry):
+        elif problem := _problem(entry, targets):
             yield _rejected(entry, f"{source.where(place)}: {problem}")
         elif (earlier := first.setdefault(entry.ecg_id, place)) != place:
             yield _rejected(
@@ -57,7 +74,7 @@ def _rejected(entry: Entry, reason: str) -> RejectedEntry:
     return RejectedEntry.of(ecg_id, reason, patient_id=patient_id)
 
 
-def _problem(entry: Entry) -> str | None:
+def _problem(entry: Entry, targets: Mapping[Target, TargetInfo]) -> str | None:
     """What is impossible, in words; None where nothing is."""
     for name, value in (("ecg_id", entry.ecg_id), ("patient_id", entry.patient_id)):
         if not isinstance(value, str) or is_missing(value):
@@ -75,14 +92,19 @@ def _problem(entry: Entry) -> str | None:
         return _expected(f"sex {who}", entry.sex, f"one of {', '.join(_SEXES)}")
     if not _is_number(entry.fold) or not 0 <= entry.fold < 2**31 or entry.fold != int(entry.fold):
         return _expected(f"fold {who}", entry.fold, "a whole number from 1, 0 where there is none")
-    labels: Any = entry.labels  # a source of one's own may give anything
+    return _problem_of_labels(entry.labels, targets, who)
+
+
+def _problem_of_labels(labels: Any, targets: Mapping[Target, TargetInfo], who: str) -> str | None:
+    """The same of the labels alone; a source of one's own may give anything."""
     if not isinstance(labels, Mapping):
-        return _expected(f"labels {who}", labels, "a mapping of target -> 1 or 0")
+        return _expected(f"labels {who}", labels, "a mapping of target -> 1, 0 or a measured value")
     for target, label in labels.items():
-        if target not in TARGETS:
-            return _expected(f"a label {who}", target, f"one of {', '.join(TARGETS)}")
-        if not _is_number(label) or not (label in (0.0, 1.0) or math.isnan(label)):
-            return _expected(f"{target} {who}", label, "1 or 0, or no label where it is missing")
+        info = targets.get(target)
+        if info is None:
+            return _expected(f"a label {who}", target, f"a target of the source; {nearest(str(target), targets)}")
+        if not _is_number(label) or not info.fits(label):
+            return _expected(f"{target} {who}", label, info.expected)
     return None
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ecg_lightning.plotting.class_words import CLASS_WORDS, class_name
+from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Block, ReportFiles, TableBlock, number
 from ecg_lightning.runs.study_runs import StudyRuns, records
@@ -31,7 +31,7 @@ def _agreement(networks: pd.DataFrame, files: ReportFiles) -> TableBlock:
 
 
 def _ranks(ranks: pd.DataFrame, files: ReportFiles) -> TableBlock:
-    columns = [name for name in ranks.columns if name in CLASS_WORDS]
+    columns = [name for name in ranks.columns if name not in ("method", "mean_rank", "best_rank", "worst_rank")]
     rows = [
         [method_style(row["method"]).label, *(number(row[name], 0) for name in columns), number(row["mean_rank"], 1)]
         for row in records(ranks)
