@@ -230,6 +230,21 @@ def test_a_target_that_an_archive_never_labels_is_missing() -> None:
     assert label_map.unmapped({"A": 3, "c": 1, "d": 2}) == {"d": 2, "c": 1}
 
 
+def test_a_label_map_defines_targets_of_its_own(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "SR: sinus_rhythm\nNORM: normal_ecg\nAFIB: flutter\ntargets:\n  normal_ecg: {title: A normal ECG}\n"
+    )
+    with pytest.raises(ValueError, match="code AFIB means 'flutter', no target"):
+        PtbXl(root, str(path)).entries()
+    path.write_text("SR: sinus_rhythm\nNORM: normal_ecg\ntargets:\n  normal_ecg: {title: A normal ECG}\n")
+    source = PtbXl(root, str(path))
+    assert source.targets()["normal_ecg"].title == "A normal ECG"
+    assert [entry.labels["normal_ecg"] for entry in source.entries()] == [1.0, 0.0, 0.0]
+    assert set(source.settings()) == {"table_blake2b", "label_map"}  # as before: the codes' meaning is the content
+    assert "normal_ecg" not in PtbXl(root).targets()
+
+
 def test_codes_are_read_as_they_are_written() -> None:
     label_map = parse_label_map("NO: sinus_rhythm\n0123: sinus_rhythm\n1e3: sinus_rhythm\n1_0: sinus_rhythm", "x")
     assert list(label_map.codes) == ["NO", "0123", "1e3", "1_0"]
@@ -238,7 +253,10 @@ def test_codes_are_read_as_they_are_written() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("SR: sinus", r"mine\.yaml: code SR means 'sinus', no target; the targets are sinus_rhythm, "),
+        (
+            "SR: sinus",
+            r"mine\.yaml: code SR means 'sinus', no target; .*sinus_rhythm.*Define one of your own below `targets:`",
+        ),
         ("SR: [sinus_rhythm]", r"code SR means \['sinus_rhythm'\], no target"),
         ("SR:", "code SR means '', no target"),
         ("a: sinus_rhythm\nb: sinus_rhythm\na: atrial_fibrillation", r"mine\.yaml: code a is listed twice"),
@@ -252,6 +270,10 @@ def test_codes_are_read_as_they_are_written() -> None:
         ("a: sinus_rhythm\nnever_labelled: [a]", r"never_labelled: expected 'part: \[target, ...\]'"),
         ("a: sinus_rhythm\nnever_labelled: {a: sinus_rhythm}", r"never_labelled: expected 'part: \[target, ...\]'"),
         ("a: sinus_rhythm\nnever_labelled: {far: [flutter]}", "never_labelled far means 'flutter', no target"),
+        ("a: sinus_rhythm\ntargets: {sinus_rhythm: }", "sinus_rhythm is one of the nine and needs no lines here"),
+        ("a: x\ntargets: {x: {kind: regression}}", "targets: x is measured, and a code is not"),
+        ("a: x\ntargets: {x: {titel: X}}", r"mine\.yaml: targets: target x: expected some of"),
+        ("a: x/y\ntargets: {x/y: }", "'x/y' is no name of a target"),
     ],
 )
 def test_label_maps_are_checked(tmp_path: Path, text: str, message: str) -> None:

@@ -9,6 +9,8 @@ from typing import ClassVar
 from ecg_lightning.data.sources.archive_table import Row, entries_of, read_csv
 from ecg_lightning.data.sources.base import Entry, Source
 from ecg_lightning.data.sources.label_map import LabelMap, count_codes, load_label_map
+from ecg_lightning.data.targets import PAPER_TARGETS, TargetInfo
+from ecg_lightning.ecg import Target
 from ecg_lightning.storage.hashing import digest_file
 
 
@@ -24,6 +26,8 @@ class Archive(Source):
     """The label map ``labels/<shipped_labels>.yaml``. Not the source's name: a subclass that reads another hospital's
     archive in the same format has a name of its own and the same codes."""
 
+    more_targets = "A label map of your own (`--data.source.init_args.label_map`) may define more, below `targets:`"
+
     def __init__(self, root: str | Path, label_map: str | None = None) -> None:
         self.root = Path(root)
         self.label_map = label_map
@@ -31,6 +35,10 @@ class Archive(Source):
     def __getstate__(self) -> dict[str, object]:
         """The arguments alone: a worker process reads tables and headers itself rather than be sent them."""
         return {key: value for key, value in vars(self).items() if key not in _cached_names(type(self))}
+
+    def targets(self) -> Mapping[Target, TargetInfo]:
+        """Describe the paper's nine, and what the label map defines beside them."""
+        return {**PAPER_TARGETS, **self._labels.targets}
 
     def unmapped_codes(self) -> Mapping[str, int]:
         """Count codes that mean no target, with the number of ECGs that carry each."""

@@ -10,12 +10,14 @@ from typing import Final
 
 import yaml
 
+from ecg_lightning.data.targets import TargetInfo, nearest, parse_targets
 from ecg_lightning.ecg import TARGETS, Target
 
 _NEVER_LABELLED: Final = "never_labelled"
 _DOUBTFUL: Final = "doubtful"
 _MAY_MEAN: Final = "may_mean"
 _NOT_COUNTED: Final = "not_counted"
+_TARGETS: Final = "targets"
 _LINES: Final = "lines 'code: target'"
 _SHOWN: Final = 5
 
@@ -31,6 +33,7 @@ class LabelMap:
         doubtful: Code -> targets that it leaves open, in archives whose codes are words.
         may_mean: Target -> words, abbreviations and beginnings of words that leave it open, in the same archives.
         not_counted: Words that say nothing of the target whose code they contain, in the same archives.
+        targets: Targets that the map defines beside the paper's nine.
     """
 
     where: str
@@ -39,6 +42,7 @@ class LabelMap:
     doubtful: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
     may_mean: Mapping[Target, tuple[str, ...]] = field(default_factory=dict)
     not_counted: tuple[str, ...] = ()
+    targets: Mapping[Target, TargetInfo] = field(default_factory=dict)
 
     @cached_property
     def _by_key(self) -> dict[str, Target]:
@@ -58,7 +62,7 @@ class LabelMap:
         present = {self._by_key.get(code.casefold()) for code in codes}
         never = self.never_labelled.get(part, ()) if part is not None else ()
         labelled = set(self._by_key.values()).difference(never)
-        return {target: float(target in present) for target in TARGETS if target in labelled}
+        return {target: float(target in present) for target in (*TARGETS, *self.targets) if target in labelled}
 
     def unmapped(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Return the codes that mean no target, most frequent first.
@@ -106,7 +110,7 @@ def name_codes(counts: Mapping[str, int]) -> str:
 def load_label_map(archive: str, path: str | Path | None = None) -> LabelMap:
     """Read a label map: lines ``code: target``, and maybe tables.
 
-    They are ``never_labelled``, ``doubtful``, ``may_mean`` and ``not_counted``, see :class:`LabelMap`.
+    They are ``never_labelled``, ``doubtful``, ``may_mean``, ``not_counted`` and ``targets``, see :class:`LabelMap`.
 
     Args:
         archive: Name of the shipped map, ``labels/<archive>.yaml``.
@@ -117,8 +121,8 @@ def load_label_map(archive: str, path: str | Path | None = None) -> LabelMap:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no mapping, holds a code twice, or a code means something that is not one of the
-            nine targets.
+        ValueError: The file is no mapping, holds a code twice, or a code means something that is neither one of the
+            nine targets nor one that the file defines.
     """
     resource = files("ecg_lightning.data.sources") / "labels" / f"{archive}.yaml" if path is None else Path(path)
     if not resource.is_file():
@@ -146,22 +150,35 @@ def parse_label_map(text: str, where: str) -> LabelMap:
     if not isinstance(root, yaml.MappingNode) or not isinstance(content, dict):
         raise ValueError(f"label map {where}: expected {_LINES}, got {text[:40]!r}")
     _check_unique([key.value for key, _ in root.value], where)
-    never = _table(content.pop(_NEVER_LABELLED, {}), _NEVER_LABELLED, where)
-    doubtful = _table(content.pop(_DOUBTFUL, {}), _DOUBTFUL, where)
-    may_mean = _words_of_targets(content.pop(_MAY_MEAN, {}), where)
+    own = _own_targets(content.pop(_TARGETS, {}), where)
+    known = (*TARGETS, *own)
+    never = _table(content.pop(_NEVER_LABELLED, {}), _NEVER_LABELLED, where, known)
+    doubtful = _table(content.pop(_DOUBTFUL, {}), _DOUBTFUL, where, known)
+    may_mean = _words_of_targets(content.pop(_MAY_MEAN, {}), where, known)
     not_counted = _words(content.pop(_NOT_COUNTED, []), _NOT_COUNTED, where)
-    codes = {code: _target(target, f"code {code}", where) for code, target in content.items()}
+    codes = {code: _target(target, f"code {code}", where, known) for code, target in content.items()}
     if not codes:
         raise ValueError(f"label map {where}: no code; expected {_LINES}")
-    return LabelMap(where, codes, never, doubtful, may_mean, not_counted)
+    return LabelMap(where, codes, never, doubtful, may_mean, not_counted, own)
 
 
-def _table(content: object, name: str, where: str) -> dict[str, tuple[Target, ...]]:
+def _own_targets(content: object, where: str) -> dict[Target, TargetInfo]:
+    """The targets that a map defines: binary ones, since a code is there or is not."""
+    own = parse_targets(content, f"label map {where}: {_TARGETS}")
+    for name, info in own.items():
+        if name in TARGETS or info.kind != "binary":
+            why = "is one of the nine and needs no lines here" if name in TARGETS else "is measured, and a code is not"
+            raise ValueError(f"label map {where}: {_TARGETS}: {name} {why}; take it out, or give yours another name")
+    return own
+
+
+def _table(content: object, name: str, where: str, known: Collection[str]) -> dict[str, tuple[Target, ...]]:
     if not isinstance(content, dict) or not all(isinstance(targets, list) for targets in content.values()):
         key = "part" if name == _NEVER_LABELLED else "code"
         raise ValueError(f"label map {where}: {name}: expected '{key}: [target, ...]', got {content!r}")
     return {
-        key: tuple(_target(target, f"{name} {key}", where) for target in targets) for key, targets in content.items()
+        key: tuple(_target(target, f"{name} {key}", where, known) for target in targets)
+        for key, targets in content.items()
     }
 
 
@@ -171,11 +188,11 @@ def _words(content: object, name: str, where: str) -> tuple[str, ...]:
     return tuple(content)
 
 
-def _words_of_targets(content: object, where: str) -> dict[Target, tuple[str, ...]]:
+def _words_of_targets(content: object, where: str, known: Collection[str]) -> dict[Target, tuple[str, ...]]:
     if not isinstance(content, dict):
         raise ValueError(f"label map {where}: {_MAY_MEAN}: expected 'target: [words, ...]', got {content!r}")
     return {
-        _target(target, f"{_MAY_MEAN}: a line", where): _words(words, f"{_MAY_MEAN} {target}", where)
+        _target(target, f"{_MAY_MEAN}: a line", where, known): _words(words, f"{_MAY_MEAN} {target}", where)
         for target, words in content.items()
     }
 
@@ -186,8 +203,10 @@ def _check_unique(codes: Collection[object], where: str) -> None:
         raise ValueError(f"label map {where}: code {', '.join(twice)} is listed twice; keep one line for each code")
 
 
-def _target(name: object, what: str, where: str) -> Target:
-    by_name: dict[object, Target] = {target: target for target in TARGETS}
-    if not isinstance(name, str) or name not in by_name:
-        raise ValueError(f"label map {where}: {what} means {name!r}, no target; the targets are {', '.join(TARGETS)}")
-    return by_name[name]
+def _target(name: object, what: str, where: str, known: Collection[str]) -> Target:
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(
+            f"label map {where}: {what} means {name!r}, no target; {nearest(str(name), known)}. Define one of your own "
+            f"below `{_TARGETS}:` (name: {{title: ...}})"
+        )
+    return name
