@@ -9,7 +9,7 @@ from synthetic_ecg import synthetic, twelve_leads, write_ptbxl, write_record
 
 from ecg_lightning.data.sources import PtbXl, RecordingError
 from ecg_lightning.data.sources.base import RejectedEntry
-from ecg_lightning.data.sources.entry_checks import checked_entries
+from ecg_lightning.data.sources.entry_checks import checked_entries, target_of
 from ecg_lightning.data.sources.label_map import count_codes, load_label_map, name_codes, parse_label_map
 from ecg_lightning.data.sources.wfdb_checks import UnreadableError
 from ecg_lightning.data.sources.wfdb_files import UnitError, read_wfdb
@@ -34,13 +34,58 @@ def edit(root: Path, old: str, new: str) -> None:
 def test_entries(root: Path) -> None:
     first, second, third = PtbXl(root).entries()
     assert (first.ecg_id, first.patient_id, first.age, first.sex, first.fold) == ("1", "101", 56.0, "female", 2)
-    assert {t for t, v in first.labels.items() if v} == {"sinus_rhythm", "low_qrs_voltage"}
-    assert tuple(first.labels) == TARGETS
+    assert {t for t in TARGETS if first.labels[t]} == {"sinus_rhythm", "low_qrs_voltage"}
+    assert tuple(first.labels) == (*TARGETS, "age")
     assert second.sex == "male"
     assert second.age == 90.0  # coded 300
     assert second.labels["atrial_fibrillation"] == 1.0
     assert math.isnan(third.age)
-    assert not any(third.labels.values())
+    assert dict(third.labels) == dict.fromkeys(TARGETS, 0.0)
+
+
+STATEMENTS = """,description,diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass
+NORM,normal ECG,1.0,,,NORM,NORM
+NDT,non-diagnostic T abnormalities,1.0,1.0,,STTC,STTC
+NST_,non-specific ST changes,1.0,1.0,,STTC,NST_
+LAFB,left anterior fascicular block,1.0,,,CD,LAFB/LPFB
+2AVB,second degree AV block,1.0,,,CD,_AVB
+SR,sinus rhythm,,,1.0,,
+"""
+
+
+def test_statements_and_classes_are_targets(tmp_path: Path) -> None:
+    records = [(56.0, "{'NORM': 100.0, 'SR': 0.0}"), (300.0, "{'NDT': 0.0}"), (math.nan, "{'SR': 0.0}")]
+    write_ptbxl(tmp_path, records)
+    (tmp_path / "scp_statements.csv").write_text(STATEMENTS)
+    source = PtbXl(tmp_path)
+    assert {*("STTC", "STTC_subclass", "NDT", "NORM", "NORM_subclass", "NORM_statement")} <= set(source.targets())
+    assert {*("CD", "LAFB", "LAFB_LPFB", "AVB", "2AVB", "NST_", "NST_statement", "SR")} <= set(source.targets())
+    assert (source.targets()["STTC"].title, source.targets()["NDT"].short_title) == ("ST/T change", "NDT")
+    normal, changed, unclassified = pickle.loads(pickle.dumps(source.entries()))  # as worker processes get them
+    assert [one.labels["SR"] for one in (normal, changed, unclassified)] == [1.0, 0.0, 1.0]
+    assert [one.labels["STTC"] for one in (normal, changed)] == [0.0, 1.0]
+    assert [one.labels["NORM"] for one in (normal, changed)] == [1.0, 0.0]
+    assert "STTC" not in unclassified.labels  # nothing diagnostic was stated: nobody classified it
+    assert unclassified.labels["NDT"] == 0.0
+    assert not any(isinstance(one, RejectedEntry) for one in checked_entries(source))
+
+
+def test_an_age_that_is_hidden_is_a_missing_label(root: Path) -> None:
+    ages = [entry.labels.get("age", math.nan) for entry in PtbXl(root).entries()]
+    np.testing.assert_array_equal(ages, [56.0, math.nan, math.nan])  # 300 and an empty cell
+    assert PtbXl(root).targets()["age"].kind == "regression"
+
+
+def test_statements_need_their_file(root: Path) -> None:
+    source = PtbXl(root)
+    with pytest.raises(ValueError, match=r"ptbxl has no target STTC: .*scp_statements\.csv is missing.*label map"):
+        target_of(source, "STTC")
+    (root / "scp_statements.csv").write_text("code,description\nNORM,normal ECG\n")
+    with pytest.raises(ValueError, match=r"scp_statements\.csv: column .*diagnostic_class.* missing; get"):
+        PtbXl(root).targets()
+    (root / "scp_statements.csv").write_text(STATEMENTS + "SR,sinus rhythm\n")
+    with pytest.raises(ValueError, match=r"scp_statements\.csv, line 8: expected 7 cells, got 2"):
+        PtbXl(root).targets()
 
 
 def test_read_gives_millivolts(root: Path) -> None:
@@ -176,7 +221,8 @@ def test_a_map_of_one_s_own(root: Path) -> None:
     path = root / "mine.yaml"
     path.write_text("NORM: sinus_rhythm\n")
     source = PtbXl(root, label_map=str(path))
-    assert [e.labels for e in source.entries()] == [{"sinus_rhythm": value} for value in (1.0, 0.0, 0.0)]
+    assert [e.labels["sinus_rhythm"] for e in source.entries()] == [1.0, 0.0, 0.0]
+    assert not any(target in entry.labels for entry in source.entries() for target in TARGETS[1:])
     assert list(source.unmapped_codes()) == ["AFIB", "LVOLT", "SR"]
     assert source.settings() != PtbXl(root).settings()
     assert str(root) not in str(source.settings())
@@ -196,7 +242,7 @@ def test_a_map_that_matches_nothing(root: Path) -> None:
 def test_an_archive_without_codes_may_be_read(root: Path) -> None:
     edit(root, "{'NORM': 100.0, 'SR': 0.0, 'LVOLT': 0.0}", "{}")
     edit(root, "{'AFIB': 0.0}", "{}")
-    assert not any(value for e in PtbXl(root).entries() for value in e.labels.values())
+    assert not any(e.labels[target] for e in PtbXl(root).entries() for target in TARGETS)
 
 
 def test_label_map_of_ptbxl() -> None:

@@ -26,8 +26,6 @@ class Archive(Source):
     """The label map ``labels/<shipped_labels>.yaml``. Not the source's name: a subclass that reads another hospital's
     archive in the same format has a name of its own and the same codes."""
 
-    more_targets = "A label map of your own (`--data.source.init_args.label_map`) may define more, below `targets:`"
-
     def __init__(self, root: str | Path, label_map: str | None = None) -> None:
         self.root = Path(root)
         self.label_map = label_map
@@ -39,6 +37,11 @@ class Archive(Source):
     def targets(self) -> Mapping[Target, TargetInfo]:
         """Describe the paper's nine, and what the label map defines beside them."""
         return {**PAPER_TARGETS, **self._labels.targets}
+
+    @property
+    def more_targets(self) -> str:
+        """How a label map gives the archive further targets."""
+        return "A label map of your own (`--data.source.init_args.label_map`) may define more, below `targets:`"
 
     def unmapped_codes(self) -> Mapping[str, int]:
         """Count codes that mean no target, with the number of ECGs that carry each."""

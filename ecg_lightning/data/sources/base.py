@@ -85,8 +85,10 @@ class Source(ABC):
         """
         return PAPER_TARGETS
 
-    more_targets: str = ""
-    """How a user gives the source further targets, for the message about an unknown one."""
+    @property
+    def more_targets(self) -> str:
+        """How a user gives the source further targets, for the message about an unknown one."""
+        return ""
 
     def where(self, place: int) -> str:
         """Say where an entry of ``entries()`` stands, for messages; a source of a table names file and line."""
