@@ -23,7 +23,7 @@ from callbacks.test_seal import close_store, last_callback
 from ecg_lightning.functional.classification import binary_metrics_with_intervals
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.runs.checkpoints import epoch_of, read_checkpoint
-from ecg_lightning.runs.finished import TEST_SET, UNFINISHED_FIT, unfinished_fit
+from ecg_lightning.runs.finished import TARGET_INFO, TEST_SET, UNFINISHED_FIT, unfinished_fit
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.atomic import write_json_atomic, write_parquet_atomic
 from ecg_lightning.storage.store import StoreSpec
@@ -83,6 +83,7 @@ class LogitsAndMetrics(Callback):
         datamodule = datamodule_of(trainer, "LogitsAndMetrics")
         paths = run_folder(trainer)
         self.unfinished_fit = _unfinished_fit(trainer)
+        self.target_info = datamodule.target_info.as_dict()
         on_rank_zero(trainer, lambda: take_away_damaged(paths))
         on_rank_zero(trainer, lambda: record_splits(paths, datamodule))  # not before the checkpoint was accepted
         if self.keep_beats:
@@ -125,6 +126,7 @@ class LogitsAndMetrics(Callback):
             TEST_SET: len(self.examples),
             "network": self.store.spec.network,
             UNFINISHED_FIT: self.unfinished_fit,
+            TARGET_INFO: self.target_info,
         }
 
     def _write_metrics(self, trainer: Trainer, module: EcgClassifier) -> None:

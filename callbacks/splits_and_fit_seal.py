@@ -15,6 +15,7 @@ from callbacks.current_run import datamodule_of, on_rank_zero, run_folder
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.dataset import BeatDataset
 from ecg_lightning.data.study_splits import check_study_splits
+from ecg_lightning.runs.finished import TARGET_INFO
 from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.runs.sealing import is_as_sealed, remedy_of, seal_fit
 from ecg_lightning.storage.atomic import atomic_path, write_parquet_atomic
@@ -170,6 +171,7 @@ def _record_end(trainer: Trainer) -> None:
             "monitor": None if checkpoint is None else checkpoint.monitor,
             "best_score": score,
             "limits": limits,
+            TARGET_INFO: datamodule_of(trainer, "SplitsAndFitSeal").target_info.as_dict(),
         },
     )
 

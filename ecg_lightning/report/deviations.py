@@ -37,7 +37,10 @@ def _of_the_data(runs: StudyRuns) -> Iterator[str]:
     )
     absent = [class_name(target) for target in TARGETS if target not in runs.targets]
     if absent:
-        yield f"Diagnoses: {len(runs.targets)} of the paper's 9; without {', '.join(absent)}."
+        yield f"Diagnoses: {len(TARGETS) - len(absent)} of the paper's 9; without {', '.join(absent)}."
+    own = [class_name(target) for target in runs.targets if target not in TARGETS]
+    if own:
+        yield f"Targets that the paper does not have: {', '.join(own)}."
     if len(run.examples) != _PAPER_TEST_ECGS:
         yield (
             f"Test ECGs: {len(run.examples):,} of {run.examples['patient_id'].nunique():,} patients; the paper has "

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Final
 
+from ecg_lightning.data.label_columns import is_binary, label_column
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.experiments.published import Published
 from ecg_lightning.experiments.registry import EXPERIMENTS
@@ -33,7 +34,10 @@ def _total(runs: StudyRuns, what: str) -> str:
 def _prevalence(runs: StudyRuns, which: str) -> str:
     if runs.population.empty:
         return NO_NUMBER
-    shares = runs.population[list(TARGETS)].astype("Float64").mean().dropna()
+    names = [name for name in dict.fromkeys((*TARGETS, *runs.targets)) if label_column(name) in runs.population]
+    binary = [name for name in names if is_binary(runs.population, name)]
+    labels = runs.population[list(map(label_column, binary))].set_axis(binary, axis=1)
+    shares = labels.astype("Float64").mean().dropna()
     if shares.empty:
         return NO_NUMBER
     name = str(shares.idxmax() if which == "max" else shares.idxmin())

@@ -1,12 +1,15 @@
 """This section says who was studied (paper, Table 1)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 import pandas as pd
 
 from ecg_lightning.data.enrichment import UNUSED
+from ecg_lightning.data.label_columns import label_column
 from ecg_lightning.data.study_splits import SETTINGS
+from ecg_lightning.data.targets import TargetInfo, in_order, info_of
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, ReportFiles, Section, TableBlock
@@ -29,7 +32,7 @@ def population_section(runs: StudyRuns, files: ReportFiles) -> Section:
         missing = Paragraph(f"{why} to see this table.", "warning")
         return Section("population", "Study population", [missing])
     population = runs.population
-    table = population_table(population)
+    table = population_table(population, runs.targets)
     blocks: list[Block] = [
         TableBlock(
             head=("", *(_ALL_SPLITS.get(split, split) for split in table.columns[1:])),
@@ -67,29 +70,45 @@ def enrichment_words(population: pd.DataFrame) -> str:
     )
 
 
-def population_table(population: pd.DataFrame) -> pd.DataFrame:
+def population_table(population: pd.DataFrame, targets: Sequence[str] = ()) -> pd.DataFrame:
     """Make the rows of the paper's Table 1.
 
     Args:
         population: ``ecg_id, patient_id, split, age, sex`` and the targets, one row an ECG.
+        targets: Those of the study, shown beside the paper's nine.
 
     Returns:
         ``characteristic``, and a column for each split that has ECGs.
     """
     splits = [split for split in _ALL_SPLITS if (population["split"] == split).any()]
     parts = {split: population[population["split"] == split] for split in splits}
-    rows = [{"characteristic": name, **{s: value(parts[s]) for s in splits}} for name, value in _characteristics()]
+    chosen = list(_characteristics(_shown_targets(population, targets)))
+    rows = [{"characteristic": name, **{s: value(parts[s]) for s in splits}} for name, value in chosen]
     return pd.DataFrame(rows, columns=["characteristic", *splits])
 
 
-def _characteristics() -> Iterator[tuple[str, Callable[[pd.DataFrame], str]]]:
+def _shown_targets(population: pd.DataFrame, targets: Sequence[str]) -> list[str]:
+    """The paper's nine and the study's own, where the population has labels of them."""
+    return [name for name in in_order((*TARGETS, *targets)) if label_column(name) in population]
+
+
+def _characteristics(targets: Sequence[str]) -> Iterator[tuple[str, Callable[[pd.DataFrame], str]]]:
     yield "ECGs, n", lambda part: f"{len(part):,}"
     yield "Patients, n", lambda part: f"{part['patient_id'].nunique():,}"
     yield "ECGs per patient, mean (SD)", lambda part: _mean_sd(part.groupby("patient_id").size())
     yield "Female patients, n (%)", _female
     yield "Age in years, mean (SD)", lambda part: _mean_sd(part["age"])
-    for target in TARGETS:
-        yield f"{class_name(target)}, n (%)", lambda part, target=target: _count(part[target])  # type: ignore[misc]
+    for target in targets:
+        info = info_of(target) or TargetInfo(target)
+        if info.kind == "binary":
+            yield f"{info.title}, n (%)", partial(_of_column, column=label_column(target), value=_count)
+        else:
+            name = f"{info.title} ({info.unit})" if info.unit else info.title
+            yield f"{name}, mean (SD)", partial(_of_column, column=label_column(target), value=_mean_sd)
+
+
+def _of_column(part: pd.DataFrame, *, column: str, value: Callable[["pd.Series[Any]"], str]) -> str:
+    return value(part[column])
 
 
 def _mean_sd(values: "pd.Series[Any]") -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from ecg_lightning.data.targets import TargetInfo, info_of
 from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.runs.sealing import record_of
 from ecg_lightning.runs.search import is_run_folder
@@ -15,6 +16,9 @@ TEST_SET: Final = "n_test_set"
 INCOMPLETE: Final = "incomplete"
 UNFINISHED_FIT: Final = "unfinished_fit"
 """Keys of ``test.done.json``; ``n_ecgs`` is how many of the test set were tested."""
+
+TARGET_INFO: Final = "target_info"
+"""Key of both records: title, kind and unit of the target."""
 
 WITHOUT_LIMITS: Final = "run `test` without limit_test_batches (and without fast_dev_run)"
 _SHOWN: Final = 3
@@ -35,6 +39,15 @@ def why_partial(paths: RunPaths) -> str | None:
         return None if record is None else _why_partial(record, paths)
     except (DamagedFileError, StoreError, OSError):
         return None
+
+
+def target_info_of(paths: RunPaths) -> TargetInfo:
+    """What a finished run says of its target; of an earlier version's, what is known of the name."""
+    for stage in ("test", "fit"):
+        if content := (record_of(paths, stage) or {}).get(TARGET_INFO):
+            return TargetInfo.from_dict(content)
+    name = paths.path.parent.name
+    return info_of(name) or TargetInfo(name)
 
 
 def unfinished_fit(checkpoint: Path) -> RunPaths | None:

@@ -9,7 +9,9 @@ from typing import Any, Self
 
 import pandas as pd
 
+from ecg_lightning.data.targets import meet
 from ecg_lightning.method_names import METHOD_NAMES
+from ecg_lightning.runs.finished import target_info_of
 from ecg_lightning.runs.pseudonyms import EcgNames, IdChoice
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.sealing import TEST_AGAIN, inspect_study_files, remedy_of
@@ -55,6 +57,8 @@ class StudyRuns:
         if not finished:
             raise ValueError(study.nothing_finished(unfinished, "report"))
         check_comparison(study)
+        for seeds in finished.values():
+            meet(target_info_of(next(iter(seeds.values())).paths))
         runs = [run.paths for seeds in study.runs().values() for run in seeds.values()]
         damaged = {one.path: one for one in inspect_study_files(study.path, runs).damages}
         return cls(study, finished, unfinished, intervals, damaged, ids)
