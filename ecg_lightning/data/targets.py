@@ -76,9 +76,9 @@ class TargetInfo:
     def expected(self) -> str:
         """Say what a label must be, for messages."""
         if self.kind == "binary":
-            return "1 or 0, or no label where it is missing"
+            return "1 or 0"
         least, most = (f" {word} {end:g}" * math.isfinite(end) for word, end in (("from", self.low), ("to", self.high)))
-        return f"a number{f' of {self.unit}' * bool(self.unit)}{least}{most}, or no label where it is missing"
+        return f"a number{f' of {self.unit}' * bool(self.unit)}{least}{most}"
 
     def as_dict(self) -> dict[str, Any]:
         """Give what the target says of itself as JSON and a checkpoint keep it, without ends that are open."""

@@ -47,7 +47,7 @@ def refuse_regression(target: TargetInfo) -> None:
     """
     if target.kind == "regression":
         raise ValueError(
-            f"{target.name} is a regression target ({target.expected.partition(',')[0]}): `prepare` keeps its labels, "
+            f"{target.name} is a regression target ({target.expected}): `prepare` keeps its labels, "
             "but networks are trained and tested for binary targets only; choose a binary target of the source"
         )
 

@@ -128,3 +128,65 @@ def test_the_cache_s_key_knows_table_shape_and_arguments_and_the_source_travels(
     write(tmp_path, recordings(), TABLE.assign(sinus_rhythm=1))
     assert Arrays(tmp_path).settings() != before
     assert Arrays(tmp_path, content="beats").settings() != Arrays(tmp_path).settings()
+
+
+DECLARED = {"potassium": {"kind": "regression", "unit": "mmol/l", "low": 1, "high": 10}, "paced": None}
+
+
+def measured(potassium: list[object], paced: list[object] | None = None) -> pd.DataFrame:
+    return TABLE.assign(age=[50.0, 60.0, 70.0], potassium=potassium, paced=paced or [1, 0, None])
+
+
+@pytest.mark.parametrize("name", ["ecgs.csv", "ecgs.parquet"])
+def test_declared_columns_are_targets(tmp_path: Path, name: str) -> None:
+    write(tmp_path, np.stack([BEAT] * 3), measured([4.25, None, 5.0]), name)
+    (tmp_path / "targets.yaml").write_text("potassium: {kind: regression, unit: mmol/l, low: 1, high: 10}\npaced:\n")
+    source = Arrays(tmp_path, content="beats", targets=str(tmp_path / "targets.yaml"))
+    assert source.targets()["potassium"].unit == "mmol/l"
+    examples = cached(source, tmp_path).examples
+    np.testing.assert_array_equal(examples["potassium"], [4.25, np.nan, 5.0])
+    assert (str(examples["potassium"].dtype), str(examples["paced"].dtype)) == ("float64", "Int8")
+    assert examples["paced"].to_numpy(float, na_value=np.nan)[:2].tolist() == [1.0, 0.0]
+    assert examples.columns.tolist()[-4:] == ["potassium", "paced", "heart_rate", "n_beats"]
+    in_yaml = Arrays(tmp_path, content="beats", targets=DECLARED)
+    assert in_yaml.settings() == source.settings()
+    assert pickle.loads(pickle.dumps(in_yaml)).targets() == source.targets()
+
+
+def test_a_source_without_declared_columns_keeps_its_cache(tmp_path: Path) -> None:
+    plain = Arrays(write(tmp_path, np.stack([BEAT] * 3)), content="beats")
+    assert set(plain.settings()) == {"table_blake2b", "shape", "content", "sampling_rate", "leads"}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("haemolysed", "potassium is 'haemolysed', expected a number of mmol/l from 1 to 10, or nothing"),
+        ("55", "potassium is '55', expected a number of mmol/l from 1 to 10"),
+        ("inf", "potassium is 'inf', expected a number of mmol/l"),
+    ],
+)
+def test_text_and_impossible_values_are_counted_rejections(tmp_path: Path, value: str, words: str) -> None:
+    write(tmp_path, np.stack([BEAT] * 3), measured(["4.25", value, "5"]))
+    cache = cached(Arrays(tmp_path, content="beats", targets=DECLARED), tmp_path)
+    assert (len(cache), cache.info["counts"]["by_kind"]) == (2, {"table": 1})
+    assert words in cache.rejected["reason"][0]
+    assert "ecgs.csv, line 3" in cache.rejected["reason"][0]
+
+
+def test_a_hidden_age_is_a_missing_label(tmp_path: Path) -> None:
+    write(tmp_path, np.stack([BEAT] * 3), TABLE.assign(age=[50.0, 300.0, None]))
+    years = {"age": {"kind": "regression", "unit": "years", "low": 0, "high": 89}}
+    examples = cached(Arrays(tmp_path, content="beats", targets=years), tmp_path).examples
+    np.testing.assert_array_equal(examples["age_label"], [50.0, np.nan, np.nan])
+    np.testing.assert_array_equal(examples["age"], [50.0, 90.0, np.nan])
+
+
+def test_what_is_declared_must_be_there_and_new(tmp_path: Path) -> None:
+    write(tmp_path, np.stack([BEAT] * 3))
+    with pytest.raises(ValueError, match=r"ecgs\.csv: column potassium, paced missing, which `targets` declares"):
+        Arrays(tmp_path, content="beats", targets=DECLARED).entries()
+    with pytest.raises(ValueError, match="sinus_rhythm: one of the nine needs no declaration"):
+        Arrays(tmp_path, content="beats", targets=["sinus_rhythm"]).targets()
+    with pytest.raises(FileNotFoundError, match=r"none\.yaml: no such file; expected targets"):
+        Arrays(tmp_path, targets="none.yaml").targets()

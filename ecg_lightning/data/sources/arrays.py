@@ -1,26 +1,17 @@
 """Plain arrays: one NumPy file of ECGs and a table beside it, for archives that no other source reads."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
-import pandas as pd
 
-from ecg_lightning.data.sources.archive_table import (
-    Row,
-    entries_of,
-    first_places,
-    is_missing,
-    number,
-    read_csv,
-    rows_of,
-    text_of,
-    whole_number,
-)
+from ecg_lightning.data.sources.archive_table import Row, entries_of, first_places, number
+from ecg_lightning.data.sources.arrays_table import NEEDED, SIGNALS, TABLES, WHAT, entry_of, read_rows
 from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, Source
-from ecg_lightning.ecg import BEAT_SAMPLES, LEADS, TARGETS, Target
+from ecg_lightning.data.targets import PAPER_TARGETS, TargetInfo, load_targets, parse_targets
+from ecg_lightning.ecg import BEAT_SAMPLES, LEADS, Target
 from ecg_lightning.signal.beat import MedianBeat, Neighbours
 from ecg_lightning.signal.leads import to_standard_leads
 from ecg_lightning.signal.plausibility import check_signal
@@ -28,19 +19,6 @@ from ecg_lightning.signal.resample import resample
 from ecg_lightning.storage.hashing import digest_file
 
 Content = Literal["recordings", "beats"]
-
-SIGNALS: Final = "ecgs.npy"
-TABLES: Final = ("ecgs.parquet", "ecgs.csv")
-_NEEDED: Final = ("ecg_id", "patient_id")
-_SEXES: Final = {"female": "female", "f": "female", "male": "male", "m": "male"}
-_BOOLEANS: Final = {"true": 1.0, "false": 0.0}
-_HIDDEN_AGE: Final = 300.0
-_OLDEST: Final = 90.0
-_WHAT: Final = (
-    f"expected {SIGNALS}, (ECG, lead, sample) in mV, and {' or '.join(TABLES)} beside it, one line an ECG in the same "
-    "order; columns ecg_id and patient_id and, where known, age (years), sex (female, male), fold, heart_rate, "
-    f"and 1 or 0 for any of {', '.join(TARGETS)}"
-)
 
 
 class Arrays(Source):
@@ -55,6 +33,9 @@ class Arrays(Source):
             fiducial should lie at 0.48 s, which the windows of the pictures and of the report take for granted.
         sampling_rate: Sampling rate in Hz.
         leads: Names of the array's rows, any order and spelling that gives I, II and V1 to V6.
+        targets: Further columns of the table that are targets: a YAML file or a mapping, ``name: {kind: regression,
+            unit: mmol/l, low: 1, high: 10}`` or ``name: {title: ...}``, or a list of binary ones. An age that is
+            hidden as 300 is missing where ``age`` is one of them.
 
     Raises:
         ValueError: Another ``content``.
@@ -68,6 +49,7 @@ class Arrays(Source):
         content: Content = "recordings",
         sampling_rate: float = 500.0,
         leads: Sequence[str] = LEADS,
+        targets: str | list[str] | dict[str, Any] | None = None,
     ) -> None:
         if content not in get_args(Content):
             raise ValueError(f"Arrays: content must be one of {', '.join(get_args(Content))}, got {content!r}")
@@ -75,6 +57,7 @@ class Arrays(Source):
         self.content: Content = content
         self.sampling_rate = sampling_rate
         self.leads = tuple(leads)
+        self.own_targets = targets
 
     def __getstate__(self) -> dict[str, object]:
         """The arguments alone: a worker process maps the files itself."""
@@ -88,6 +71,11 @@ class Arrays(Source):
             ValueError: A column is missing, the array holds no numbers, or table and array differ in length or leads.
         """
         rows, signals = self._rows, self._signals
+        columns = next((row.cells for row in rows if row.cells), self._declared)
+        if missing := [name for name in self._declared if name not in columns]:
+            raise ValueError(
+                f"{self._table_path}: column {', '.join(missing)} missing, which `targets` declares; {WHAT}"
+            )
         if signals.ndim != 3 or signals.shape[1] != len(self.leads):
             raise ValueError(
                 f"{self.root / SIGNALS} is {signals.shape}, expected (ECG, {len(self.leads)}, sample): set `leads` to "
@@ -96,6 +84,28 @@ class Arrays(Source):
         if len(signals) != len(rows):
             raise ValueError(f"{self.root}: {SIGNALS} has {len(signals)} ECGs, the table {len(rows)} lines")
         return list(self._read_entries())
+
+    def targets(self) -> Mapping[Target, TargetInfo]:
+        """Describe the nine, and the columns that are declared as targets.
+
+        Raises:
+            FileNotFoundError: There is no such file of targets.
+            ValueError: It says something else.
+        """
+        return {**PAPER_TARGETS, **self._declared}
+
+    @property
+    def more_targets(self) -> str:
+        """How columns of the table become targets."""
+        return "Declare further columns of the table with `--data.source.init_args.targets`"
+
+    @cached_property
+    def _declared(self) -> dict[Target, TargetInfo]:
+        own, where = self.own_targets or {}, "data.source.init_args.targets"
+        declared = load_targets(own) if isinstance(own, str) else parse_targets(own, where)
+        if taken := [name for name in declared if name in PAPER_TARGETS]:
+            raise ValueError(f"{where}: {', '.join(taken)}: one of the nine needs no declaration; take it out")
+        return declared
 
     def where(self, place: int) -> str:
         """Name file and line; of a Parquet table the row, counted from 1."""
@@ -136,33 +146,38 @@ class Arrays(Source):
             "content": self.content,
             "sampling_rate": self.sampling_rate,
             "leads": list(self.leads),
-        }
+        } | ({"targets": declared} if (declared := self._declared_settings) else {})
+
+    @property
+    def _declared_settings(self) -> dict[str, object]:
+        """What decides the labels of a declared column."""
+        return {name: [one.kind, str(one.low), str(one.high)] for name, one in self._declared.items()}
 
     @property
     def _table_path(self) -> Path:
         for name in TABLES:
             if (self.root / name).is_file():
                 return self.root / name
-        raise FileNotFoundError(f"{self.root}: no table; {_WHAT}")
+        raise FileNotFoundError(f"{self.root}: no table; {WHAT}")
 
     @cached_property
     def _signals(self) -> Any:
         path = self.root / SIGNALS
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file; {_WHAT}")
+            raise FileNotFoundError(f"{path}: no such file; {WHAT}")
         try:
             signals = np.load(path, mmap_mode="r", allow_pickle=False)
         except Exception as error:  # NumPy reads a broken header by Python's tokenizer, which raises much
-            raise ValueError(f"{path} can't be read ({type(error).__name__}: {error}); {_WHAT}") from error
+            raise ValueError(f"{path} can't be read ({type(error).__name__}: {error}); {WHAT}") from error
         if not isinstance(signals, np.ndarray) or signals.dtype.kind not in "fiu":
             kind = signals.dtype if isinstance(signals, np.ndarray) else type(signals).__name__
-            raise ValueError(f"{path} holds {kind}, expected an array of numbers; {_WHAT}")
+            raise ValueError(f"{path} holds {kind}, expected an array of numbers; {WHAT}")
         return signals
 
     @cached_property
     def _rows(self) -> list[Row]:
         path = self._table_path
-        return read_csv(path, _NEEDED, _WHAT) if path.suffix == ".csv" else _parquet_rows(path)
+        return read_rows(path)
 
     @cached_property
     def _place(self) -> Mapping[str, int]:
@@ -170,57 +185,8 @@ class Arrays(Source):
         return first_places(self._read_entries())
 
     def _read_entries(self) -> Iterator[Entry]:
-        return entries_of(self._rows, self.where, _NEEDED[0], _entry)
+        return entries_of(self._rows, self.where, NEEDED[0], partial(entry_of, targets=self._infos))
 
-
-def _parquet_rows(path: Path) -> list[Row]:
-    """A Parquet table as text, which is understood as a CSV's is."""
-    try:
-        table = pd.read_parquet(path)
-    except Exception as error:  # what Arrow raises depends on where the damage is
-        raise ValueError(f"{path} can't be read ({type(error).__name__}: {error}); {_WHAT}") from error
-    missing = [column for column in _NEEDED if column not in table]
-    if missing:
-        raise ValueError(f"{path}: column {', '.join(missing)} missing; {_WHAT}")
-    columns = [str(column) for column in table]
-    texts = (["" if pd.isna(value) else str(value) for value in row] for row in table.itertuples(index=False))
-    return rows_of(columns, texts)
-
-
-def _entry(cells: Mapping[str, str]) -> Entry:
-    """The ECG of a row; a ValueError names the column, its value and what is expected."""
-    fold = cells.get("fold", "")
-    number(cells, "heart_rate", "beats per minute")
-    return Entry(
-        ecg_id=text_of(cells, "ecg_id"),
-        patient_id=text_of(cells, "patient_id"),
-        age=_age(cells),
-        sex=_sex(cells),
-        labels={target: _label(cells, target) for target in TARGETS if not is_missing(cells.get(target, ""))},
-        fold=0 if is_missing(fold) else whole_number(cells, "fold"),
-    )
-
-
-def _age(cells: Mapping[str, str]) -> float:
-    """Years; 300 is how PTB-XL and those that followed it write an age over 89."""
-    age = number(cells, "age", "years")
-    return _OLDEST if age == _HIDDEN_AGE else age
-
-
-def _sex(cells: Mapping[str, str]) -> str:
-    text = cells.get("sex", "").strip()
-    if is_missing(text) or text.lower() == "unknown":
-        return "unknown"
-    if text.lower() not in _SEXES:
-        raise ValueError(f"sex is {text!r}, expected female or male (f or m), or nothing where it is not known")
-    return _SEXES[text.lower()]
-
-
-def _label(cells: Mapping[str, str], target: Target) -> float:
-    text = cells[target].strip().lower()
-    if text in _BOOLEANS:
-        return _BOOLEANS[text]
-    value = number(cells, target, "1 or 0, or nothing where the label is missing")
-    if value not in (0.0, 1.0):
-        raise ValueError(f"{target} is {cells[target]!r}, expected 1 or 0, or nothing where the label is missing")
-    return value
+    @cached_property
+    def _infos(self) -> Mapping[Target, TargetInfo]:
+        return self.targets()

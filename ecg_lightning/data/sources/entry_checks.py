@@ -104,7 +104,7 @@ def _problem_of_labels(labels: Any, targets: Mapping[Target, TargetInfo], who: s
         if info is None:
             return _expected(f"a label {who}", target, f"a target of the source; {nearest(str(target), targets)}")
         if not _is_number(label) or not info.fits(label):
-            return _expected(f"{target} {who}", label, info.expected)
+            return _expected(f"{target} {who}", label, f"{info.expected}, or no label where it is missing")
     return None
 
 
