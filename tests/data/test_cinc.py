@@ -9,8 +9,9 @@ import wfdb
 from synthetic_ecg import TWELVE_LEADS, synthetic, twelve_leads, write_challenge
 
 from ecg_lightning.data.prepare import prepare
-from ecg_lightning.data.sources import Cinc
+from ecg_lightning.data.sources import Cinc, Entry, RejectedEntry
 from ecg_lightning.data.sources.cinc import correct_gain, parse_comments, part_of
+from ecg_lightning.data.sources.entry_checks import checked_entries
 from ecg_lightning.data.sources.label_map import load_label_map
 from ecg_lightning.data.sources.wfdb_checks import UnreadableError
 from ecg_lightning.data.sources.wfdb_files import Header, UnitError, parse_header, read_header
@@ -19,6 +20,11 @@ from ecg_lightning.signal.beat import median_beat
 
 SIGNAL = twelve_leads(synthetic(61.0, seconds=6.0, seed=1).recording.signal)
 PARTS = ("CPSC", "CPSC_Extra", "StPetersburg", "PTB", "PTB_XL", "Georgia", "Chapman_Shaoxing", "Ningbo")
+
+
+def mapped(entry: Entry) -> dict[str, float]:
+    """The labels that the label map gives, without those of the codes themselves."""
+    return {target: label for target, label in entry.labels.items() if not target.startswith("snomed_")}
 
 
 @pytest.fixture
@@ -32,11 +38,11 @@ def test_entries_are_sorted_and_found_in_any_folder(root: Path) -> None:
     first, second = Cinc(root).entries()
     assert (first.ecg_id, first.patient_id, first.sex, first.fold) == ("JS00001", "JS00001", "female", 0)
     assert math.isnan(first.age)
-    assert {t for t, v in first.labels.items() if v} == {"atrial_fibrillation"}
-    assert set(first.labels) == set(TARGETS)
+    assert {t for t, v in mapped(first).items() if v} == {"atrial_fibrillation"}
+    assert set(mapped(first)) == set(TARGETS)
     assert (second.ecg_id, second.age, second.sex) == ("JS20001", 54.0, "male")
-    assert {t for t, v in second.labels.items() if v} == {"sinus_rhythm", "right_bundle_branch_block"}
-    assert set(second.labels) == set(TARGETS) - {"atrial_fibrillation"}  # Ningbo never labels it
+    assert {t for t, v in mapped(second).items() if v} == {"sinus_rhythm", "right_bundle_branch_block"}
+    assert set(mapped(second)) == set(TARGETS) - {"atrial_fibrillation"}  # Ningbo never labels it
 
 
 def test_entries_read_no_signal(root: Path) -> None:
@@ -55,7 +61,7 @@ def test_a_name_in_two_folders_is_told_apart(root: Path) -> None:
     source = Cinc(root)
     entries = source.entries()
     assert [e.ecg_id for e in entries] == ["WFDB_ChapmanShaoxing/JS00001", "JS20001", "copy/JS00001"]
-    assert set(entries[0].labels) == set(TARGETS)  # still known as Chapman's
+    assert set(mapped(entries[0])) == set(TARGETS)  # still known as Chapman's
     first, last = source.read(entries[0]), source.read(entries[2])
     np.testing.assert_allclose(last.signal, 2.0 * first.signal, atol=0.0011)
 
@@ -194,7 +200,7 @@ def test_parts_by_name(record: str, part: str | None) -> None:
 
 def test_a_record_of_another_name_lacks_no_label(tmp_path: Path) -> None:
     write_challenge(tmp_path / "mine")
-    assert set(Cinc(tmp_path).entries()[0].labels) == set(TARGETS)
+    assert set(mapped(Cinc(tmp_path).entries()[0])) == set(TARGETS)
 
 
 def test_what_is_never_labelled_follows_the_challenge_s_tables(data_root: Path) -> None:
@@ -331,7 +337,7 @@ def test_a_map_of_one_s_own(root: Path) -> None:
     path = root / "mine.yaml"
     path.write_text("164889003: sinus_rhythm\nnever_labelled: {Ningbo: [sinus_rhythm]}\n")
     source = Cinc(root, label_map=str(path))
-    assert [dict(e.labels) for e in source.entries()] == [{"sinus_rhythm": 1.0}, {}]
+    assert [mapped(e) for e in source.entries()] == [{"sinus_rhythm": 1.0}, {}]
     assert source.settings() != Cinc(root).settings()
     path.write_text("AFIB: atrial_fibrillation\n")
     with pytest.raises(ValueError, match=r"mine\.yaml: none of its 1 codes occurs in the 2 ECGs of .*164889003 x 1"):
@@ -361,3 +367,20 @@ def test_real_records_against_wfdb(data_root: Path) -> None:
         theirs = wfdb.rdrecord(str(data_root / "cinc2021" / entry.ecg_id))
         assert ours.leads == tuple(theirs.sig_name)
         np.testing.assert_allclose(ours.signal, theirs.p_signal.T, atol=1e-9)
+
+
+def test_any_code_is_a_target_and_missing_where_a_sub_archive_never_has_it(tmp_path: Path) -> None:
+    said = {"JS00001": "164889003,39732003", "JS00002": "39732003", "JS10647": "426783006", "JS10648": "Unknown"}
+    for name, codes in said.items():
+        write_challenge(tmp_path / name, comments=["#Age: 54", "#Sex: Male", f"#Dx: {codes}"])
+    source = Cinc(tmp_path)
+    labels = {entry.ecg_id: entry.labels for entry in source.entries()}
+    assert labels["JS00001"]["snomed_39732003"] == labels["JS00001"]["snomed_164889003"] == 1.0
+    assert labels["JS00002"]["snomed_164889003"] == 0.0
+    assert labels["JS10647"]["snomed_426783006"] == 1.0  # Ningbo
+    assert "snomed_164889003" not in labels["JS10647"]
+    assert "snomed_426783006" not in labels["JS00001"]  # no ECG of Chapman's has it here
+    assert not labels["JS10648"]
+    assert {"snomed_39732003", "snomed_164889003", "snomed_426783006", *TARGETS} == set(source.targets())
+    assert not any(isinstance(one, RejectedEntry) for one in checked_entries(source))
+    assert set(source.settings()) == {"headers_blake2b", "label_map", "never_labelled", "max_seconds"}

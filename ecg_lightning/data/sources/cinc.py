@@ -6,7 +6,7 @@ Perez Alday et al., Physiol Meas 2020;41:124003; Reyna et al., Computing in Card
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +14,13 @@ from typing import Final
 
 from ecg_lightning.data.sources.archive import Archive
 from ecg_lightning.data.sources.base import Entry, Recording, RejectedEntry
+from ecg_lightning.data.sources.coded_labels import CodedLabels
 from ecg_lightning.data.sources.files import walk
 from ecg_lightning.data.sources.label_map import LabelMap
 from ecg_lightning.data.sources.wfdb_checks import UnreadableError
 from ecg_lightning.data.sources.wfdb_files import Header, read_header, read_mat, read_wfdb
+from ecg_lightning.data.targets import TargetInfo
+from ecg_lightning.ecg import Target
 from ecg_lightning.signal.plausibility import MIN_SECONDS
 from ecg_lightning.storage.hashing import new_digest
 
@@ -29,6 +32,8 @@ _SUFFIX: Final = ".hea"
 _PARTS: Final = {"A": "CPSC", "Q": "CPSC_Extra", "I": "StPetersburg", "S": "PTB", "HR": "PTB_XL", "E": "Georgia"}
 _LAST_OF_CHAPMAN: Final = 10_646  # of 45,152 ECGs with names in JS, the first 10,646 numbers; the others are Ningbo's
 _NAME: Final = re.compile(r"(A|Q|I|S|HR|E|JS)(\d+)")
+_CODE: Final = "snomed_"
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _GEORGIA: Final = re.compile(r"E\d{5}")
 _WRONG_GAIN, _RIGHT_GAIN = 4880.0, 1000.0
 _SEXES: Final = {"male": "male", "m": "male", "female": "female", "f": "female"}
@@ -48,7 +53,8 @@ class _Comments:
 class Cinc(Archive):
     """Records of the PhysioNet/CinC Challenges 2020 and 2021, in any nesting of folders.
 
-    Labels are SNOMED CT codes (``labels/cinc.yaml``). A target whose codes do not occur in a whole sub-archive, by the
+    Labels are SNOMED CT codes (``labels/cinc.yaml``); any code that occurs is a target too, ``snomed_<code>``, and
+    missing in the sub-archives in which no ECG has it. A target whose codes do not occur in a whole sub-archive, by the
     challenge's tables, is missing there and not negative (``never_labelled`` in that file); the sub-archive
     is known by the record's name. An ECG without the comment ``#Dx`` has no labels at all. Two archives call only
     *normal* ECGs sinus rhythm (CPSC, PTB): a negative ``sinus_rhythm`` there means little.
@@ -93,8 +99,30 @@ class Cinc(Archive):
     def _entry(self, ecg_id: str, said: _Comments | str, label_map: LabelMap) -> Entry:
         if isinstance(said, str):
             return RejectedEntry.of(ecg_id, said, UnreadableError.kind)
-        labels = {} if said.codes is None else label_map.labels(said.codes, part_of(Path(ecg_id).name))
+        labels = {} if said.codes is None else self._labels_of(ecg_id, said.codes, label_map)
         return Entry(ecg_id=ecg_id, patient_id=ecg_id, age=said.age, sex=said.sex, labels=labels)
+
+    def _labels_of(self, ecg_id: str, codes: tuple[str, ...], label_map: LabelMap) -> CodedLabels:
+        """Labels by the map, and of each code; the ECGs of a sub-archive share those that are absent."""
+        part = part_of(Path(ecg_id).name)
+        present = dict.fromkeys(_targets_of(codes), 1.0)
+        return CodedLabels({**present, **label_map.labels(codes, part)}, self._absent[part])
+
+    @cached_property
+    def _absent(self) -> dict[str | None, dict[Target, float]]:
+        """Sub-archive -> every code that an ECG of it has, as a target that is absent."""
+        found: dict[str | None, set[Target]] = {}
+        for ecg_id, said in self._scan[0].items():
+            codes = said.codes or () if isinstance(said, _Comments) else ()
+            found.setdefault(part_of(Path(ecg_id).name), set()).update(_targets_of(codes))
+        return {part: dict.fromkeys(sorted(targets), 0.0) for part, targets in found.items()}
+
+    def targets(self) -> Mapping[Target, TargetInfo]:
+        """Describe the nine, every code that occurs, and what the label map defines."""
+        mapped = super().targets()
+        codes = _targets_of(self._code_counts).items()
+        named = {name: TargetInfo(name, f"SNOMED CT {code}", code) for name, code in codes}
+        return {**mapped, **named, **mapped}
 
     def read(self, entry: Entry) -> Recording:
         """Read one record of the challenge.
@@ -152,6 +180,11 @@ class Cinc(Archive):
     @property
     def _codes(self) -> Sequence[Sequence[str]]:
         return [one.codes or () for one in self._scan[0].values() if isinstance(one, _Comments)]
+
+
+def _targets_of(codes: Iterable[str]) -> dict[Target, str]:
+    """Target -> the code that it is; without those that are no numbers."""
+    return {f"{_CODE}{code}": code for code in codes if _NUMBER.fullmatch(code)}
 
 
 def _headers(root: Path) -> Iterator[Path]:
