@@ -5,8 +5,7 @@ from typing import Final
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser
 
-from ecg_lightning.command_line.run_config import checkpoint_path, folder_name, run_path
-from ecg_lightning.data.targets import check_name
+from ecg_lightning.command_line.run_config import checkpoint_path, folder_name, run_path, target_name
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.runs.pseudonyms import IdChoice
 
@@ -27,7 +26,7 @@ def add_run_arguments(parser: LightningArgumentParser) -> None:
     parser.add_argument(
         "--study", type=folder_name, default="default", help="Name of the study; its runs are compared."
     )
-    parser.add_argument("--target", type=check_name, required=True, help="The diagnosis to classify, of the source's.")
+    parser.add_argument("--target", type=target_name, required=True, help="The diagnosis to classify, of the source's.")
     parser.add_argument("--runs", type=folder_name, default="runs", help="Folder of all studies.")
     parser.add_argument(
         "--on_mismatch",

@@ -1,11 +1,13 @@
 """What the command line fills in and refuses in a parsed configuration, before any class of it is made."""
 
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from typing import Any
 
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_info
 
+from ecg_lightning.data.targets import check_name
 from ecg_lightning.models.class_names import imported_object
 from ecg_lightning.runs.layout import RunPaths
 
@@ -19,6 +21,22 @@ def folder_name(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f'expected a name, and YAML reads {value!r} there: write it in quotes, such as "007"')
     return value
+
+
+class TargetNameError(ArgumentTypeError, ValueError):
+    """A name that no target has. The parser shows the words of the first kind in arguments, of the other in files."""
+
+
+def target_name(value: object) -> str:
+    """The name of a target; whether the source has it is asked when the data are prepared.
+
+    Raises:
+        TargetNameError: It is no safe name of a folder.
+    """
+    try:
+        return check_name(folder_name(value))
+    except ValueError as error:
+        raise TargetNameError(str(error)) from error
 
 
 def run_path(runs: str, study: str, target: str | None, seed: int) -> str:

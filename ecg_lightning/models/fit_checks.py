@@ -7,6 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
 from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.data.label_checks import LabelsError
 from ecg_lightning.data.splits import Split
 from ecg_lightning.data.targets import TargetInfo
 from ecg_lightning.ecg import SignalFormat, SignalFormatError
@@ -43,10 +44,10 @@ def refuse_regression(target: TargetInfo) -> None:
     """Refuse a target that no network can be trained or tested for yet.
 
     Raises:
-        ValueError: Its labels are measured values.
+        LabelsError: Its labels are measured values.
     """
     if target.kind == "regression":
-        raise ValueError(
+        raise LabelsError(
             f"{target.name} is a regression target ({target.expected}): `prepare` keeps its labels, "
             "but networks are trained and tested for binary targets only; choose a binary target of the source"
         )

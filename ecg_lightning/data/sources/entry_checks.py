@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ecg_lightning.data.label_checks import LabelsError
 from ecg_lightning.data.sources.archive_table import is_missing
 from ecg_lightning.data.sources.base import Entry, RejectedEntry, Source
 from ecg_lightning.data.targets import TargetInfo, check_distinct, meet, nearest
@@ -22,13 +23,13 @@ def target_of(source: Source, name: Target) -> TargetInfo:
     """Look up a target among those that a source has.
 
     Raises:
-        ValueError: It has no such target; the nearest ones are named, and how to give it more.
+        LabelsError: It has no such target; the nearest ones are named, and how to give it more.
     """
     targets = source.targets()
     check_distinct(targets, source.name)
     if name not in targets:
         more = f". {source.more_targets}" if source.more_targets else ""
-        raise ValueError(f"the source {source.name} has no target {name}: {nearest(name, targets)}{more}")
+        raise LabelsError(f"the source {source.name} has no target {name}: {nearest(name, targets)}{more}")
     meet(targets[name])
     return targets[name]
 
