@@ -2,6 +2,8 @@
 
 import re
 import string
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from hypothesis import strategies as st
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.label_checks import LabelsError, check_labels
 from ecg_lightning.data.label_columns import DESCRIPTION, label_array, label_column, labels_of, targets_in
-from ecg_lightning.data.sources import Synthetic
+from ecg_lightning.data.sources import Entry, RejectedEntry, Synthetic
+from ecg_lightning.data.sources.entry_checks import checked_entries
 from ecg_lightning.data.targets import (
     PAPER_TARGETS,
     TargetInfo,
@@ -201,3 +204,37 @@ def test_no_network_is_trained_for_a_measurement_yet() -> None:
     refuse_regression(TargetInfo("x"))
     with pytest.raises(ValueError, match=r"potassium is a regression target \(a number of mmol/l from 1 to 10\)"):
         refuse_regression(POTASSIUM)
+
+
+class Measured(Synthetic):
+    """Patients with a potassium, some of which nobody has."""
+
+    def __init__(self, label: object) -> None:
+        super().__init__(n_patients=3)
+        self.label = label
+
+    def targets(self) -> Mapping[str, TargetInfo]:
+        return {**PAPER_TARGETS, "potassium": POTASSIUM}
+
+    def entries(self) -> Sequence[Entry]:
+        first, *others = super().entries()
+        return [replace(first, labels={"potassium": self.label}), *others]  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("label", [55.0, 0.5, np.inf, "4.2", None, True])
+def test_a_source_s_impossible_label_rejects_its_ecg_alone(label: object) -> None:
+    first, *others = checked_entries(Measured(label))
+    if label is True:  # a number, and in the range
+        assert not isinstance(first, RejectedEntry)
+    else:
+        assert isinstance(first, RejectedEntry)
+        assert re.search(r"potassium of ECG 's0p0e0' is .*, expected a number of mmol/l from 1 to 10", first.reason)
+    assert not any(isinstance(one, RejectedEntry) for one in others)
+
+
+def test_a_label_of_no_target_rejects_its_ecg() -> None:
+    source = Measured(4.2)
+    source.targets = lambda: PAPER_TARGETS  # type: ignore[method-assign]
+    first, *_ = checked_entries(source)
+    assert isinstance(first, RejectedEntry)
+    assert "a label of ECG 's0p0e0' is 'potassium', expected a target of the source; it has sinus" in first.reason
