@@ -179,3 +179,16 @@ def test_one_split_for_every_target_of_a_study_and_table_1_tells(tmp_path: objec
     assert kept["data.test_enrichment.patients"] == 2
     module = EcgDataModule(Synthetic(60), cache_dir=str(tmp_path))
     assert module.settings()["data.test_enrichment"] is None
+
+
+@pytest.mark.parametrize("target", ["flu", "potassium"])
+def test_a_target_that_the_source_has_no_classes_of_is_refused(target: str) -> None:
+    measured = POPULATION.assign(potassium=4.5)
+    with pytest.raises(ValueError, match=rf"data\.test_enrichment\.targets: {target} is no binary target"):
+        split_of(measured, Enrichment([*WANTED, target], 24, 20))
+
+
+def test_a_target_of_one_s_own_is_enriched_too() -> None:
+    own = POPULATION.assign(STTC=POPULATION[WANTED[0]])
+    split = split_of(own, Enrichment(["STTC", *WANTED[1:]], 24, 20))
+    pd.testing.assert_series_equal(split, split_of(POPULATION, Enrichment(WANTED, 24, 20)), check_names=False)
