@@ -8,6 +8,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_info
 
 from ecg_lightning.data.targets import check_name
+from ecg_lightning.ecg import TARGETS
 from ecg_lightning.models.class_names import imported_object
 from ecg_lightning.runs.layout import RunPaths
 
@@ -31,8 +32,10 @@ def target_name(value: object) -> str:
     """The name of a target; whether the source has it is asked when the data are prepared.
 
     Raises:
-        TargetNameError: It is no safe name of a folder.
+        TargetNameError: It is no safe name of a folder, or there is none.
     """
+    if value is None:
+        raise TargetNameError(f"pass --target, a target of the source; the paper's are {', '.join(TARGETS)}")
     try:
         return check_name(folder_name(value))
     except ValueError as error:

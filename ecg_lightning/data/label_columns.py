@@ -12,7 +12,7 @@ from ecg_lightning.ecg import TARGETS, Target
 
 DESCRIPTION: Final = (
     *("row", "ecg_id", "patient_id", "age", "sex", "source", "fold", "split", "heart_rate", "n_beats"),
-    *("label", "cache_row"),
+    *("r_peaks", "label", "cache_row"),
 )
 """Columns that describe an ECG."""
 

@@ -101,8 +101,7 @@ def _examples(parts: Sequence[Path], entries: Sequence[Entry], source: str) -> p
             "fold": np.array([entry.fold for entry in used], dtype=np.int64),
         }
     )
-    # one concatenation: more than a hundred columns that are inserted one by one are slow
-    table = pd.concat([table, _labels(used)], axis=1)
+    table = pd.concat([table, _labels(used)], axis=1)  # at once: a hundred columns one by one are slow
     table = table.assign(heart_rate=columns["heart_rate"], n_beats=columns["n_beats"])
     return table.assign(r_peaks=pd.Series(peaks)) if (peaks := _r_peaks(parts)) is not None else table
 

@@ -250,7 +250,7 @@ def test_missing_arguments_are_named(trained: Workplace, capsys: pytest.CaptureF
         main(without("--target"))
     told = capsys.readouterr().err
     assert 'target": ' in told.replace("\n", " ")
-    assert "Expected a" in told
+    assert "pass --target, a target of the source" in told
     assert "left_bundle_branch_block" in told
     with pytest.raises(SystemExit, match=r"PtbXl reads files: pass --root FOLDER"):
         main(without("--root"))
