@@ -126,12 +126,7 @@ class EcgDataModule(BeatLoaders):
         return target_of(self.source, self.target)
 
     def prepare_cache(self, *, overwrite: bool = False, progress: bool = True) -> BeatCache:
-        """The cache of this source, made first where it is not there yet.
-
-        Args:
-            overwrite: Make it anew, for instance after broken files were repaired.
-            progress: Show a progress bar and a summary.
-        """
+        """The cache, made first where it is not there yet; or anew, for instance after broken files were repaired."""
         return prepare(
             self.source,
             self.cache_dir,
