@@ -6,7 +6,7 @@ from typing import Literal
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.data.backgrounds import Backgrounds
-from ecg_lightning.ecg import LEADS
+from ecg_lightning.ecg import format_of
 from ecg_lightning.storage.hashing import JSON, digest_array_rows
 from ecg_lightning.storage.store import StoreSpec
 
@@ -34,7 +34,8 @@ def map_specs(
     """
     network, examples, common = of
     shape = (n_ecgs, *(int(length) for length in task.backgrounds.shape[1:]))
-    leads = LEADS if shape[1] == len(LEADS) else tuple(str(lead) for lead in range(shape[1]))
+    known = format_of(common).leads
+    leads = known if shape[1] == len(known) else tuple(str(lead) for lead in range(shape[1]))
     content = digest_array_rows(backgrounds.beats.numpy(), backgrounds.ecg_ids)
     references: JSON = {"ecg_ids": backgrounds.ecg_ids, "content": content}
     return {

@@ -5,6 +5,7 @@ recording, (8 leads, 600 samples) in mV at 500 Hz, with the fiducial of its QRS 
 (paper, Methods, "ECG processing and outcome selection").
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -61,10 +62,6 @@ class SignalFormat:
         """Return how long a row lasts."""
         return self.samples / self.sampling_rate
 
-    def milliseconds(self, sample: float) -> float:
-        """Return when a sample is, ms: from the fiducial on, or from the first sample where there is none."""
-        return (sample - (self.fiducial or 0)) * 1000.0 / self.sampling_rate
-
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as JSON holds them; ``SignalFormat(**fields)`` makes them a format again."""
         return asdict(self) | {"leads": list(self.leads)}
@@ -76,6 +73,16 @@ class SignalFormat:
 
 class SignalFormatError(ValueError):
     """ECGs are of another format than a network, a picture or a file expects; the message names both."""
+
+
+FORMAT_SETTING: Final = "signal_format"
+"""Key of a store's settings that holds its ECGs' format; what has none is of median beats."""
+
+
+def format_of(settings: Mapping[str, Any]) -> SignalFormat:
+    """Return the format of the ECGs that a store's rows belong to, from its settings."""
+    own = settings.get(FORMAT_SETTING)
+    return MEDIAN_BEAT if own is None else SignalFormat(**own)
 
 
 MEDIAN_BEAT: Final = SignalFormat(LEADS, SAMPLING_RATE, BEAT_SAMPLES, FIDUCIAL_SAMPLE)

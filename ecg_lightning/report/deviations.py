@@ -28,13 +28,13 @@ def _of_the_data(runs: StudyRuns) -> Iterator[str]:
     fit = config_of(run, "fit")
     source = short_name(at(fit, "data", "source", "class_path") or "unknown")
     ready_made = _are_ready_made(at(fit, "data", "source", "init_args") or {})
-    made = (
-        "taken as the electrocardiograph made them" if ready_made else "made here by alignment of a recording's beats"
-    )
-    yield (
-        f"ECGs: {source}; the paper's are 873,710 median beats by Marquette 12SL (MUSE), which are not public. Median "
-        f"beats are {made}."
-    )
+    made = "Median beats are made here by alignment of a recording's beats"
+    if at(fit, "data", "representation", "class_path") not in (None, "ecg_lightning.data.representations.MedianBeats"):
+        made = "Networks see windows of the recordings here, and no median beats"
+    elif ready_made:
+        made = "Median beats are taken as the electrocardiograph made them"
+    papers = "873,710 median beats by Marquette 12SL (MUSE), which are not public"
+    yield f"ECGs: {source}; the paper's are {papers}. {made}."
     absent = [class_name(target) for target in TARGETS if target not in runs.targets]
     if absent:
         yield f"Diagnoses: {len(TARGETS) - len(absent)} of the paper's 9; without {', '.join(absent)}."

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
+from ecg_lightning.ecg import MEDIAN_BEAT
 from ecg_lightning.plotting.class_words import class_in_text, class_name
 from ecg_lightning.plotting.maps import map_figure
 from ecg_lightning.plotting.method_style import method_style
@@ -56,8 +56,10 @@ def example_blocks(runs: JudgedRuns, files: ReportFiles) -> list[Block]:
     chosen = shown_method(runs.verdicts, run, runs.methods) if run is not None else None
     if run is None or chosen is None:
         return [Paragraph("No run has metrics and maps, so no ECG can be shown.", "note")]
-    if test_beat(run, 0) is None or run.row_store(f"maps/{chosen[0]}").spec.shape[1:] != (len(LEADS), BEAT_SAMPLES):
-        return [Paragraph("The study keeps no median beats (test_beats.npy), so no ECG can be shown.", "note")]
+    if test_beat(run, 0) is None:
+        return [Paragraph("The study keeps no ECGs (test_beats.npy), so none can be shown.", "note")]
+    if run.row_store(f"maps/{chosen[0]}").spec.shape[1:] != MEDIAN_BEAT.shape:
+        return [Paragraph("Only median beats are shown here; recordings are in the runs' own figures.", "note")]
     ecgs, cache = typical_ecgs(run), evidence_cache(run)
     pictures = [
         _picture(files, run, chosen[0], outcome, (ecg, runs.ecg(run, ecg.row)), evidence_of(cache, run, ecg.ecg_id))
@@ -80,7 +82,7 @@ def example_blocks(runs: JudgedRuns, files: ReportFiles) -> list[Block]:
 
 def _beat(run: Run, row: int) -> NDArray[np.float64]:
     beat = test_beat(run, row)
-    return beat if beat is not None else np.zeros((len(LEADS), BEAT_SAMPLES))
+    return beat if beat is not None else np.zeros(MEDIAN_BEAT.shape)
 
 
 def _picture(

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from ecg_lightning.ecg import FIDUCIAL_SAMPLE, SAMPLING_RATE
+from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
 from ecg_lightning.plotting.captioned import captioned_figure
 from ecg_lightning.plotting.sheet import CaptionedFigure
 
@@ -36,6 +36,7 @@ class Example:
         lines: (label, colour, x, y).
         trace: (sample,) mV of the lead, or None.
         x_label: Label of the horizontal axis.
+        of_ecgs: Format of the ECGs, which says when the samples of the trace are.
         y_label: Label of the vertical axis.
     """
 
@@ -45,11 +46,18 @@ class Example:
     trace: NDArray[np.float64] | None
     x_label: str
     y_label: str = "map / greatest |map|"
+    of_ecgs: SignalFormat = MEDIAN_BEAT
 
 
-def ms_from_qrs(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the times of the samples of (..., sample) in ms after the QRS fiducial."""
-    return (np.arange(values.shape[-1]) - FIDUCIAL_SAMPLE) * 1000.0 / SAMPLING_RATE
+def milliseconds(values: NDArray[np.float64], of_ecgs: SignalFormat) -> NDArray[np.float64]:
+    """Return the times of the samples of (..., sample) in ms, after the QRS fiducial where there is one."""
+    sample = np.arange(values.shape[-1], dtype=np.float64)
+    return (sample - (of_ecgs.fiducial or 0)) * 1000.0 / of_ecgs.sampling_rate
+
+
+def time_label(of_ecgs: SignalFormat) -> str:
+    """Say from when on the milliseconds of an axis count."""
+    return "ms from the QRS" if of_ecgs.fiducial is not None else "ms"
 
 
 def examples_figure(rows: Sequence[Sequence[Example]], caption: str) -> CaptionedFigure:
@@ -76,7 +84,7 @@ def examples_figure(rows: Sequence[Sequence[Example]], caption: str) -> Captione
 def _draw(axes: Axes, example: Example) -> None:
     if example.trace is not None:
         other = axes.twinx()
-        other.plot(ms_from_qrs(example.trace[None]), example.trace, color="#bbbbbb", linewidth=1.0)
+        other.plot(milliseconds(example.trace[None], example.of_ecgs), example.trace, color="#bbbbbb", linewidth=1.0)
         other.set_axis_off()
         axes.set_zorder(other.get_zorder() + 1)
         axes.patch.set_visible(False)

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ecg_lightning.ecg import LEADS
+from ecg_lightning.ecg import SignalFormat, format_of
 from ecg_lightning.experiments.perturbation.published import perturbation_store
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
 from ecg_lightning.functional.smoothing import savitzky_golay, smoothing_words
 from ecg_lightning.plotting.class_words import class_short
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Paragraph, ReportFiles, Section, number
-from ecg_lightning.report.examples_figure import LAYERS, STEPS, Example, examples_figure, ms_from_qrs
+from ecg_lightning.report.examples_figure import LAYERS, STEPS, Example, examples_figure, milliseconds, time_label
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.seed_maps import same_ecgs
 from ecg_lightning.runs.study_runs import StudyRuns
@@ -65,13 +65,14 @@ def _between_methods(runs: StudyRuns, run: Run) -> list[Example]:
     for row in _extremes(score):
         maps = {name: _smooth(run.row_store(f"maps/{name}").read(np.array([row]))[0]) for name in methods}
         lead = _lead(list(maps.values()))
+        of_ecgs = _format(run, methods)
         lines = [
-            (method_style(n).label, method_style(n).colour, ms_from_qrs(m), _scaled(m)[lead]) for n, m in maps.items()
+            (method_style(n).label, method_style(n).colour, milliseconds(m, of_ecgs), _scaled(m)[lead])
+            for n, m in maps.items()
         ]
-        title = f"1 Methods: {_of(runs, run, row)}, lead {_lead_name(lead)}"
-        examples.append(
-            Example(title, f"mean correlation {number(score[row])}", lines, _trace(run, row, lead), "ms from the QRS")
-        )
+        title = f"1 Methods: {_of(runs, run, row)}, lead {_lead_name(lead, of_ecgs)}"
+        words, trace = f"mean correlation {number(score[row])}", _trace(run, row, lead)
+        examples.append(Example(title, words, lines, trace, time_label(of_ecgs), of_ecgs=of_ecgs))
     return examples
 
 
@@ -91,14 +92,16 @@ def _between_seeds(runs: StudyRuns, target: str, seeds: dict[int, Run]) -> list[
             for seed_index, (seed, run) in enumerate(seeds.items())
         }
         lead = _lead(list(maps.values()))
-        lines = [
-            (f"seed {seed}", _SEED_COLOURS[index % len(_SEED_COLOURS)], ms_from_qrs(values), _scaled(values)[lead])
-            for index, (seed, values) in enumerate(maps.items())
-        ]
         run = next(iter(seeds.values()))
-        title = f"2 Seeds, {method_style(method).label}: {_of(runs, run, int(rows[0, ecg]))}, lead {_lead_name(lead)}"
-        trace = _trace(run, int(rows[0, ecg]), lead)
-        examples.append(Example(title, f"mean correlation {number(score[ecg])}", lines, trace, "ms from the QRS"))
+        of_ecgs = _format(run, [method])
+        lines = [
+            (f"seed {seed}", _SEED_COLOURS[k % len(_SEED_COLOURS)], milliseconds(one, of_ecgs), _scaled(one)[lead])
+            for k, (seed, one) in enumerate(maps.items())
+        ]
+        label, name = method_style(method).label, _lead_name(lead, of_ecgs)
+        title = f"2 Seeds, {label}: {_of(runs, run, int(rows[0, ecg]))}, lead {name}"
+        words, trace = f"mean correlation {number(score[ecg])}", _trace(run, int(rows[0, ecg]), lead)
+        examples.append(Example(title, words, lines, trace, time_label(of_ecgs), of_ecgs=of_ecgs))
     return examples
 
 
@@ -192,8 +195,12 @@ def _lead(maps: Sequence[NDArray[np.float64]]) -> int:
     return int(np.nanargmax(np.sum([np.abs(_scaled(values)).sum(axis=1) for values in maps], axis=0)))
 
 
-def _lead_name(lead: int) -> str:
-    return LEADS[lead] if lead < len(LEADS) else str(lead)
+def _format(run: Run, methods: Sequence[str]) -> SignalFormat:
+    return format_of(run.row_store(f"maps/{methods[0]}").spec.settings)
+
+
+def _lead_name(lead: int, of_ecgs: SignalFormat) -> str:
+    return of_ecgs.leads[lead] if lead < len(of_ecgs.leads) else str(lead)
 
 
 def _of(runs: StudyRuns, run: Run, row: int) -> str:

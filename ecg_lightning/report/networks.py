@@ -6,7 +6,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
+from ecg_lightning.ecg import MEDIAN_BEAT
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.models.hyper_parameters import network_name
 from ecg_lightning.plotting.class_words import class_name
@@ -98,10 +98,10 @@ def input_shape(module: EcgClassifier) -> tuple[int, int]:
     ecgs = module.example_input_array
     if ecgs is None and module.backgrounds is not None:
         ecgs = module.backgrounds.beats
-    return (ecgs.shape[-2], ecgs.shape[-1]) if isinstance(ecgs, Tensor) else (len(LEADS), BEAT_SAMPLES)
+    return (ecgs.shape[-2], ecgs.shape[-1]) if isinstance(ecgs, Tensor) else MEDIAN_BEAT.shape
 
 
-def architecture_table(network: nn.Module, shape: tuple[int, int] = (len(LEADS), BEAT_SAMPLES)) -> pd.DataFrame:
+def architecture_table(network: nn.Module, shape: tuple[int, int] = MEDIAN_BEAT.shape) -> pd.DataFrame:
     """List every layer of a network in the order of execution.
 
     Args:

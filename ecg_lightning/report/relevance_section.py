@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.data.regions import WINDOWS_MS, windows
-from ecg_lightning.ecg import BEAT_SAMPLES, LEADS, MEDIAN_BEAT
+from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat, format_of
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.overview import maps_overview
@@ -35,7 +35,7 @@ def relevance_section(runs: StudyRuns, files: ReportFiles) -> Section:
     saved = files.table("relevance_by_lead_and_wave", table)
     blocks: list[Block] = [
         Paragraph(
-            "Mean maps of the test ECGs with each diagnosis, each ECG's map first divided by the sum of its "
+            "Means over the maps of the test ECGs with each diagnosis, each ECG's map first divided by the sum of its "
             "magnitudes so that every ECG counts the same. One network a class (the first seed)."
         ),
         *_share_tables(table, saved),
@@ -64,7 +64,8 @@ def class_relevance(run: Run, methods: list[str]) -> tuple[dict[str, NDArray[np.
         mean, magnitude, count = _normalised_mean(run, method, rows)
         if count:
             means[method] = mean
-            parts.append(_shares(method, magnitude, count))
+            of_ecgs = format_of(run.row_store(f"maps/{method}").spec.settings)
+            parts.append(_shares(method, magnitude, count, of_ecgs))
     empty = pd.DataFrame(columns=["method", "kind", "place", "share", "n_ecgs"])
     return means, pd.concat(parts, ignore_index=True) if parts else empty
 
@@ -85,11 +86,14 @@ def _normalised_mean(
     return signed / max(count, 1), magnitude / max(count, 1), count
 
 
-def _shares(method: str, magnitude: NDArray[np.float64], count: int) -> pd.DataFrame:
-    leads = LEADS if len(magnitude) == len(LEADS) else tuple(str(lead) for lead in range(len(magnitude)))
+def _shares(method: str, magnitude: NDArray[np.float64], count: int, of_ecgs: SignalFormat) -> pd.DataFrame:
+    """By lead, and by part of the beat where all ECGs have their fiducial at one sample."""
+    known = of_ecgs.leads
+    leads = known if len(magnitude) == len(known) else tuple(str(lead) for lead in range(len(magnitude)))
     rows = [("lead", lead, float(share)) for lead, share in zip(leads, magnitude.sum(axis=1), strict=True)]
-    of_format = replace(MEDIAN_BEAT, samples=magnitude.shape[1])
-    rows += [("wave", wave, float(magnitude[:, inside].sum())) for wave, inside in windows(of_format).items()]
+    if of_ecgs.fiducial is not None:
+        parts = windows(replace(of_ecgs, samples=magnitude.shape[1]))
+        rows += [("wave", wave, float(magnitude[:, inside].sum())) for wave, inside in parts.items()]
     table = pd.DataFrame(rows, columns=["kind", "place", "share"])
     table.insert(0, "method", method)
     return table.assign(n_ecgs=count)
@@ -132,7 +136,7 @@ def _share_tables(table: pd.DataFrame, saved: list[str]) -> list[Block]:
 
 def _picture(files: ReportFiles, target: str, run: Run, maps: dict[str, NDArray[np.float64]]) -> Picture | None:
     """The mean maps on the mean beat of the same ECGs."""
-    if not maps or next(iter(maps.values())).shape != (len(LEADS), BEAT_SAMPLES):
+    if not maps or next(iter(maps.values())).shape != MEDIAN_BEAT.shape:
         return None
     name = class_name(target)
     signed = {method_style(method).label: bool((mean < 0).any()) for method, mean in maps.items()}
@@ -159,6 +163,6 @@ def _mean_beat(run: Run) -> NDArray[np.float64]:
     rows = np.flatnonzero((run.examples["label"] == 1).to_numpy())[:MAX_ECGS]
     beats = run.test_beats
     if beats is None:
-        return np.zeros((len(LEADS), BEAT_SAMPLES))
+        return np.zeros(MEDIAN_BEAT.shape)
     mean: NDArray[np.float64] = np.asarray(beats[rows], dtype=np.float64).mean(axis=0)
     return mean

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS, SAMPLING_RATE
+from ecg_lightning.ecg import MEDIAN_BEAT, format_of
 from ecg_lightning.experiments.similarity.smoothing_words import smoothing_of
 from ecg_lightning.plotting.class_words import class_in_text, class_name
 from ecg_lightning.plotting.method_style import method_place, method_style
@@ -20,6 +20,7 @@ from ecg_lightning.storage.manifest import read_manifest
 
 _NO_SETTINGS: Final = (
     "target", "network_structure", "method", "precision", "attribution_seed", "training_seed", "backgrounds",
+    "signal_format",
 )  # fmt: skip
 
 
@@ -53,10 +54,7 @@ def methods_text(runs: StudyRuns) -> list[str]:
     source = data.get("source") or {}
     return [
         f"ECGs came from {short_name(source.get('class_path', 'an unknown source'))} "
-        f"({listed(source.get('init_args') or {})}). {_split_words(runs.population)} Median beats of {len(LEADS)} "
-        f"leads (I, II, V1 to V6), {BEAT_SAMPLES} samples at {SAMPLING_RATE} Hz, with the QRS fiducial at "
-        f"{1000 * FIDUCIAL_SAMPLE // SAMPLING_RATE} ms; neighbouring beats inside the window: "
-        f"{data.get('neighbours', 'unknown')}.",
+        f"({listed(source.get('init_args') or {})}). {_split_words(runs.population)} {_ecg_words(run, data)}",
         f"For each of {len(runs.targets)} diagnoses ({names}) a binary classifier was trained {_repetitions(runs)} "
         f"with different seeds: {short_name(at(fit, 'model', 'network', 'class_path') or 'unknown')} "
         f"({listed(at(fit, 'model', 'network', 'init_args') or {})}), Adam with a learning rate of "
@@ -81,10 +79,24 @@ def methods_text(runs: StudyRuns) -> list[str]:
     ]
 
 
+def _ecg_words(run: Run, data: Mapping[str, Any]) -> str:
+    """Say what of each recording the network sees."""
+    of_ecgs = format_of(read_manifest(run.paths.logits).spec.settings)
+    if of_ecgs.fiducial is None:
+        made = at(data, "representation", "init_args") or {}
+        return f"Windows of the recordings, {of_ecgs} ({listed(made)})."
+    return (
+        f"Median beats of {len(of_ecgs.leads)} leads (I, II, V1 to V6), {of_ecgs.samples} samples at "
+        f"{of_ecgs.sampling_rate:g} Hz, with the QRS fiducial at "
+        f"{1000 * of_ecgs.fiducial / of_ecgs.sampling_rate:g} ms; neighbouring beats inside the window: "
+        f"{data.get('neighbours', 'unknown')}."
+    )
+
+
 def _points(run: Run) -> int:
     """Return how many points a map of a run has, leads times samples."""
     shapes = [run.row_store(f"maps/{name}").spec.shape[1:] for name in run.maps]
-    return math.prod(shapes[0] if shapes else (len(LEADS), BEAT_SAMPLES))
+    return math.prod(shapes[0] if shapes else MEDIAN_BEAT.shape)
 
 
 def method_settings(run: Run) -> pd.DataFrame:

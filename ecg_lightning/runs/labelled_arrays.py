@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from ecg_lightning.ecg import FIDUCIAL_SAMPLE, LEADS, SAMPLING_RATE
+from ecg_lightning.ecg import format_of
 from ecg_lightning.storage.store import RowStore
 
 if TYPE_CHECKING:
@@ -60,10 +60,12 @@ def _anatomy(store: RowStore, coords: Mapping[str, Any]) -> dict[str, Any]:
     """Names of the leads and times of the samples, where a store has these dimensions."""
     sizes = dict(zip(store.spec.dims, store.spec.shape, strict=True))
     labels: dict[str, Any] = {}
-    if sizes.get("lead") == len(LEADS) and "lead" not in coords:
-        labels["lead"] = list(LEADS)
+    of_ecgs = format_of(store.spec.settings)
+    if sizes.get("lead") == len(of_ecgs.leads) and "lead" not in coords:
+        labels["lead"] = list(of_ecgs.leads)
     if "sample" in sizes:
         samples = np.asarray(coords.get("sample", np.arange(sizes["sample"])), dtype=np.float64)
-        attributes = {"units": "ms", "long_name": "time after the QRS fiducial"}
-        labels["time"] = ("sample", (samples - FIDUCIAL_SAMPLE) * 1000 / SAMPLING_RATE, attributes)
+        since = "the first sample" if of_ecgs.fiducial is None else "the QRS fiducial"
+        times = (samples - (of_ecgs.fiducial or 0)) * 1000 / of_ecgs.sampling_rate
+        labels["time"] = ("sample", times, {"units": "ms", "long_name": f"time after {since}"})
     return labels

@@ -104,7 +104,7 @@ class PerturbationData:
         if unit == "wave":
             cache_rows = self.examples["cache_row"].to_numpy(dtype=np.intp)[rows]
             return torch.from_numpy(wave_labels(self.datamodule.cache, cache_rows))
-        return block_labels(unit, *shape)[None]
+        return block_labels(unit, shape[0], shape[1], self.datamodule.signal_format.sampling_rate)[None]
 
     def fill(self, kind: PerturbationKind, rows: Rows, ecg: Tensor) -> Fill:
         """What takes the place of replaced points of these ECGs, (k, lead, sample) mV."""

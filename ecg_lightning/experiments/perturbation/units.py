@@ -10,20 +10,20 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ecg_lightning.ecg import SAMPLING_RATE
 from ecg_lightning.experiments.perturbation.measure import Ranking, relevance_of, sorted_by
 
 Unit = Literal["point", "block20", "block50", "block100", "wave"]
 """Single points; blocks of 20, 50 or 100 ms of one lead; or the waves of one lead."""
 
 
-def block_labels(unit: Unit, leads: int, samples: int) -> Tensor:
+def block_labels(unit: Unit, leads: int, samples: int, sampling_rate: float) -> Tensor:
     """Number of each point's block; the last block of a lead is shorter where the samples do not divide.
 
     Args:
         unit: ``block20``, ``block50`` or ``block100``.
         leads: Of a beat.
         samples: Of a lead.
+        sampling_rate: Hz; a block has at least one sample.
 
     Returns:
         (lead, sample) int64, counted from 0 without gaps.
@@ -33,7 +33,7 @@ def block_labels(unit: Unit, leads: int, samples: int) -> Tensor:
     """
     if not unit.startswith("block"):
         raise ValueError(f"expected a block, such as block50, got {unit!r}")
-    length = round(float(unit.removeprefix("block")) * SAMPLING_RATE / 1000)  # samples
+    length = max(round(float(unit.removeprefix("block")) * sampling_rate / 1000), 1)  # samples
     blocks = -(-samples // length)
     return torch.arange(leads)[:, None] * blocks + torch.arange(samples)[None] // length
 

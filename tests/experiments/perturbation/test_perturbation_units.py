@@ -29,22 +29,23 @@ def averaged(maps: Tensor, samples: int) -> Tensor:
     ("unit", "blocks", "length"), [("block20", 480, 10), ("block50", 192, 25), ("block100", 96, 50)]
 )
 def test_blocks_of_a_beat(unit: Unit, blocks: int, length: int) -> None:
-    labels = block_labels(unit, LEADS, SAMPLES)
+    labels = block_labels(unit, LEADS, SAMPLES, 500.0)
     assert labels.unique(return_counts=True)[1].tolist() == [length] * blocks
     assert labels.diff(dim=1).bool().sum(1).tolist() == [SAMPLES // length - 1] * LEADS
 
 
 def test_a_last_block_may_be_shorter() -> None:
-    assert block_labels("block50", 2, 60).unique(return_counts=True)[1].tolist() == [25, 25, 10, 25, 25, 10]
+    assert block_labels("block50", 1, 12, 100.0).unique(return_counts=True)[1].tolist() == [5, 5, 2]
+    assert block_labels("block50", 2, 60, 500.0).unique(return_counts=True)[1].tolist() == [25, 25, 10, 25, 25, 10]
     with pytest.raises(ValueError, match="expected a block"):
-        block_labels("point", 2, 60)
+        block_labels("point", 2, 60, 500.0)
 
 
 @pytest.mark.parametrize("samples", [1, 25])
 def test_averaging_a_map_over_the_same_blocks_changes_nothing(samples: int) -> None:
     """What blurs a map to the granularity of the ranking, or leaves it, leaves every place as it is."""
     maps, ties = draws(0, 4, 3, LEADS, SAMPLES), draws(1, 4, LEADS, SAMPLES)
-    labels = block_labels("block50", LEADS, SAMPLES)[None]
+    labels = block_labels("block50", LEADS, SAMPLES, 500.0)[None]
     expected = unit_positions(maps, ties, labels)
     assert torch.equal(unit_positions(averaged(maps, samples), ties, labels), expected)
     assert torch.equal(unit_positions(-maps, ties, labels), expected)
@@ -60,7 +61,7 @@ def test_units_of_one_point_are_points() -> None:
 @pytest.mark.parametrize(("unit", "blocks"), [("block20", 480), ("block50", 192), ("block100", 96)])
 def test_a_step_replaces_the_rounded_share_of_the_blocks(unit: Unit, blocks: int, lerf: bool) -> None:
     positions = unit_positions(
-        draws(0, 1, 1, LEADS, SAMPLES), draws(1, 1, LEADS, SAMPLES), block_labels(unit, LEADS, SAMPLES)[None]
+        draws(0, 1, 1, LEADS, SAMPLES), draws(1, 1, LEADS, SAMPLES), block_labels(unit, LEADS, SAMPLES, 500.0)[None]
     )
     positions = POINTS - 1 - positions if lerf else positions
     counts = step_counts(POINTS, 10, 0.03)
