@@ -43,9 +43,10 @@ demo: venv
 check: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(TEST_WORKERS) --dist loadfile -m 'not slow and not study and not gpu and not slurm'
 
-# Everything: what trains, tests, runs studies and starts processes too.
+# Everything: what trains, tests, runs studies and starts processes too. In tests/slow_tests.py's order, not by the count
+# of a file's tests: a long one at the end would leave a core without work.
 test: lint docs
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 # On a real Slurm of one node that the test starts and stops by itself, in five minutes: as root, where
 # `apt-get install slurm-wlm munge` was done. Not part of `make test`.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from slow_tests import mark_slow
+from slow_tests import mark_slow, put_slow_files_first
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -27,6 +27,7 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mark_slow(items)
+    put_slow_files_first(items)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,11 @@
-"""Finds the slow tests by what they call: a trainer, a command, a process; and those that read real ECGs."""
+"""Finds the slow tests by what they call: a trainer, a command, a process; and those that read real ECGs.
+
+Their files come first, so that no process is left alone with a long one at the end.
+"""
 
 import inspect
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -35,6 +39,27 @@ def mark_slow(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and is_slow(item):
             item.add_marker("study" if item.path.parent.name in STUDY_FOLDERS else "slow")
+
+
+def put_slow_files_first(items: list[pytest.Item]) -> None:
+    """Sort files: those that run a study, those with other slow tests, then the quick ones.
+
+    The folders take turns: two files that wait for one fixture, which one of them makes, are not begun together.
+    """
+    rank: dict[Path, int] = {}
+    for item in items:
+        own = ("study", "slow").index(slow) if (slow := _slow_marker(item)) else 2
+        rank[item.path] = min(own, rank.get(item.path, own))
+    before = Counter[tuple[int, Path]]()
+    place = {}
+    for path, own in rank.items():
+        place[path] = (own, before[own, path.parent], path)
+        before[own, path.parent] += 1
+    items.sort(key=lambda item: place[item.path])
+
+
+def _slow_marker(item: pytest.Item) -> str | None:
+    return next((name for name in ("study", "slow") if item.get_closest_marker(name)), None)
 
 
 def is_slow(item: pytest.Function) -> bool:

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from lightning.pytorch import Trainer
-from slow_tests import reaches_slow
+from slow_tests import put_slow_files_first, reaches_slow
 
 
 def starts_a_process() -> None:
@@ -96,3 +98,13 @@ def test_the_marks_follow(request: pytest.FixtureRequest) -> None:
         item for item in request.session.items if {"fitted", "micro_study"} & set(getattr(item, "fixturenames", ()))
     ]
     assert all({"slow", "study"} & {one.name for one in item.iter_markers()} for item in items)
+
+
+def test_slow_files_come_first_and_folders_take_turns() -> None:
+    def item(file: str, marker: str = "") -> SimpleNamespace:
+        return SimpleNamespace(path=Path(file), get_closest_marker=lambda name: name == marker)
+
+    items = [item("a/1"), item("a/2"), item("a/2", "slow"), item("a/3", "slow"), item("b/4", "slow"), item("c/5")]
+    items += [item("d/6", "study"), item("d/6")]
+    put_slow_files_first(items)  # type: ignore[arg-type]
+    assert [one.path.name for one in items] == ["6", "6", "2", "2", "4", "3", "1", "5"]
