@@ -13,6 +13,15 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 TARGET = "first_degree_av_block"
+COMMANDS = """
+import json, sys
+from ecg_lightning.cli import main
+commands, sys.argv = json.loads(sys.argv[1]), ["ecg_lightning"]
+for command in commands:
+    main(command)
+"""
+"""One after the other in one process, which saves the imports."""
+
 _BLOCK = re.compile(r"^```\w+\n# (\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -51,7 +60,6 @@ def python(project: Path, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def study(project: Path) -> Path:
     """A study of one network, with its report."""
-    cli = ("-m", "ecg_lightning.cli")
     shared = (
         *("--config", "configs/data/synthetic.yaml", "--data.source.init_args.n_patients", "60", "--study", "peaks"),
         *("--data.split_seed", "2", "--data.n_backgrounds", "4", "--data.cache_dir", "cache", "--data.processes", "1"),
@@ -59,13 +67,13 @@ def study(project: Path) -> Path:
         *("--trainer.logger", "false"),
     )
     fit = ("--config", "configs/fit.yaml", "--config", "configs/model/small.yaml", "--trainer.max_epochs", "1")
-    python(project, *cli, "fit", *fit, *shared)
     left_out = ("similarity", "randomization", "perturbation", "localization", "faithfulness", "completeness")
     few = ("background_dependence", "beat_pictures", "map_pictures", "predictions", "result_summary", *left_out)
     methods = json.dumps(dict.fromkeys(_others(project)))
     off = [word for key in few for word in (f"--{key}", "null")]
-    python(project, *cli, "test", "--config", "configs/test.yaml", *shared, f"--maps.methods={methods}", *off)
-    python(project, *cli, "report", "runs/peaks")
+    test = ("--config", "configs/test.yaml", *shared, f"--maps.methods={methods}", *off)
+    commands = [["fit", *fit, *shared], ["test", *test], ["report", "runs/peaks"]]
+    python(project, "-c", COMMANDS, json.dumps(commands))
     return project / "runs/peaks"
 
 
@@ -128,12 +136,12 @@ def test_the_source_is_prepared(project: Path, tmp_path: Path) -> None:
         "[np.save(f'{sys.argv[1]}/{one.ecg_id}.npy', source.read(one).signal) for one in entries[:6]];"
         "pd.DataFrame([{'ecg_id': one.ecg_id, 'patient_id': one.patient_id, 'age': 50, 'sex': 'female',"
         "'atrial_fibrillation': one.labels['atrial_fibrillation']} for one in entries[:7]])"
-        ".to_csv(f'{sys.argv[1]}/ecgs.csv', index=False)"
+        ".to_csv(f'{sys.argv[1]}/ecgs.csv', index=False);"
+        "from ecg_lightning.cli import main; main(sys.argv[2:])"
     )
-    python(project, "-c", code, str(tmp_path))
     source = "ecg_lightning.data.sources.one_array_each.OneArrayEach"
     said = python(
-        project, "-m", "ecg_lightning.cli", "prepare", f"--data.source={source}", "--root", str(tmp_path),
+        project, "-c", code, str(tmp_path), "prepare", f"--data.source={source}", "--root", str(tmp_path),
         "--data.cache_dir", str(tmp_path / "cache"), "--data.processes", "1",
     )  # fmt: skip
     assert "6 ECGs used, 1 rejected" in said

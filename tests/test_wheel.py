@@ -17,6 +17,14 @@ REPOSITORY = Path(__file__).parents[1]
 TARGET = "first_degree_av_block"
 NEEDED = ("pyproject.toml", "README.md", "LICENSE", "ecg_lightning", "callbacks", "configs")
 FEW_MAPS = "maps: { methods: [saliency, gradient_x_input] }\n" + without_others("maps", "test_record")
+TEST_AND_SAY_WHERE = """
+import sys
+import callbacks, ecg_lightning
+from ecg_lightning.cli import main
+print(ecg_lightning.__file__, callbacks.__file__, sep="\\n")
+arguments, sys.argv = sys.argv[1:], ["ecg_lightning"]
+main(arguments)
+"""
 
 
 def pip(*arguments: str | Path) -> None:
@@ -73,8 +81,6 @@ def test_an_installed_wheel_trains_and_tests_outside_the_checkout(wheel: Path, t
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    where = "import ecg_lightning, callbacks; print(ecg_lightning.__file__); print(callbacks.__file__)"
-    assert all(Path(line).is_relative_to(installed) for line in python("-c", where).split())
     data = ["--config", "configs/data/synthetic.yaml", "--data.source.init_args.n_patients", "60"]
     data += ["--data.split_seed", "2", "--data.n_backgrounds", "4", "--data.processes", "1"]
     run = ["--target", TARGET, "--seed_everything", "0", "--study", "wheel", "--trainer.accelerator", "cpu"]
@@ -82,7 +88,9 @@ def test_an_installed_wheel_trains_and_tests_outside_the_checkout(wheel: Path, t
     cli = ("-m", "ecg_lightning.cli")
     small = ("--config", "configs/model/small.yaml", "--trainer.max_epochs", "1")
     python(*cli, "fit", "--config", "configs/fit.yaml", *data, *small, *run)
-    python(*cli, "test", "--config", "configs/test.yaml", *data, "--config", "few_maps.yaml", *run)
+    test = ("test", "--config", "configs/test.yaml", *data, "--config", "few_maps.yaml", *run)
+    said = python("-c", TEST_AND_SAY_WHERE, *test).splitlines()
+    assert all(Path(line).is_relative_to(installed) for line in said[:2])
     tested = open_run(work / "runs/wheel" / TARGET / "seed0")
     assert 0.0 <= tested.metrics["auroc"]["value"] <= 1.0
     assert set(tested.maps) == {"saliency", "gradient_x_input"}

@@ -12,6 +12,8 @@ import yaml
 from processes import finish, kill, start
 from workplace import Workplace
 
+from ecg_lightning.cli import main
+
 HERE = Path(__file__).parent
 FOUND = (HERE, HERE.parents[1])  # of the callback that the ranks must find, and of the checkout
 EPOCHS = 4
@@ -57,7 +59,7 @@ def undisturbed(trained: Workplace, command: Callable[[str, int], list[str]]) ->
 def test_two_ranks_have_the_loss_curve_of_one(
     trained: Workplace, command: Callable[[str, int], list[str]], undisturbed: Path
 ) -> None:
-    finish(start(command("one_held", 1), FOUND))
+    main(command("one_held", 1))
     one, two = curve(trained.run("one_held"), 1), curve(undisturbed, 2)
     assert {epoch: len(losses) for epoch, losses in one.items()} == {str(epoch): 3 for epoch in range(EPOCHS)}
     assert one.keys() == two.keys()

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+HERE = Path(__file__).parent
+CONFIGS = HERE.parents[1] / "configs"
 TARGET = "sinus_tachycardia"
 N_RECORDS = 90
 
@@ -16,10 +17,14 @@ class Workplace:
     folder: Path  # its cache/ and runs/
 
     def arguments(self, stage: str, *more: str, study: str = "tiny", pictures: bool = True) -> list[str]:
-        """A command line on the shipped YAML, with the small preset and few passes."""
+        """A command line on the shipped YAML, with the small preset and few passes and draws."""
         configs = [CONFIGS / f"{'fit' if stage == 'fit' else 'test'}.yaml", CONFIGS / "data/ptbxl.yaml"]
-        few_passes = CONFIGS / "callbacks/coarse.yaml" if pictures else Path(__file__).with_name("maps_only.yaml")
-        configs.append(CONFIGS / "model/small.yaml" if stage == "fit" else few_passes)
+        if stage == "fit":
+            configs += [CONFIGS / "model/small.yaml"]
+        elif pictures:
+            configs += [CONFIGS / "callbacks/coarse.yaml", HERE / "few_draws.yaml"]
+        else:
+            configs += [HERE / "maps_only.yaml"]
         return [
             stage,
             *(part for config in configs for part in ("--config", str(config))),
