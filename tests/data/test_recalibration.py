@@ -10,6 +10,12 @@ from ecg_lightning.data.recalibration import recalibration_beats
 from ecg_lightning.data.sources import Synthetic
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tests' own; what they take of it differs, its beats do not."""
+    return tmp_path_factory.mktemp("cache")
+
+
 def opened(folder: Path, **settings: object) -> EcgDataModule:
     module = EcgDataModule(Synthetic(40), "sinus_tachycardia", cache_dir=str(folder), processes=1, **settings)
     module.prepare_cache(progress=False)
@@ -18,8 +24,8 @@ def opened(folder: Path, **settings: object) -> EcgDataModule:
 
 
 @pytest.mark.slow
-def test_training_ecgs_by_a_hash_of_their_ids(tmp_path: Path) -> None:
-    module = opened(tmp_path, held_out_patients=8)
+def test_training_ecgs_by_a_hash_of_their_ids(cache: Path) -> None:
+    module = opened(cache, held_out_patients=8)
     train = module.dataset("train")
     every = {tuple(train[k]["ecg"].flatten()[:50].tolist()) for k in range(len(train))}
     chosen = recalibration_beats(module, torch.zeros(2, 8, 600), 12)
@@ -33,8 +39,8 @@ def test_training_ecgs_by_a_hash_of_their_ids(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_data_that_only_test_a_network_take_its_backgrounds_and_say_so(tmp_path: Path) -> None:
-    module = opened(tmp_path, split="test_only")
+def test_data_that_only_test_a_network_take_its_backgrounds_and_say_so(cache: Path) -> None:
+    module = opened(cache, split="test_only")
     backgrounds = torch.ones(3, 8, 600)
     chosen = recalibration_beats(module, backgrounds, 10)
     torch.testing.assert_close(chosen.beats[:3], backgrounds)

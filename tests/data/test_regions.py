@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.regions import known_regions, pr_segment, read_regions, st_segment, wave_labels, windows
 from ecg_lightning.data.sources import Ludb, PtbXl, Synthetic
@@ -57,11 +58,15 @@ def test_simulated_ecgs_know_every_region(tmp_path: Path) -> None:
     assert not (found["ST"][0] & found["QRS"][0]).any()
 
 
+@pytest.fixture(scope="module")
+def ludb(data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> BeatCache:
+    return prepare(Ludb(data_root / "ludb"), tmp_path_factory.mktemp("ludb"), processes=1, progress=False)
+
+
 @pytest.mark.parametrize("wave", ["PR", "ST"])
-def test_ludb_s_segments_have_physiological_lengths(data_root: Path, tmp_path: Path, wave: str) -> None:
-    cache = prepare(Ludb(data_root / "ludb"), tmp_path, processes=1, progress=False)
-    assert known_regions(cache, "sinus_rhythm") == ("P", "PR", "QRS", "ST", "T")
-    masks, known = read_regions(cache, np.arange(len(cache)), "sinus_rhythm")[wave]
+def test_ludb_s_segments_have_physiological_lengths(ludb: BeatCache, wave: str) -> None:
+    assert known_regions(ludb, "sinus_rhythm") == ("P", "PR", "QRS", "ST", "T")
+    masks, known = read_regions(ludb, np.arange(len(ludb)), "sinus_rhythm")[wave]
     lengths = 2 * masks[known].sum(axis=-1)[masks[known].any(axis=-1)]  # ms
     assert len(lengths) > 300
     assert 20 <= np.median(lengths) <= 140

@@ -52,7 +52,7 @@ def test_it_is_compared_again_with_the_same_numbers(study: Path) -> None:
 
 def test_it_is_reported_with_every_section(study: Path) -> None:
     before = pd.read_parquet(study / TARGET / "seed0/tables/scores.parquet")
-    main(["report", str(study)])
+    main(["report", str(study), "--n_resamples", "100"])
     page = (study / "report.html").read_text(encoding="utf-8")
     for title in ("Experiment 1", "Experiment 2", "Experiment 3", "Experiment 4", "Localisation of known evidence",
                   "Faithfulness and other scores"):  # fmt: skip

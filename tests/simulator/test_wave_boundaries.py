@@ -44,11 +44,17 @@ def test_a_wave_that_few_leads_have_is_left_out() -> None:
     assert np.isnan(distances(few)).tolist() == [True, False, False, False]
 
 
+@pytest.fixture(scope="module")
+def marked() -> np.ndarray:
+    """Median distances on LUDB, of both simulations' test."""
+    return median_distances(Ludb(LUDB))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not (LUDB / "ludb.csv").is_file(), reason="needs LUDB under ECG_LIGHTNING_DATA")
 @pytest.mark.parametrize("simulation_seed", [0, 1])
-def test_boundaries_lie_where_cardiologists_mark_them(simulation_seed: int) -> None:
+def test_boundaries_lie_where_cardiologists_mark_them(simulation_seed: int, marked: np.ndarray) -> None:
     simulated = median_distances(Synthetic(200, simulation_seed, evidence=False), 200)
-    difference = simulated - median_distances(Ludb(LUDB))
+    difference = simulated - marked
     assert len(difference) == len(BOUNDARIES)
     assert np.abs(difference).max() <= MAX_DIFFERENCE, dict(zip(BOUNDARIES, difference, strict=True))
