@@ -32,7 +32,7 @@ maps:
     - class_path: ecg_lightning.attribution.methods.ShapleySampling
       init_args: { estimator: permutation, n_permutations: 12 }
 """
-LONG: Final = ("--trainer.max_epochs", "25", "--early_stopping.patience", "25", "--data.batch_size", "24")
+LONG: Final = ("--trainer.max_epochs", "16", "--early_stopping.patience", "16", "--data.batch_size", "24")
 ENDLESS: Final = ("--trainer.max_epochs", "100000", "--early_stopping.patience", "100000")
 TWO: Final = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
 
@@ -133,7 +133,7 @@ def test_a_fit_that_is_stopped_says_so_and_resumes_bit_by_bit(place: Workplace) 
 
     main(fit(place))
     main(fit(place, study="undisturbed"))
-    assert json.loads((run / "fit.done.json").read_text())["epochs"] == 25
+    assert json.loads((run / "fit.done.json").read_text())["epochs"] == 16
     for name in ("best", "last"):
         one, other = (weights(place.run(s) / f"checkpoints/{name}.ckpt") for s in ("long", "undisturbed"))
         assert all(torch.equal(one[key], other[key]) for key in one | other)
