@@ -103,7 +103,7 @@ def test_the_map_shown_is_one_that_explains_if_any_does(study: Path) -> None:
 
 def test_a_study_without_beats_or_metrics_says_so(study: Path) -> None:
     (study / "test_beats.npy").unlink()
-    assert "keeps no median beats" in screen_text(study)
+    assert "keeps no ECGs" in screen_text(study)
     for path in study.glob("*/seed*/metrics.json"):
         path.unlink()
     assert "No run has metrics and maps" in screen_text(study)
