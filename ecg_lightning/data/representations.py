@@ -12,6 +12,7 @@ from ecg_lightning.data.sources.base import Entry, Source
 from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
 from ecg_lightning.signal.beat import PIPELINE_VERSION, Neighbours
 from ecg_lightning.signal.filters import Stage
+from ecg_lightning.signal.leads import canonical_lead
 from ecg_lightning.signal.window import cut_window
 
 TWELVE_LEADS: Final = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -125,7 +126,9 @@ class RecordingWindow(Representation):
     low_pass: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "leads", tuple(self.leads))
+        object.__setattr__(self, "leads", tuple(_canonical(lead) for lead in self.leads))
+        for name in ("sampling_rate", "seconds", "start"):  # 100 and 100.0 are one window, and one key of a cache
+            object.__setattr__(self, name, float(getattr(self, name)))
         half = self.sampling_rate / 2
         for name, corner in (("high_pass", self.high_pass), ("low_pass", self.low_pass)):
             if corner is not None and not 0 < corner < half:
@@ -155,3 +158,9 @@ class RecordingWindow(Representation):
         """Return the arguments and the version of what is done with them."""
         own = asdict(self) | {"leads": list(self.leads), "version": _WINDOW_VERSION}
         return {"representation": {"RecordingWindow": own}}
+
+
+def _canonical(lead: str) -> str:
+    """One of the twelve leads as it is written here, ``AVR`` as ``aVR``; another name as it is."""
+    known = canonical_lead(lead)
+    return known[0] if known is not None and known[1] > 0 else lead

@@ -101,11 +101,8 @@ def _data_arguments(study: StudySettings) -> list[str]:
             f"{study.study}: `prepare` must name the source's configuration, since none of fit.configs lies in a "
             "folder named data"
         )
-    options = {
-        option: value
-        for option, value in study.fit.options.items()
-        if option.startswith("data.source") or option in ("data.cache_dir", "data.processes", "data.neighbours")
-    }
+    own = ("data.source", "data.representation", "data.cache_dir", "data.processes", "data.neighbours")
+    options = {option: value for option, value in study.fit.options.items() if option.startswith(own)}
     return Stage(tuple(data), options).arguments()
 
 

@@ -119,6 +119,13 @@ def test_impossible_windows_are_refused(arguments: dict[str, object], said: str)
         RecordingWindow(**arguments)  # type: ignore[arg-type]
 
 
+def test_one_window_has_one_key_however_it_is_written() -> None:
+    one = RecordingWindow(leads=("I", "aVR", "V1"), sampling_rate=100.0, seconds=10.0)
+    other = RecordingWindow(leads=("I", "AVR", "C1"), sampling_rate=100, seconds=10)
+    assert one == other
+    assert cache_hash(one.settings()) == cache_hash(other.settings())
+
+
 def test_a_cache_of_windows_keeps_format_peaks_and_regions(tmp_path: Path) -> None:
     mask = np.zeros((8, 5000), dtype=np.bool_)
     mask[:, 1000:1040] = True

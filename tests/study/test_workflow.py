@@ -111,11 +111,17 @@ def test_what_a_study_does_not_draw_repeats_no_finished_test(tmp_path: Path) -> 
 
 
 def test_prepare_s_options_are_written_as_the_fit_s_are(tmp_path: Path) -> None:
-    options = {"data.source.init_args.evidence": False, "data.processes": None}
+    options = {"data.source.init_args.evidence": False, "data.processes": None, "data.split_seed": 3}
+    options["data.representation"] = "RecordingWindow"
     fit = {**BASE["fit"], "options": options}
     arguments = prepare_job(load_study(write(tmp_path / "study.yaml", fit=fit))).arguments
-    for option, text in (("--data.source.init_args.evidence", "false"), ("--data.processes", "null")):
+    for option, text in (
+        ("--data.source.init_args.evidence", "false"),
+        ("--data.processes", "null"),
+        ("--data.representation", "RecordingWindow"),
+    ):
         assert arguments[arguments.index(option) + 1] == text
+    assert "--data.split_seed" not in arguments  # a cache is of all splits
 
 
 def test_a_changed_setting_changes_the_jobs_that_depend_on_it(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.regions import wave_labels
 from ecg_lightning.data.splits import Split
 from ecg_lightning.data.twins import TwinShifts
+from ecg_lightning.ecg import MEDIAN_BEAT
 from ecg_lightning.experiments.perturbation.beat_model import MIN_BEATS, BeatModel
 from ecg_lightning.experiments.perturbation.kinds import PerturbationKind
 from ecg_lightning.experiments.perturbation.measure import Fill, fill_with, interpolate_between
@@ -68,7 +69,7 @@ class PerturbationData:
             ValueError: A replacement that needs training ECGs or simulated ones, where there are none or too few.
         """
         asked = {kind.replacement for kind in kinds}
-        twins = TwinShifts(datamodule.source, datamodule.target, datamodule.neighbours) if "twin" in asked else None
+        twins = _twins(datamodule) if "twin" in asked else None
         beats, label, ids = _training_beats(datamodule, backgrounds)
         if (needed := asked & set(_FROM_TRAINING)) and len(beats) < MIN_BEATS:
             raise ValueError(
@@ -137,6 +138,15 @@ class PerturbationData:
         ecg_id, label = self.examples["ecg_id"].iloc[row], self.examples["label"].iloc[row]
         shift = self.twins.of(ecg_id) if self.twins is not None and label == 1 else None
         return None if shift is None else torch.from_numpy(shift)
+
+
+def _twins(datamodule: EcgDataModule) -> TwinShifts:
+    if datamodule.signal_format != MEDIAN_BEAT:
+        raise ValueError(
+            "PerturbationCurves: the replacement twin is of median beats, and the ECGs are "
+            f"{datamodule.signal_format}: leave out these kinds"
+        )
+    return TwinShifts(datamodule.source, datamodule.target, datamodule.neighbours)
 
 
 def _training_beats(
