@@ -10,6 +10,7 @@ from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.plotting import class_title, classes_figure
 from ecg_lightning.plotting.cached_beats import choose_rows, class_beat, has_evidence
 from ecg_lightning.plotting.figure_files import save_figure_files
+from ecg_lightning.plotting.recording_examples import recordings_figure
 from ecg_lightning.runs.pseudonyms import EcgNames, IdChoice
 
 
@@ -77,5 +78,9 @@ class BeatPictures(Callback):
             for head, chosen in groups.items()
             if chosen
         }
-        figure = classes_figure(columns, title=class_title(target), subtitle="median beats of test ECGs")
+        title, signal_format = class_title(target), datamodule.signal_format
+        if signal_format.fiducial is None:
+            figure = recordings_figure(columns, signal_format, title=title, subtitle="recordings of test ECGs")
+        else:
+            figure = classes_figure(columns, title=title, subtitle="median beats of test ECGs")
         return figure, [beat.name for beats in columns.values() for beat in beats]

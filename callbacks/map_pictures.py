@@ -1,6 +1,7 @@
 """Pictures of a few chosen ECGs: the beat on ECG paper coloured by each method's map."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -79,6 +80,7 @@ class MapPictures(Callback):
         for ecg, beat, row, title in zip(chosen, cache.read_beats(cache_rows), cache_rows, titles, strict=True):
             evidence = mask_of(cache, int(row), f"causal/{datamodule.target}")
             maps = self._maps_of(ecg, beat, evidence, (f"ECG {title}", about))
+            maps = replace(maps, signal_format=datamodule.signal_format)
             stem = run.path / "figures" / "maps" / picture_stem(ecg.row)
             drawn.append(self._save(maps, stem, figures_of(trainer)))
         for logger in trainer.loggers:

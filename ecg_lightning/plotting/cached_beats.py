@@ -1,4 +1,4 @@
-"""This module reads beats and masks for pictures from a cache of median beats."""
+"""This module reads beats, recordings and masks for pictures from a cache."""
 
 from collections.abc import Collection
 from typing import Final
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.label_columns import label_column, labels_of, targets_in
 from ecg_lightning.data.targets import nearest
-from ecg_lightning.ecg import BEAT_SAMPLES, TARGETS, Target
+from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.plotting.class_words import class_short
 from ecg_lightning.plotting.stack import ClassBeat
 from ecg_lightning.randomness import keyed_order
@@ -65,14 +65,14 @@ def mask_of(cache: BeatCache, row: int, region: str) -> NDArray[np.bool_] | None
         region: Such as ``causal/sinus_rhythm`` or ``QRS``.
 
     Returns:
-        (8, 600), or None where it is not known for this ECG.
+        (lead, sample), or None where it is not known for this ECG.
     """
     if region not in cache.regions:
         return None
     packed, present = cache.masks(region)
     if not present[row]:
         return None
-    return np.unpackbits(packed[row], axis=-1, count=BEAT_SAMPLES).astype(np.bool_)
+    return np.unpackbits(packed[row], axis=-1, count=cache.signal_format.samples).astype(np.bool_)
 
 
 def has_evidence(cache: BeatCache, target: Target) -> bool:
@@ -102,4 +102,5 @@ def class_beat(cache: BeatCache, row: int, target: Target, name: str, *, waves: 
         heart_rate=float(example["heart_rate"]),
         labels=[class_short(name) for name in dict.fromkeys((*TARGETS, target)) if labels_of(one, name)[0] == 1],
         regions={name: mask for name, mask in masks.items() if mask is not None},
+        signal_format=cache.signal_format,
     )

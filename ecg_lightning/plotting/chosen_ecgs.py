@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,8 +13,10 @@ from torch import Tensor
 
 from ecg_lightning.attribution.base import AttributionMethod, Passes
 from ecg_lightning.attribution.task import FrozenModel
+from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
 from ecg_lightning.plotting.maps import map_figure
 from ecg_lightning.plotting.overview import maps_overview
+from ecg_lightning.plotting.recording_maps import recording_map_figure, shares_of_leads
 
 OUTCOMES: Final = ("true positive", "false negative", "false positive", "true negative")
 
@@ -81,6 +84,7 @@ class EcgMaps:
         evidence: (lead, sample) mask to outline, if any is known.
         title: Bold heading.
         subtitle: What the network says of the ECG.
+        signal_format: Leads, rate and samples; a recording, which has no fiducial, is drawn as such.
     """
 
     beat: NDArray[np.float32]
@@ -89,6 +93,7 @@ class EcgMaps:
     evidence: NDArray[np.bool_] | None
     title: str
     subtitle: str
+    signal_format: SignalFormat = MEDIAN_BEAT
 
     def pictures(self, methods: Sequence[AttributionMethod], task: FrozenModel) -> Iterator[tuple[str, Figure]]:
         """Draw all maps at once, named ``overview``, then each method's.
@@ -98,8 +103,10 @@ class EcgMaps:
             task: The network.
         """
         yield "overview", self._overview(methods, task.backgrounds)
+        recording = self.signal_format.fiducial is None
+        draw = partial(recording_map_figure, signal_format=self.signal_format) if recording else map_figure
         for method in methods:
-            figure = map_figure(
+            figure = draw(
                 self.beat,
                 self.maps[method.name],
                 method=method.name,
@@ -115,17 +122,29 @@ class EcgMaps:
     def _overview(self, methods: Sequence[AttributionMethod], backgrounds: Tensor) -> Figure:
         shape = (int(backgrounds.shape[1]), int(backgrounds.shape[2]))
         passes = {method.name: method.passes(shape, len(backgrounds)) for method in methods}
+        lead, notes = self._lead_shown()
         return maps_overview(
             self.beat,
             self.maps,
             signed={method.name: method.signed for method in methods},
             units={method.name: method.unit for method in methods},
-            notes={one.name: passes_words(one, passes[one.name]) + self._reliable(one) for one in methods},
+            notes={m.name: passes_words(m, passes[m.name]) + self._reliable(m) + notes[m.name] for m in methods},
             title=self.title,
-            subtitle=self.subtitle,
+            subtitle=self.subtitle if lead is None else f"{self.subtitle} | {lead} has the largest share of |map|",
             evidence=self.evidence,
             evidence_name=_EVIDENCE_NAME,
+            signal_format=self.signal_format,
+            leads=None if lead is None else [lead],
         )
+
+    def _lead_shown(self) -> tuple[str | None, dict[str, str]]:
+        """Choose the one lead of a recording that an overview has room for, and say how much of each map is in it."""
+        if self.signal_format.fiducial is not None:
+            return None, dict.fromkeys(self.maps, "")
+        shares = shares_of_leads(self.maps)
+        index = int(np.mean(list(shares.values()), axis=0).argmax())
+        lead = self.signal_format.leads[index]
+        return lead, {name: f"\n{100 * share[index]:.0f} % of |map| in {lead}" for name, share in shares.items()}
 
     def _reliable(self, method: AttributionMethod) -> str:
         return f", reliability {self.reliability[method.name]:.3f}" if method.name in self.reliability else ""

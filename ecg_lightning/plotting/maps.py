@@ -16,7 +16,7 @@ from matplotlib.path import Path as Outline
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from ecg_lightning.ecg import BEAT_SAMPLES, SAMPLING_RATE
+from ecg_lightning.ecg import SAMPLING_RATE
 from ecg_lightning.plotting.colour_scale import (
     BAR_MM,
     BAR_WITH_TICKS_MM,
@@ -27,7 +27,15 @@ from ecg_lightning.plotting.colour_scale import (
 )
 from ecg_lightning.plotting.drawable import check_beat, check_evidence, check_map
 from ecg_lightning.plotting.ecg_paper import COLUMNS, beat_sheet, first_panel_left, sheet_width
-from ecg_lightning.plotting.paper import GRID_GREY, STANDARD_SCALE, TRACE_COLOUR, PaperScale, draw_trace
+from ecg_lightning.plotting.paper import (
+    BEAT_TIMES,
+    GRID_GREY,
+    STANDARD_SCALE,
+    TRACE_COLOUR,
+    PaperScale,
+    SampleTimes,
+    draw_trace,
+)
 from ecg_lightning.plotting.sheet import MARGIN_MM, CaptionedFigure, heading
 
 HALO_MM: Final = 2.0
@@ -37,9 +45,10 @@ FINE_TRACE_POINTS: Final = 0.5
 
 
 def halo(
-    trace: NDArray[np.float64],  # (600,) mV
+    trace: NDArray[np.float64],  # (sample,) mV
     scale: PaperScale,
     radius: float = HALO_MM,
+    rate: float = SAMPLING_RATE,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Find the lower and upper edge of all points within a distance of the trace, as measured on the paper.
 
@@ -49,54 +58,58 @@ def halo(
         trace: One lead in mV.
         scale: Paper speed and gain.
         radius: Distance in mm.
+        rate: Samples per second of the trace.
 
     Returns:
-        Lower and upper edge, (600,) mV each; lower < trace < upper.
+        Lower and upper edge, (sample,) mV each; lower < trace < upper.
     """
-    half = round(radius / scale.mm_per_second * SAMPLING_RATE)
+    half = round(radius / scale.mm_per_second * rate)
     offsets = np.arange(-half, half + 1) / (half + 1)  # the disc's ends, where it has no height, are left out
     disc = radius / scale.mm_per_millivolt * np.sqrt(1 - offsets**2)
-    windows = sliding_window_view(np.pad(trace, half, mode="edge"), 2 * half + 1)  # (600, offset)
+    windows = sliding_window_view(np.pad(trace, half, mode="edge"), 2 * half + 1)  # (sample, offset)
     return (windows - disc).min(axis=-1), (windows + disc).max(axis=-1)
 
 
-def halo_outline(lower: NDArray[np.float64], upper: NDArray[np.float64], first: int, last: int) -> Outline:
+def halo_outline(
+    lower: NDArray[np.float64], upper: NDArray[np.float64], first: int, last: int, times: SampleTimes = BEAT_TIMES
+) -> Outline:
     """Make the polygon of a halo from one sample to another, both included; half a sample wider on either side."""
     samples = np.r_[first, first : last + 1, last]
-    seconds = samples / SAMPLING_RATE
-    seconds[0] -= 0.5 / SAMPLING_RATE
-    seconds[-1] += 0.5 / SAMPLING_RATE
+    seconds = times.seconds(samples)
+    seconds[0] -= 0.5 / times.rate
+    seconds[-1] += 0.5 / times.rate
     there, back = np.c_[seconds, upper[samples]], np.c_[seconds, lower[samples]][::-1]
     return Outline(np.concatenate([there, back, there[:1]]), closed=True)
 
 
 def draw_halo(
     axes: Axes,
-    trace: NDArray[np.float64],  # (600,) mV
-    values: NDArray[np.float64],  # (columns,) map of this lead, over the whole beat
+    trace: NDArray[np.float64],  # (sample,) mV
+    values: NDArray[np.float64],  # (columns,) map of this lead, over the whole trace
     colours: ColourScale,
     scale: PaperScale,
-    evidence: NDArray[np.bool_],  # (600,)
+    evidence: NDArray[np.bool_],  # (sample,)
     *,
     radius: float = HALO_MM,
     dash_points: float = 0.6,
+    times: SampleTimes = BEAT_TIMES,
 ) -> None:
     """Colour the surroundings of a trace by its map, and outline the evidence with dashes."""
-    lower, upper = halo(trace, scale, radius)
+    lower, upper = halo(trace, scale, radius, times.rate)
     low, high = axes.get_ylim()
     image = axes.imshow(
         colours.relative(values)[None],
         cmap=colours.colours,
         norm=colours.norm(relative=True),
-        extent=(-0.5 / SAMPLING_RATE, (BEAT_SAMPLES - 0.5) / SAMPLING_RATE, low, high),
+        extent=(float(times.seconds(-0.5)), float(times.seconds(len(trace) - 0.5)), low, high),
         aspect="auto",
         interpolation="auto",
         interpolation_stage="data",
         zorder=1,
     )
-    image.set_clip_path(halo_outline(lower, upper, 0, BEAT_SAMPLES - 1), axes.transData)
+    image.set_clip_path(halo_outline(lower, upper, 0, len(trace) - 1, times), axes.transData)
     for first, last in runs(evidence):
-        outline = halo_outline(lower, upper, first, last)
+        outline = halo_outline(lower, upper, first, last, times)
         axes.add_patch(
             PathPatch(
                 outline, fill=False, edgecolor=TRACE_COLOUR, linewidth=dash_points, linestyle=(0, (3, 2)), zorder=2

@@ -5,7 +5,7 @@ Thin lines every 1 mm, strong lines every 5 mm, as on the paper of an electrocar
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from ecg_lightning.ecg import BEAT_SAMPLES, SAMPLING_RATE
 
 BEAT_SECONDS: Final = BEAT_SAMPLES / SAMPLING_RATE
-SAMPLE_SECONDS: Final = np.arange(BEAT_SAMPLES) / SAMPLING_RATE
 
 HEADROOM_MILLIVOLT: Final = 0.1
 LEAST_LIMITS_MILLIVOLT: Final = (-0.5, 1.0)
@@ -28,6 +27,25 @@ GRID_GREY: Final = ("#f0efed", "#dad7d3")
 
 TRACE_COLOUR: Final = "#1a1a1a"
 TRACE_POINTS: Final = 0.7
+
+
+class SampleTimes(NamedTuple):
+    """The times at which the samples of a trace were taken.
+
+    Attributes:
+        rate: Samples per second.
+        first: The trace's first sample, counted from 0 s.
+    """
+
+    rate: float = SAMPLING_RATE
+    first: int = 0
+
+    def seconds(self, samples: NDArray[np.intp] | float) -> NDArray[np.float64]:
+        """Return when samples of the trace were taken."""
+        return np.asarray((self.first + samples) / self.rate)
+
+
+BEAT_TIMES: Final = SampleTimes()
 
 
 @dataclass(frozen=True)
@@ -81,8 +99,9 @@ def set_up_paper(
     colours: tuple[str, str],
     step: float = 0.5,
     minor: bool = True,
+    seconds: float = BEAT_SECONDS,
 ) -> None:
-    """Give axes the coordinates (s, mV) of one beat and draw the grid.
+    """Give axes the coordinates (s, mV) of one beat or recording and draw the grid.
 
     The strong lines lie at 0.2 s and 0.5 mV (5 mm at the standard scale), five times as far as the thin ones.
 
@@ -92,8 +111,9 @@ def set_up_paper(
         colours: Colours of the thin and of the strong lines.
         step: Distance of the strong lines in mV.
         minor: Whether the thin lines are drawn.
+        seconds: Length of the paper.
     """
-    axes.set_xlim(0, BEAT_SECONDS)
+    axes.set_xlim(0, seconds)
     axes.set_ylim(limits)
     axes.set_autoscale_on(False)
     thin, strong = colours
@@ -105,17 +125,21 @@ def set_up_paper(
 def _draw_grid(axes: Axes, limits: tuple[float, float], steps: tuple[float, float], colour: str, points: float) -> None:
     """Draw upright and level lines of one spacing, ``steps`` in s and mV."""
     low, high = limits
-    times = np.arange(round(BEAT_SECONDS / steps[0]) + 1) * steps[0]
+    length = axes.get_xlim()[1]
+    times = np.arange(math.floor(length / steps[0] + 1e-6) + 1) * steps[0]
     levels = np.arange(round(low / steps[1]), round(high / steps[1]) + 1) * steps[1]
     upright = [[(time, low), (time, high)] for time in times]
-    level = [[(0.0, millivolt), (BEAT_SECONDS, millivolt)] for millivolt in levels]
+    level = [[(0.0, millivolt), (length, millivolt)] for millivolt in levels]
     lines = LineCollection(upright + level, colors=colour, linewidths=points, zorder=0.5, clip_on=False)
     axes.add_collection(lines)
 
 
-def draw_trace(axes: Axes, trace: NDArray[np.float64], points: float = TRACE_POINTS) -> None:
-    """Draw one lead (600 samples, mV) as a thin dark line above everything else."""
-    axes.plot(SAMPLE_SECONDS, trace, color=TRACE_COLOUR, linewidth=points, zorder=3, solid_joinstyle="round")
+def draw_trace(
+    axes: Axes, trace: NDArray[np.float64], points: float = TRACE_POINTS, times: SampleTimes = BEAT_TIMES
+) -> None:
+    """Draw one lead (mV) as a thin dark line above everything else."""
+    seconds = times.seconds(np.arange(len(trace)))
+    axes.plot(seconds, trace, color=TRACE_COLOUR, linewidth=points, zorder=3, solid_joinstyle="round")
 
 
 def panel_width(scale: PaperScale) -> float:

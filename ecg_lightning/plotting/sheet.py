@@ -74,25 +74,25 @@ def _styled(text: str | None, points: float, weight: Weight, width: float) -> li
 
 def _wrapped(text: str, font: FontProperties, width: float) -> list[str]:
     """Fill lines with words by their measured width; a word that is wider than a line is broken."""
-    lines, line, used, space = [], "", 0.0, _width(" ", font)
+    lines, line, used, space = [], "", 0.0, text_width(" ", font)
     for word in text.split():
-        own = _width(word, font)  # words' widths add up, for the font is set without hints
+        own = text_width(word, font)  # words' widths add up, for the font is set without hints
         if used + space * bool(line) + own <= width:
             line, used = (f"{line} {word}", used + space + own) if line else (word, own)
             continue
         lines.append(line)
         line, used = word, own
         while len(line) > 1 and used > width:
-            fits = next((n for n in range(len(line) - 1, 1, -1) if _width(line[:n], font) <= width), 1)
+            fits = next((n for n in range(len(line) - 1, 1, -1) if text_width(line[:n], font) <= width), 1)
             lines.append(line[:fits])
             line = line[fits:]
-            used = _width(line, font)
+            used = text_width(line, font)
     return [line for line in [*lines, line] if line]
 
 
 @lru_cache(maxsize=4096)
-def _width(text: str, font: FontProperties) -> float:
-    """Width of a line in mm."""
+def text_width(text: str, font: FontProperties) -> float:
+    """Return the width of a line in mm."""
     points, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(points) * MM_PER_POINT
 

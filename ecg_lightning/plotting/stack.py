@@ -14,10 +14,19 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, PathPatch, Rectangle
 from numpy.typing import ArrayLike, NDArray
 
-from ecg_lightning.ecg import LEADS
+from ecg_lightning.ecg import LEADS, MEDIAN_BEAT, SignalFormat
 from ecg_lightning.plotting.drawable import check_beat, check_shape
 from ecg_lightning.plotting.maps import halo, halo_outline, runs
-from ecg_lightning.plotting.paper import GRID_RED, TRACE_COLOUR, PaperScale, draw_trace, panel_width, set_up_paper
+from ecg_lightning.plotting.paper import (
+    BEAT_TIMES,
+    GRID_RED,
+    TRACE_COLOUR,
+    PaperScale,
+    SampleTimes,
+    draw_trace,
+    panel_width,
+    set_up_paper,
+)
 from ecg_lightning.plotting.sheet import MM_PER_POINT, TEXT_POINTS, Sheet
 
 MARK_MM: Final = 1.1
@@ -65,15 +74,16 @@ REGION_STYLES: Final[Mapping[str, RegionStyle]] = {
 
 @dataclass(frozen=True, eq=False)
 class ClassBeat:
-    """A class beat is one ECG's beat, drawn as an example of its class.
+    """A class beat is one ECG's beat or recording, drawn as an example of its class.
 
     Attributes:
-        beat: (8, 600) mV, leads as in ``ecg.LEADS``.
+        beat: (lead, sample) mV.
         source: The archive, or ``synthetic``.
         name: What the ECG is called: its row and a pseudonym, or a short id.
         heart_rate: Beats per minute, NaN where unknown.
         labels: The diagnoses that it has, in few words.
-        regions: Any of ``REGION_STYLES`` -> (8, 600) boolean, where it is known for this ECG.
+        regions: Any of ``REGION_STYLES`` -> (lead, sample) boolean, where it is known for this ECG.
+        signal_format: Leads, rate and samples.
     """
 
     beat: ArrayLike
@@ -82,6 +92,7 @@ class ClassBeat:
     heart_rate: float
     labels: Sequence[str]
     regions: Mapping[str, ArrayLike] = field(default_factory=dict)
+    signal_format: SignalFormat = MEDIAN_BEAT
 
     @property
     def caption(self) -> str:
@@ -100,19 +111,18 @@ class ClassBeat:
             raise ValueError(
                 f"ECG {self.name}: expected regions among {', '.join(REGION_STYLES)}, got {', '.join(unknown)}"
             )
-        return {name: _mask(self.name, name, self.regions[name]) for name in REGION_STYLES if name in self.regions}
+        return {name: self._mask(name) for name in REGION_STYLES if name in self.regions}
 
-
-def _mask(name: str, region: str, mask: ArrayLike) -> NDArray[np.bool_]:
-    values = np.asarray(mask)
-    check_shape(f"the region {region} of ECG {name}", values)
-    if values.dtype != np.bool_:
-        raise ValueError(f"ECG {name}: expected the region {region} as booleans, got {values.dtype}")
-    return values
+    def _mask(self, region: str) -> NDArray[np.bool_]:
+        values = np.asarray(self.regions[region])
+        check_shape(f"the region {region} of ECG {self.name}", values, self.signal_format)
+        if values.dtype != np.bool_:
+            raise ValueError(f"ECG {self.name}: expected the region {region} as booleans, got {values.dtype}")
+        return values
 
 
 def check_beats(beats: Sequence[ClassBeat]) -> NDArray[np.float64]:
-    """Check the traces of some beats, (beat, 8, 600) mV.
+    """Check the traces of some beats or recordings of one format, (beat, lead, sample) mV.
 
     Raises:
         ValueError: A beat that can't be drawn; the message names the ECG.
@@ -120,7 +130,7 @@ def check_beats(beats: Sequence[ClassBeat]) -> NDArray[np.float64]:
     traces = []
     for beat in beats:
         try:
-            traces.append(check_beat(beat.beat))
+            traces.append(check_beat(beat.beat, beat.signal_format))
         except ValueError as error:
             raise ValueError(f"ECG {beat.name}: {error}") from error
     return np.stack(traces)
@@ -208,18 +218,19 @@ class Stack:
 
 def draw_region(
     axes: Axes,
-    trace: NDArray[np.float64],  # (600,) mV
-    mask: NDArray[np.bool_],  # (600,)
+    trace: NDArray[np.float64],  # (sample,) mV
+    mask: NDArray[np.bool_],  # (sample,)
     style: RegionStyle,
     scale: PaperScale,
+    times: SampleTimes = BEAT_TIMES,
 ) -> None:
     """Mark the surroundings of the parts of a trace that are in a mask, and of nothing beside them."""
     for first, last in runs(mask):
         part = slice(first, last + 1)
         lower, upper = trace.copy(), trace.copy()
         # The halo of the part alone: that of the whole trace would reach up a steep QRS complex next to the part.
-        lower[part], upper[part] = halo(trace[part], scale, MARK_MM)
-        axes.add_patch(_styled(PathPatch(halo_outline(lower, upper, first, last)), style))
+        lower[part], upper[part] = halo(trace[part], scale, MARK_MM, times.rate)
+        axes.add_patch(_styled(PathPatch(halo_outline(lower, upper, first, last, times)), style))
 
 
 def draw_swatch(sheet: Sheet, left: float, top: float, style: RegionStyle) -> None:
