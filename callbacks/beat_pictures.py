@@ -19,7 +19,7 @@ class BeatPictures(Callback):
 
     The beats are chosen by a hash of their ids: the same in every run, and nobody picks favourites. All are of
     distinct patients, and none whose label is missing. Evidence is marked where the cache knows it (the simulator's);
-    in a cache without any, the waves, where somebody has annotated them.
+    in a cache without any, the waves, where somebody has annotated them. Recordings stand below each other.
 
     It needs no maps, so it may stand anywhere in the list. It draws before the first batch of ``test``, on rank zero.
 

@@ -1,4 +1,4 @@
-"""Pictures of a few chosen ECGs: the beat on ECG paper coloured by each method's map."""
+"""Pictures of a few chosen ECGs: the beat or recording on ECG paper, coloured by each method's map."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,6 +26,7 @@ class MapPictures(Callback):
     """Draws every method's map of a few test ECGs, to ``figures/maps/`` and to W&B.
 
     Where the cache knows an ECG's evidence for the target (``causal/<target>``), it is outlined over each map.
+    Recordings also get a picture of all maps around one beat, that in which most of the maps lies.
 
     By default the most typical ECG of each outcome: the one with the median probability among the true
     positives, false negatives, false positives and true negatives, so that nobody picks favourites. Of these a summary
@@ -80,7 +81,8 @@ class MapPictures(Callback):
         for ecg, beat, row, title in zip(chosen, cache.read_beats(cache_rows), cache_rows, titles, strict=True):
             evidence = mask_of(cache, int(row), f"causal/{datamodule.target}")
             maps = self._maps_of(ecg, beat, evidence, (f"ECG {title}", about))
-            maps = replace(maps, signal_format=datamodule.signal_format)
+            peaks = cache.examples["r_peaks"].iloc[row] if "r_peaks" in cache.examples else None
+            maps = replace(maps, signal_format=datamodule.signal_format, r_peaks=peaks)
             stem = run.path / "figures" / "maps" / picture_stem(ecg.row)
             drawn.append(self._save(maps, stem, figures_of(trainer)))
         for logger in trainer.loggers:

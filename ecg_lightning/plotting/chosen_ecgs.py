@@ -1,7 +1,7 @@
 """A few test ECGs get pictures: the most typical one of each outcome, with the map of every method."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -16,7 +16,7 @@ from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
 from ecg_lightning.plotting.maps import map_figure
 from ecg_lightning.plotting.overview import maps_overview
-from ecg_lightning.plotting.recording_maps import recording_map_figure, shares_of_leads
+from ecg_lightning.plotting.recording_maps import most_relevant_beat, recording_map_figure, shares_of_leads
 
 OUTCOMES: Final = ("true positive", "false negative", "false positive", "true negative")
 
@@ -85,6 +85,7 @@ class EcgMaps:
         title: Bold heading.
         subtitle: What the network says of the ECG.
         signal_format: Leads, rate and samples; a recording, which has no fiducial, is drawn as such.
+        r_peaks: (beat,) samples of a recording's R peaks, if they are known.
     """
 
     beat: NDArray[np.float32]
@@ -94,9 +95,10 @@ class EcgMaps:
     title: str
     subtitle: str
     signal_format: SignalFormat = MEDIAN_BEAT
+    r_peaks: NDArray[np.integer] | None = None
 
     def pictures(self, methods: Sequence[AttributionMethod], task: FrozenModel) -> Iterator[tuple[str, Figure]]:
-        """Draw all maps at once, named ``overview``, then each method's.
+        """Draw all maps at once, named ``overview``, of a recording also around one ``beat``, then each method's.
 
         Args:
             methods: The methods.
@@ -104,6 +106,8 @@ class EcgMaps:
         """
         yield "overview", self._overview(methods, task.backgrounds)
         recording = self.signal_format.fiducial is None
+        if recording and (beat := self.most_relevant_beat()) is not None:
+            yield "beat", beat._overview(methods, task.backgrounds)
         draw = partial(recording_map_figure, signal_format=self.signal_format) if recording else map_figure
         for method in methods:
             figure = draw(
@@ -135,6 +139,24 @@ class EcgMaps:
             evidence_name=_EVIDENCE_NAME,
             signal_format=self.signal_format,
             leads=None if lead is None else [lead],
+        )
+
+    def most_relevant_beat(self) -> "EcgMaps | None":
+        """Cut out the beat in which most of the maps lies; None where no whole beat is known."""
+        found = most_relevant_beat(
+            self.maps, self.signal_format, np.array([]) if self.r_peaks is None else self.r_peaks
+        )
+        if found is None:
+            return None
+        part, of_format = found
+        peak = (part.start + (of_format.fiducial or 0)) / of_format.sampling_rate
+        return replace(
+            self,
+            beat=self.beat[:, part],
+            maps={name: values[:, part] for name, values in self.maps.items()},
+            evidence=None if self.evidence is None else self.evidence[:, part],
+            subtitle=f"{self.subtitle} | beat at {peak:.2f} s: largest share of |map|; limits are of this beat",
+            signal_format=of_format,
         )
 
     def _lead_shown(self) -> tuple[str | None, dict[str, str]]:

@@ -34,6 +34,9 @@ SMALL_POINTS: Final = 6.0
 COLUMN_GAP_MM: Final = 2.0
 ROW_GAP_MM: Final = 1.5
 HALO_MM: Final = 1.2
+LEAST_WIDTH_MM: Final = 170.0
+"""A legend of two bars and text beside them."""
+
 LEGEND_MM: Final = 22.0
 """Six lines of text."""
 
@@ -112,4 +115,4 @@ def overview_width(of_format: SignalFormat) -> float:
     """Return the width of the sheet in mm; a median beat's, 190, is A4 portrait with room for a printer's margin."""
     columns = len(of_format.leads)
     panels = columns * of_format.seconds * PAPER_SPEED + (columns - 1) * COLUMN_GAP_MM
-    return 2 * MARGIN_MM + LABEL_MM + panels
+    return max(2 * MARGIN_MM + LABEL_MM + panels, LEAST_WIDTH_MM)

@@ -1,13 +1,14 @@
 """This module draws attribution maps on recordings: on the page that cardiologists read, and as strips of one lead."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
-from ecg_lightning.ecg import SignalFormat
+from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
 from ecg_lightning.plotting.colour_scale import (
     BAR_MM,
     BAR_WITH_TICKS_MM,
@@ -105,3 +106,30 @@ def shares_of_leads(maps: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.float
         size = np.nansum(np.abs(np.asarray(values, dtype=np.float64)), axis=1)
         shares[name] = size / (size.sum() or 1.0)
     return shares
+
+
+def most_relevant_beat(
+    maps: Mapping[str, ArrayLike], signal_format: SignalFormat, r_peaks: NDArray[np.integer]
+) -> tuple[slice, SignalFormat] | None:
+    """Find the beat of a recording in which most of the maps lies, each map counted as much as any other.
+
+    Args:
+        maps: Name of a method -> (lead, sample).
+        signal_format: Leads, rate and samples of the recording.
+        r_peaks: (beat,) samples of its R peaks.
+
+    Returns:
+        The samples around its R peak, as many as a median beat's window has seconds, and their format; None where no
+        such window lies within the recording.
+    """
+    rate = signal_format.sampling_rate
+    before = round((MEDIAN_BEAT.fiducial or 0) / MEDIAN_BEAT.sampling_rate * rate)
+    samples = max(round(MEDIAN_BEAT.seconds * rate), before + 1)
+    starts = np.asarray(r_peaks, dtype=np.intp) - before
+    starts = starts[(starts >= 0) & (starts + samples <= signal_format.samples)]
+    if not (len(starts) and maps):
+        return None
+    sizes = [np.nansum(np.abs(np.asarray(values, dtype=np.float64)), axis=0) for values in maps.values()]
+    share = np.mean([size / (size.sum() or 1.0) for size in sizes], axis=0)
+    start = int(starts[np.argmax([share[first : first + samples].sum() for first in starts])])
+    return slice(start, start + samples), replace(signal_format, samples=samples, fiducial=before)

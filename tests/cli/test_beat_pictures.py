@@ -19,8 +19,9 @@ import callbacks.beat_pictures
 import callbacks.map_pictures
 from callbacks import AttributionMaps, BeatPictures, LogitsAndMetrics, MapPictures
 from ecg_lightning.data.datamodule import EcgDataModule
+from ecg_lightning.data.representations import TWELVE_LEADS, RecordingWindow
 from ecg_lightning.data.sources.base import Entry, Recording, Source
-from ecg_lightning.ecg import Target
+from ecg_lightning.ecg import LEADS, MEDIAN_BEAT, Target
 from ecg_lightning.models import EcgClassifier, ResNet1d
 from ecg_lightning.plotting.figure_files import FigureFile
 from ecg_lightning.plotting.stack import REGION_STYLES
@@ -66,11 +67,26 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("caches")
 
 
-def run_test(cache_dir: Path, folder: Path, *callbacks: Callback, source: Source | None = None, **more: Any) -> Path:
+def run_test(
+    cache_dir: Path,
+    folder: Path,
+    *callbacks: Callback,
+    source: Source | None = None,
+    window: RecordingWindow | None = None,
+    **more: Any,
+) -> Path:
     run = folder / "runs/study" / TARGET / "seed0"
     torch.manual_seed(0)
-    module = EcgClassifier(ResNet1d(widths=(8, 8, 16), strides=(1, 4, 4)), TARGET)
-    data = EcgDataModule(source or Marked(), TARGET, cache_dir=str(cache_dir), n_backgrounds=3, processes=1)
+    leads, length = (window.format if window else MEDIAN_BEAT).shape
+    module = EcgClassifier(ResNet1d(leads=leads, length=length, widths=(leads, leads, 16), strides=(1, 4, 4)), TARGET)
+    data = EcgDataModule(
+        source or Marked(),
+        TARGET,
+        cache_dir=str(cache_dir),
+        n_backgrounds=3,
+        processes=1,
+        representation=window,
+    )
     trainer(run, *callbacks, **more).test(module, data, verbose=False)
     return run
 
@@ -154,6 +170,27 @@ def test_evidence_is_outlined_over_the_maps_of_those_who_have_it(
     overview = drawn.texts[f"{rows[1.0]}_overview.png"]
     assert overview.count("1 gradient pass") == 2
     assert sum(text.endswith(" logit per mV") for text in overview) == 1
+
+
+@pytest.mark.parametrize(("leads", "page"), [(8, "25 mm/s"), (12, "each lead for 1.25 s, below II for all 5 s")])
+def test_recordings_are_drawn_as_pages(
+    cache_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leads: int, page: str
+) -> None:
+    beats, maps = Drawn(callbacks.beat_pictures, monkeypatch), Drawn(callbacks.map_pictures, monkeypatch)
+    window = RecordingWindow(LEADS if leads == 8 else TWELVE_LEADS, seconds=5)
+    audit = [BeatPictures(1), AttributionMaps(["saliency", "gradient_x_input"]), LogitsAndMetrics(), MapPictures()]
+    run = run_test(cache_dir, tmp_path, *audit, source=Marked(evidence=False), window=window)
+    texts = beats.texts[f"{TARGET}.png"]
+    assert {"recordings of test ECGs", REGION_STYLES["QRS"].meaning} <= set(texts)
+    assert any(page in text for text in texts)
+    rows = {name.split("_")[0] for name in maps.texts}
+    kinds = ("overview", "beat", "saliency", "gradient_x_input")
+    assert set(maps.texts) == {f"{row}_{kind}.png" for row in rows for kind in kinds}
+    assert len(list((run / "figures/maps").glob("*.png"))) == len(maps.texts) > 0
+    for name, written in maps.texts.items():
+        drawn_leads = {text for text in written if text in window.leads}
+        assert len(drawn_leads) == (leads if name.endswith("beat.png") else 1 if name.endswith("overview.png") else 0)
+        assert any(page in text for text in written) == name.endswith(("saliency.png", "input.png"))
 
 
 def chosen_by_label(cache_dir: Path) -> dict[float, tuple[int, str]]:
