@@ -95,7 +95,8 @@ class StudyFolder:
     def runs(self) -> dict[str, dict[int, Run]]:
         """Target (the paper's in its order, then others by name) -> seed -> run, finished or not."""
         found: dict[str, dict[int, Run]] = {}
-        for target in in_order(one.name for one in self.path.iterdir() if one.is_dir() and is_target_name(one.name)):
+        there = (one.name for one in self.path.glob("*") if one.is_dir() and is_target_name(one.name))
+        for target in in_order(there):
             folders = sorted((self.path / target).glob("seed*"))
             seeds = {int(match[1]): Run(one) for one in folders if (match := _SEED.fullmatch(one.name))}
             if seeds:

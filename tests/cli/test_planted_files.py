@@ -349,7 +349,7 @@ def test_the_arguments_that_take_objects_are_known() -> None:
     types = argument_types()["fit"]
     assert {name for name, one in types.items() if not one.open} == {
         *(f"trainer.{name}" for name in OBJECTS),
-        *("model.network", "data.source", "data.augmentation", "data.test_enrichment"),
+        *("model.network", "data.source", "data.representation", "data.augmentation", "data.test_enrichment"),
     }
     assert not [name for name, one in types.items() if one.imports]
 

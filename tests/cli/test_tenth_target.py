@@ -12,7 +12,8 @@ from test_simulated_source import arguments
 from ecg_lightning import open_run
 from ecg_lightning.cli import main
 from ecg_lightning.data.prepare import cache_hash, cache_settings, prepare
-from ecg_lightning.data.shards import BeatSettings
+from ecg_lightning.data.representations import MedianBeats
+from ecg_lightning.data.shards import PrepareSettings
 from ecg_lightning.data.sources import Entry, Synthetic
 from ecg_lightning.data.targets import PAPER_TARGETS, TargetInfo
 from ecg_lightning.data.twins import TwinShifts
@@ -75,7 +76,7 @@ def test_the_nine_are_what_they_were(tmp_path: Path) -> None:
 
 
 def test_the_cache_of_unchanged_settings_has_the_same_name() -> None:
-    settings = cache_settings(Synthetic(n_patients=12), BeatSettings("keep", 16.0))
+    settings = cache_settings(Synthetic(n_patients=12), PrepareSettings(MedianBeats("keep"), 16.0))
     assert cache_hash(settings) == "c1571797eb9a"  # of the version with nine targets
 
 

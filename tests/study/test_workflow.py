@@ -49,7 +49,7 @@ def test_every_shipped_study_is_sound() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"targets": ["sinus_rythm"]}, "targets: expected a list of some of .*sinus_rythm"),
+        ({"targets": ["sinus rhythm"]}, "targets: expected a list of targets of the source, .*sinus rhythm"),
         ({"targets": []}, "targets missing or empty"),
         ({"seeds": [0, 0]}, "distinct whole numbers"),
         ({"seeds": [-1]}, "distinct whole numbers"),
