@@ -39,7 +39,7 @@ demo: venv
 	$(DEMO) first all
 	@echo "The report: $(DEMO_RUNS)/quickstart/report.html (these maps are coarse: few passes, small networks)"
 
-# Lint, types and the unit tests: an answer in 80 seconds on two free cores.
+# Lint, types and the unit tests: an answer in 90 seconds on two free cores.
 check: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(TEST_WORKERS) --dist loadfile -m 'not slow and not study and not gpu and not slurm'
 
