@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 LEADS: Final = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 """The eight independent leads of the 12-lead ECG, in the order of every array of this project."""
 
@@ -62,6 +65,17 @@ class SignalFormat:
         """Return how long a row lasts."""
         return self.samples / self.sampling_rate
 
+    def milliseconds(self, samples: NDArray[np.floating | np.integer]) -> NDArray[np.float64]:
+        """Return when samples are, in ms: after the QRS fiducial, or after the first sample where there is none.
+
+        Args:
+            samples: (n,) places in a row, from 0.
+
+        Returns:
+            (n,) ms.
+        """
+        return (samples.astype(np.float64) - (self.fiducial or 0)) * 1000.0 / self.sampling_rate
+
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as JSON holds them; ``SignalFormat(**fields)`` makes them a format again."""
         return asdict(self) | {"leads": list(self.leads)}
@@ -76,11 +90,11 @@ class SignalFormatError(ValueError):
 
 
 FORMAT_SETTING: Final = "signal_format"
-"""Key of a store's settings that holds its ECGs' format; what has none is of median beats."""
+"""Key of a store's settings, and of ``cache.json``, that holds the ECGs' format; what has none is of median beats."""
 
 
 def format_of(settings: Mapping[str, Any]) -> SignalFormat:
-    """Return the format of the ECGs that a store's rows belong to, from its settings."""
+    """Return the format of the ECGs that a store's settings, or a cache's ``cache.json``, speak of."""
     own = settings.get(FORMAT_SETTING)
     return MEDIAN_BEAT if own is None else SignalFormat(**own)
 

@@ -19,7 +19,7 @@ from ecg_lightning.data.cache_files import (
     read_table,
     tell_of_older_caches,
 )
-from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
+from ecg_lightning.ecg import SignalFormat, format_of
 from ecg_lightning.storage.row_digests import digest_rows
 
 BEATS: Final = "beats.npy"
@@ -28,8 +28,6 @@ REJECTED: Final = "rejected.parquet"
 MARKER: Final = "cache.json"
 MASKS: Final = "masks"
 
-FORMAT: Final = "signal_format"
-"""Key of ``cache.json``; what has none are median beats of earlier versions."""
 
 MAKE_ROOM: Final = "free some space or choose another cache folder, and run again: what is done is kept"
 """What to do when the disk is full."""
@@ -111,8 +109,7 @@ class BeatCache:
     @cached_property
     def signal_format(self) -> SignalFormat:
         """Return leads, rate, samples and fiducial of the ECGs as they are read, in mV."""
-        own = self.info.get(FORMAT)
-        return MEDIAN_BEAT if own is None else SignalFormat(**own)
+        return format_of(self.info)
 
     @property
     def regions(self) -> tuple[str, ...]:

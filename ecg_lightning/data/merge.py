@@ -57,7 +57,7 @@ def merge(
     if examples.empty:
         raise ValueError(f"none of the {len(entries)} ECGs of {source} can be used: {_summary(rejected)}")
     regions = _regions(parts)
-    _merge_arrays(folder, parts, (len(examples), *shape), regions)
+    _merge_arrays(folder, parts, len(examples), shape, regions)
     for name, table in ((EXAMPLES, examples), (REJECTED, rejected)):
         with full_disk_explained(folder, int(table.memory_usage().sum()), MAKE_ROOM):
             write_parquet_atomic(folder / name, table)
@@ -176,9 +176,9 @@ def _field(part: Path, name: str) -> NDArray[Any]:
         return np.asarray(content[name])
 
 
-def _merge_arrays(folder: Path, parts: Sequence[Path], all_shape: tuple[int, int, int], regions: Sequence[str]) -> None:
-    n, *one = all_shape
-    shape_of_one = (one[0], one[1])
+def _merge_arrays(
+    folder: Path, parts: Sequence[Path], n: int, shape_of_one: tuple[int, int], regions: Sequence[str]
+) -> None:
     files: dict[str, tuple[Path, np.dtype[Any], tuple[int, ...]]] = {
         "beats": (folder / BEATS, np.dtype(np.int16), shape_of_one)
     }

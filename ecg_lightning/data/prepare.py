@@ -11,7 +11,7 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from ecg_lightning.data.cache import FORMAT, MARKER, BeatCache
+from ecg_lightning.data.cache import MARKER, BeatCache
 from ecg_lightning.data.merge import finish, merge
 from ecg_lightning.data.representations import MedianBeats, Representation
 from ecg_lightning.data.shards import PrepareSettings, Shard
@@ -20,7 +20,7 @@ from ecg_lightning.data.sources.entry_checks import checked_entries
 from ecg_lightning.data.sources.label_map import name_codes
 from ecg_lightning.data.worker_pool import worker_count
 from ecg_lightning.data.workers import check_not_importing_main, run_shards
-from ecg_lightning.ecg import MIN_AGE
+from ecg_lightning.ecg import FORMAT_SETTING, MIN_AGE
 from ecg_lightning.signal.beat import Neighbours
 from ecg_lightning.storage.hashing import digest_settings
 
@@ -171,7 +171,7 @@ def _build(
     for remark, ecgs in found["counts"].get("remarks", {}).items():
         warnings.warn(f"{source.name}: of {ecgs['ecgs']:,} ECGs ({ecgs['first']} is the first) {remark}", stacklevel=3)
     found["counts"]["unmapped_codes"] = {code: int(n) for code, n in source.unmapped_codes().items()}
-    head = {"hash": cache_hash(settings), "settings": settings, FORMAT: signal_format.as_dict()}
+    head = {"hash": cache_hash(settings), "settings": settings, FORMAT_SETTING: signal_format.as_dict()}
     finish(folder, {**head, **found})
     shutil.rmtree(folder / "parts")
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.ecg import FIDUCIAL_SAMPLE, MEDIAN_BEAT, SignalFormat, Target
+from ecg_lightning.signal.beat import OWN_SHARE
 
 REGIONS: Final = ("causal", "core", "P", "PR", "QRS", "ST", "T")
 """Evidence by counterfactual twins and by the textbook; waves; and the segments from the end of P to QRS, and from
@@ -14,9 +15,6 @@ the end of QRS to T, of the beat at the fiducial; in a recording of every beat."
 
 _LONGEST_MS: Final = 400.0
 """A P wave further away belongs to another beat."""
-
-_OWN_SHARE: Final = 0.6
-"""Share of an RR interval that belongs to the beat before, as where neighbouring beats are blanked."""
 
 WINDOWS_MS: Final[dict[str, tuple[float, float]]] = {
     "P and PR": (-300.0, -60.0),
@@ -92,7 +90,7 @@ def windows(
         r_peaks: (beat,) samples of a recording's R peaks, which stand for the fiducial.
     """
     if r_peaks is None:
-        time = (np.arange(of_format.samples) - (of_format.fiducial or 0)) * 1000 / of_format.sampling_rate
+        time = of_format.milliseconds(np.arange(of_format.samples))
     else:
         time = _since_own_beat(np.asarray(r_peaks), of_format)
     found = {name: (time >= low) & (time < high) for name, (low, high) in WINDOWS_MS.items()}
@@ -144,7 +142,7 @@ def _since_own_beat(r_peaks: NDArray[np.integer], of_format: SignalFormat) -> ND
     following = np.searchsorted(r_peaks, sample, side="right")
     before, behind = sample - edges[following], edges[following + 1] - sample
     with np.errstate(invalid="ignore"):
-        is_of_next = ~np.isfinite(before) | (before > _OWN_SHARE * (before + behind))
+        is_of_next = ~np.isfinite(before) | (before > OWN_SHARE * (before + behind))
     time = np.where(is_of_next, -behind, before)
     return np.where(np.isfinite(time), time * 1000 / of_format.sampling_rate, np.nan)
 

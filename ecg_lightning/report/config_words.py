@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ecg_lightning.ecg import SignalFormat, format_of
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.shared_config import shared_config
 
@@ -10,6 +11,11 @@ from ecg_lightning.runs.shared_config import shared_config
 def config_of(run: Run, stage: Any) -> dict[str, Any]:
     """Return the configuration of ``fit`` or ``test``; empty where the stage was not run."""
     return run.config(stage) if run.paths.config(stage).is_file() else {}
+
+
+def format_of_run(run: Run) -> SignalFormat:
+    """Return the format of the ECGs that a run was tested on."""
+    return format_of(run.row_store("logits").spec.settings)
 
 
 def at(tree: Mapping[str, Any], *path: str) -> Any:

@@ -9,7 +9,7 @@ from ecg_lightning.experiments.perturbation.published import noise_words, pertur
 from ecg_lightning.models.resnet1d import default_strides
 from ecg_lightning.plotting.class_words import class_name, class_short
 from ecg_lightning.plotting.method_style import METHOD_STYLES, method_style
-from ecg_lightning.report.config_words import at, config_of, listed, short_name
+from ecg_lightning.report.config_words import at, config_of, format_of_run, listed, short_name
 from ecg_lightning.runs.study_runs import StudyRuns
 
 _PAPER_SEEDS: Final = 10
@@ -29,7 +29,7 @@ def _of_the_data(runs: StudyRuns) -> Iterator[str]:
     source = short_name(at(fit, "data", "source", "class_path") or "unknown")
     ready_made = _are_ready_made(at(fit, "data", "source", "init_args") or {})
     made = "Median beats are made here by alignment of a recording's beats"
-    if at(fit, "data", "representation", "class_path") not in (None, "ecg_lightning.data.representations.MedianBeats"):
+    if format_of_run(run).fiducial is None:
         made = "Networks see windows of the recordings here, and no median beats"
     elif ready_made:
         made = "Median beats are taken as the electrocardiograph made them"

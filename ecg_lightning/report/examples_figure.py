@@ -49,10 +49,9 @@ class Example:
     of_ecgs: SignalFormat = MEDIAN_BEAT
 
 
-def milliseconds(values: NDArray[np.float64], of_ecgs: SignalFormat) -> NDArray[np.float64]:
-    """Return the times of the samples of (..., sample) in ms, after the QRS fiducial where there is one."""
-    sample = np.arange(values.shape[-1], dtype=np.float64)
-    return (sample - (of_ecgs.fiducial or 0)) * 1000.0 / of_ecgs.sampling_rate
+def times_of(values: NDArray[np.float64], of_ecgs: SignalFormat) -> NDArray[np.float64]:
+    """Return the times of the samples of (..., sample) in ms."""
+    return of_ecgs.milliseconds(np.arange(values.shape[-1]))
 
 
 def time_label(of_ecgs: SignalFormat) -> str:
@@ -84,7 +83,7 @@ def examples_figure(rows: Sequence[Sequence[Example]], caption: str) -> Captione
 def _draw(axes: Axes, example: Example) -> None:
     if example.trace is not None:
         other = axes.twinx()
-        other.plot(milliseconds(example.trace[None], example.of_ecgs), example.trace, color="#bbbbbb", linewidth=1.0)
+        other.plot(times_of(example.trace, example.of_ecgs), example.trace, color="#bbbbbb", linewidth=1.0)
         other.set_axis_off()
         axes.set_zorder(other.get_zorder() + 1)
         axes.patch.set_visible(False)

@@ -7,14 +7,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ecg_lightning.ecg import SignalFormat, format_of
+from ecg_lightning.ecg import SignalFormat
 from ecg_lightning.experiments.perturbation.published import perturbation_store
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
 from ecg_lightning.functional.smoothing import savitzky_golay, smoothing_words
 from ecg_lightning.plotting.class_words import class_short
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Paragraph, ReportFiles, Section, number
-from ecg_lightning.report.examples_figure import LAYERS, STEPS, Example, examples_figure, milliseconds, time_label
+from ecg_lightning.report.config_words import format_of_run
+from ecg_lightning.report.examples_figure import LAYERS, STEPS, Example, examples_figure, time_label, times_of
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.seed_maps import same_ecgs
 from ecg_lightning.runs.study_runs import StudyRuns
@@ -65,9 +66,9 @@ def _between_methods(runs: StudyRuns, run: Run) -> list[Example]:
     for row in _extremes(score):
         maps = {name: _smooth(run.row_store(f"maps/{name}").read(np.array([row]))[0]) for name in methods}
         lead = _lead(list(maps.values()))
-        of_ecgs = _format(run, methods)
+        of_ecgs = format_of_run(run)
         lines = [
-            (method_style(n).label, method_style(n).colour, milliseconds(m, of_ecgs), _scaled(m)[lead])
+            (method_style(n).label, method_style(n).colour, times_of(m, of_ecgs), _scaled(m)[lead])
             for n, m in maps.items()
         ]
         title = f"1 Methods: {_of(runs, run, row)}, lead {_lead_name(lead, of_ecgs)}"
@@ -93,9 +94,9 @@ def _between_seeds(runs: StudyRuns, target: str, seeds: dict[int, Run]) -> list[
         }
         lead = _lead(list(maps.values()))
         run = next(iter(seeds.values()))
-        of_ecgs = _format(run, [method])
+        of_ecgs = format_of_run(run)
         lines = [
-            (f"seed {seed}", _SEED_COLOURS[k % len(_SEED_COLOURS)], milliseconds(one, of_ecgs), _scaled(one)[lead])
+            (f"seed {seed}", _SEED_COLOURS[k % len(_SEED_COLOURS)], times_of(one, of_ecgs), _scaled(one)[lead])
             for k, (seed, one) in enumerate(maps.items())
         ]
         label, name = method_style(method).label, _lead_name(lead, of_ecgs)
@@ -193,10 +194,6 @@ def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _lead(maps: Sequence[NDArray[np.float64]]) -> int:
     return int(np.nanargmax(np.sum([np.abs(_scaled(values)).sum(axis=1) for values in maps], axis=0)))
-
-
-def _format(run: Run, methods: Sequence[str]) -> SignalFormat:
-    return format_of(run.row_store(f"maps/{methods[0]}").spec.settings)
 
 
 def _lead_name(lead: int, of_ecgs: SignalFormat) -> str:

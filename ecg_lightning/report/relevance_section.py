@@ -8,12 +8,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.data.regions import WINDOWS_MS, windows
-from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat, format_of
+from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.overview import maps_overview
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section, TableBlock
 from ecg_lightning.plotting.sheet import CaptionedFigure
+from ecg_lightning.report.config_words import format_of_run
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.study_runs import StudyRuns
 
@@ -64,8 +65,7 @@ def class_relevance(run: Run, methods: list[str]) -> tuple[dict[str, NDArray[np.
         mean, magnitude, count = _normalised_mean(run, method, rows)
         if count:
             means[method] = mean
-            of_ecgs = format_of(run.row_store(f"maps/{method}").spec.settings)
-            parts.append(_shares(method, magnitude, count, of_ecgs))
+            parts.append(_shares(method, magnitude, count, format_of_run(run)))
     empty = pd.DataFrame(columns=["method", "kind", "place", "share", "n_ecgs"])
     return means, pd.concat(parts, ignore_index=True) if parts else empty
 

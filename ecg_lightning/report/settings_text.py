@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ecg_lightning.ecg import MEDIAN_BEAT, format_of
+from ecg_lightning.ecg import MEDIAN_BEAT
 from ecg_lightning.experiments.similarity.smoothing_words import smoothing_of
 from ecg_lightning.plotting.class_words import class_in_text, class_name
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, ReportFiles, Section, TableBlock
-from ecg_lightning.report.config_words import at, config_of, listed, short_name
+from ecg_lightning.report.config_words import at, config_of, format_of_run, listed, short_name
 from ecg_lightning.report.population import enrichment_words
 from ecg_lightning.report.published import CITATION
 from ecg_lightning.runs.run import Run
@@ -81,7 +81,7 @@ def methods_text(runs: StudyRuns) -> list[str]:
 
 def _ecg_words(run: Run, data: Mapping[str, Any]) -> str:
     """Say what of each recording the network sees."""
-    of_ecgs = format_of(read_manifest(run.paths.logits).spec.settings)
+    of_ecgs = format_of_run(run)
     if of_ecgs.fiducial is None:
         made = at(data, "representation", "init_args") or {}
         return f"Windows of the recordings, {of_ecgs} ({listed(made)})."

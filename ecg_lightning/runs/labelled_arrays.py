@@ -66,6 +66,5 @@ def _anatomy(store: RowStore, coords: Mapping[str, Any]) -> dict[str, Any]:
     if "sample" in sizes:
         samples = np.asarray(coords.get("sample", np.arange(sizes["sample"])), dtype=np.float64)
         since = "the first sample" if of_ecgs.fiducial is None else "the QRS fiducial"
-        times = (samples - (of_ecgs.fiducial or 0)) * 1000 / of_ecgs.sampling_rate
-        labels["time"] = ("sample", times, {"units": "ms", "long_name": f"time after {since}"})
+        labels["time"] = ("sample", of_ecgs.milliseconds(samples), {"units": "ms", "long_name": f"time after {since}"})
     return labels

@@ -35,7 +35,9 @@ PIPELINE_VERSION: Final = 2
 
 _MS: Final = SAMPLING_RATE / 1000.0  # samples
 _BASELINE: Final = int(22 * _MS)
-_OWN_SHARE: Final = 0.6  # of an RR interval; P starts later than that, T ends earlier, over the usual rates
+
+OWN_SHARE: Final = 0.6
+"""Share of an RR interval that belongs to the beat before: P starts later, T ends earlier, over the usual rates."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,8 @@ def _heart_rate(r_peaks: NDArray[np.intp], filled: NDArray[np.bool_] | None) -> 
 def _blank_neighbours(beats: NDArray[np.float64], r_peaks: NDArray[np.intp], aligned: Alignment, centre: int) -> None:
     """Set NaN what belongs to the beat before and to the beat after, in place."""
     rr = np.diff(r_peaks).astype(np.float64)
-    ends = np.append(_OWN_SHARE * rr, np.inf)[aligned.chosen]  # after the beat's own R peak
-    starts = np.insert((_OWN_SHARE - 1.0) * rr, 0, -np.inf)[aligned.chosen]
+    ends = np.append(OWN_SHARE * rr, np.inf)[aligned.chosen]  # after the beat's own R peak
+    starts = np.insert((OWN_SHARE - 1.0) * rr, 0, -np.inf)[aligned.chosen]
     offsets = np.arange(beats.shape[2]) - centre
     foreign = (offsets < starts[:, None]) | (offsets > ends[:, None])  # (chosen, sample)
     foreign |= foreign.mean(axis=0) >= 0.5

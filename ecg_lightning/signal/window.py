@@ -26,7 +26,7 @@ class Window:
         signal: (lead, sample) mV float64, as the format says.
         r_peaks: (beat,) samples of the window's R peaks; none where fewer than three beats are found.
         heart_rate: Beats per minute over these R peaks, NaN where there are fewer than two.
-        wave_masks: Name of a wave -> (lead, sample) boolean.
+        wave_masks: Name of a wave -> (lead, sample) boolean; none where a part of the window is not marked.
     """
 
     signal: NDArray[np.float64]
@@ -77,7 +77,7 @@ def cut_window(
     peaks = peaks[(peaks >= 0) & (peaks < min(wanted.samples, seen.shape[1] - first))]
     masks = {
         wave: _cut(resample_mask(_of_leads(mask, wanted.leads), rate, wanted.sampling_rate), first, wanted, pad=True)
-        for wave, mask in recording.wave_masks.items()
+        for wave, mask in (recording.wave_masks.items() if _is_marked(recording, start, wanted) else ())
     }
     return Window(_storable(_cut(seen, first, wanted, pad=pad), wanted), peaks, _rate(peaks, wanted), masks)
 
@@ -117,6 +117,14 @@ def _r_peaks(signal: NDArray[np.float64]) -> NDArray[np.intp]:
 def _rate(peaks: NDArray[np.intp], wanted: SignalFormat) -> float:
     intervals = np.diff(peaks)
     return 60.0 * wanted.sampling_rate / float(intervals.mean()) if len(intervals) else float("nan")
+
+
+def _is_marked(recording: Recording, start: float, wanted: SignalFormat) -> bool:
+    """People leave the first and last beats unmarked, which does not say that these beats have no waves."""
+    if recording.marked is None:
+        return True
+    first, last = (sample / recording.sampling_rate for sample in recording.marked)
+    return first <= start and start + wanted.seconds <= last
 
 
 def _of_leads(mask: NDArray[np.bool_], leads: Sequence[str]) -> NDArray[np.bool_]:

@@ -57,7 +57,7 @@ def test_a_superclass_of_ptbxl_is_fitted_and_tested(data_root: Path, cache: Path
     expected = [float("STTC" in classes) if classes else None for classes in found]
     assert run.examples["label"].astype(object).where(run.examples["label"].notna(), None).tolist() == expected
     assert 0 < run.examples["label"].sum() < len(run.examples)
-    assert run.metrics["auroc"]["value"] == pytest.approx(run.metrics["auroc"]["value"])  # a number
+    assert 0.0 <= run.metrics["auroc"]["value"] <= 1.0
     assert target_info_of(run.paths).title == "ST/T change"
 
 

@@ -1,5 +1,6 @@
 """Windows of recordings: what they hold, against what the recording says."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,15 @@ def test_a_cache_of_windows_keeps_format_peaks_and_regions(tmp_path: Path) -> No
     inside = np.unpackbits(packed[0], axis=-1, count=950).astype(np.bool_)
     assert present[0]
     np.testing.assert_array_equal(np.flatnonzero(inside.any(axis=0)), np.arange(200, 208))
+
+
+@pytest.mark.parametrize(("start", "seconds", "known"), [(1.0, 8.0, True), (0.9, 8.0, False), (1.0, 8.1, False)])
+def test_marks_of_a_part_are_known_where_they_cover_the_window(start: float, seconds: float, known: bool) -> None:
+    made = synthetic(with_masks=True).recording
+    marked = replace(made, marked=(500, 4500))
+    wanted = RecordingWindow(leads=LEADS, sampling_rate=500.0, seconds=seconds, start=start).format
+    assert bool(cut_window(marked, wanted, start=start).wave_masks) == known
+    assert cut_window(made, wanted, start=start).wave_masks["QRS"].any()
 
 
 def test_median_beats_keep_their_key() -> None:
