@@ -128,7 +128,7 @@ class AttributionMaps(MapSource, Callback):
         self.fold = True
         self.task = self.prepared(self.source_network)
         self.training_seed = module.seed
-        self.threshold = float(module.threshold)
+        self.threshold = float(module.threshold) if module.target_info.kind == "binary" else None
         self._lint(trainer, datamodule)
         try_methods(self.methods, self.task)
         specs = map_specs(

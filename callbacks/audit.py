@@ -188,6 +188,8 @@ class Audit(Callback, ABC):
             confidence=self.confidence,
             seed=self.bootstrap_seed,
             what=f"{class_name(self.datamodule.target)}, seed {self.maps.training_seed}",
+            target_info=self.datamodule.target_info,
+            label_scale=self.module.label_scale,
         )
 
     def _missing(self, rows: Rows) -> Rows:

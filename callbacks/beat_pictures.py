@@ -8,7 +8,7 @@ from callbacks.current_run import datamodule_of, on_rank_zero, run_folder
 from callbacks.drawn_figures import figures_of
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.plotting import class_title, classes_figure
-from ecg_lightning.plotting.cached_beats import choose_rows, class_beat, has_evidence
+from ecg_lightning.plotting.cached_beats import choose_rows, class_beat, group_words, has_evidence
 from ecg_lightning.plotting.figure_files import save_figure_files
 from ecg_lightning.plotting.recording_examples import recordings_figure
 from ecg_lightning.runs.pseudonyms import EcgNames, IdChoice
@@ -72,7 +72,7 @@ class BeatPictures(Callback):
         patients = set(examples["patient_id"].loc[rows])
         others = choose_rows(examples, target, self.n_examples, present=False, without=patients, seed=self.choice_seed)
         waves = not has_evidence(cache, target)
-        groups = {"with the diagnosis": rows, "without it": others}
+        groups = dict(zip(group_words(target), (rows, others), strict=True))
         columns = {
             head: [class_beat(cache, row, target, shown[row], waves=waves) for row in chosen]
             for head, chosen in groups.items()

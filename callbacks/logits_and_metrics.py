@@ -20,8 +20,8 @@ from callbacks.current_run import (
 from callbacks.mending import mend_stores, take_away_damaged
 from callbacks.splits_and_fit_seal import check_splits, record_splits, record_test_beats
 from callbacks.test_seal import close_store, last_callback
-from ecg_lightning.functional.classification import binary_metrics_with_intervals
 from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.models.outcome import Outcome, Resampling
 from ecg_lightning.runs.checkpoints import epoch_of, read_checkpoint
 from ecg_lightning.runs.finished import TARGET_INFO, TEST_SET, UNFINISHED_FIT, unfinished_fit
 from ecg_lightning.runs.layout import OnMismatch
@@ -94,8 +94,8 @@ class LogitsAndMetrics(Callback):
             dims=("row",),
             shape=(len(self.examples),),
             dtype="float32",
-            unit="logit",
-            settings=settings,
+            unit=module.outcome.unit,
+            settings=settings | module.outcome.settings(),
             network=network,
             examples=ecgs,
         )
@@ -134,6 +134,7 @@ class LogitsAndMetrics(Callback):
         metrics = metrics_with_intervals(
             self.examples[done],
             self.store.read(np.flatnonzero(done)),
+            module.outcome,
             float(module.threshold),
             n_resamples=self.n_resamples,
             confidence=self.confidence,
@@ -160,49 +161,39 @@ def _unfinished_fit(trainer: Trainer) -> str | None:
 
 def metrics_with_intervals(
     examples: pd.DataFrame,
-    logit: "np.ndarray[Any, np.dtype[np.floating[Any]]]",
+    output: "np.ndarray[Any, np.dtype[np.floating[Any]]]",
+    outcome: Outcome,
     threshold: float,
     *,
     n_resamples: int,
     confidence: float,
     seed: int,
 ) -> dict[str, Any]:
-    """The paper's scores with percentile intervals over resampled patients.
+    """The scores of a diagnosis, or of a measurement, with percentile intervals over resampled patients.
 
     Args:
-        examples: Columns ``label`` (1, 0, NaN where missing: left out) and ``patient_id``.
-        logit: (n,) of the same ECGs.
+        examples: Columns ``label`` (NaN where missing: left out) and ``patient_id``.
+        output: (n,) of the network for the same ECGs.
+        outcome: What the output is taken for.
         threshold: On the probability; probability >= threshold is positive.
         n_resamples: Bootstrap resamples.
         confidence: Confidence level of the intervals.
         seed: Seed of the bootstrap resamples.
 
     Returns:
-        Score -> ``value``, ``low``, ``high``; ``threshold``; and what was counted.
+        Score -> ``value``, ``low``, ``high``; what they depend on; and what was counted.
     """
     label = examples["label"].to_numpy(dtype=float)
     known = ~np.isnan(label)
     patients = examples["patient_id"].to_numpy()[known]
-    probability = 1 / (1 + np.exp(-logit[known].astype(float)))
-    metrics: dict[str, Any] = {
-        **binary_metrics_with_intervals(
-            probability,
-            label[known],
-            threshold,
-            patients,
-            n_resamples=n_resamples,
-            confidence=confidence,
-            seed=seed,
-        )
+    resampling = Resampling(patients, n_resamples, confidence, seed)
+    return outcome.metrics(output[known].astype(float), label[known], threshold, resampling) | {
+        "interval": {
+            "confidence": confidence,
+            "method": "percentile bootstrap over patients",
+            "resamples": n_resamples,
+        },
+        "n_ecgs": int(known.sum()),
+        "n_patients": len(np.unique(patients)),
+        "n_label_missing": int((~known).sum()),
     }
-    metrics["threshold"] = {"value": threshold, "chosen_by": "Youden's J on the validation set"}
-    metrics["interval"] = {
-        "confidence": confidence,
-        "method": "percentile bootstrap over patients",
-        "resamples": n_resamples,
-    }
-    metrics["n_ecgs"] = int(known.sum())
-    metrics["n_patients"] = len(np.unique(patients))
-    metrics["n_positive"] = int((label[known] == 1).sum())
-    metrics["n_label_missing"] = int((~known).sum())
-    return metrics

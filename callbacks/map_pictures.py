@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from numpy.typing import NDArray
@@ -15,8 +16,9 @@ from callbacks.current_run import callback_before, classifier_of, datamodule_of,
 from callbacks.drawn_figures import Figures, figures_of
 from callbacks.logits_and_metrics import LogitsAndMetrics
 from ecg_lightning.ecg import shown_text
+from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.plotting.cached_beats import mask_of
-from ecg_lightning.plotting.chosen_ecgs import ChosenEcg, EcgMaps, choose_ecgs
+from ecg_lightning.plotting.chosen_ecgs import PREDICTIONS, ChosenEcg, EcgMaps, choose_ecgs, choose_predictions
 from ecg_lightning.plotting.figure_files import save_figure_files, seldom_collected
 from ecg_lightning.runs.pseudonyms import EcgNames, IdChoice, picture_stem
 from ecg_lightning.storage.store import RowStore
@@ -62,21 +64,18 @@ class MapPictures(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Rank zero draws what is wanted; the logits of all ranks are on disk by now."""
-        threshold = float(classifier_of(pl_module, "MapPictures").threshold)
+        module = classifier_of(pl_module, "MapPictures")
         if self.ecg_ids is not None or figures_of(trainer).wants(summary=True):
-            on_rank_zero(trainer, lambda: self._draw(trainer, threshold))
+            on_rank_zero(trainer, lambda: self._draw(trainer, module))
 
-    def _draw(self, trainer: Trainer, threshold: float) -> None:
+    def _draw(self, trainer: Trainer, module: EcgClassifier) -> None:
         datamodule, run = datamodule_of(trainer, "MapPictures"), run_folder(trainer)
         cache, examples = datamodule.cache, datamodule.examples("test")
-        logits = RowStore.open(run.logits)
-        tested = np.flatnonzero(logits.done)
-        known = dict(zip(tested.tolist(), logits.read(tested).tolist(), strict=True))
-        chosen = choose_ecgs(examples, known, threshold, self.ecg_ids)
+        chosen, settings = self._choose(RowStore.open(run.logits), examples, module)
         cache_rows = examples["cache_row"].to_numpy(dtype=np.intp)[[ecg.row for ecg in chosen]]
         names = EcgNames.of_study(run.study, self.ids)
         titles = [names.shown(ecg.row, ecg.ecg_id) for ecg in chosen]
-        about = f"{datamodule.target.replace('_', ' ')}, threshold {threshold:.3f}"
+        about = f"{datamodule.target.replace('_', ' ')}{settings}"
         drawn = []
         for ecg, beat, row, title in zip(chosen, cache.read_beats(cache_rows), cache_rows, titles, strict=True):
             evidence = mask_of(cache, int(row), f"causal/{datamodule.target}")
@@ -89,6 +88,17 @@ class MapPictures(Callback):
             if isinstance(logger, WandbLogger):
                 _log(logger, chosen, titles, drawn)
 
+    def _choose(self, outputs: RowStore, examples: pd.DataFrame, module: EcgClassifier) -> tuple[list[ChosenEcg], str]:
+        """Choose ECGs by what the network says of them, and say the threshold, if there is one."""
+        tested = np.flatnonzero(outputs.done)
+        said = outputs.read(tested)
+        if module.target_info.kind == "regression":
+            said = module.label_scale.in_unit(said.astype(float))
+            known = dict(zip(tested.tolist(), said.tolist(), strict=True))
+            return choose_predictions(examples, known, module.target_info.unit, self.ecg_ids), ""
+        threshold, known = float(module.threshold), dict(zip(tested.tolist(), said.tolist(), strict=True))
+        return choose_ecgs(examples, known, threshold, self.ecg_ids), f", threshold {threshold:.3f}"
+
     def _maps_of(
         self, ecg: ChosenEcg, beat: NDArray[np.float32], evidence: NDArray[np.bool_] | None, words: tuple[str, str]
     ) -> EcgMaps:
@@ -99,7 +109,7 @@ class MapPictures(Callback):
             {name: float(store.read([ecg.row])[0]) for name, store in self.maps.reliability.items()},
             evidence,
             title,
-            f"{about}: p = {ecg.probability:.3f}, {ecg.outcome}",
+            f"{about}: {ecg.words}, {ecg.outcome}",
         )
 
     def _save(self, maps: EcgMaps, stem: Path, wanted: Figures) -> dict[str, Path]:
@@ -118,9 +128,10 @@ def _log(
 ) -> None:
     import wandb
 
-    columns = ["ecg", "label", "probability", "outcome", "maps"]
+    said = "prediction" if any(ecg.outcome in PREDICTIONS for ecg in chosen) else "probability"
+    columns = ["ecg", "label", said, "outcome", "maps"]
     rows = [
-        [title, ecg.label, ecg.probability, ecg.outcome, wandb.Image(str(paths["overview"]))]
+        [title, ecg.label, ecg.predicted, ecg.outcome, wandb.Image(str(paths["overview"]))]
         for ecg, title, paths in zip(chosen, titles, drawn, strict=True)
     ]
     logger.log_table("examples", columns=columns, data=rows)
@@ -129,6 +140,6 @@ def _log(
     outcomes = [ecg.outcome.replace(" ", "_") for ecg in chosen]
     keys = outcomes if len(set(outcomes)) == len(outcomes) else [picture_stem(ecg.row) for ecg in chosen]
     for key, ecg, title, paths in zip(keys, chosen, titles, drawn, strict=True):
-        caption = f"ECG {title}, {ecg.outcome}, p = {ecg.probability:.2f}"
+        caption = f"ECG {title}, {ecg.outcome}, {ecg.words}"
         for name, path in paths.items():
             logger.log_image(f"maps/{name}/{key}", images=[str(path)], caption=[caption])

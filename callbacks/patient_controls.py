@@ -1,11 +1,13 @@
 """Maps that know nothing of the patient are made while every rank waits for the others."""
 
+import numpy as np
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
 from callbacks.current_run import on_rank_zero, run_folder
+from ecg_lightning.attribution.partners import nearest_partners, partners
 from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.experiments.maps_of_others import MapsOfOthers, OwnMaps, predicted_classes
+from ecg_lightning.experiments.maps_of_others import MapsOfOthers, OwnMaps, predicted_classes, stored_outputs
 from ecg_lightning.storage.atomic import write_parquet_atomic
 
 
@@ -17,7 +19,7 @@ class PatientControls(MapsOfOthers):
         datamodule: Where the ECGs are read from.
         source: The run's own maps, of every rank.
         attribution_seed: Of the choice of partners.
-        threshold: Probability from which on an ECG is predicted to have the diagnosis.
+        threshold: Probability from which on an ECG is predicted to have the diagnosis; None of a measurement.
         count: Partners an ECG.
     """
 
@@ -28,32 +30,33 @@ class PatientControls(MapsOfOthers):
         source: OwnMaps,
         *,
         attribution_seed: int,
-        threshold: float,
+        threshold: float | None,
         count: int,
     ) -> None:
         dataset, examples = datamodule.dataset("test"), datamodule.examples("test")
-        predicted = predicted_classes(run_folder(trainer).logits, source.spec, len(examples), threshold)
-        super().__init__(
-            source,
-            examples,
-            lambda rows: dataset.__getitems__(rows.tolist())["ecg"],
-            predicted,
-            attribution_seed,
-            count,
-        )
+        predicted = stored_outputs(run_folder(trainer).logits, source.spec, len(examples))
+        patients, ecgs = examples["patient_id"], examples["ecg_id"]
+        if threshold is None:
+            chosen = nearest_partners(patients, predicted, count, ecgs)
+        else:
+            predicted = predicted_classes(predicted, threshold)
+            chosen = partners(patients, predicted, attribution_seed, count, ecgs)
+        super().__init__(source, examples, lambda rows: dataset.__getitems__(rows.tolist())["ecg"], predicted, chosen)
         self.trainer = trainer
+        self.threshold = threshold
 
     def record(self) -> None:
         """Rank zero writes ``partners.parquet``, once it is known, and warns of ECGs without a partner."""
         if not self.ready:
             return
         path = run_folder(self.trainer).path / "partners.parquet"
-        on_rank_zero(self.trainer, lambda: write_parquet_atomic(path, self.table()))
-        alone = int((self.partners[:, 0] < 0).sum())
-        if alone:
+        table = self.table() if self.threshold is None else self.table().astype({"predicted": np.int64})
+        on_rank_zero(self.trainer, lambda: write_parquet_atomic(path, table))
+        if alone := int((self.partners[:, 0] < 0).sum()):
+            alike = "a prediction" if self.threshold is None else "the same predicted class"
             rank_zero_warn(
-                f"{alone} of {len(self.partners)} test ECGs have no partner, another patient with the same predicted "
-                "class: their scores of another ECG's map are unknown, left out and counted"
+                f"{alone} of {len(self.partners)} test ECGs have no partner, another patient with {alike}: their "
+                "scores of another ECG's map are unknown, left out and counted"
             )
 
     def sum_up(self) -> None:

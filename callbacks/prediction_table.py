@@ -1,4 +1,4 @@
-"""What ``predict`` leaves: a table with the logit, probability and decision of every ECG."""
+"""What ``predict`` leaves: a table of what the network says of every ECG."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,11 @@ from ecg_lightning.storage.atomic import write_parquet_atomic
 
 
 class PredictionTable(BasePredictionWriter):
-    """Writes ``predictions.parquet``: the examples with ``logit``, ``probability`` and ``positive``."""
+    """Writes ``predictions.parquet``: the examples with what the network says.
+
+    Of a diagnosis ``logit``, ``probability`` and ``positive``; of a measurement ``output``, in standard deviations of
+    the training labels, and ``prediction``, in the target's unit.
+    """
 
     def __init__(self) -> None:
         super().__init__(write_interval="epoch")
@@ -27,7 +31,7 @@ class PredictionTable(BasePredictionWriter):
     ) -> None:
         """Each rank writes its part, rank zero joins the parts."""
         folder = run_folder(trainer).path
-        columns = ("row", "logit", "probability", "positive")
+        columns = predictions[0] if predictions else ("row",)
         part = pd.DataFrame({name: [v for p in predictions for v in p[name].tolist()] for name in columns})
         write_parquet_atomic(folder / f"predictions.{trainer.global_rank}.parquet", part)
         trainer.strategy.barrier()

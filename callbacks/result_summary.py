@@ -16,7 +16,7 @@ from ecg_lightning.wandb_logger import RunLogger
 
 
 class ResultSummary(Callback):
-    """Prints the AUROC with its interval, and the folders of numbers, maps, pictures and the W&B run."""
+    """Prints AUROC, or R2, with its interval, and the folders of numbers, maps, pictures and the W&B run."""
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say it on rank zero, when everything has been written."""
@@ -35,7 +35,7 @@ def summary(folder: Path, target: str, wandb_runs: list[str]) -> list[str]:
 
     Args:
         folder: The run folder.
-        target: The diagnosis.
+        target: What the run explains.
         wandb_runs: Pages or folders of the W&B runs.
     """
     lines = [f"Results of {target} in {folder}"]
@@ -67,11 +67,20 @@ def _unreliable(table: pd.DataFrame) -> list[str]:
 
 
 def _score(metrics: Mapping[str, Any]) -> str:
-    """AUROC and interval; a test of few batches may have met one class only."""
-    auroc, have_it = metrics["auroc"], f"{metrics['n_positive']} of {metrics['n_ecgs']} ECGs have it"
-    if auroc["value"] is None:
-        return f"no AUROC, {have_it}"
+    """The first score and its interval: AUROC of a diagnosis, R2 and error of a measurement."""
+    if "auroc" not in metrics:
+        unit = f" {metrics['unit']}" if metrics.get("unit") else ""
+        error = f"mean absolute error {metrics['mae']['value']:.3g}{unit}, {metrics['n_ecgs']} ECGs have a value"
+        return f"{_value(metrics, 'r2', 'R2')}, {error}"
+    return f"{_value(metrics, 'auroc', 'AUROC')}, {metrics['n_positive']} of {metrics['n_ecgs']} ECGs have it"
+
+
+def _value(metrics: Mapping[str, Any], name: str, title: str) -> str:
+    """A score in words; a test of few batches may have met one class, or one value, only."""
+    score = metrics[name]
+    if score["value"] is None:
+        return f"no {title}"
     share, interval = metrics["interval"]["confidence"], "no interval"
-    if auroc["low"] is not None:
-        interval = f"{share:.0%} interval over patients {auroc['low']:.3f} to {auroc['high']:.3f}"
-    return f"AUROC {auroc['value']:.3f} ({interval}), {have_it}"
+    if score["low"] is not None:
+        interval = f"{share:.0%} interval over patients {score['low']:.3f} to {score['high']:.3f}"
+    return f"{title} {score['value']:.3f} ({interval})"

@@ -1,5 +1,7 @@
 """The partner of a patient is another one of the same predicted class, whose map stands in for the own one.
 
+Of a measurement it is the patient with the nearest prediction.
+
 A map of somebody else is as noisy and as plausible as one's own; a method whose map of another patient does as well
 says nothing about this patient.
 """
@@ -57,6 +59,59 @@ def partners(
         rows = rows[np.lexsort((names[rows], patients[rows]))]
         _pair(rows, patients[rows], attribution_seed, partner_rows)
     return partner_rows
+
+
+def nearest_partners(
+    patient_ids: ArrayLike, predicted: ArrayLike, count: int = 5, ecg_ids: ArrayLike | None = None
+) -> NDArray[np.int64]:
+    """Choose for every ECG those of other patients with the nearest predictions, each patient once.
+
+    Args:
+        patient_ids: Patient of each ECG, (n,).
+        predicted: (n,) predicted measurement of each ECG; NaN where it is unknown.
+        count: Partners an ECG.
+        ecg_ids: (n,) which of two equally near ECGs is taken: the lower id; None: the lower row.
+
+    Returns:
+        (n, count) rows, the nearest first; -1 where there is no further patient.
+
+    Raises:
+        ValueError: Shapes that do not agree, or no partner requested.
+    """
+    patients, values = np.asarray(patient_ids).astype(str), np.asarray(predicted, dtype=np.float64)
+    names = np.arange(len(patients)) if ecg_ids is None else np.asarray(ecg_ids).astype(str)
+    if patients.ndim != 1 or values.shape != patients.shape or names.shape != patients.shape or count < 1:
+        raise ValueError(
+            "expected patient ids, predictions and ECG ids of the same ECGs (n,) and a count of 1 or more; got "
+            f"{patients.shape}, {values.shape}, {names.shape} and {count}"
+        )
+    partner_rows = np.full((len(patients), count), -1, dtype=np.int64)
+    known = np.flatnonzero(np.isfinite(values))
+    ranked = known[np.lexsort((names[known], values[known]))]
+    codes = np.unique(patients, return_inverse=True)[1]
+    for place, row in enumerate(ranked):
+        near = _walk_outwards(ranked, place, values, codes, count)
+        partner_rows[row, : len(near)] = near
+    return partner_rows
+
+
+def _walk_outwards(
+    ranked: NDArray[np.intp], place: int, values: NDArray[np.float64], codes: NDArray[np.intp], count: int
+) -> list[int]:
+    """Rows of the nearest other patients, from a place in the rising order of predictions on."""
+    own = ranked[place]
+    low, high = place - 1, place + 1
+    found: list[int] = []
+    met = {int(codes[own])}
+    while len(found) < count and (low >= 0 or high < len(ranked)):
+        below = values[own] - values[ranked[low]] if low >= 0 else np.inf
+        above = values[ranked[high]] - values[own] if high < len(ranked) else np.inf
+        row = int(ranked[low] if below <= above else ranked[high])
+        low, high = (low - 1, high) if below <= above else (low, high + 1)
+        if int(codes[row]) not in met:
+            met.add(int(codes[row]))
+            found.append(row)
+    return found
 
 
 def _pair(rows: NDArray[np.intp], patients: NDArray[np.str_], seed: int, partner_rows: NDArray[np.int64]) -> None:

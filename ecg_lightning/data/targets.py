@@ -11,7 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 
+import numpy as np
 import yaml
+from numpy.typing import ArrayLike, NDArray
 
 from ecg_lightning.ecg import TARGETS, Target, shown_text
 
@@ -71,6 +73,16 @@ class TargetInfo:
         if self.kind == "binary":
             return label in (0.0, 1.0) or math.isnan(label)
         return math.isnan(label) or (math.isfinite(label) and self.low <= label <= self.high)
+
+    def present(self, label: ArrayLike) -> NDArray[np.bool_]:
+        """Tell which ECGs have it: of a diagnosis those with the label 1, of a measurement those with a value."""
+        values = np.asarray(label, dtype=np.float64)
+        return np.asarray(values == 1 if self.kind == "binary" else np.isfinite(values), dtype=np.bool_)
+
+    @property
+    def having_it(self) -> str:
+        """Say in a sentence which ECGs or patients have it."""
+        return "with the diagnosis" if self.kind == "binary" else "with a value"
 
     @property
     def expected(self) -> str:
@@ -200,6 +212,11 @@ def meet(info: TargetInfo) -> None:
 def info_of(name: Target) -> TargetInfo | None:
     """Look up what a target says of itself: one of the paper's, or one that was met; None for another name."""
     return _met.get(name)
+
+
+def known_info(name: Target) -> TargetInfo:
+    """Return what is known of a target; of a name that nobody has described, a diagnosis."""
+    return _met.get(name) or TargetInfo(name)
 
 
 def in_order(names: Iterable[Target]) -> list[Target]:

@@ -1,13 +1,15 @@
 """What is known of a run that an audit reports on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecg_lightning.data.label_scale import LabelScale
+from ecg_lightning.data.targets import TargetInfo
 from ecg_lightning.functional.intervals import weightings
 
 
@@ -22,7 +24,9 @@ class AuditedRun:
         n_resamples: Bootstrap resamples of the patients.
         confidence: Confidence level of the intervals.
         seed: Seed of the bootstrap resamples.
-        what: Diagnosis and training seed, for headings.
+        what: Target and training seed, for headings.
+        target_info: What is explained, a diagnosis or a measurement.
+        label_scale: The scale that the network counts a measurement in.
     """
 
     names: Sequence[str]
@@ -32,11 +36,19 @@ class AuditedRun:
     confidence: float
     seed: int
     what: str
+    target_info: TargetInfo = field(default_factory=lambda: TargetInfo("diagnosis"))
+    label_scale: LabelScale = field(default_factory=LabelScale)
 
     @property
     def label(self) -> NDArray[np.float64]:
-        """Return the labels (n,): 1, 0 or NaN."""
-        return self.examples["label"].to_numpy(dtype=np.float64)
+        """Return the labels (n,): 1, 0 or NaN; of a measurement, what its network should have given."""
+        label = self.examples["label"].to_numpy(dtype=np.float64)
+        return label if self.target_info.kind == "binary" else self.label_scale.scaled(label)
+
+    @property
+    def has_it(self) -> NDArray[np.bool_]:
+        """Tell which ECGs have the diagnosis, or a value of the measurement, (n,)."""
+        return self.target_info.present(self.label)
 
     @property
     def patient_ids(self) -> NDArray[np.object_]:

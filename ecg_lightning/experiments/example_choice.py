@@ -22,7 +22,7 @@ def balanced_choice(
 
     Args:
         ecg_ids: (n,).
-        label: (n,) 1, 0 or NaN; those without a label come last.
+        label: (n,) 1, 0 or NaN; those without a label come last. All ECGs with a value of a measurement are of a kind.
         at_most: How many; None: all.
         patient_ids: (n,) whose ECG it is; None: each is a patient's only one.
 
@@ -34,7 +34,8 @@ def balanced_choice(
         return chosen
     keys = [RandomKey(ecg_id=str(one), purpose="choice").seed for one in ecg_ids]
     patients = list(ecg_ids if patient_ids is None else patient_ids)
-    table = pd.DataFrame({"label": label, "patient": patients, "key": keys}).sort_values("key", kind="stable")
+    kinds = label if np.isin(label[~np.isnan(label)], (0, 1)).all() else np.where(np.isnan(label), np.nan, 1.0)
+    table = pd.DataFrame({"label": kinds, "patient": patients, "key": keys}).sort_values("key", kind="stable")
     table["repeat"] = table.groupby(["label", "patient"], dropna=False).cumcount()
     table = table.sort_values(["repeat", "key"], kind="stable")
     table["order"] = table.groupby("label", dropna=False).cumcount()
@@ -67,7 +68,8 @@ def patients_choice(
     if at_most is None or at_most >= len(ids):
         return np.ones(len(ids), dtype=np.bool_)
     keys = [RandomKey(ecg_id=str(one), purpose="choice").seed for one in ids]
-    table = pd.DataFrame({"patient": list(patient_ids), "without": -label, "key": keys})
+    without = -label if np.isin(label[~np.isnan(label)], (0, 1)).all() else np.isnan(label)
+    table = pd.DataFrame({"patient": list(patient_ids), "without": without, "key": keys})
     ordered = table.sort_values(["without", "key"], kind="stable", na_position="last")
     first = ~ordered["patient"].duplicated().sort_index().to_numpy()
     chosen = np.zeros(len(ids), dtype=np.bool_)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecg_lightning.attribution.controls import ControlName, control_maps
-from ecg_lightning.attribution.partners import PATIENT_CONTROLS, PatientControl, partners
+from ecg_lightning.attribution.partners import PATIENT_CONTROLS, PatientControl
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.storage.manifest import StoreError
 from ecg_lightning.storage.store import Rows, RowStore, StoreSpec
@@ -72,7 +72,8 @@ class OwnMaps:
 class MapsOfOthers:
     """Hands out what the methods' maps would be if they were not of this patient, from the run's own maps.
 
-    ``other_ecg``: the same method's map of another patient's ECG of the same predicted class, as noisy as the own one.
+    ``other_ecg``: the same method's map of another patient's ECG of the same predicted class (of a measurement, with
+    the nearest prediction), as noisy as the own one.
     ``mean_map``: the mean over all *other* patients, of whatever class; each map is divided by the sum of its
     magnitudes, and a patient's ECGs are averaged first. Controls without a network have both too, made anew from the
     other ECGs. Exists once every map is in its store.
@@ -81,9 +82,8 @@ class MapsOfOthers:
         source: The run's own maps.
         examples: The test ECGs.
         read: Rows -> their ECGs (k, lead, sample) mV.
-        predicted: (n,) predicted class of each ECG, NaN where it is not known.
-        attribution_seed: Of the choice of partners.
-        count: Partners an ECG.
+        predicted: (n,) predicted class, or measurement, of each ECG, NaN where it is not known.
+        partners: (n, count) rows of each ECG's partners, -1 where there is none.
 
     Attributes:
         totals: Sum of the patients' mean maps (1, name, lead, sample), and of how many patients it is; None before
@@ -96,14 +96,13 @@ class MapsOfOthers:
         examples: pd.DataFrame,
         read: Callable[[Rows], Tensor],
         predicted: NDArray[np.float64],
-        attribution_seed: int,
-        count: int,
+        partners: NDArray[np.int64],
     ) -> None:
         self.source, self.read, self.predicted = source, read, predicted
         self.patients, self.codes = np.unique(examples["patient_id"].astype(str), return_inverse=True)
         self.by_patient = np.argsort(self.codes, kind="stable")
         self.first = np.concatenate([[0], np.cumsum(np.bincount(self.codes))])  # of each patient's rows in by_patient
-        self.partners = partners(examples["patient_id"], predicted, attribution_seed, count, examples["ecg_id"])
+        self.partners = partners
         self.totals: tuple[Tensor, Tensor] | None = None
 
     @property
@@ -192,28 +191,32 @@ class MapsOfOthers:
             {
                 "row": row,
                 "partner_row": self.partners.ravel(),
-                "predicted": self.predicted[row].astype(np.int64),
+                "predicted": self.predicted[row],
                 "place": np.tile(np.arange(count), n),
             }
         )
 
 
-def predicted_classes(folder: Path, of_maps: StoreSpec, n_ecgs: int, threshold: float) -> NDArray[np.float64]:
-    """Read (n,) 1 where the probability reaches the threshold, else 0; NaN without a logit of this network.
+def stored_outputs(folder: Path, of_maps: StoreSpec, n_ecgs: int) -> NDArray[np.float64]:
+    """Read (n,) outputs; NaN where there is none of this network.
 
     Args:
-        folder: Of the logits' store.
+        folder: Of the outputs' store.
         of_maps: What the maps' stores hold: of which network and ECGs.
         n_ecgs: Number of test ECGs.
-        threshold: On the probability.
     """
     unknown = np.full(n_ecgs, np.nan)
     try:
         store = RowStore.open(folder)
-        logit = store.read(np.arange(len(store))).astype(np.float64)
+        output = store.read(np.arange(len(store))).astype(np.float64)
     except (FileNotFoundError, StoreError):
         return unknown
     if (store.spec.network, store.spec.examples) != (of_maps.network, of_maps.examples):
         return unknown
+    return output
+
+
+def predicted_classes(logit: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
+    """Return (n,) 1 where the probability of a logit reaches the threshold, else 0; NaN where the logit is."""
     positive = 1 / (1 + np.exp(-logit)) >= threshold
     return np.where(np.isnan(logit), np.nan, positive)

@@ -24,7 +24,7 @@ def score_rows(values: NDArray[np.float64], run: AuditedRun) -> pd.DataFrame:
     means = weighted_mean(values, run.weights)
     interval = interval_of_weightings(means, run.confidence)
     patients, ids = patient_means(values, run.patient_ids)
-    have_it = np.isin(ids, run.patient_ids[run.label == 1])[:, None]
+    have_it = np.isin(ids, run.patient_ids[run.has_it])[:, None]
     counted = np.isfinite(patients)
     return pd.DataFrame(
         {

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
+from ecg_lightning.data.label_scale import LabelScale
 from ecg_lightning.data.provenance import DataProvenance
 from ecg_lightning.data.targets import TargetInfo
 from ecg_lightning.models.checked_loading import weight_differences
@@ -12,6 +13,7 @@ from ecg_lightning.models.checked_loading import weight_differences
 TARGET_KEY: Final = "ecg_target"
 TARGET_INFO_KEY: Final = "ecg_target_info"
 DATA_KEY: Final = "ecg_data"
+SCALE_KEY: Final = "ecg_label_scale"
 
 _SHOWN: Final = 5  # differences of weights
 
@@ -65,3 +67,25 @@ def _check_same_kind(trained: Mapping[str, Any], target: TargetInfo) -> None:
                 f"the checkpoint was trained for {target.name} of the {what} {then!r}, and this source's {target.name} "
                 f"has the {what} {here!r}: one of them should have another name"
             )
+
+
+def kept_scale(checkpoint: Mapping[str, Any], info: TargetInfo) -> tuple[TargetInfo, LabelScale]:
+    """Return what the target is, and the scale that the network's outputs have.
+
+    Args:
+        checkpoint: Its content.
+        info: What the run knows of the target, where the checkpoint (of an earlier version) says nothing.
+
+    Raises:
+        ValueError: The target is a measurement, and the checkpoint does not say in which scale.
+    """
+    if TARGET_INFO_KEY in checkpoint:
+        info = TargetInfo.from_dict(checkpoint[TARGET_INFO_KEY])
+    if info.kind == "binary":
+        return info, LabelScale()
+    if SCALE_KEY not in checkpoint:
+        raise ValueError(
+            f"{info.name} is a measurement, and the checkpoint does not keep the mean and standard deviation of its "
+            "training labels, which its network counts in: train it with `fit`"
+        )
+    return info, LabelScale.from_dict(checkpoint[SCALE_KEY])

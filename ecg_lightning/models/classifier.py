@@ -1,4 +1,4 @@
-"""The Lightning module: a binary classifier of one target over any network that reads beats."""
+"""The Lightning module: one target, a diagnosis or a measurement, over any network that reads ECGs."""
 
 import copy
 from collections.abc import Callable
@@ -6,24 +6,23 @@ from typing import Any, Final, Self, TypedDict
 
 import torch
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
-from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.dataset import Batch
-from ecg_lightning.data.targets import check_name
+from ecg_lightning.data.label_scale import LabelScale
+from ecg_lightning.data.targets import check_name, known_info
 from ecg_lightning.ecg import Target
-from ecg_lightning.functional.threshold import youden_threshold
 from ecg_lightning.models.channels_last_training import training_pass
 from ecg_lightning.models.checked_loading import CheckedLoading
-from ecg_lightning.models.checkpoint_fit import DATA_KEY, TARGET_INFO_KEY, TARGET_KEY, check_fits
+from ecg_lightning.models.checkpoint_fit import DATA_KEY, SCALE_KEY, TARGET_INFO_KEY, TARGET_KEY, check_fits, kept_scale
 from ecg_lightning.models.checkpoint_paths import with_absolute_paths, with_relative_paths
-from ecg_lightning.models.classifier_scores import LogitsAndLabels, decision_scores, has_both_classes, ranking_scores
+from ecg_lightning.models.classifier_scores import OutputsAndLabels
 from ecg_lightning.models.fit_checks import example_input, prepare_network
 from ecg_lightning.models.hyper_parameters import INSTANTIATOR, class_and_arguments
-from ecg_lightning.models.loss import labelled_cross_entropy
+from ecg_lightning.models.outcome import Outcome, outcome_of
 from ecg_lightning.models.precision import at_least_float32, full_float32
 from ecg_lightning.models.step_seeding import seed_step
 
@@ -40,18 +39,18 @@ class StepOutput(TypedDict):
 
 
 class EcgClassifier(CheckedLoading):
-    """Binary classifier of one target: BCE on the logit, Adam, Youden threshold from validation.
+    """Classifier of one diagnosis: BCE on the logit, Adam, Youden threshold from validation.
 
-    Missing labels (NaN) are left out of the loss and of every metric. The threshold is a buffer, so that the
-    checkpoint keeps the one that belongs to its weights. A checkpoint rebuilds its own network:
-    ``EcgClassifier.load_from_checkpoint(path)`` needs no other argument where the network was configured from
-    YAML or has a ``config`` dict of its constructor's arguments (``ResNet1d`` has); else pass ``network=``, and for a
-    class that is not the project's ``network=`` or ``classes=``. It also
-    keeps ``backgrounds``, the reference ECGs of the SHAP methods, for a test where the training ECGs are not at hand.
+    Or a regression of one measurement, see ``outcome``. Missing labels (NaN) are left out of the loss and of every
+    metric. The threshold is a buffer, so that the checkpoint keeps the one that belongs to its weights. A checkpoint
+    rebuilds its own network: ``EcgClassifier.load_from_checkpoint(path)`` needs no other argument where the network was
+    configured from YAML or has a ``config`` dict of its constructor's arguments (``ResNet1d`` has); else pass
+    ``network=``, and for a class that is not the project's ``network=`` or ``classes=``. It also keeps ``backgrounds``,
+    the reference ECGs of the SHAP methods, for a test where the training ECGs are not at hand.
 
     Args:
         network: (batch, lead, sample) mV -> (batch,) or (batch, 1) logit.
-        target: The diagnosis; only used as a label of the run and to refuse a checkpoint of another one.
+        target: The diagnosis or measurement; a checkpoint of another one is refused.
         learning_rate: Of Adam (paper's group: 5e-4).
         weight_decay: L2 penalty of Adam.
         seed: The training repetition this network belongs to: of dropout in its training; kept in the checkpoint, so
@@ -82,14 +81,16 @@ class EcgClassifier(CheckedLoading):
         self.network = network
         self.example_input_array = example_input(network)
         self.target = check_name(target)
+        self.target_info = known_info(target)
+        self.label_scale = LabelScale()
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.seed = int(seed)
         # 0.5 until a validation epoch has chosen one: a finite default keeps an untrained module usable
         self.register_buffer("threshold", torch.tensor(0.5))
         self.backgrounds: Backgrounds | None = None
-        self.validation_outputs = LogitsAndLabels()
-        self.test_outputs = LogitsAndLabels()
+        self.validation_outputs = OutputsAndLabels()
+        self.test_outputs = OutputsAndLabels()
 
     def _remember_network(self, network: nn.Module) -> None:
         """Keep how the network is made in the hyperparameters, where the parsed YAML is not there already."""
@@ -131,6 +132,7 @@ class EcgClassifier(CheckedLoading):
         """
         datamodule = self._datamodule()
         if datamodule is not None:
+            self.target_info = datamodule.target_info
             prepare_network(self.network, datamodule, stage, self.device)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -143,43 +145,47 @@ class EcgClassifier(CheckedLoading):
             self.example_input_array = self.example_input_array.to(weight.dtype)
         return self
 
+    @property
+    def outcome(self) -> Outcome:
+        """What the output is taken for: the logit of a diagnosis, or a measurement in standard deviations."""
+        return outcome_of(self.target_info, self.label_scale)
+
     def on_fit_start(self) -> None:
-        """Choose the backgrounds once: a checkpoint is written after every epoch."""
+        """Choose the backgrounds, and the scale of a measurement, once: a checkpoint is written after every epoch."""
         datamodule = self._datamodule()
         self.backgrounds = None if datamodule is None else datamodule.training_backgrounds()
+        if datamodule is not None and self.target_info.kind == "regression":
+            self.label_scale = LabelScale.of(datamodule.examples("train")["label"])
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Let dropout draw the same whether or not this ``fit`` was resumed."""
         seed_step(self.seed, self.current_epoch, batch_idx, self.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """Mean binary cross-entropy of the labelled ECGs."""
+        """Mean loss of the labelled ECGs: binary cross-entropy, of a measurement squared error."""
         with training_pass(self.network):
-            loss = labelled_cross_entropy(self(batch["ecg"]), batch["label"])
+            loss = self.outcome.loss(self(batch["ecg"]), batch["label"])
         self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch["label"]))
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Collect loss and logits; a batch weighs as much in the mean loss as it has labelled ECGs."""
         logit = self(batch["ecg"])
-        loss = labelled_cross_entropy(logit, batch["label"])
+        loss = self.outcome.loss(logit, batch["label"])
         labelled = int((~torch.isnan(batch["label"])).sum())
         self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=labelled)
         self.validation_outputs.update(logit, batch["label"])
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores and keep Youden's threshold beside the weights it belongs to."""
-        probability, label = self.validation_outputs.compute()
+        output, label = self.validation_outputs.compute()
         self.validation_outputs.reset()
         if self.trainer.sanity_checking:
             return
-        if has_both_classes(label):
-            self.threshold.fill_(youden_threshold(probability.numpy(), label.numpy()))
-        else:  # a part of the validation set, as with `limit_val_batches`; the whole set was checked at setup
-            rank_zero_warn("the validated ECGs have one class only: no AUROC, and the threshold stays as it was")
-        scores = ranking_scores(probability, label)
+        scores = self.outcome.validated(output, label, self.threshold)
         self.log_dict({f"val/{name}": value for name, value in scores.items()}, prog_bar=True)
-        self.log("val/threshold", self.threshold)
+        if self.target_info.kind == "binary":
+            self.log("val/threshold", self.threshold)
 
     def test_step(self, batch: Batch, batch_idx: int) -> StepOutput:  # noqa: ARG002
         """Logits for the callbacks; nothing is gathered."""
@@ -190,23 +196,15 @@ class EcgClassifier(CheckedLoading):
         return {"logit": logit, "label": batch["label"], "row": batch["row"]}
 
     def on_test_epoch_end(self) -> None:
-        """Log the paper's scores at the threshold of the checkpoint (intervals are a callback's)."""
-        probability, label = self.test_outputs.compute()
+        """Log the scores, those of decisions at the threshold of the checkpoint (intervals are a callback's)."""
+        scores = self.outcome.tested(*self.test_outputs.compute(), float(self.threshold))
         self.test_outputs.reset()
-        scores = ranking_scores(probability, label) | decision_scores(probability, label, float(self.threshold))
         self.log_dict({f"test/{name}": value for name, value in scores.items()})
-        self.log("test/threshold", self.threshold)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
-        """Row, logit and probability of each ECG, and the decision at the checkpoint's threshold."""
-        logit = at_least_float32(self(batch["ecg"]))
-        probability = torch.sigmoid(logit.cpu().double())  # as in the scores
-        return {
-            "row": batch["row"],
-            "logit": logit,
-            "probability": probability,
-            "positive": probability >= float(self.threshold),
-        }
+        """Row and logit, probability and decision of each ECG; of a measurement row, output and prediction."""
+        output = at_least_float32(self(batch["ecg"]))
+        return {"row": batch["row"]} | self.outcome.predictions(output, float(self.threshold))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the network's parameters."""
@@ -226,9 +224,10 @@ class EcgClassifier(CheckedLoading):
         if datamodule is not None:
             checkpoint[DATA_KEY] = datamodule.provenance().as_dict()
             checkpoint[TARGET_INFO_KEY] = datamodule.target_info.as_dict()
+        if self.target_info.kind == "regression":
+            checkpoint[SCALE_KEY] = self.label_scale.as_dict()
         if self._trainer is not None and _CALLBACKS_KEY in checkpoint:
-            folder = self.trainer.default_root_dir
-            checkpoint[_CALLBACKS_KEY] = with_relative_paths(checkpoint[_CALLBACKS_KEY], folder)
+            checkpoint[_CALLBACKS_KEY] = with_relative_paths(checkpoint[_CALLBACKS_KEY], self.trainer.default_root_dir)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another target or of another network, and say which.
@@ -239,11 +238,11 @@ class EcgClassifier(CheckedLoading):
         datamodule = self._datamodule()
         data = (None, None) if datamodule is None else (datamodule.provenance(), datamodule.target_info)
         check_fits(checkpoint, self.target, self.state_dict(), *data)
+        self.target_info, self.label_scale = kept_scale(checkpoint, self.target_info)
         if _BACKGROUNDS_KEY in checkpoint:
             self.backgrounds = Backgrounds.from_dict(checkpoint[_BACKGROUNDS_KEY])
         if self._trainer is not None and _CALLBACKS_KEY in checkpoint:
-            folder = self.trainer.default_root_dir
-            checkpoint[_CALLBACKS_KEY] = with_absolute_paths(checkpoint[_CALLBACKS_KEY], folder)
+            checkpoint[_CALLBACKS_KEY] = with_absolute_paths(checkpoint[_CALLBACKS_KEY], self.trainer.default_root_dir)
 
     def _datamodule(self) -> EcgDataModule | None:
         datamodule = getattr(self._trainer, "datamodule", None)

@@ -19,30 +19,30 @@ from torchmetrics.functional.classification import (
 from torchmetrics.utilities import dim_zero_cat
 
 
-class LogitsAndLabels(Metric):
-    """Every logit and label of an epoch, over all ranks (unequal numbers a rank are fine).
+class OutputsAndLabels(Metric):
+    """Every output and label of an epoch, over all ranks (unequal numbers a rank are fine).
 
     Scores are computed from all of them at once: torchmetrics guesses, batch by batch, whether it was given
     logits or probabilities, and a batch whose logits all lie in [0, 1] would be taken for probabilities.
     """
 
-    logit: list[Tensor]
+    output: list[Tensor]
     label: list[Tensor]
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("logit", default=[], dist_reduce_fx="cat")
+        self.add_state("output", default=[], dist_reduce_fx="cat")
         self.add_state("label", default=[], dist_reduce_fx="cat")
 
-    def update(self, logit: Tensor, label: Tensor) -> None:
-        """Add a batch: (batch,) logits and (batch,) labels, NaN where missing."""
-        self.logit.append(logit.detach())
+    def update(self, output: Tensor, label: Tensor) -> None:
+        """Add a batch: (batch,) outputs and (batch,) labels, NaN where missing."""
+        self.output.append(output.detach())
         self.label.append(label)
 
     def compute(self) -> tuple[Tensor, Tensor]:
-        """All probabilities and labels, (n,) each, on the CPU in float64: float32 makes large logits equal."""
-        logit, label = dim_zero_cat(self.logit), dim_zero_cat(self.label)
-        return torch.sigmoid(logit.cpu().double()), label.cpu().double()
+        """All outputs and labels, (n,) each, on the CPU in float64: float32 makes large logits equal."""
+        output, label = dim_zero_cat(self.output), dim_zero_cat(self.label)
+        return output.cpu().double(), label.cpu().double()
 
 
 def has_both_classes(label: Tensor) -> bool:

@@ -7,9 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
 from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.data.label_checks import LabelsError
 from ecg_lightning.data.splits import Split
-from ecg_lightning.data.targets import TargetInfo
 from ecg_lightning.ecg import SignalFormat, SignalFormatError
 from ecg_lightning.functional.plain_copy import plain_copy
 from ecg_lightning.models.output_range import probability_words
@@ -40,19 +38,6 @@ def waits_for_shapes(network: nn.Module) -> bool:
     return any(is_lazy(weight) for weight in (*network.parameters(), *network.buffers()))
 
 
-def refuse_regression(target: TargetInfo) -> None:
-    """Refuse a target that no network can be trained or tested for yet.
-
-    Raises:
-        LabelsError: Its labels are measured values.
-    """
-    if target.kind == "regression":
-        raise LabelsError(
-            f"{target.name} is a regression target ({target.expected}): `prepare` keeps its labels, "
-            "but networks are trained and tested for binary targets only; choose a binary target of the source"
-        )
-
-
 def prepare_network(network: nn.Module, datamodule: EcgDataModule, stage: str, device: torch.device) -> None:
     """Give lazy modules their weights, and before a ``fit`` refuse what could never be tested.
 
@@ -63,9 +48,8 @@ def prepare_network(network: nn.Module, datamodule: EcgDataModule, stage: str, d
         device: Of the network.
 
     Raises:
-        ValueError: See :func:`refuse_regression`, :func:`check_shape` and :func:`check_before_fit`.
+        ValueError: See :func:`check_shape` and :func:`check_before_fit`.
     """
-    refuse_regression(datamodule.target_info)
     check_shape(network, datamodule.signal_format)
     lazy = waits_for_shapes(network)
     if not (lazy or stage == "fit"):

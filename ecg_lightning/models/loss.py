@@ -23,3 +23,19 @@ def labelled_cross_entropy(logit: Tensor, label: Tensor) -> Tensor:
     known = torch.where(labelled, label, torch.zeros_like(label)).to(logit.dtype)
     losses = nn.functional.binary_cross_entropy_with_logits(logit, known, reduction="none")
     return (losses * labelled).sum() / labelled.sum().clamp(min=1)
+
+
+def labelled_squared_error(output: Tensor, label: Tensor) -> Tensor:
+    """Average the squared error over the labelled ECGs.
+
+    Args:
+        output: (batch,).
+        label: (batch,) in the output's unit, NaN where it is unknown.
+
+    Returns:
+        () mean; 0 where no ECG is labelled.
+    """
+    output = at_least_float32(output)
+    labelled = ~torch.isnan(label)
+    known = torch.where(labelled, label, torch.zeros_like(label)).to(output.dtype)
+    return ((output - known).square() * labelled).sum() / labelled.sum().clamp(min=1)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.label_columns import label_column, labels_of, targets_in
-from ecg_lightning.data.targets import nearest
+from ecg_lightning.data.targets import known_info, nearest
 from ecg_lightning.ecg import TARGETS, Target
 from ecg_lightning.plotting.class_words import class_short
 from ecg_lightning.plotting.stack import ClassBeat
@@ -36,7 +36,7 @@ def choose_rows(
         examples: ECGs as in ``BeatCache.examples``, indexed by their rows in the cache.
         target: The diagnosis; ECGs whose label is missing are never chosen.
         n: Number of ECGs; fewer where there are not as many patients.
-        present: Whether they have the diagnosis.
+        present: Whether they have the diagnosis; of a measurement, whether they are in the highest or lowest third.
         without: Patients that are left out.
         seed: Another one chooses others.
 
@@ -50,10 +50,37 @@ def choose_rows(
         raise ValueError(f"expected to choose at least 1 ECG, got n = {n}")
     if label_column(target) not in examples:
         raise ValueError(f"no such target among these ECGs: {target!r}; {nearest(target, targets_in(examples))}")
-    has = labels_of(examples, target) == float(present)
+    has = _in_group(labels_of(examples, target), target, present=present)
     known = examples[has & ~examples["patient_id"].isin(list(without)).to_numpy()]
     order = keyed_order(seed, f"picture:{target}:" + known["ecg_id"])
     return [int(row) for row in known.iloc[order].drop_duplicates("patient_id").head(n).index]
+
+
+def group_words(target: Target) -> tuple[str, str]:
+    """Head the ECGs that are ``present``, and the others."""
+    if known_info(target).kind == "regression":
+        return "highest third of the values", "lowest third"
+    return "with the diagnosis", "without it"
+
+
+def _in_group(label: NDArray[np.float32], target: Target, *, present: bool) -> NDArray[np.bool_]:
+    """(n,) the ECGs with the diagnosis or without, or in the highest or lowest third of a measurement."""
+    if known_info(target).kind == "binary":
+        return np.asarray(label == float(present))
+    if np.isnan(label).all():
+        return np.zeros(len(label), dtype=np.bool_)
+    low, high = np.nanquantile(label, (1 / 3, 2 / 3))
+    return np.asarray(label >= high if present else label <= low)
+
+
+def _labels(one: pd.DataFrame, target: Target) -> list[str]:
+    """Name the diagnoses of the table's only ECG, and the value of a measurement that is explained."""
+    info = known_info(target)
+    diagnoses = [name for name in dict.fromkeys((*TARGETS, target)) if known_info(name).kind == "binary"]
+    found = [class_short(name) for name in diagnoses if labels_of(one, name)[0] == 1]
+    if info.kind == "regression" and np.isfinite(value := labels_of(one, target)[0]):
+        found.append(f"{info.short_title} {value:.3g} {info.unit}".rstrip())
+    return found
 
 
 def mask_of(cache: BeatCache, row: int, region: str) -> NDArray[np.bool_] | None:
@@ -100,7 +127,7 @@ def class_beat(cache: BeatCache, row: int, target: Target, name: str, *, waves: 
         source=str(example["source"]),
         name=name,
         heart_rate=float(example["heart_rate"]),
-        labels=[class_short(name) for name in dict.fromkeys((*TARGETS, target)) if labels_of(one, name)[0] == 1],
+        labels=_labels(one, target),
         regions={name: mask for name, mask in masks.items() if mask is not None},
         signal_format=cache.signal_format,
     )

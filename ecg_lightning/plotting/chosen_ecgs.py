@@ -20,6 +20,9 @@ from ecg_lightning.plotting.recording_maps import most_relevant_beat, recording_
 
 OUTCOMES: Final = ("true positive", "false negative", "false positive", "true negative")
 
+PREDICTIONS: Final = ("lowest prediction", "median prediction", "highest prediction", "largest error")
+"""The ECGs of a measurement that get pictures."""
+
 _EVIDENCE_NAME: Final = "evidence (twin)"
 """What differs from the counterfactual twin without the diagnosis; only simulated ECGs that have it know it."""
 
@@ -30,16 +33,18 @@ class ChosenEcg(NamedTuple):
     Attributes:
         row: Its row of the test set.
         ecg_id: Its id.
-        label: 1, 0, or NaN where missing.
-        probability: The network's.
-        outcome: One of ``OUTCOMES``, or ``asked for``.
+        label: 1, 0, or NaN where missing; or the value of a measurement.
+        predicted: The network's probability, or its prediction of a measurement.
+        outcome: One of ``OUTCOMES`` or ``PREDICTIONS``, or ``label missing`` or ``prediction``.
+        words: What the network says, such as ``p = 0.812``.
     """
 
     row: int
     ecg_id: str
     label: float
-    probability: float
+    predicted: float
     outcome: str
+    words: str
 
 
 def choose_ecgs(
@@ -55,8 +60,8 @@ def choose_ecgs(
     """
     table = examples[examples["row"].isin(logits)].copy()
     logit = table["row"].map(logits).to_numpy(dtype=float)
-    table["probability"] = 1 / (1 + np.exp(-logit))
-    positive, label = table["probability"] >= threshold, table["label"]
+    table["predicted"] = 1 / (1 + np.exp(-logit))
+    positive, label = table["predicted"] >= threshold, table["label"]
     table["outcome"] = np.select(
         [positive & (label == 1), ~positive & (label == 1), positive & (label == 0), ~positive & (label == 0)],
         OUTCOMES,
@@ -65,10 +70,47 @@ def choose_ecgs(
     if ecg_ids is not None:
         picked = table[table["ecg_id"].isin(ecg_ids)]
     else:
-        ordered = table[table["outcome"].isin(OUTCOMES)].sort_values(["probability", "row"])
+        ordered = table[table["outcome"].isin(OUTCOMES)].sort_values(["predicted", "row"])
         picked = pd.concat([group.iloc[[len(group) // 2]] for _, group in ordered.groupby("outcome")])
+    return _chosen(picked.assign(words=[f"p = {p:.3f}" for p in picked["predicted"]]))
+
+
+def choose_predictions(
+    examples: pd.DataFrame, predictions: Mapping[int, float], unit: str, ecg_ids: Sequence[str] | None
+) -> list[ChosenEcg]:
+    """Choose the ECGs of a measurement to draw: those asked for, or one of each of ``PREDICTIONS``.
+
+    Args:
+        examples: The test ECGs with ``row``, ``ecg_id`` and ``label``.
+        predictions: Prediction of each row that was tested, in the target's unit.
+        unit: The unit.
+        ecg_ids: Ids asked for, or None.
+    """
+    table = examples[examples["row"].isin(predictions)].copy()
+    table["predicted"] = table["row"].map(predictions).astype(float)
+    table["outcome"] = "prediction"
+    words = zip(table["predicted"], table["label"], strict=True)
+    table["words"] = [f"predicted {p:.3g} {unit}, measured {_number(y, unit)}" for p, y in words]
+    if ecg_ids is not None:
+        return _chosen(table[table["ecg_id"].isin(ecg_ids)])
+    ordered = table.sort_values(["predicted", "row"], ignore_index=True)
+    error = (ordered["predicted"] - ordered["label"]).abs()
+    places = [0, len(ordered) // 2, len(ordered) - 1]
+    if error.notna().any():
+        places.append(int(np.nanargmax(error)))
+    picked = ordered.iloc[places].assign(outcome=PREDICTIONS[: len(places)])
+    return _chosen(picked.drop_duplicates("row"))
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{value:.3g} {unit}".rstrip() if np.isfinite(value) else "nothing"
+
+
+def _chosen(picked: pd.DataFrame) -> list[ChosenEcg]:
     return [
-        ChosenEcg(int(r["row"]), str(r["ecg_id"]), float(r["label"]), float(r["probability"]), str(r["outcome"]))
+        ChosenEcg(
+            int(r["row"]), str(r["ecg_id"]), float(r["label"]), float(r["predicted"]), str(r["outcome"]), r["words"]
+        )
         for r in picked.to_dict("records")
     ]
 

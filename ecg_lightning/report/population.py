@@ -9,7 +9,7 @@ import pandas as pd
 from ecg_lightning.data.enrichment import UNUSED
 from ecg_lightning.data.label_columns import label_column
 from ecg_lightning.data.study_splits import SETTINGS
-from ecg_lightning.data.targets import TargetInfo, in_order, info_of
+from ecg_lightning.data.targets import in_order, known_info
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, ReportFiles, Section, TableBlock
@@ -99,7 +99,7 @@ def _characteristics(targets: Sequence[str]) -> Iterator[tuple[str, Callable[[pd
     yield "Female patients, n (%)", _female
     yield "Age in years, mean (SD)", lambda part: _mean_sd(part["age"])
     for target in targets:
-        info = info_of(target) or TargetInfo(target)
+        info = known_info(target)
         if info.kind == "binary":
             yield f"{info.title}, n (%)", partial(_of_column, column=label_column(target), value=_count)
         else:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ecg_lightning.data.targets import TargetInfo, info_of
+from ecg_lightning.data.targets import TargetInfo, known_info
 from ecg_lightning.runs.layout import RunPaths
 from ecg_lightning.runs.sealing import record_of
 from ecg_lightning.runs.search import is_run_folder
@@ -46,8 +46,7 @@ def target_info_of(paths: RunPaths) -> TargetInfo:
     for stage in ("test", "fit"):
         if content := (record_of(paths, stage) or {}).get(TARGET_INFO):
             return TargetInfo.from_dict(content)
-    name = paths.path.parent.name
-    return info_of(name) or TargetInfo(name)
+    return known_info(paths.path.parent.name)
 
 
 def unfinished_fit(checkpoint: Path) -> RunPaths | None:

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecg_lightning.data.targets import TargetInfo, known_info
+from ecg_lightning.runs.finished import target_info_of
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.seed_maps import same_ecgs
 
@@ -16,7 +19,7 @@ class TargetRuns:
     """Runs of one target that differ in their training seed.
 
     Attributes:
-        target: The diagnosis.
+        target: The diagnosis or measurement.
         runs: Seed -> run; one run for the verdict on a single network.
         examples: The test ECGs in the row order of the first seed.
         rows: (seed, ecg) in which row of each run an ECG stands.
@@ -37,9 +40,20 @@ class TargetRuns:
         examples, rows = same_ecgs(target, runs)
         return cls(target, runs, examples, rows)
 
+    @cached_property
+    def target_info(self) -> TargetInfo:
+        """What is explained, as the first run says; without a run, what is known of the name."""
+        first = next(iter(self.runs.values()), None)
+        return known_info(self.target) if first is None else target_info_of(first.paths)
+
+    @property
+    def has_it(self) -> NDArray[np.bool_]:
+        """(ecg,) which ECGs have the diagnosis, or a value of the measurement."""
+        return self.target_info.present(self.label)
+
     @property
     def label(self) -> NDArray[np.float64]:
-        """(ecg,) 1, 0 or NaN where the label is missing."""
+        """(ecg,) 1 or 0, or the value of a measurement; NaN where the label is missing."""
         return self.examples["label"].to_numpy(dtype=np.float64)
 
     @property

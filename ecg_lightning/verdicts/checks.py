@@ -30,6 +30,7 @@ class Margin:
         margin_pass: A pass is an effect beyond this.
         margin_fail: A failure is an effect that does not reach this.
         found: How a sentence on this score begins; empty: as the check says.
+        kind: Kind of the targets that it is for, ``binary`` or ``regression``; empty: for both.
     """
 
     check: str
@@ -40,6 +41,7 @@ class Margin:
     margin_pass: float
     margin_fail: float
     found: str = ""
+    kind: str = ""
 
 
 class FalsePasses(NamedTuple):
@@ -124,13 +126,19 @@ def margins() -> tuple[Margin, ...]:
     return tuple(margin for check in checks() for margin in check.margins)
 
 
-def margins_of(check: str, claim: str) -> tuple[Margin, ...]:
+def margins_of(check: str, claim: str, kind: str = "binary") -> tuple[Margin, ...]:
     """Return the margins of a check's claim; a claim with several must meet each.
+
+    Args:
+        check: Name of the experiment.
+        claim: Name of the claim.
+        kind: Kind of the target, ``binary`` or ``regression``.
 
     Raises:
         ValueError: There is no such check or claim.
     """
-    margins = tuple(margin for margin in check_named(check).margins if margin.claim == claim)
+    of_claim = (margin for margin in check_named(check).margins if margin.claim == claim)
+    margins = tuple(margin for margin in of_claim if margin.kind in ("", kind))
     if not margins:
         raise ValueError(f"the check {check} has no claim {claim}; it has {', '.join(check_named(check).claims)}")
     return margins

@@ -73,7 +73,7 @@ class PairedMaps(ABC):
 
     def _comparison(self, check: str, claim: str, place: int, against: str, other: Values) -> Comparison:
         name, own = self.names[place], self.own[:, :, place]
-        (margin,) = margins_of(check, claim)
+        (margin,) = margins_of(check, claim, self.runs.target_info.kind)
         effect = self.difference(own, other)
         compared = Comparison(self.runs.target, name, name in CONTROLS, against, margin, effect)
         return self.measured(compared, own, other)
@@ -110,7 +110,7 @@ class PairedScores(PairedMaps):
 
     def _why(self, own: Values, against: str) -> str:
         if not self.counts.any():
-            return "no ECG with the diagnosis is known"
+            return f"no ECG {self.runs.target_info.having_it} is known"
         if not np.isfinite(own[:, self.counts]).any():
             return EVERY_MAP_IS_CONSTANT
         return without_pair(against, "has a score of")
@@ -119,17 +119,22 @@ class PairedScores(PairedMaps):
 def without_pair(against: str, lacking: str) -> str:
     """Say that no ECG has what two maps have to be compared by."""
     if against == "other_ecg":
-        return "no ECG has another patient with the same predicted class"
+        return "no ECG has another patient with the same predicted class, or with a prediction of a measurement"
     return f"no ECG {lacking} both this map and {against}"
 
 
-def scores_of_others(runs: TargetRuns, store: str) -> dict[str, NDArray[np.float64]]:
-    """Read each control's scores (seed, ecg, ...) from a store whose last dimension is ``control``.
+def scores_of_others(runs: TargetRuns, store: str, along: int = -1) -> dict[str, NDArray[np.float64]]:
+    """Read each control's scores (seed, ecg, ...) from a store with a dimension ``control``.
+
+    Args:
+        runs: Of one target.
+        store: Its name.
+        along: Which dimension it is; the last one by default.
 
     Empty where a run lacks the store or its rows: an older run, controls that were not requested, or a test that was
     cut short.
     """
     if not runs.has(store) or not all(run.row_store(store).done.any() for run in runs.runs.values()):
         return {}
-    values = runs.read(store)
+    values = np.moveaxis(runs.read(store), along, -1)
     return {name: values[..., place] for place, name in enumerate(runs.coordinate(store, "control"))}

@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from ecg_lightning.data.targets import known_info
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.statistics.effect import MIN_PATIENTS
 from ecg_lightning.verdicts.checks import check_named
@@ -61,7 +62,10 @@ def networks_words(row: VerdictRow) -> str:
 def patients_words(row: VerdictRow) -> str:
     """Say how many patients there are: "24 patients with the diagnosis and 30 without it"."""
     n, without = int(row["n_patients"]), int(row["n_patients_without"])
-    words = f"{n} patient{'' if n == 1 else 's'} with the diagnosis"
+    words = f"{n} patient{'' if n == 1 else 's'}"
+    if known_info(row["target"]).kind == "regression":
+        return words
+    words += " with the diagnosis"
     return f"{words} and {without} without it" if without else words
 
 
@@ -128,24 +132,23 @@ def counts_words(states: Iterable[str]) -> str:
 def _effect_words(row: VerdictRow) -> str:
     """The effect in words."""
     check, effect = check_named(row["check"]), row["effect"]
+    known = (margin.found for margin in check.margins if margin.score == row["score"])
+    begins = next(known, "") or check.found or f"The {row['score'].replace('_', ' ')} is"
     if check.above:
         against = against_words(row["against"])
         if not np.isfinite(effect):
-            return f"{check.found} not comparable with that of {against}"
-        size = number_words(abs(effect))
+            return f"{begins} not comparable with that of {against}"
+        size, unit = number_words(abs(effect)), " SD" if str(row["unit"]).startswith("SD ") else ""
         if float(size) == 0:
-            return f"{check.found} the same as that of {against}, difference {size}"
-        return f"{check.found} {size} {check.above if effect > 0 else check.below} {against}"
-    known = (margin.found for margin in check.margins if margin.score == row["score"])
-    begins = next(known, "") or check.found or f"The {row['score'].replace('_', ' ')} is"
+            return f"{begins} the same as that of {against}, difference {size}{unit}"
+        return f"{begins} {size}{unit} {check.above if effect > 0 else check.below} {against}"
     return f"{begins} {number_words(effect) if np.isfinite(effect) else 'an unknown amount'}"
 
 
 def _why_undecided(row: VerdictRow) -> str:
     if row["why"] == "few_patients":
-        return (
-            f"fewer than {MIN_PATIENTS} patients{'' if check_named(row['check']).any_label else ' with the diagnosis'}"
-        )
+        any_label = check_named(row["check"]).any_label or known_info(row["target"]).kind == "regression"
+        return f"fewer than {MIN_PATIENTS} patients{'' if any_label else ' with the diagnosis'}"
     if row["why"] == "few_patients_without":
         return f"fewer than {MIN_PATIENTS} patients without the diagnosis"
     if row["why"] == "no_variance":

@@ -11,6 +11,7 @@ import pytest
 
 from callbacks.logits_and_metrics import metrics_with_intervals
 from callbacks.result_summary import summary
+from ecg_lightning.models.outcome import Diagnosis
 from ecg_lightning.storage.atomic import write_json_atomic
 
 
@@ -18,7 +19,7 @@ def metrics_of(label: list[float], folder: Path) -> dict[str, Any]:
     """Write and read back the metrics of one ECG a patient, whose logits rank as they are listed."""
     examples = pd.DataFrame({"label": label, "patient_id": [f"p{k}" for k in range(len(label))]})
     logit = np.arange(len(label), dtype=np.float32)
-    metrics = metrics_with_intervals(examples, logit, 0.5, n_resamples=50, confidence=0.9, seed=0)
+    metrics = metrics_with_intervals(examples, logit, Diagnosis(), 0.5, n_resamples=50, confidence=0.9, seed=0)
     write_json_atomic(folder / "metrics.json", metrics)
     read: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     return read

@@ -30,7 +30,6 @@ from ecg_lightning.data.targets import (
 )
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.models.checkpoint_fit import TARGET_INFO_KEY, check_fits
-from ecg_lightning.models.fit_checks import refuse_regression
 
 POTASSIUM = TargetInfo("potassium", kind="regression", unit="mmol/l", low=1.0, high=10.0)
 NAMES = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=64)
@@ -200,10 +199,10 @@ def test_a_target_of_another_kind_is_refused() -> None:
     check_fits(then, "potassium", {}, None, POTASSIUM)
 
 
-def test_no_network_is_trained_for_a_measurement_yet() -> None:
-    refuse_regression(TargetInfo("x"))
-    with pytest.raises(ValueError, match=r"potassium is a regression target \(a number of mmol/l from 1 to 10\)"):
-        refuse_regression(POTASSIUM)
+def test_those_who_have_a_measurement_have_a_value() -> None:
+    label = [0.0, 1.0, np.nan, 4.2]
+    assert TargetInfo("x").present(label).tolist() == [False, True, False, False]
+    assert POTASSIUM.present(label).tolist() == [True, True, False, True]
 
 
 class Measured(Synthetic):

@@ -37,5 +37,5 @@ def _scores(runs: TargetRuns) -> PairedScores | None:
         names=runs.coordinate(store, "method"),
         own=-own,
         of_others={name: -values for name, values in scores_of_others(runs, "scores/controls/infidelity").items()},
-        counts=np.isfinite(own).any(axis=2).all(axis=0) & (runs.label == 1),
+        counts=np.isfinite(own).any(axis=2).all(axis=0) & runs.has_it,
     )

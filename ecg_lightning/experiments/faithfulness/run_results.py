@@ -55,13 +55,13 @@ class FaithfulnessReport:
     def caption(self) -> str:
         """Say data, settings and intervals in words."""
         chosen = self.run.examples[self.measured["infidelity"]]
-        positive = chosen["patient_id"][chosen["label"] == 1].nunique()
+        positive = chosen["patient_id"][self.run.has_it[self.measured["infidelity"]]].nunique()
         sensed = self.measured["max_sensitivity"].sum() if "max_sensitivity" in self.scores else 0
         return (
             f"Means over {len(chosen)} test ECGs (max-sensitivity: {sensed}) of {chosen['patient_id'].nunique()} "
-            f"patients, {positive} of them with the diagnosis; bars: {self.run.confidence:.0%} intervals of the own "
-            f"maps, patients resampled. {self.settings} Sparseness (Gini) and complexity (entropy) of |map|: neither "
-            f"better nor worse. {MARKS}"
+            f"patients, {positive} of them {self.run.target_info.having_it}; bars: {self.run.confidence:.0%} "
+            f"intervals of the own maps, patients resampled. {self.settings} Sparseness (Gini) and complexity "
+            f"(entropy) of |map|: neither better nor worse. {MARKS}"
         )
 
     def table(self) -> pd.DataFrame:

@@ -47,5 +47,5 @@ def _scores(runs: TargetRuns) -> PairedScores | None:
         names=runs.coordinate(store, "method"),
         own=runs.read(store)[:, :, place],
         of_others={name: values[:, :, place] for name, values in scores_of_others(runs, others).items()},
-        counts=evident & (runs.label == 1),
+        counts=evident & runs.has_it,
     )

@@ -102,13 +102,13 @@ class LocalizationReport:
         ]
         words = _REGION_WORDS.get(region, f"{region} wave" if region != "QRS" else "QRS complex")
         known = np.isfinite(self.share[:, self.regions.index(region)])
-        positive = known & (self.run.label == 1)
+        positive = known & self.run.has_it
         patients, of_positives = (self.run.examples["patient_id"][rows].nunique() for rows in (known, positive))
         caption = (
             f"How much of each map lies in the {words}, which covers {panels[0].chance:.1%} of the points on average; "
             f"unsmoothed |map| of all leads. Means over the {known.sum()} test ECGs whose {words} is known, of "
-            f"{patients} patients, {of_positives} of them with the diagnosis; bars: {self.run.confidence:.0%} "
-            f"intervals of the own maps, patients resampled{self._undefined(own)}. {MARKS}"
+            f"{patients} patients, {of_positives} of them {self.run.target_info.having_it}; bars: "
+            f"{self.run.confidence:.0%} intervals of the own maps, patients resampled{self._undefined(own)}. {MARKS}"
         )
         title = f"Localisation of the {words}: {self.run.what}"
         results.figure(

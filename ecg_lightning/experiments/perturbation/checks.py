@@ -7,11 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.experiments.perturbation.kinds import VERDICT_KIND
+from ecg_lightning.experiments.perturbation.scores import mean_height, prediction_deviation, relative_change
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.statistics.auroc_area import auroc_effect
 from ecg_lightning.statistics.effect import Effect
 from ecg_lightning.verdicts.comparison import Comparison
-from ecg_lightning.verdicts.paired_scores import EVERY_MAP_IS_CONSTANT, PairedMaps, without_pair
+from ecg_lightning.verdicts.paired_scores import (
+    EVERY_MAP_IS_CONSTANT,
+    PairedMaps,
+    PairedScores,
+    scores_of_others,
+    without_pair,
+)
 
 Logits = NDArray[np.float64]
 
@@ -24,6 +31,9 @@ def comparisons(runs: TargetRuns) -> list[Comparison]:
     An ECG counts in a difference where both maps rank it in every seed, so that a method whose map of some ECGs is zero
     is compared with the controls on the same ECGs.
 
+    Of a measurement it is the mean magnitude of the prediction's change, the most relevant blocks first, in standard
+    deviations of the predictions; the ECGs need no label.
+
     Args:
         runs: Of one target.
 
@@ -32,14 +42,35 @@ def comparisons(runs: TargetRuns) -> list[Comparison]:
         network, itself included (so that it never passes), and against its own map of another patient. Empty where the
         blocks were not measured.
     """
-    curves = _curves_of(runs)
+    curves = _measured(runs)
     return [] if curves is None else curves.comparisons("perturbation")
 
 
 def mean_map_effects(runs: TargetRuns) -> dict[str, Effect]:
     """Method -> ABPC of its own map less that of the mean map of the other patients: "one map for all would do"."""
-    curves = _curves_of(runs)
+    curves = _measured(runs)
     return {} if curves is None else curves.mean_map_effects()
+
+
+def _measured(runs: TargetRuns) -> PairedMaps | None:
+    return _curves_of(runs) if runs.target_info.kind == "binary" else _changes_of(runs)
+
+
+def _changes_of(runs: TargetRuns) -> PairedScores | None:
+    """How far perturbing what is most relevant moves the prediction of a measurement, on average over the steps."""
+    store, of_others = f"{_FOLDER}/morf", f"{_FOLDER}/controls/morf"
+    if not runs.has(store):
+        return None
+    outputs = runs.read(store)
+    steps = np.arange(outputs.shape[-1])
+    deviation = prediction_deviation(outputs)
+    own = mean_height(relative_change(outputs, deviation), steps)
+    others = {
+        name: mean_height(relative_change(values, deviation), steps)
+        for name, values in scores_of_others(runs, of_others, along=-2).items()
+    }
+    counts = np.asarray(np.isfinite(own).any(axis=2).all(axis=0), dtype=np.bool_)
+    return PairedScores(runs, runs.coordinate(store, "method"), own, others, counts)
 
 
 @dataclass(frozen=True)
@@ -89,9 +120,8 @@ def _curves_of(runs: TargetRuns) -> _Curves | None:
         return None
     of_others = {}
     if all(map(runs.has, others)):
-        logits = _both_orders(*map(runs.read, others))  # (seed, ecg, method, control, term)
-        controls = runs.coordinate(others[0], "control")
-        of_others = {control: logits[:, :, :, place] for place, control in enumerate(controls)}
+        morf, lerf = (scores_of_others(runs, one, along=-2) for one in others)
+        of_others = {control: _both_orders(values, lerf[control]) for control, values in morf.items()}
     return _Curves(
         runs=runs,
         names=runs.coordinate(orders[0], "method"),

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from ecg_lightning.experiments.perturbation.figures import AXIS, curve_panels, on_one_scale
 from ecg_lightning.experiments.perturbation.kinds import PAPER_KIND, VERDICT_KIND
@@ -52,12 +53,18 @@ class PerturbationReport:
         return pd.concat([one.curve_table for one in self.maps], ignore_index=True)
 
     @property
+    def _of_diagnosis(self) -> bool:
+        return self.maps[0].run.target_info.kind == "binary"
+
+    @property
     def _both_classes(self) -> bool:
         return self.maps[0].run.both_classes
 
     @property
     def _metric(self) -> str:
-        """AUROC, or where all ECGs are of one class the mean probability of that class."""
+        """AUROC, or where all ECGs are of one class the mean probability of that class; R2 of a measurement."""
+        if not self._of_diagnosis:
+            return "r2"
         has_it = bool((self.maps[0].run.label == 1).any())
         return "auroc" if self._both_classes else "probability" if has_it else "probability_negatives"
 
@@ -76,19 +83,28 @@ class PerturbationReport:
             panels = [panel for one in ("auroc_positives", "auroc_negatives") for panel in _panels(own, one)]
             return curves_figure(on_one_scale(panels), AXIS, f"{title}, by class", caption, columns=len(own.logits))
 
+        def draw_change() -> Figure:
+            panels = [panel for one in of_kind for panel in _panels(one, "change", names_map=len(of_kind) > 1)]
+            return curves_figure(on_one_scale(panels), AXIS, title, caption, columns=len(own.logits))
+
         results.figure(f"perturbation/{metric if paper else own.kind.name}", draw, caption, summary=summary)
-        if own.kind.name == VERDICT_KIND.name and self._both_classes:
+        if own.kind.name == VERDICT_KIND.name and self._of_diagnosis and self._both_classes:
             results.figure(f"perturbation/{own.kind.name}_classes", draw_classes, caption)
+        if not self._of_diagnosis:
+            results.figure(f"perturbation/{'' if paper else f'{own.kind.name}_'}change", draw_change, caption)
 
     def caption(self, own: MapLogits) -> str:
         """Data, settings and intervals in words."""
         label, patients = own.run.label, own.run.patient_ids
-        counts = []
-        for value in (1, 0):
-            chosen = patients[label == value]
-            counts.append(f"{len(chosen)} ECGs of {len(set(chosen.tolist()))} patients")
+
+        def count(chosen: NDArray[np.bool_]) -> str:
+            return f"{int(chosen.sum())} ECGs of {len(set(patients[chosen].tolist()))} patients"
+
+        counted = f"{count(own.run.has_it)} {own.run.target_info.having_it}"
+        if self._of_diagnosis:
+            counted += f", {count(label == 0)} without"
         return (
-            f"{kind_sentence(own.kind)} Test ECGs: {counts[0]} with the diagnosis, {counts[1]} without; bands: "
+            f"{kind_sentence(own.kind)} Test ECGs: {counted}; bands: "
             f"{own.run.confidence:.0%} intervals of this network, patients resampled. Grey, broken: controls, "
             "which know nothing of the network."
         )
@@ -114,7 +130,7 @@ class PerturbationReport:
                 f"({named} ECGs)",
                 stacklevel=2,
             )
-        if not self._both_classes:
+        if self._of_diagnosis and not self._both_classes:
             warnings.warn(
                 "PerturbationCurves: the test ECGs are all of one class, so there is no AUROC; their mean probability "
                 "is given",

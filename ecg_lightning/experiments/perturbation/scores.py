@@ -1,5 +1,7 @@
 """Numbers of a perturbation curve: how far a network falls when the relevant, or the irrelevant, is taken away."""
 
+import warnings
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -52,3 +54,34 @@ def area_between_curves(morf: ArrayLike, lerf: ArrayLike, fractions: ArrayLike) 
         (...) in the curves' unit.
     """
     return mean_height(lerf, fractions) - mean_height(morf, fractions)
+
+
+def prediction_deviation(outputs: ArrayLike) -> NDArray[np.float64]:
+    """Standard deviation over the ECGs of a network's untouched predictions.
+
+    Args:
+        outputs: (..., ecg, map, step), step 0 untouched; NaN where a map has no order, so that the ECG has no curve.
+
+    Returns:
+        (...), one a network; NaN where no two predictions differ.
+    """
+    untouched = np.asarray(outputs, dtype=np.float64)[..., 0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # an ECG that no map ranks
+        deviation = np.nanstd(np.nanmean(untouched, axis=-1), axis=-1)
+    return np.where(deviation > 0, deviation, np.nan)
+
+
+def relative_change(outputs: ArrayLike, deviation: ArrayLike) -> NDArray[np.float64]:
+    """Magnitude of each prediction's change, in standard deviations of the untouched predictions.
+
+    Args:
+        outputs: (..., ecg, map, step), step 0 untouched.
+        deviation: (...) of ``prediction_deviation``.
+
+    Returns:
+        The shape of the outputs.
+    """
+    values = np.asarray(outputs, dtype=np.float64)
+    change = np.abs(values - values[..., :1])
+    return np.asarray(change / np.asarray(deviation)[..., None, None, None], dtype=np.float64)

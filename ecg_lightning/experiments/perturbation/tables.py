@@ -13,14 +13,23 @@ from ecg_lightning.experiments.audited_run import AuditedRun
 from ecg_lightning.experiments.perturbation.kinds import PerturbationKind
 from ecg_lightning.experiments.perturbation.measure import Order
 from ecg_lightning.experiments.perturbation.ranking_columns import auroc_of_columns, average_precision_of_columns
-from ecg_lightning.experiments.perturbation.scores import area_between_curves, area_over_curve
+from ecg_lightning.experiments.perturbation.scores import (
+    area_between_curves,
+    area_over_curve,
+    prediction_deviation,
+    relative_change,
+)
 from ecg_lightning.functional.intervals import interval_of_weightings, weighted_mean
+from ecg_lightning.functional.regression import r2_of_columns
 
 Floats = NDArray[np.float64]
 
 METRICS: Final = ("auroc", "auroc_positives", "auroc_negatives", "auprc", "probability", "probability_negatives")
 """AUROC and average precision of perturbed ECGs; AUROC of perturbed ECGs with the diagnosis against untouched ones
 without it, and the reverse; mean predicted probability of the ECGs with the diagnosis, and of those without."""
+
+METRICS_OF_MEASUREMENT: Final = ("r2", "change")
+"""R2 of perturbed ECGs; mean magnitude of the prediction's change, in standard deviations of the predictions."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +58,27 @@ class MapLogits:
     @cached_property
     def replicates(self) -> dict[str, dict[Order, Floats]]:
         """Metric -> order -> (1 + r, method, step), the first of them with every ECG once."""
-        found: dict[str, dict[Order, Floats]] = {metric: {} for metric in METRICS}
+        found: dict[str, dict[Order, Floats]] = {metric: {} for metric in self.metrics}
+        scores = self._scores if self.run.target_info.kind == "binary" else self._scores_of_measurement
         for order, logits in self.logits.items():
-            for metric, values in self._scores(logits).items():
+            for metric, values in scores(logits).items():
                 found[metric][order] = values.reshape(-1, *logits.shape[1:])
         return found
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the scores of this target."""
+        return METRICS if self.run.target_info.kind == "binary" else METRICS_OF_MEASUREMENT
+
+    def _scores_of_measurement(self, outputs: Floats) -> dict[str, Floats]:
+        """Metric -> (1 + r, method x step)."""
+        weights, columns = self.run.weights, outputs.reshape(len(outputs), -1)
+        return {
+            "r2": r2_of_columns(columns, self.run.label, weights),
+            "change": weighted_mean(
+                relative_change(outputs, prediction_deviation(outputs)).reshape(columns.shape), weights
+            ),
+        }
 
     def _scores(self, logits: Floats) -> dict[str, Floats]:
         """Metric -> (1 + r, method x step)."""
@@ -115,12 +140,13 @@ class MapLogits:
         """One row a method: ``method, n_ecgs, n_patients, n_patients_with``."""
         label, patients = self.run.label, self.run.patient_ids
         known = np.isfinite(self.logits[order]).all(axis=2) & np.isfinite(label)[:, None]
+        has_it = self.run.has_it
         return pd.DataFrame(
             {
                 "method": list(self.run.names),
                 "n_ecgs": known.sum(axis=0),
                 "n_patients": [len(np.unique(patients[one])) for one in known.T],
-                "n_patients_with": [len(np.unique(patients[one & (label == 1)])) for one in known.T],
+                "n_patients_with": [len(np.unique(patients[one & has_it])) for one in known.T],
             }
         )
 
@@ -128,14 +154,16 @@ class MapLogits:
         """One row a method and metric: areas with intervals.
 
         ``kind, map, method, control, metric, area_over_curve(_low, _high, _undefined)`` of MoRF,
-        ``abpc(_low, _high, _undefined), n_ecgs, n_patients, n_patients_with``.
+        ``abpc(_low, _high, _undefined), n_ecgs, n_patients, n_patients_with``. A change of the prediction grows where
+        scores fall, so that its areas are taken with the other sign.
         """
-        parts = [self._summary_of(metric) for metric in METRICS]
+        parts = [self._summary_of(metric) for metric in self.metrics]
         counts = self._counts(next(iter(self.logits)))
         return pd.concat(parts, ignore_index=True).merge(counts, on="method", how="left")
 
     def _summary_of(self, metric: str) -> pd.DataFrame:
-        curves = self.replicates[metric]
+        sign = -1.0 if metric == "change" else 1.0
+        curves = {order: sign * values for order, values in self.replicates[metric].items()}
         control = np.isin(self.run.names, self.run.controls)
         table = pd.DataFrame({"method": list(self.run.names), "control": control, "metric": metric})
         table.insert(0, "map", self.map)

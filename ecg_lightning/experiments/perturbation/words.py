@@ -13,6 +13,8 @@ METRIC_WORDS: Final = {
     "auprc": "AUPRC",
     "probability": "mean probability of the ECGs with the diagnosis",
     "probability_negatives": "mean probability of the ECGs without the diagnosis",
+    "r2": "R2",
+    "change": "mean |change of the prediction| (SD of the predictions)",
     "distance": "distance to real beats",
 }
 

@@ -47,7 +47,7 @@ def _comparison(
 ) -> Comparison:
     """From (seed, ecg, draw) values."""
     counted = np.asarray(np.isfinite(values).any(axis=2).all(axis=0))  # (ecg,) that every network has a value of
-    positive = {label: len(set(runs.patient_ids[counted & (runs.label == label)])) for label in (1, 0)}
+    having, others = (len(set(runs.patient_ids[counted & some])) for some in (runs.has_it, runs.label == 0))
     return Comparison(
         target=runs.target,
         method=method,
@@ -56,8 +56,8 @@ def _comparison(
         margin=margin,
         effect=effect,
         value=float(effect.estimate),
-        n_positive=positive[1],
-        n_negative=positive[0],
+        n_positive=having,
+        n_negative=others,
         n_ecgs=int(counted.sum()),
         any_label=True,
         undefined=_why_undefined(margin, values, counted),

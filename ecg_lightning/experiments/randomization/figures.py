@@ -16,12 +16,21 @@ _DIRECTIONS: Final[Mapping[str, str]] = {
 }
 
 
+_SCORES: Final[Mapping[str, tuple[str, float]]] = {"auroc": ("AUROC", 0.5), "r2": ("R2", 0.0)}
+"""Column of the network's score: its name, and what a network that knows nothing has."""
+
+
+def network_score(network: pd.DataFrame) -> str:
+    """Name the column with the network's score: ``auroc``, or ``r2`` where only measurements were explained."""
+    return "auroc" if ("auroc" in network and network["auroc"].notna().any()) or "r2" not in network else "r2"
+
+
 def cascade_panels(table: pd.DataFrame, network: pd.DataFrame, statistic: str, sign: str) -> list[CurvePanel]:
-    """One panel a direction: similarity to the trained map by depth, and below it the network's AUROC.
+    """One panel a direction: similarity to the trained map by depth, and below it the network's AUROC, or R2.
 
     Args:
         table: ``direction, smooth, statistic, sign, method, depth, similarity, low, high``; one row a point.
-        network: ``direction, depth, auroc, low, high``.
+        network: ``direction, depth, auroc, low, high``, or ``r2`` in place of ``auroc``.
         statistic: ``pearson`` or ``spearman``.
         sign: ``native`` or ``absolute``.
     """
@@ -32,8 +41,9 @@ def cascade_panels(table: pd.DataFrame, network: pd.DataFrame, statistic: str, s
         part = chosen[chosen["direction"] == direction]
         names = dict.fromkeys(part["method"])
         curves = {name: curve_of(part[part["method"] == name], "depth", "similarity") for name in names}
-        own = NetworkCurve(
-            "AUROC of\nthe network", curve_of(network[network["direction"] == direction], "depth", "auroc"), 0.5
-        )
+        score = network_score(network)
+        of_network = curve_of(network[network["direction"] == direction], "depth", score)
+        words, chance = _SCORES[score]
+        own = NetworkCurve(f"{words} of\nthe network", of_network, chance)
         panels.append(CurvePanel(_DIRECTIONS.get(direction, direction), label, curves, None, 0.0, own))
     return panels

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from ecg_lightning.experiments.audited_run import AuditedRun
 from ecg_lightning.experiments.randomization.cascade import Cascade
-from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels
+from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels, network_score
 from ecg_lightning.experiments.randomization.plan import CascadePlan
 from ecg_lightning.experiments.randomization.random_weights import Direction
 from ecg_lightning.experiments.run_results import RunResults
 from ecg_lightning.functional.classification import auroc
 from ecg_lightning.functional.ecg_means import EcgMeans, mean_over_ecgs
 from ecg_lightning.functional.intervals import patient_bootstrap
+from ecg_lightning.functional.regression import r2_of_columns
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS, compared_words
 from ecg_lightning.functional.smoothing import smoothing_words
 from ecg_lightning.plotting.curves import curves_figure
@@ -78,10 +79,11 @@ class CascadeReport:
     def caption(self, statistic: str, sign: str) -> str:
         """Data, settings and intervals in words."""
         label, patients = self.run.label[self.chosen], np.unique(self.run.patient_ids[self.chosen])
+        about = self.run.target_info
         return (
             f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, "
             f"{smoothing_words()}, over all points of an ECG; {self._draws()}. "
-            f"{int(self.chosen.sum())} test ECGs ({int((label == 1).sum())} with the diagnosis) of "
+            f"{int(self.chosen.sum())} test ECGs ({int(about.present(label).sum())} {about.having_it}) of "
             f"{len(patients)} patients; bands: {self.run.confidence:.0%} intervals, "
             "patients resampled. Grey, broken: controls, which know nothing of the network."
         )
@@ -127,7 +129,7 @@ class CascadeReport:
                         )
 
     def _network(self, direction: Direction) -> pd.DataFrame:
-        """``direction, depth, layer, auroc, low, high``: of the logits, averaged over repeats."""
+        """``direction, depth, layer, auroc`` (of a measurement ``r2``) ``, low, high``: averaged over repeats."""
         label = self.run.label
         known = self.chosen & np.isfinite(label)
         logits = self.values(f"cascade/{direction}_logits")[known]  # (ecg, repeat, depth)
@@ -135,25 +137,26 @@ class CascadeReport:
         rows: list[dict[str, Any]] = []
         for place, depth in enumerate(self.plan.depths):
             row: dict[str, Any] = {"direction": direction, "depth": depth, "layer": self._layer(direction, depth)}
-            rows.append(row | self._auroc(logits[:, :, place], label, patients))
+            rows.append(row | self._score(logits[:, :, place], label, patients))
         return pd.DataFrame(rows)
 
-    def _auroc(
+    def _score(
         self, logits: NDArray[np.float64], label: NDArray[np.float64], patients: NDArray[Any]
     ) -> dict[str, float]:
         logits = logits[:, np.isfinite(logits).any(axis=0)]  # of the repeats that randomised so many layers
         finite = np.isfinite(logits).all(axis=1)
-        if not logits.shape[1] or not np.isin((0, 1), label[finite]).all():
-            return {"auroc": np.nan, "low": np.nan, "high": np.nan}
+        name, score = ("auroc", auroc) if self.run.target_info.kind == "binary" else ("r2", _r2)
+        if not logits.shape[1] or not _scorable(name, label[finite]):
+            return {name: np.nan, "low": np.nan, "high": np.nan}
 
-        def mean_auroc(weights: NDArray[np.uint16] | None) -> NDArray[np.float64]:
-            each = [auroc(logits[finite, repeat], label[finite], weights) for repeat in range(logits.shape[1])]
+        def mean_score(weights: NDArray[np.uint16] | None) -> NDArray[np.float64]:
+            each = [score(logits[finite, repeat], label[finite], weights) for repeat in range(logits.shape[1])]
             return np.asarray(np.mean(each, axis=0))
 
-        found = {"auroc": float(mean_auroc(None)[0]), "low": np.nan, "high": np.nan}
+        found = {name: float(mean_score(None)[0]), "low": np.nan, "high": np.nan}
         if len(np.unique(patients[finite])) > 1:
             interval = patient_bootstrap(
-                mean_auroc,
+                mean_score,
                 patients[finite],
                 n_resamples=self.run.n_resamples,
                 confidence=self.run.confidence,
@@ -199,7 +202,19 @@ class CascadeReport:
         chosen = table[(table["sign"] == "native") & ~table["smooth"]]
         names = chosen["direction"] + "/" + chosen["statistic"] + "/" + chosen["method"]
         wide = chosen.assign(name=names).pivot(index="depth", columns="name", values="similarity")
-        own = network.assign(name=network["direction"] + "/network_auroc").pivot(
-            index="depth", columns="name", values="auroc"
+        score = network_score(network)
+        own = network.assign(name=network["direction"] + f"/network_{score}").pivot(
+            index="depth", columns="name", values=score
         )
         results.curves("cascade", "depth", wide.join(own))
+
+
+def _r2(output: NDArray[np.float64], label: NDArray[np.float64], weights: NDArray[Any] | None) -> NDArray[np.float64]:
+    """(r,) R2 of each weighting."""
+    counts = np.ones((1, len(label))) if weights is None else weights.astype(np.float64)
+    return r2_of_columns(output[:, None], label, counts)[:, 0]
+
+
+def _scorable(score: str, label: NDArray[np.float64]) -> bool:
+    """Whether the network has this score on the labels."""
+    return bool(np.isin((0, 1), label).all()) if score == "auroc" else len(np.unique(label)) > 1

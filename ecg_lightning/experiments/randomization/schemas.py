@@ -49,8 +49,9 @@ CASCADE_NETWORK: Final = TableSchema(
         "direction": _DIRECTION,
         "depth": _DEPTH,
         "layer": _LAYER,
-        "auroc": Column("number", "AUROC of the partly random network", "AUROC"),
-        **interval("auroc", "AUROC"),
+        "auroc": Column("number", "AUROC of the partly random network", "AUROC", optional=True),
+        "r2": Column("number", "R2 of it, where a measurement is explained", "1", optional=True),
+        **interval("the score", ""),
     },
 )
 

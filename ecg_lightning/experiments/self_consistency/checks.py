@@ -21,7 +21,8 @@ AGAINST = "maps of different patients"
 def comparisons(runs: TargetRuns, comparison: Path) -> list[Comparison]:
     """Similarity between seeds above the floor, without Monte-Carlo noise, of every method that was compared.
 
-    The effect is over all ECGs of which two seeds predict the same class, whatever their label. Two seeds are one pair,
+    The effect is over all ECGs of which two seeds predict the same class (of a measurement, over all), whatever their
+    label. Two seeds are one pair,
     which has no interval: its effect has no variance, and the verdict is "can't tell".
 
     Args:
@@ -57,7 +58,7 @@ def _compared(runs: TargetRuns, method: str, values: NDArray[np.float64], floor:
     noise = noise_of_pairs(reliability_of(runs.runs, runs.rows, method), values.shape)
     above = values - floor
     counted = np.asarray(np.isfinite(above * noise).any(axis=1))
-    patients, positive = runs.patient_ids[counted], runs.label[counted] == 1
+    patients, positive = runs.patient_ids[counted], runs.has_it[counted]
     with_diagnosis = set(patients[positive])
     return Comparison(
         target=runs.target,
@@ -77,5 +78,6 @@ def _compared(runs: TargetRuns, method: str, values: NDArray[np.float64], floor:
 def _undefined(runs: TargetRuns, any_counted: bool) -> str:
     """Why there is no effect or no interval of it, in words."""
     if not any_counted:
-        return "no ECG has maps of two seeds and a partner of the class that both predict"
+        alike = "of the class that both predict" if runs.target_info.kind == "binary" else "with a prediction of both"
+        return f"no ECG has maps of two seeds and a partner {alike}"
     return "two seeds are a single pair, which says nothing of other seeds" if len(runs.runs) < 3 else ""

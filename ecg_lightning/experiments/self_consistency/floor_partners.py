@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ecg_lightning.experiments.self_consistency.measure import seed_pairs
+from ecg_lightning.runs.finished import target_info_of
 from ecg_lightning.runs.run import Run
 
 _KEY: Final = 0
@@ -24,8 +25,10 @@ class FloorPartners:
     """The partners of every ECG, one for each pair of seeds.
 
     Attributes:
-        agreed: (ecg, pair) the class that both seeds predict, 1 or 0; -1 where they disagree.
-        partner: (ecg, pair) an ECG of another patient of which both seeds predict that class; -1 for none.
+        agreed: (ecg, pair) the class that both seeds predict, 1 or 0; -1 where they disagree. Of a measurement 1 where
+            both predict one, else -1.
+        partner: (ecg, pair) an ECG of another patient of which both seeds predict that class; of a measurement, for
+            which the mean of their predictions is the nearest; -1 for none.
         order: (ecg,) every ECG once, those near each other that are partners, so that a block of them needs few more.
     """
 
@@ -57,12 +60,31 @@ def floor_partners(runs: Mapping[int, Run], examples: pd.DataFrame, rows: NDArra
         rows: (seed, ecg) in which row of each run an ECG stands.
     """
     ids = examples["patient_id"].to_numpy(), examples["ecg_id"].to_numpy()
+    if target_info_of(next(iter(runs.values())).paths).kind == "regression":
+        outputs = [_outputs(run, own) for run, own in zip(runs.values(), rows, strict=True)]
+        return _of_measurement(*ids, np.stack(outputs))
     classes = np.stack([predicted_class(run, own) for run, own in zip(runs.values(), rows, strict=True)])
     pairs = seed_pairs(range(len(classes)))
     agreed = np.stack([np.where(classes[a] == classes[b], classes[a], -1) for a, b in pairs], axis=1)
     partner = np.stack([_partner(*ids, own) for own in agreed.T], axis=1)
     majority = ((classes == 1).sum(axis=0) > (classes == 0).sum(axis=0)).astype(np.int64)
     return FloorPartners(agreed, partner, _neighbours(*ids, majority))
+
+
+def _of_measurement(
+    patients: NDArray[np.object_], ecgs: NDArray[np.object_], outputs: NDArray[np.float64]
+) -> FloorPartners:
+    """Partners by (seed, ecg) predictions, which all count in standard deviations of the same training labels."""
+    from ecg_lightning.attribution.partners import nearest_partners  # brings Captum with it
+
+    means = [(outputs[a] + outputs[b]) / 2 for a, b in seed_pairs(range(len(outputs)))]
+    partner = np.stack([nearest_partners(patients, mean, 1, ecgs)[:, 0] for mean in means], axis=1)
+    agreed = np.where(np.isfinite(means), 1, -1).T
+    return FloorPartners(agreed, partner, np.argsort(outputs.mean(axis=0), kind="stable"))
+
+
+def _outputs(run: Run, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.asarray(run.row_store("logits").read(rows), dtype=np.float64)
 
 
 def predicted_class(run: Run, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -75,7 +97,7 @@ def predicted_class(run: Run, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     Returns:
         (ecg,) 1 or 0; -1 where there is no logit.
     """
-    logit = np.asarray(run.row_store("logits").read(rows), dtype=np.float64)
+    logit = _outputs(run, rows)
     threshold = run.metrics["threshold"]["value"] if run.paths.metrics.is_file() else np.nan
     positive = expit(logit) >= (threshold if np.isfinite(threshold) else 0.5)
     return np.where(np.isnan(logit), -1, positive).astype(np.int64)

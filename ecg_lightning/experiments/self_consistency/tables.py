@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecg_lightning.data.targets import known_info
 from ecg_lightning.experiments.self_consistency.compare import ComparedTarget
 from ecg_lightning.experiments.self_consistency.measure import kendall_w
 from ecg_lightning.experiments.self_consistency.seed_pairs import (
@@ -110,7 +111,7 @@ def _counted(target: ComparedTarget, values: NDArray[np.float64]) -> dict[str, o
     return {
         "n_ecgs": len(there),
         "n_patients": there["patient_id"].nunique(),
-        "n_patients_with": there.loc[there["label"] == 1, "patient_id"].nunique(),
+        "n_patients_with": there.loc[known_info(target.target).present(there["label"]), "patient_id"].nunique(),
         "n_seeds": len(target.seeds),
         "n_pairs": values.shape[1],
         "n_undefined": int(np.isnan(values).sum()),

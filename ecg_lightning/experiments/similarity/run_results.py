@@ -95,7 +95,7 @@ class SimilarityReport:
             f"all {leads * samples:,} points ({leads} leads x {samples} samples) of an ECG",
             self.smoothing,
             measured["patient_id"].nunique(),
-            measured["patient_id"][measured["label"] == 1].nunique(),
+            measured["patient_id"][self.run.has_it[self.stores[statistic].done]].nunique(),
         ) + (BESIDE if beside else "")
 
     def _draw(self, statistic: Statistic, sign: Sign, text: str) -> Figure:
