@@ -6,9 +6,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from ecg_lightning.data.targets import known_info
 from ecg_lightning.experiments.experiment import Panel
 from ecg_lightning.experiments.registry import EXPERIMENTS
-from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.plotting.class_words import class_name, kind_word
 from ecg_lightning.plotting.page_blocks import TableBlock
 from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.published import CITATION
@@ -35,6 +36,13 @@ _PANELS: Final = {
         Panel("bars", "Reliability of the maps", ("reliability/{method}",), controls=False),
     ),
 }
+
+_OF_MEASUREMENTS: Final = (
+    Panel("lines", "R2 on the validation set", ("val/r2",), "epoch"),
+    Panel("bars", "Test R2", ("test/r2",)),
+    Panel("lines", "R2, most relevant first", ("perturbation/morf/r2/{method}",), "perturbation/fraction"),
+    Panel("lines", "R2 of the random network", ("cascade/from_output/network_r2",), "cascade/depth"),
+)
 
 
 class PublishError(RuntimeError):
@@ -103,11 +111,13 @@ def workspace(runs: JudgedRuns, project: str, entity: str) -> Any:
     """Make a workspace of the study, training, test and each experiment, with curves on their own axes."""
     import wandb_workspaces.workspaces as ws
 
+    measurements = any(known_info(target).kind == "regression" for target in runs.targets)
     sections = [
         _section(
             "Study", [Panel("pictures", "Figures of the study", tuple(f"study/{name}" for name in FIGURES))], runs
         ),
         *(_section(name, panels, runs, is_open=False) for name, panels in _PANELS.items()),
+        *([_section("Measurements", _OF_MEASUREMENTS, runs, is_open=False)] if measurements else []),
         *(
             _section(experiment.title, experiment.panels, runs, is_open=not experiment.callback)
             for experiment in EXPERIMENTS
@@ -151,7 +161,7 @@ def dashboard_report(runs: JudgedRuns, project: str, entity: str, online: bool) 
         wr.H1("Can these heat maps be trusted?"),
         wr.P(headline(verdicts)),
         wr.MarkdownBlock(markdown_table(summary_table(verdicts, "", []))),
-        wr.P(f"In how many diagnoses each check is decided, and how. {LEGEND}"),
+        wr.P(f"In how many {kind_word(runs.targets)} each check is decided, and how. {LEGEND}"),
         wr.H2("Published vs this study"),
         wr.MarkdownBlock(
             markdown_table(
@@ -163,7 +173,7 @@ def dashboard_report(runs: JudgedRuns, project: str, entity: str, online: bool) 
                 )
             )
         ),
-        wr.P(f"Diagnoses: {', '.join(class_name(target) for target in runs.targets)}. {CITATION}"),
+        wr.P(f"{kind_word(runs.targets).capitalize()}: {', '.join(map(class_name, runs.targets))}. {CITATION}"),
     ]
     if online:  # a run set asks the server for its project
         runset = wr.Runset(entity=entity, project=project, name=runs.study.name)

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.ecg import MEDIAN_BEAT
-from ecg_lightning.plotting.class_words import class_in_text, class_name
+from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.maps import map_figure
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Block, Gallery, Paragraph, Picture, ReportFiles
@@ -16,11 +16,11 @@ from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.report.claims import explaining
 from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.typical_ecgs import (
-    OUTCOMES,
-    RULE,
     TypicalEcg,
     evidence_cache,
     evidence_of,
+    rule,
+    said_of,
     test_beat,
     typical_ecgs,
 )
@@ -69,7 +69,7 @@ def example_blocks(runs: JudgedRuns, files: ReportFiles) -> list[Block]:
     absent = [outcome for outcome, ecg in ecgs.items() if ecg is None]
     caption = (
         f"{class_name(run.target)}, network of seed {run.seed}. Map: {method_style(chosen[0]).label}, {chosen[1]}. "
-        + RULE
+        + rule(run)
         + (f" This network has no {' and no '.join(absent)}." if absent else "")
         + (
             " Dashes: the evidence, where the beat differs from that of the same heart without the diagnosis."
@@ -97,13 +97,7 @@ def _picture(
     beat = _beat(run, ecg.row)
     store = run.row_store(f"maps/{method}")
     relevance = np.asarray(store.read(np.array([ecg.row]))[0], dtype=np.float64)
-    has = "has" if OUTCOMES[outcome][0] else "does not have"
-    caption = (
-        f"ECG {name} {has} {class_in_text(run.target)}; the network gives it a probability of "
-        f"{ecg.probability:.2f} (threshold {run.metrics['threshold']['value']:.2f}). It is the median of "
-        f"{ecg.n_like_it} ECGs with this outcome"
-        + (", and has no evidence to outline." if not OUTCOMES[outcome][0] else ".")
-    )
+    caption = said_of(run, ecg, name, outcome)
 
     def draw(caption: str) -> CaptionedFigure:
         return map_figure(

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ecg_lightning.data.label_scale import LabelScale
+from ecg_lightning.data.targets import known_info
 from ecg_lightning.ecg import SignalFormat
 from ecg_lightning.experiments.perturbation.published import perturbation_store
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
@@ -42,9 +44,9 @@ def examples_section(runs: StudyRuns, files: ReportFiles) -> Section:
         return Section("examples", title, [Paragraph("No experiment has stored what an example needs.", "note")])
     caption = (
         "Each row is an experiment: on the left the highest score of any test ECG (maps that agree most, the map that "
-        "is most like the trained network's when every layer is random, the probability that falls most), on the right "
-        f"the lowest. Maps are {smoothing_words()}, divided by their greatest magnitude over all leads, and "
-        "shown in the lead with the most relevance; grey: the ECG in that lead, if the "
+        "is most like the trained network's when every layer is random, the answer that falls or changes most), "
+        f"on the right the lowest. Maps are {smoothing_words()}, divided by their greatest magnitude over all leads, "
+        "and shown in the lead with the most relevance; grey: the ECG in that lead, if the "
         "study keeps its beats. Correlations are over all leads."
     )
     return Section(
@@ -142,31 +144,35 @@ def _along_cascade(runs: StudyRuns) -> list[Example]:
 
 
 def _along_perturbation(runs: StudyRuns, run: Run) -> list[Example]:
-    """Predicted probability of one ECG with the diagnosis: the steepest and the flattest fall."""
+    """Predicted probability of one ECG with the diagnosis: the steepest and the flattest fall.
+
+    Of a measurement it is the prediction, and the largest and the smallest change.
+    """
     name = perturbation_store(run.path)
     if name is None:
         return []
     store = run.row_store(name)
     names = [str(name) for name in store.spec.coords["method"]]
-    probability = 1 / (1 + np.exp(-np.asarray(store.array, dtype=float)))  # (n, method, step)
-    with_it = (run.examples["label"] == 1).to_numpy()
-    fall = probability[:, :, 0] - probability[:, :, -1]
-    fall[~with_it] = np.nan
+    info, output = known_info(run.target), np.asarray(store.array, dtype=float)  # (n, method, step)
+    if info.kind == "regression":
+        said = LabelScale.from_dict(run.metrics["label_scale"]).in_unit(output)
+        what, fall, digits = f"prediction ({info.unit})", np.abs(said[:, :, 0] - said[:, :, -1]), ".3g"
+    else:
+        said = 1 / (1 + np.exp(-output))
+        what, fall, digits = "probability", said[:, :, 0] - said[:, :, -1], ".2f"
+    fall[~info.present(run.examples["label"])] = np.nan
     fall[:, [method_style(name).control for name in names]] = np.nan
     if not np.isfinite(fall).any():
         return []
-    steps = np.arange(probability.shape[2], dtype=float)
+    steps = np.arange(said.shape[2], dtype=float)
     examples = []
     for flat_index in (np.nanargmax(fall), np.nanargmin(fall)):
         row, index = np.unravel_index(int(flat_index), fall.shape)
         style = method_style(names[index])
-        lines = [(style.label, style.colour, steps, probability[row, index])]
-        score = f"probability {probability[row, index, 0]:.2f} to {probability[row, index, -1]:.2f}"
-        examples.append(
-            Example(
-                f"4 Perturbation, {style.label}: {_of(runs, run, int(row))}", score, lines, None, STEPS, "probability"
-            )
-        )
+        lines = [(style.label, style.colour, steps, said[row, index])]
+        score = f"{what} {said[row, index, 0]:{digits}} to {said[row, index, -1]:{digits}}"
+        title = f"4 Perturbation, {style.label}: {_of(runs, run, int(row))}"
+        examples.append(Example(title, score, lines, None, STEPS, what))
     return examples
 
 
@@ -201,7 +207,10 @@ def _lead_name(lead: int, of_ecgs: SignalFormat) -> str:
 
 
 def _of(runs: StudyRuns, run: Run, row: int) -> str:
-    has = "yes" if run.examples["label"].iloc[row] == 1 else "no"
+    label, info = float(run.examples["label"].iloc[row]), known_info(run.target)
+    has = "yes" if label == 1 else "no"
+    if info.kind == "regression":
+        has = f"{label:.3g} {info.unit}".rstrip() if np.isfinite(label) else "unknown"
     return f"{runs.ecg(run, row)}, {class_short(run.target)}: {has}"
 
 

@@ -5,7 +5,8 @@ from typing import Final
 
 import pandas as pd
 
-from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.data.targets import known_info
+from ecg_lightning.plotting.class_words import class_name, kind_word
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Block, Items, Paragraph, ReportFiles, Section, TableBlock, number
 from ecg_lightning.report.claims import CHECKS, EXPLAINING, NOT_MEASURED
@@ -27,12 +28,12 @@ def first_screen_section(runs: JudgedRuns, files: ReportFiles) -> Section:
     blocks: list[Block] = [Paragraph(short_answer(runs.verdicts), "answer"), Items(list(_studied(runs)))]
     blocks += [
         TableBlock(
-            head=("Diagnosis", "Patients with it", "What can be said"),
+            head=(kind_word(runs.targets, 1).capitalize(), "Patients with it", "What can be said"),
             rows=[_answer_row(runs, target) for target in runs.targets],
             caption="A map counts as an explanation where it is better than every map that knows nothing of the "
             "network, and better than the same method's map of another patient. \"Can't be told\" is neither good nor "
             "bad news: these patients and networks do not decide it.",
-            label="The answer for each diagnosis",
+            label=f"The answer for each {kind_word(runs.targets, 1)}",
             prose=True,
         ),
         *example_blocks(runs, files),
@@ -58,17 +59,22 @@ def _studied(runs: JudgedRuns) -> Iterator[str]:
     counts = sorted({len(seeds) for seeds in runs.finished.values()})
     many = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     plural = "" if counts == [1] else "s"
-    yield f"{many} network{plural} a diagnosis{_how_good(runs)}. {networks_in_words(runs.verdicts)}".strip()
+    networks = f"{many} network{plural} a {kind_word(runs.targets, 1)}{_how_good(runs)}"
+    yield f"{networks}. {networks_in_words(runs.verdicts)}".strip()
     yield from _coarse(runs.preconditions)
 
 
 def _how_good(runs: JudgedRuns) -> str:
     table = performance_table(runs)
-    if table.empty or not table["auroc"].notna().any():
-        return ""
-    means = table.groupby("target", sort=False)["auroc"].mean().dropna()
-    low, high = number(means.min()), number(means.max())
-    return f", AUROC {low}" if low == high else f", AUROC {low} to {high} by diagnosis"
+    words = ""
+    for name, title in (("auroc", "AUROC"), ("r2", "R2")):
+        if name not in table or not table[name].notna().any():
+            continue
+        means = table.groupby("target", sort=False)[name].mean().dropna()
+        low, high = number(means.min()), number(means.max())
+        kind = "diagnosis" if name == "auroc" else "measurement"
+        words += f", {title} {low}" if low == high else f", {title} {low} to {high} by {kind}"
+    return words
 
 
 def _coarse(preconditions: pd.DataFrame) -> Iterator[str]:
@@ -88,7 +94,7 @@ def _coarse(preconditions: pd.DataFrame) -> Iterator[str]:
 
 def _answer_row(runs: JudgedRuns, target: str) -> list[object]:
     examples = next(iter(runs.finished[target].values())).examples
-    patients = examples[examples["label"] == 1]["patient_id"].nunique()
+    patients = examples[known_info(target).present(examples["label"])]["patient_id"].nunique()
     return [class_name(target), f"{patients:,}", answer(runs.verdicts, target)]
 
 
@@ -113,6 +119,6 @@ def _effects(runs: JudgedRuns) -> TableBlock | None:
         head=("Method", *(claim_words(claim) for claim in _TWO_CLAIMS)),
         rows=rows,
         caption=f"{class_name(target)}, by {CHECKS[check].lower()}: effect with its 95 % interval, and what follows. "
-        "The other checks and diagnoses stand in the scorecard.",
+        f"The other checks and {kind_word(runs.targets)} stand in the scorecard.",
         label="Effects",
     )

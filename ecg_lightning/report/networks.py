@@ -1,21 +1,28 @@
 """This section says what the networks are made of, and how well they read ECGs (paper, Tables S1 and S2)."""
 
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from ecg_lightning.data.targets import known_info
 from ecg_lightning.ecg import MEDIAN_BEAT
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.models.hyper_parameters import network_name
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Block, Cell, Paragraph, ReportFiles, Section, TableBlock, number
 from ecg_lightning.runs.checkpoints import check_as_sealed, read_checkpoint
-from ecg_lightning.runs.performance import METRICS, performance_table
+from ecg_lightning.runs.performance import METRICS, METRICS_OF_MEASUREMENT, performance_table
 from ecg_lightning.runs.study_runs import StudyRuns
 from ecg_lightning.storage.plain_values import UntrustedContentError
 from ecg_lightning.storage.readers import DamagedFileError
+
+_THRESHOLDS: Final = "Thresholds by Youden's J on the validation set."
+_ERRORS: Final = (
+    "Errors are in the measurement's unit. R2 is the share of the variance that is explained; below 0 the mean of the "
+    "values would predict better."
+)
 
 
 def networks_section(runs: StudyRuns, files: ReportFiles) -> Section:
@@ -26,23 +33,36 @@ def networks_section(runs: StudyRuns, files: ReportFiles) -> Section:
         why = "No run has a metrics.json (LogitsAndMetrics was left out), so their performance is unknown."
         missing = Paragraph(why, "warning")
         return Section("networks", "Networks and their performance", [missing], details)
-    rows = [
-        [class_name(target), *_with_it(runs, str(target)), *(_over_seeds(part[name]) for name in METRICS)]
-        for target, part in performance.groupby("target", sort=False)
-    ]
+    saved = files.table("performance", performance)
+    of_measurements = performance["target"].map(lambda name: known_info(name).kind == "regression")
+    parts = (
+        (performance[~of_measurements], ("Diagnosis", "Patients with it", "Their ECGs"), METRICS, _THRESHOLDS),
+        (performance[of_measurements], ("Measurement", "Patients", "ECGs"), METRICS_OF_MEASUREMENT, _ERRORS),
+    )
     blocks: list[Block] = [
         TableBlock(
-            head=("Diagnosis", "Patients with it", "Their ECGs", *METRICS.values()),
-            rows=rows,
+            head=(*heads, *metrics.values()),
+            rows=[
+                [_name(str(target)), *_with_it(runs, str(target)), *(_over_seeds(of_one[name]) for name in metrics)]
+                for target, of_one in part.groupby("target", sort=False)
+            ],
             caption=f"Of the test ECGs: mean over {_seed_words(runs)}, and below it the lowest and the highest seed, "
-            "which is a range and no interval. Thresholds by Youden's J on the validation set. Intervals over "
-            "patients of every network stand in its metrics.json.",
-            label="Table S2",
-            files=files.table("performance", performance),
+            f"which is a range and no interval. {words} Intervals over patients of every network stand in its "
+            "metrics.json.",
+            label="Table S2" if metrics is METRICS else "Performance of measurements",
+            files=saved,
             stack=True,
         )
+        for part, heads, metrics, words in parts
+        if len(part)
     ]
     return Section("networks", "Networks and their performance", blocks, details)
+
+
+def _name(target: str) -> str:
+    """Write a target's name, with the unit of a measurement."""
+    unit = known_info(target).unit
+    return f"{class_name(target)} ({unit})" if unit else class_name(target)
 
 
 def _over_seeds(values: "pd.Series[float]") -> Cell:
@@ -53,9 +73,9 @@ def _over_seeds(values: "pd.Series[float]") -> Cell:
 
 
 def _with_it(runs: StudyRuns, target: str) -> tuple[str, str]:
-    """Patients with the diagnosis among the test ECGs, and their positive ECGs."""
+    """Patients with the diagnosis, or with a value, among the test ECGs, and their ECGs that have it."""
     examples = next(iter(runs.finished[target].values())).examples
-    positive = examples[examples["label"] == 1]
+    positive = examples[known_info(target).present(examples["label"])]
     return f"{positive['patient_id'].nunique():,}", f"{len(positive):,}"
 
 

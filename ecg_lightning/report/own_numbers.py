@@ -46,9 +46,9 @@ def _prevalence(runs: StudyRuns, which: str) -> str:
 
 def _lowest(runs: StudyRuns, metric: str) -> str:
     table = performance_table(runs)
-    if table.empty or not table[metric].notna().any():
+    if metric not in table or not table[metric].notna().any():
         return NO_NUMBER
-    means = table.groupby("target")[metric].mean()
+    means = table.groupby("target")[metric].mean().dropna()
     return f"{means.min():.2f} ({class_name(means.idxmin())})"
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from jinja2 import Environment, StrictUndefined
 
 from ecg_lightning.experiments.registry import EXPERIMENTS
-from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.plotting.class_words import class_name, kind_word
 from ecg_lightning.plotting.figure_files import FigureFile
 from ecg_lightning.plotting.method_style import know_styles
 from ecg_lightning.plotting.page_blocks import Gallery, Items, Paragraph, Picture, ReportFiles, Section, TableBlock
@@ -100,6 +100,8 @@ def render(runs: JudgedRuns, sections: Sequence[Section], figure_files: Sequence
     return environment.from_string(template.read_text(encoding="utf-8")).render(
         study=runs.study.name,
         targets=[class_name(target) for target in runs.targets],
+        kind_word=kind_word(runs.targets, len(runs.targets)),
+        kind_words=kind_word(runs.targets),
         n_networks=len(runs),
         n_seeds=len(runs.seeds),
         n_methods=len(runs.methods),

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.data.regions import WINDOWS_MS, windows
+from ecg_lightning.data.targets import known_info
 from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
@@ -56,7 +57,7 @@ def class_relevance(run: Run, methods: list[str]) -> tuple[dict[str, NDArray[np.
         Method -> (lead, sample) mean of map / sum |map|; and ``method, kind, place, share, n_ecgs``, where ``kind`` is
         ``lead`` or ``wave``.
     """
-    rows = np.flatnonzero((run.examples["label"] == 1).to_numpy())[:MAX_ECGS]
+    rows = _rows_with_it(run)
     means: dict[str, NDArray[np.float64]] = {}
     parts = []
     for method in methods:
@@ -68,6 +69,11 @@ def class_relevance(run: Run, methods: list[str]) -> tuple[dict[str, NDArray[np.
             parts.append(_shares(method, magnitude, count, format_of_run(run)))
     empty = pd.DataFrame(columns=["method", "kind", "place", "share", "n_ecgs"])
     return means, pd.concat(parts, ignore_index=True) if parts else empty
+
+
+def _rows_with_it(run: Run) -> NDArray[np.intp]:
+    """Rows of the first ECGs with the diagnosis, or with a value of the measurement."""
+    return np.flatnonzero(known_info(run.target).present(run.examples["label"]))[:MAX_ECGS]
 
 
 def _normalised_mean(
@@ -116,8 +122,8 @@ def _share_tables(table: pd.DataFrame, saved: list[str]) -> list[Block]:
             TableBlock(
                 head=("Method", *head),
                 rows=rows,
-                caption="Mean over the ECGs with the diagnosis, then over classes. Last row: a map that is the same "
-                "everywhere."
+                caption="Mean over the ECGs with the diagnosis (of a measurement, over all), then over classes. Last "
+                "row: a map that is the same everywhere."
                 + (
                     " Windows from the QRS fiducial: "
                     + ", ".join(
@@ -140,10 +146,11 @@ def _picture(files: ReportFiles, target: str, run: Run, maps: dict[str, NDArray[
         return None
     name = class_name(target)
     signed = {method_style(method).label: bool((mean < 0).any()) for method, mean in maps.items()}
-    shown = run.examples[run.examples["label"] == 1].head(MAX_ECGS)
+    shown = run.examples.iloc[_rows_with_it(run)]
+    having = "with" if known_info(run.target).kind == "binary" else "with a value of"
     beat = _mean_beat(run)
     caption = (
-        f"Mean map of the {len(shown)} test ECGs with {name}, of {shown['patient_id'].nunique()} patients, by the "
+        f"Mean map of the {len(shown)} test ECGs {having} {name}, of {shown['patient_id'].nunique()} patients, by the "
         f"network of seed {run.seed}: each ECG's "
         "map divided by the sum of its magnitudes (no unit; 1 is an even spread). Each row has colour limits of its "
         "own. " + ("Trace: their mean beat." if beat.any() else "The study keeps no beats, so the trace is flat.")
@@ -160,7 +167,7 @@ def _picture(files: ReportFiles, target: str, run: Run, maps: dict[str, NDArray[
 
 def _mean_beat(run: Run) -> NDArray[np.float64]:
     """(lead, sample) mV of the ECGs with the diagnosis; 0 where the study stores no beats."""
-    rows = np.flatnonzero((run.examples["label"] == 1).to_numpy())[:MAX_ECGS]
+    rows = _rows_with_it(run)
     beats = run.test_beats
     if beats is None:
         return np.zeros(MEDIAN_BEAT.shape)

@@ -1,6 +1,6 @@
 """The scorecard says what each method passes on each diagnosis, with effects and intervals."""
 
-from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.plotting.class_words import class_name, kind_word
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Block, Items, Paragraph, ReportFiles, Section, TableBlock
 from ecg_lightning.report.claims import CANNOT_TELL, NOT_MEASURED, check_states
@@ -43,8 +43,9 @@ def scorecard_section(runs: JudgedRuns, files: ReportFiles) -> Section:
     blocks.append(
         summary_table(
             verdicts,
-            "In how many diagnoses each check is decided, and how. A check of two claims passes where both pass. No "
-            "average is taken over so few diagnoses. Controls know nothing of the network.",
+            f"In how many {kind_word(runs.targets)} each check is decided, and how. A check of two claims passes where "
+            f"both pass. No average is taken over so few {kind_word(runs.targets)}. Controls know nothing of the "
+            "network.",
             counted,
         )
     )

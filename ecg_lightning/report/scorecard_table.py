@@ -6,7 +6,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.data.targets import known_info
+from ecg_lightning.plotting.class_words import class_name, kind_word
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Cell, TableBlock, number
 from ecg_lightning.report.claims import (
@@ -82,7 +83,7 @@ def _short_why(row: Mapping[str, Any]) -> str:
         return "it knows nothing of the network"
     with_it, without = int(row["n_patients"]), int(row["n_patients_without"])
     if row["why"] == "few_patients":
-        any_label = row["check"] == "randomization"
+        any_label = row["check"] == "randomization" or known_info(row["target"]).kind == "regression"
         return f"only {_patients(with_it + without)}" if any_label else f"only {_patients(with_it)} with it"
     return {
         "few_patients_without": f"only {_patients(without)} without it",
@@ -116,10 +117,10 @@ def diagnosis_table(verdicts: pd.DataFrame, target: str, caption: str, files: Se
 
 def summary_table(verdicts: pd.DataFrame, caption: str, files: Sequence[str]) -> TableBlock:
     """Make the table of methods and controls x checks: in how many diagnoses each is decided, and how."""
-    states = check_states(verdicts)
+    states, kinds = check_states(verdicts), kind_word(verdicts["target"].unique())
     rows = []
     for method, part in states.groupby("method", sort=False):
-        cells = [summary_cell(part[part["check"] == check]["state"].tolist()) for check in CHECKS]
+        cells = [summary_cell(part[part["check"] == check]["state"].tolist(), kinds) for check in CHECKS]
         rows.append([_name(str(method), bool(part["control"].iloc[0])), *cells])
     return TableBlock(
         head=("Method", *(f"{name}: both claims" if check in EXPLAINING else name for check, name in CHECKS.items())),
@@ -131,12 +132,17 @@ def summary_table(verdicts: pd.DataFrame, caption: str, files: Sequence[str]) ->
     )
 
 
-def summary_cell(states: Sequence[str]) -> Cell:
-    """Write a cell such as ``1 passes, 1 fails``, with ``2 of 3 diagnoses decided`` below."""
+def summary_cell(states: Sequence[str], kinds: str = "diagnoses") -> Cell:
+    """Write a cell such as ``1 passes, 1 fails``, with ``2 of 3 diagnoses decided`` below.
+
+    Args:
+        states: State of each target.
+        kinds: What the targets are: diagnoses, measurements or targets.
+    """
     passes, fails, missing = (states.count(state) for state in (PASSES, FAILS, NOT_MEASURED))
     if missing == len(states):
         return Cell(f"{MARKS[NOT_MEASURED][0]} {state_word(NOT_MEASURED)}", "none")
-    decided = f"{passes + fails} of {len(states)} diagnoses decided"
+    decided = f"{passes + fails} of {len(states)} {kinds} decided"
     if missing:
         decided += f", {missing} not measured"
     if not passes + fails:
@@ -162,7 +168,8 @@ def preconditions_table(preconditions: pd.DataFrame, names: Mapping[str, str], f
         rows=rows,
         caption="What must hold before a verdict means anything. Safe: no structure of the network makes the method "
         "wrong, and attributions add up where they must. Converged: the map hardly depends on its own random draws "
-        "and backgrounds. Counts are diagnoses; the reason is that of the first of them.",
+        f"and backgrounds. Counts are {kind_word(preconditions['target'].unique())}; the reason is that of the first "
+        "of them.",
         label="Preconditions",
         files=files,
         stack=True,

@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.data.targets import known_info
+from ecg_lightning.plotting.class_words import class_name, kind_word
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import number
 from ecg_lightning.report.claims import (
@@ -52,11 +53,12 @@ def short_answer(verdicts: pd.DataFrame) -> str:
             "out, or an earlier version made them."
         )
     yes, total = explaining(of_methods)["target"].nunique(), of_methods["target"].nunique()
+    kinds = kind_word(of_methods["target"].unique())
     if total == 1:
         return f"{'Some' if yes else 'No'} method's maps count as an explanation of the networks' answers."
     if not yes:
-        return f"No method's maps count as an explanation of the networks' answers on any of {total} diagnoses."
-    return f"On {yes} of {total} diagnoses some method's maps count as an explanation of the networks' answers."
+        return f"No method's maps count as an explanation of the networks' answers on any of {total} {kinds}."
+    return f"On {yes} of {total} {kinds} some method's maps count as an explanation of the networks' answers."
 
 
 def _of_methods(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -81,12 +83,12 @@ def methods_in_words(explanations: pd.DataFrame) -> str:
 def counts_in_words(verdicts: pd.DataFrame) -> str:
     """Say how many verdicts pass, fail and are open."""
     count = {state: int((verdicts["state"] == state).sum()) for state in (PASSES, FAILS, CANNOT_TELL, NOT_MEASURED)}
-    total = sum(count[state] for state in (PASSES, FAILS, CANNOT_TELL))
+    total, kinds = sum(count[state] for state in (PASSES, FAILS, CANNOT_TELL)), kind_word(verdicts["target"].unique())
     verbs = [f"{count[state]} {singular if count[state] == 1 else plural}"
              for state, singular, plural in ((PASSES, "passes", "pass"), (FAILS, "fails", "fail"))]  # fmt: skip
     words = (
-        f"Of {total} verdicts (methods, diagnoses and claims) {', '.join(verbs)}, and {count[CANNOT_TELL]} can't be "
-        "told with these patients and networks"
+        f"Of {total} verdicts (methods, {kinds} and claims) {', '.join(verbs)}, and {count[CANNOT_TELL]} can't be told "
+        "with these patients and networks"
     )
     return f"{words}; {count[NOT_MEASURED]} more were not measured." if count[NOT_MEASURED] else f"{words}."
 
@@ -153,7 +155,9 @@ def _patients_of(part: pd.DataFrame) -> str:
         low, high = int(part[column].min()), int(part[column].max())
         return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
-    words = f"{span('n_patients')} {'patient' if span('n_patients') == '1' else 'patients'} with the diagnosis"
+    words = f"{span('n_patients')} {'patient' if span('n_patients') == '1' else 'patients'}"
+    if any(known_info(target).kind == "binary" for target in part["target"].unique()):
+        words += " with the diagnosis"
     if part["n_patients_without"].any():
         words += f" and {span('n_patients_without')} without it"
     words += f", {span('n_ecgs')} ECGs"
@@ -188,7 +192,7 @@ def _family_words(part: pd.DataFrame) -> str:
     methods, targets = part["method"].nunique(), part["target"].nunique()
     return (
         f"{int(part['family'].max())} tests ({methods} {'method' if methods == 1 else 'methods'} x {targets} "
-        f"{'diagnosis' if targets == 1 else 'diagnoses'})"
+        f"{kind_word(part['target'].unique(), targets)})"
     )
 
 

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import pandas as pd
 
+from ecg_lightning.data.targets import known_info
 from ecg_lightning.ecg import MEDIAN_BEAT
 from ecg_lightning.experiments.similarity.smoothing_words import smoothing_of
-from ecg_lightning.plotting.class_words import class_in_text, class_name
+from ecg_lightning.plotting.class_words import class_in_text, class_name, kind_word
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, ReportFiles, Section, TableBlock
 from ecg_lightning.report.config_words import at, config_of, format_of_run, listed, short_name
@@ -55,13 +56,14 @@ def methods_text(runs: StudyRuns) -> list[str]:
     return [
         f"ECGs came from {short_name(source.get('class_path', 'an unknown source'))} "
         f"({listed(source.get('init_args') or {})}). {_split_words(runs.population)} {_ecg_words(run, data)}",
-        f"For each of {len(runs.targets)} diagnoses ({names}) a binary classifier was trained {_repetitions(runs)} "
-        f"with different seeds: {short_name(at(fit, 'model', 'network', 'class_path') or 'unknown')} "
+        f"For each of {len(runs.targets)} {kind_word(runs.targets, len(runs.targets))} ({names}) a network was trained "
+        f"{_repetitions(runs)} with different seeds: "
+        f"{short_name(at(fit, 'model', 'network', 'class_path') or 'unknown')} "
         f"({listed(at(fit, 'model', 'network', 'init_args') or {})}), Adam with a learning rate of "
         f"{at(fit, 'model', 'learning_rate')}, batches of {data.get('batch_size')}, at most "
-        f"{at(fit, 'trainer', 'max_epochs')} epochs; the epoch with the lowest validation loss was kept. Thresholds "
-        "maximise Youden's J on the validation set.",
-        f"Attribution maps of the positive logit were computed for {len(run.examples):,} test ECGs with "
+        f"{at(fit, 'trainer', 'max_epochs')} epochs; the epoch with the lowest validation loss was kept. "
+        f"{_outcomes(runs)}",
+        f"Attribution maps of {_outputs(runs)} were computed for {len(run.examples):,} test ECGs with "
         f"{len(runs.methods)} methods ({', '.join(method_style(name).label for name in runs.methods)}); their "
         f"settings stand in the table. Draws are keyed by attribution seed ({_attribution_seed(test)}), training "
         f"seed, method and ECG. Maps were {smoothing_of(run)} before Pearson and Spearman correlations over all "
@@ -69,14 +71,36 @@ def methods_text(runs: StudyRuns) -> list[str]:
         "A method is judged by effects with their intervals against margins that were stated beforehand "
         "(ecg_lightning/experiments/*/claims.yaml): each check's score less that of every control without a network "
         "(random, smoothed random, |ECG|, |slope|), and less that of the same method's map of another patient with the "
-        "same predicted class. Tests are one-sided at 0.025 with Holm's correction over methods and diagnoses; "
+        "same predicted class (of a measurement, with the nearest prediction). Tests are one-sided at 0.025 with "
+        "Holm's correction over methods and targets; "
         "intervals and tests are closed forms over patients and training seeds, and none is made under 20 patients "
-        "with the diagnosis. "
+        "with the diagnosis (of a measurement, under 20 patients). "
         f"Intervals that only describe ({runs.intervals.confidence:.0%}) are percentiles of "
         f"{runs.intervals.n_resamples:,} bootstrap resamples of patients (seed {runs.intervals.seed}). The experiments "
         "follow " + CITATION,
         "Software: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
     ]
+
+
+def _kinds(runs: StudyRuns) -> set[str]:
+    return {known_info(target).kind for target in runs.targets}
+
+
+def _outcomes(runs: StudyRuns) -> str:
+    """Say what networks were trained for: losses, thresholds and scales."""
+    words = {
+        "binary": "Of diagnoses the loss is the binary cross-entropy, and thresholds maximise Youden's J on the "
+        "validation set.",
+        "regression": "Of measurements the loss is the squared error, and networks count in standard deviations from "
+        "the mean of their training labels.",
+    }
+    return " ".join(text for kind, text in words.items() if kind in _kinds(runs))
+
+
+def _outputs(runs: StudyRuns) -> str:
+    """Say what was explained."""
+    words = {"binary": "the positive logit", "regression": "the predicted measurement"}
+    return " and of ".join(text for kind, text in words.items() if kind in _kinds(runs))
 
 
 def _ecg_words(run: Run, data: Mapping[str, Any]) -> str:

@@ -78,9 +78,9 @@ def main_numbers(runs: StudyRuns) -> Iterator[tuple[str, float]]:
         if (row["target"], row["statistic"], row["sign"]) == (ALL_TARGETS, "pearson", "native"):
             yield f"study/self_consistency/{row['method']}", float(row["mean"])
     performance = runs.study_table("performance")
-    for metric in ("auroc", "auprc"):
+    for metric in ("auroc", "auprc", "r2", "mae"):
         if metric in performance:
-            for target, value in performance.groupby("target")[metric].mean().items():
+            for target, value in performance.groupby("target")[metric].mean().dropna().items():
                 yield f"study/{metric}/{target}", float(value)
     verdicts = runs.study_table("verdicts")
     if not verdicts.empty:

@@ -7,7 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import MARKER, BeatCache
+from ecg_lightning.data.label_scale import LabelScale
+from ecg_lightning.data.targets import known_info
 from ecg_lightning.plotting.cached_beats import mask_of
+from ecg_lightning.plotting.class_words import class_in_text
 from ecg_lightning.report.config_words import at, config_of
 from ecg_lightning.runs.run import Run
 
@@ -18,8 +21,11 @@ OUTCOMES: Final = {
 }
 """Outcome -> label, and whether the network says yes."""
 
+THIRDS: Final = ("lowest third of the predictions", "middle third", "highest third")
+"""What stands in for outcomes where a measurement is predicted."""
+
 RULE: Final = (
-    "Of each outcome the ECG with the median logit (the lower of two) is shown, so that nobody picks favourites."
+    "Of each {group} the ECG with the median {output} (the lower of two) is shown, so that nobody picks favourites."
 )
 
 _SAME_BEAT: Final = 2e-3
@@ -32,19 +38,48 @@ class TypicalEcg(NamedTuple):
     Attributes:
         row: Row of the test set.
         ecg_id: Id of the ECG.
-        probability: The network's probability of the diagnosis.
+        predicted: The network's probability of the diagnosis, or its prediction of the measurement.
         n_like_it: ECGs with this outcome.
     """
 
     row: int
     ecg_id: str
-    probability: float
+    predicted: float
     n_like_it: int
 
 
+def rule(run: Run) -> str:
+    """Say how the ECGs were chosen."""
+    if known_info(run.target).kind == "regression":
+        return RULE.format(group="third", output="prediction")
+    return RULE.format(group="outcome", output="logit")
+
+
+def said_of(run: Run, ecg: TypicalEcg, name: str, outcome: str) -> str:
+    """Say what the network says of an ECG, and what is true."""
+    info = known_info(run.target)
+    if info.kind == "regression":
+        label = float(run.examples["label"].iloc[ecg.row])
+        measured = f"{label:.3g} {info.unit}".rstrip() if np.isfinite(label) else "unknown"
+        predicted = f"{ecg.predicted:.3g} {info.unit}".rstrip()
+        return (
+            f"ECG {name}: the network predicts {class_in_text(run.target)} of {predicted}; measured: {measured}. It "
+            f"has the median prediction of {ecg.n_like_it} ECGs."
+        )
+    has = "has" if OUTCOMES[outcome][0] else "does not have"
+    return (
+        f"ECG {name} {has} {class_in_text(run.target)}; the network gives it a probability of "
+        f"{ecg.predicted:.2f} (threshold {run.metrics['threshold']['value']:.2f}). It is the median of "
+        f"{ecg.n_like_it} ECGs with this outcome"
+        + (", and has no evidence to outline." if not OUTCOMES[outcome][0] else ".")
+    )
+
+
 def typical_ecgs(run: Run) -> dict[str, TypicalEcg | None]:
-    """Choose the ECG of the median logit of each outcome; None for an outcome that no ECG has."""
+    """Choose the ECG of the median logit of each outcome, or of each third of predictions; None where there is none."""
     logit = np.asarray(run.row_store("logits").array, dtype=np.float64)
+    if known_info(run.target).kind == "regression":
+        return _of_thirds(run, LabelScale.from_dict(run.metrics["label_scale"]).in_unit(logit))
     label = run.examples["label"].to_numpy(dtype=np.float64)
     probability = 1 / (1 + np.exp(-logit))
     says_yes = probability >= run.metrics["threshold"]["value"]
@@ -56,6 +91,18 @@ def typical_ecgs(run: Run) -> dict[str, TypicalEcg | None]:
             continue
         row = int(rows[np.argsort(logit[rows], kind="stable")[(len(rows) - 1) // 2]])
         chosen[outcome] = TypicalEcg(row, str(run.examples["ecg_id"].iloc[row]), float(probability[row]), len(rows))
+    return chosen
+
+
+def _of_thirds(run: Run, predicted: NDArray[np.float64]) -> dict[str, TypicalEcg | None]:
+    """Choose the ECG of the median prediction of each third."""
+    rows = np.flatnonzero(np.isfinite(predicted))
+    ranked = rows[np.argsort(predicted[rows], kind="stable")]
+    chosen: dict[str, TypicalEcg | None] = {}
+    for third, part in zip(THIRDS, np.array_split(ranked, len(THIRDS)), strict=True):
+        row = int(part[(len(part) - 1) // 2]) if len(part) else -1
+        ecg_id = str(run.examples["ecg_id"].iloc[row])
+        chosen[third] = TypicalEcg(row, ecg_id, float(predicted[row]), len(part)) if len(part) else None
     return chosen
 
 

@@ -250,9 +250,13 @@ def test_maps_that_vary_in_different_leads_are_told_too(tmp_path: Path) -> None:
     }
     told = warning_of({"pearson": store}, table, names)
     assert told is not None
-    lead = caption(select(table, "pearson", "lead", "native"), "points", "without smoothing", 6, 2)
+    lead = caption(
+        select(table, "pearson", "lead", "native"), "points", "without smoothing", 6, "2 of them with the diagnosis"
+    )
     assert "*: undefined for some ECGs, which are left out, so that 5 or more count. No similarity" in lead
-    assert "undefined" not in caption(select(table, "pearson", "ecg", "native"), "points", "without smoothing", 6, 2)
+    assert "undefined" not in caption(
+        select(table, "pearson", "ecg", "native"), "points", "without smoothing", 6, "2 of them with the diagnosis"
+    )
     assert told.startswith("2 of 24 similarities are undefined, because no lead varies in both maps")
 
 

@@ -4,6 +4,7 @@ from typing import Final
 
 import pandas as pd
 
+from ecg_lightning.data.targets import known_info
 from ecg_lightning.experiments.localization.schemas import LOCALIZATION_SCORES
 from ecg_lightning.experiments.score_rows import over_seeds
 from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
@@ -39,8 +40,9 @@ def localization_section(runs: StudyRuns, files: ReportFiles) -> Section:
     blocks: list[Block] = [
         Paragraph(
             "Simulated ECGs carry a mask of the points that make the diagnosis (causal evidence: where the beat "
-            "differs from that of its twin, the same heart without the diagnosis; grafting these points into the "
-            "twin's beat carries the diagnosis over); LUDB carries waves that a cardiologist has marked."
+            "differs from that of its twin, the same heart without the diagnosis, or with another value of a "
+            "measurement; grafting these points into the twin's beat carries the diagnosis over); LUDB carries waves "
+            "that a cardiologist has marked."
         )
     ]
     regions = [region for region in ("causal", "core") if (known["region"] == region).any()]
@@ -78,8 +80,9 @@ def _picture(runs: StudyRuns, files: ReportFiles, known: pd.DataFrame, region: s
 def _counted(runs: StudyRuns, own: pd.DataFrame, target: str) -> str:
     """Such as ``First-degree AV block: 24 ECGs, 24 patients have the diagnosis``."""
     examples = next(iter(runs.finished[target].values())).examples
-    patients = examples[examples["label"] == 1]["patient_id"].nunique()
+    info = known_info(target)
+    patients = examples[info.present(examples["label"])]["patient_id"].nunique()
     return (
         f"{class_name(target)}: up to {int(own[own['target'] == target]['n_ecgs'].max()):,} ECGs with known evidence, "
-        f"{patients:,} test patients with the diagnosis"
+        f"{patients:,} test patients {info.having_it}"
     )

@@ -1,4 +1,4 @@
-"""Experiment 4: AUROC as what maps call relevant is perturbed (paper, Figure 4B), in points and in blocks."""
+"""Experiment 4: AUROC, or R2, as what maps call relevant is perturbed (paper, Figure 4B), in points and in blocks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Final
 
 import pandas as pd
 
+from ecg_lightning.data.targets import known_info
 from ecg_lightning.experiments.perturbation.figures import AXIS, curve_panels, on_one_scale
 from ecg_lightning.experiments.perturbation.kinds import PAPER_KIND, VERDICT_KIND
 from ecg_lightning.experiments.perturbation.study_tables import (
@@ -34,7 +35,14 @@ _DISTANCE: Final = (
     "of untouched test ECGs is 1. Above it beats have shapes that real ones do not have, far below it they are flatter "
     "than real ones."
 )
+_CLASSES: Final = "With the diagnosis: only these ECGs perturbed, the others as they are."
+_CHANGE: Final = (
+    "Mean change: of the prediction, over the steps, most relevant first, in standard deviations of the predictions."
+)
 _KNOWN_KINDS: Final = {kind.name: kind for kind in (PAPER_KIND, VERDICT_KIND)}
+
+_FIGURES: Final = {"auroc": "Figure 4B", "r2": "Figure 4B for measurements"}
+_SHORT: Final = {"auprc": "AUPRC", "probability": "mean probability", "change": "mean change of the prediction"}
 
 _MIN_SEEDS_FOR_INTERVAL: Final = 5
 """From here on a study speaks of networks like these; fewer are these networks (design, "Whose networks?")."""
@@ -52,16 +60,18 @@ def perturbation_section(runs: StudyRuns, files: ReportFiles) -> Section:
     draw = _Pictures(runs, files, means)
     kinds = list(dict.fromkeys(means["kind"]))
     blocks: list[Block] = [Paragraph(_introduction(kinds)), Paragraph(_patients(runs), "note")]
+    measured = set(means["metric"])
+    metrics = [metric for metric in ("auroc", "r2") if metric in measured]
     if PAPER_KIND.name in kinds:
-        blocks.append(draw.picture("auroc", PAPER_KIND.name, [("own", "auroc")], "Figure 4B"))
+        blocks += [draw.picture(metric, PAPER_KIND.name, [("own", metric)], _FIGURES[metric]) for metric in metrics]
     blocks += _blocks(kinds, draw)
     blocks += [_areas(files, perturbation_areas(means, summary, deciding_kind(means)))]
     blocks.append(Paragraph(f"Numbers: {', '.join(saved)}.", "note"))
     first = PAPER_KIND.name if PAPER_KIND.name in kinds else kinds[0]
+    others = [metric for metric in ("auprc", "probability", "change") if metric in measured]
     details: dict[str, list[Block]] = {
-        "By AUPRC and by mean probability": [
-            draw.picture(metric, first, [("own", metric)], f"Figure 4B by {METRIC_WORDS[metric]}")
-            for metric in ("auprc", "probability")
+        f"By {' and by '.join(_SHORT[metric] for metric in others)}": [
+            draw.picture(metric, first, [("own", metric)], f"Figure 4B by {METRIC_WORDS[metric]}") for metric in others
         ],
         "Units, replacements and noise": [_kinds(files, perturbation_kinds(means, summary))],
     }
@@ -88,8 +98,11 @@ def _patients(runs: StudyRuns) -> str:
     for target, seeds in runs.finished.items():
         examples = next(iter(seeds.values())).examples
         labelled = examples[examples["label"].notna()]
-        patients, having = (part["patient_id"].nunique() for part in (labelled, labelled[labelled["label"] == 1]))
-        parts.append(f"{class_name(target)} of {patients} patients ({having} with the diagnosis)")
+        info = known_info(target)
+        having = labelled[info.present(labelled["label"])]
+        patients, count = (part["patient_id"].nunique() for part in (labelled, having))
+        with_it = f" ({count} {info.having_it})" if info.kind == "binary" else ""
+        parts.append(f"{class_name(target)} of {patients} patients{with_it}")
     return f"Test ECGs: {'; '.join(parts)}."
 
 
@@ -98,12 +111,17 @@ def _blocks(kinds: Sequence[str], draw: "_Pictures") -> list[Block]:
     if VERDICT_KIND.name not in kinds:
         return []
     of_kind = draw.means[draw.means["kind"] == VERDICT_KIND.name]
-    maps = [(name, "auroc") for name in MAP_WORDS if name in set(of_kind["map"])]
-    classes = [("own", "auroc_positives"), ("own", "auroc_negatives")]
-    return [
-        draw.picture("blocks", VERDICT_KIND.name, maps, "Figure 4B in blocks of 50 ms"),
-        draw.picture("classes", VERDICT_KIND.name, classes, "Figure 4B in blocks, by class"),
-    ]
+    maps, metrics = [name for name in MAP_WORDS if name in set(of_kind["map"])], set(of_kind["metric"])
+    found: list[Block] = []
+    if "auroc" in metrics:
+        classes = [("own", "auroc_positives"), ("own", "auroc_negatives")]
+        own = [(name, "auroc") for name in maps]
+        found.append(draw.picture("blocks", VERDICT_KIND.name, own, "Figure 4B in blocks of 50 ms"))
+        found.append(draw.picture("classes", VERDICT_KIND.name, classes, "Figure 4B in blocks, by class"))
+    if "change" in metrics:
+        own, label = [(name, "change") for name in maps], "Change of predicted measurements, in blocks of 50 ms"
+        found.append(draw.picture("blocks_change", VERDICT_KIND.name, own, label))
+    return found
 
 
 @dataclass(frozen=True)
@@ -158,32 +176,37 @@ class _Pictures:
 
 
 def _areas(files: ReportFiles, table: pd.DataFrame) -> TableBlock:
-    """AUROC at the end, area over the curve, and ABPC by the own map and by maps of others."""
+    """AUROC or R2 at the end, area over the curve, and ABPC by the own map and by maps of others."""
     heads = {
         "auroc_at_end": "AUROC at the end",
+        "r2_at_end": "R2 at the end",
         "area_over_curve": "Area over the curve",
         "abpc": "ABPC",
         "abpc_positives": "ABPC, with the diagnosis",
+        "mean_change": "Mean change of the prediction (SD)",
         "abpc_other_ecg": "ABPC by another patient's map",
         "abpc_mean_map": "ABPC by the mean map",
         "distance_at_end": "Distance to real beats",
     }
-    shown = {name: head for name, head in heads.items() if table[name].notna().any()}
+    shown = {name: head for name, head in heads.items() if name in table and table[name].notna().any()}
+    binary = "auroc_at_end" in table
     rows = []
     for row in records(table):
         label = method_style(str(row["method"])).label
         name = f"{label} (control)" if row["control"] else label
-        rows.append([name, *(number(row[column], 2 if column == "auroc_at_end" else 3) for column in shown)])
+        rows.append(
+            [name, *(number(row[column], 2 if column in ("auroc_at_end", "r2_at_end") else 3) for column in shown)]
+        )
     kind = str(table["kind"].iloc[0])
     words = kind_title(_KNOWN_KINDS[kind]) if kind in _KNOWN_KINDS else kind
     return TableBlock(
         head=("Method", *shown.values()),
         rows=rows,
-        caption=f"Means over {_networks(int(table['n_networks'].max()))}, of AUROC ({words}). Area over the curve: "
-        "mean fall, most relevant first. ABPC: area between the curves of least and most relevant first; above 0 means "
-        "that what the map calls relevant matters more. With the diagnosis: only these ECGs perturbed, the others as "
-        f"they are. Distance: at the last step, most relevant first; {_DISTANCE} Whether a difference is more than "
-        "chance is told by the verdicts.",
+        caption=f"Means over {_networks(int(table['n_networks'].max()))}, of {'AUROC' if binary else 'R2'} ({words}). "
+        "Area over the curve: mean fall, most relevant first. ABPC: area between the curves of least and most relevant "
+        f"first; above 0 means that what the map calls relevant matters more. {_CLASSES if binary else _CHANGE} "
+        f"Distance: at the last step, most relevant first; {_DISTANCE} Whether a difference is more than chance is "
+        "told by the verdicts.",
         label="Perturbation in numbers",
         files=files.table("perturbation_areas", table),
     )

@@ -49,6 +49,11 @@ def deciding_kind(tables: pd.DataFrame) -> str:
     return VERDICT_KIND.name if VERDICT_KIND.name in kinds else str(kinds[0])
 
 
+def main_metric(means: pd.DataFrame) -> str:
+    """Name the score that areas are of: ``auroc``, or ``r2`` where only measurements were explained."""
+    return "auroc" if "auroc" in set(means["metric"]) else "r2"
+
+
 def perturbation_areas(means: pd.DataFrame, summary: pd.DataFrame, kind: str) -> pd.DataFrame:
     """One row a method or control, means over networks of one kind.
 
@@ -59,26 +64,32 @@ def perturbation_areas(means: pd.DataFrame, summary: pd.DataFrame, kind: str) ->
 
     Returns:
         ``kind, method, control, auroc_at_end, area_over_curve, abpc, abpc_positives, abpc_other_ecg, abpc_mean_map,
-        distance_at_end, n_networks``; NaN where it was not measured.
+        distance_at_end, n_networks``; NaN where it was not measured. Of measurements ``r2_at_end`` in place of the
+        first, areas of R2, and ``mean_change`` of the prediction in place of what concerns one class.
     """
+    metric = main_metric(means)
+    binary = metric == "auroc"
     curves = means[(means["kind"] == kind) & (means["map"] == "own") & (means["order"] == "morf")]
     last = curves[curves["step"] == curves["step"].max()].pivot(index="method", columns="metric", values="value")
     of_kind = summary[summary["kind"] == kind]
-    own = of_kind[(of_kind["metric"] == "auroc") & (of_kind["map"] == "own")]
+    own = of_kind[(of_kind["metric"] == metric) & (of_kind["map"] == "own")]
     table = own.groupby(["method", "control"], sort=False).size().rename("n_networks").reset_index()
     table = table.set_index("method")
-    table["auroc_at_end"] = last["auroc"]
-    for name, metric, of_map, column in (
-        ("area_over_curve", "auroc", "own", "area_over_curve"),
-        ("abpc", "auroc", "own", "abpc"),
-        ("abpc_positives", "auroc_positives", "own", "abpc"),
-        ("abpc_other_ecg", "auroc", "other_ecg", "abpc"),
-        ("abpc_mean_map", "auroc", "mean_map", "abpc"),
+    at_end = f"{metric}_at_end"
+    table[at_end] = last[metric]
+    one_class = ("abpc_positives", "auroc_positives", "own", "abpc")
+    second = one_class if binary else ("mean_change", "change", "own", "area_over_curve")
+    for name, of_metric, of_map, column in (
+        ("area_over_curve", metric, "own", "area_over_curve"),
+        ("abpc", metric, "own", "abpc"),
+        second,
+        ("abpc_other_ecg", metric, "other_ecg", "abpc"),
+        ("abpc_mean_map", metric, "mean_map", "abpc"),
     ):
-        rows = of_kind[(of_kind["metric"] == metric) & (of_kind["map"] == of_map)]
+        rows = of_kind[(of_kind["metric"] == of_metric) & (of_kind["map"] == of_map)]
         table[name] = rows.groupby("method")[column].mean() if column in rows else np.nan
     table["distance_at_end"] = last.get("distance", np.nan)
-    order = ["control", "auroc_at_end", "area_over_curve", "abpc", "abpc_positives", "abpc_other_ecg"]
+    order = ["control", at_end, "area_over_curve", "abpc", second[0], "abpc_other_ecg"]
     table = table[[*order, "abpc_mean_map", "distance_at_end", "n_networks"]].reset_index()
     table.insert(0, "kind", kind)
     return table

@@ -25,6 +25,11 @@ def network_score(network: pd.DataFrame) -> str:
     return "auroc" if ("auroc" in network and network["auroc"].notna().any()) or "r2" not in network else "r2"
 
 
+def network_words(network: pd.DataFrame) -> str:
+    """Name the network's score as readers know it."""
+    return _SCORES[network_score(network)][0]
+
+
 def cascade_panels(table: pd.DataFrame, network: pd.DataFrame, statistic: str, sign: str) -> list[CurvePanel]:
     """One panel a direction: similarity to the trained map by depth, and below it the network's AUROC, or R2.
 

@@ -29,7 +29,7 @@ def _curves(runs: StudyRuns) -> pd.DataFrame:
 def _first_steps(runs: StudyRuns) -> str:
     """Similarity and AUROC at the third step, where the study has one."""
     curves, network = _curves(runs), runs.tables(CASCADE_NETWORK)
-    if curves.empty or network.empty or not (curves["depth"] == _FIRST_STEPS).any():
+    if curves.empty or "auroc" not in network or not (curves["depth"] == _FIRST_STEPS).any():
         return NO_NUMBER
     at = curves[curves["depth"] == _FIRST_STEPS].groupby("method")["similarity"].mean()
     if "batchnorm" in network:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels
+from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels, network_score, network_words
 from ecg_lightning.experiments.randomization.random_networks_blocks import random_networks_blocks
 from ecg_lightning.experiments.randomization.schemas import CASCADE, CASCADE_NETWORK
 from ecg_lightning.functional.similarity import compared_words
@@ -28,7 +28,7 @@ def cascade_section(runs: StudyRuns, files: ReportFiles) -> Section:
             "cascade", title, [Paragraph("No run has measured it (RandomizationCascade was left out).", "note")]
         )
     blocks, details = random_networks_blocks(runs, files)
-    table, network = cascade_means(tables), _mean_of(networks, ["direction", "depth"], "auroc")
+    table, network = cascade_means(tables), _mean_of(networks, ["direction", "depth"], network_score(networks))
     where = ", ".join(
         f"{class_name(target)} (seeds {', '.join(map(str, sorted(part['seed'].unique())))})"
         for target, part in tables.groupby("target", sort=False)
@@ -91,7 +91,7 @@ class _CascadePictures:
         runs: The study.
         files: Where figures are saved.
         table: See :func:`cascade_means`.
-        network: ``direction, depth, auroc, low, high`` of the networks.
+        network: ``direction, depth, auroc, low, high`` of the networks, or ``r2`` in place of ``auroc``.
         where: The networks, in words.
         norms: What was done to BatchNorms, in words.
     """
@@ -124,7 +124,7 @@ class _CascadePictures:
             f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, "
             f"{smoothing_words()}, over all points. x: how many layers have random weights, a fresh draw each, "
             f"BatchNorms {self.norms}. {_ecgs(self.table)}. {self.where}; {bands}. Grey, broken: controls, which know "
-            "nothing of the network. Below: the network's AUROC on the same ECGs, and chance."
+            f"nothing of the network. Below: the network's {network_words(self.network)} on the same ECGs, and chance."
         )
 
 

@@ -112,7 +112,7 @@ def patients_words(own: pd.DataFrame) -> str:
         f"{class_name(target)} {row['n_patients']:,.0f} ({row['n_patients_with']:,.0f})"
         for target, row in counts.iterrows()
     ]
-    return f"Patients (with the diagnosis): {', '.join(each)}."
+    return f"Patients (with the diagnosis, or a value): {', '.join(each)}."
 
 
 def left_out_words(own: pd.DataFrame) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecg_lightning.data.targets import known_info
 from ecg_lightning.experiments.self_consistency.other_targets import OtherTargets
 from ecg_lightning.experiments.self_consistency.seed_pairs import FEW_PATIENTS, OVER_BOTH, UNDEFINED
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
@@ -70,7 +71,8 @@ def _described(
     effect = mean_effect(means)
     low, high, kind = _interval(effect, confidence)
     counted = names[np.isfinite(means).all(axis=1)]
-    having = [np.intersect1d(patients[others.labels[one][ecgs] == 1], counted) for one in (target, other)]
+    present = {one: known_info(one).present(others.labels[one][ecgs]) for one in (target, other)}
+    having = [np.intersect1d(patients[present[one]], counted) for one in (target, other)]
     return {
         "mean": float(effect.estimate),
         "low": low,

@@ -89,13 +89,14 @@ class SimilarityReport:
         """Data, settings and patients in words."""
         leads, samples = self.shape
         measured = self.run.examples[self.stores[statistic].done]
+        with_it = measured["patient_id"][self.run.has_it[self.stores[statistic].done]].nunique()
         beside = columns_of(self.table_of_others, statistic, sign, self.run.names)
         return caption(
             select(self.table, statistic, "ecg", sign),
             f"all {leads * samples:,} points ({leads} leads x {samples} samples) of an ECG",
             self.smoothing,
             measured["patient_id"].nunique(),
-            measured["patient_id"][self.run.has_it[self.stores[statistic].done]].nunique(),
+            f"{with_it:,} of them {self.run.target_info.having_it}",
         ) + (BESIDE if beside else "")
 
     def _draw(self, statistic: Statistic, sign: Sign, text: str) -> Figure:

@@ -196,8 +196,8 @@ def _caption(runs: StudyRuns, chosen: pd.DataFrame, target: str, statistic: Stat
     half = float(((chosen["high"] - chosen["low"]) / 2).max())
     widest = f"; the widest {runs.intervals.confidence:.0%} interval (patients resampled) is ±{half:.2f}"
     others = (
-        " At the right: each map with the same method's map of another patient of the same predicted class, and with "
-        "the mean of the maps of all other patients."
+        " At the right: each map with the same method's map of another patient of the same predicted class (of a "
+        "measurement, with the nearest prediction), and with the mean of the maps of all other patients."
     )
     return (
         f"{statistic.capitalize()} correlation over all points of an ECG, of {compared_words(sign)}, "

@@ -104,7 +104,7 @@ def warning_of(stores: Mapping[Statistic, RowStore], table: pd.DataFrame, names:
     )
 
 
-def caption(pairs: pd.DataFrame, points: str, smoothing: str, patients: int, with_diagnosis: int) -> str:
+def caption(pairs: pd.DataFrame, points: str, smoothing: str, patients: int, with_it: str) -> str:
     """What stands under a heat map.
 
     Args:
@@ -112,7 +112,7 @@ def caption(pairs: pd.DataFrame, points: str, smoothing: str, patients: int, wit
         points: What was correlated.
         smoothing: How maps were smoothed: "smoothed by ..." or "without smoothing".
         patients: Number of patients whose ECGs they are.
-        with_diagnosis: How many of them have the diagnosis.
+        with_it: How many of them have the diagnosis, or a value: "12 of them with the diagnosis".
     """
     one = pairs.iloc[0]
     compared = {"native": f"maps {smoothing}, with their sign", "absolute": f"magnitudes of maps {smoothing}"}
@@ -120,7 +120,7 @@ def caption(pairs: pd.DataFrame, points: str, smoothing: str, patients: int, wit
     lines = [
         f"{one['statistic'].capitalize()} correlation over {points}, of {compared[one['sign']]}. Mean over "
         f"{one['n_ecgs'] + one['n_undefined']:,} test ECGs of {patients:,} patients, "
-        f"{with_diagnosis:,} of them with the diagnosis"
+        f"{with_it}"
         + (
             f"; the widest {100 * one['confidence']:g} % interval (patients resampled) is ±{half:.2f}."
             if np.isfinite(half)
