@@ -139,6 +139,7 @@ class AttributionMaps(MapSource, Callback):
             of=identity(module, datamodule),
             draws=self.draws,
             backgrounds=backgrounds,
+            target=datamodule.target_info,
         )
         self.kept.open(trainer, run_folder(trainer).path, self.methods, specs, self.on_mismatch)
         tell_cost(trainer, self.methods, self.kept, self.task)

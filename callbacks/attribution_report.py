@@ -42,7 +42,7 @@ def maps_table(
     for method in methods:
         maps[method.name].check()
         counts = count_unusable(maps[method.name].array, maps[method.name].done)
-        row = {"method": method.name, "unit": method.unit, "signed": method.signed}
+        row = {"method": method.name, "unit": maps[method.name].spec.unit, "signed": method.signed}
         row |= {"uses_backgrounds": method.uses_backgrounds, **counts._asdict()}
         leads, samples = maps[method.name].spec.shape[1:]
         passes = method.passes((leads, samples), n_backgrounds)

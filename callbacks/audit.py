@@ -223,4 +223,5 @@ class Audit(Callback, ABC):
         drawn_by: JSON = {"attribution_seed": self.maps.attribution_seed, "training_seed": self.maps.training_seed}
         maps = self.maps.kept.digests(self._names(), drawn_by)
         of_maps = next(iter(self.maps.stores.values())).spec  # hashed once for all
+        place = replace(place, unit=self.datamodule.target_info.output_unit(place.unit))
         return place.spec(len(self.examples), {**self._settings(), **place.settings, "maps": maps}, of_maps)

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.audit_results import AuditResults
-from callbacks.current_run import callback_before, on_rank_zero, open_derived_store, run_folder
+from callbacks.current_run import callback_before, classifier_of, on_rank_zero, open_derived_store, run_folder
 from callbacks.test_seal import close_store
 from ecg_lightning.attribution.task import in_chunks
 from ecg_lightning.models.precision import full_float32
@@ -57,7 +57,7 @@ class Completeness(Callback):
             shape=(len(stores[0]), len(names)),
             coords={"method": names},
             dtype="float64",
-            unit="logit",
+            unit=classifier_of(pl_module, "Completeness").target_info.output_unit("logit"),
             settings={"maps": [store.spec.digest for store in stores]},
             network=stores[0].spec.network,
             examples=stores[0].spec.examples,

@@ -81,7 +81,7 @@ class MapPictures(Callback):
             evidence = mask_of(cache, int(row), f"causal/{datamodule.target}")
             maps = self._maps_of(ecg, beat, evidence, (f"ECG {title}", about))
             peaks = cache.examples["r_peaks"].iloc[row] if "r_peaks" in cache.examples else None
-            maps = replace(maps, signal_format=datamodule.signal_format, r_peaks=peaks)
+            maps = replace(maps, signal_format=datamodule.signal_format, r_peaks=peaks, target_info=module.target_info)
             stem = run.path / "figures" / "maps" / picture_stem(ecg.row)
             drawn.append(self._save(maps, stem, figures_of(trainer)))
         for logger in trainer.loggers:

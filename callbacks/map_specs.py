@@ -6,6 +6,7 @@ from typing import Literal
 from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.data.backgrounds import Backgrounds
+from ecg_lightning.data.targets import TargetInfo
 from ecg_lightning.ecg import format_of
 from ecg_lightning.storage.hashing import JSON, digest_array_rows
 from ecg_lightning.storage.store import StoreSpec
@@ -20,6 +21,7 @@ def map_specs(
     of: tuple[str, str, Mapping[str, JSON]],
     draws: Mapping[str, JSON],
     backgrounds: Backgrounds,
+    target: TargetInfo,
 ) -> dict[str, StoreSpec]:
     """Method -> its store (row, lead, sample).
 
@@ -31,6 +33,7 @@ def map_specs(
         of: Network, examples and settings that all stores of a run share, see ``callbacks.current_run.identity``.
         draws: What determines the maps of stochastic methods besides their hyperparameters.
         backgrounds: What determines those of the methods that use them.
+        target: What is explained, which gives maps their unit.
     """
     network, examples, common = of
     shape = (n_ecgs, *(int(length) for length in task.backgrounds.shape[1:]))
@@ -44,7 +47,7 @@ def map_specs(
             shape=shape,
             coords={"lead": leads},
             dtype=dtype,
-            unit=method.unit,
+            unit=target.output_unit(method.unit),
             settings={**common, **_settings(method, task, draws, references)},
             network=network,
             examples=examples,

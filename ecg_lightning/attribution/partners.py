@@ -70,7 +70,8 @@ def nearest_partners(
         patient_ids: Patient of each ECG, (n,).
         predicted: (n,) predicted measurement of each ECG; NaN where it is unknown.
         count: Partners an ECG.
-        ecg_ids: (n,) which of two equally near ECGs is taken: the lower id; None: the lower row.
+        ecg_ids: (n,) by which equal predictions are ordered, so that partners don't depend on the order of the rows;
+            None: by their rows.
 
     Returns:
         (n, count) rows, the nearest first; -1 where there is no further patient.

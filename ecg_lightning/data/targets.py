@@ -84,6 +84,10 @@ class TargetInfo:
         """Say in a sentence which ECGs or patients have it."""
         return "with the diagnosis" if self.kind == "binary" else "with a value"
 
+    def output_unit(self, unit: str) -> str:
+        """Say a unit that names the logit; of a measurement the network gives standard deviations: ``SD per mV``."""
+        return unit if self.kind == "binary" else unit.replace("logit", "SD")
+
     @property
     def expected(self) -> str:
         """Say what a label must be, for messages."""

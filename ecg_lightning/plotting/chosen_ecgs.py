@@ -1,7 +1,7 @@
 """A few test ECGs get pictures: the most typical one of each outcome, with the map of every method."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ecg_lightning.attribution.base import AttributionMethod, Passes
 from ecg_lightning.attribution.task import FrozenModel
+from ecg_lightning.data.targets import TargetInfo
 from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
 from ecg_lightning.plotting.maps import map_figure
 from ecg_lightning.plotting.overview import maps_overview
@@ -128,6 +129,7 @@ class EcgMaps:
         subtitle: What the network says of the ECG.
         signal_format: Leads, rate and samples; a recording, which has no fiducial, is drawn as such.
         r_peaks: (beat,) samples of a recording's R peaks, if they are known.
+        target_info: What is explained, which gives maps their unit.
     """
 
     beat: NDArray[np.float32]
@@ -138,6 +140,7 @@ class EcgMaps:
     subtitle: str
     signal_format: SignalFormat = MEDIAN_BEAT
     r_peaks: NDArray[np.integer] | None = None
+    target_info: TargetInfo = field(default_factory=lambda: TargetInfo("diagnosis"))
 
     def pictures(self, methods: Sequence[AttributionMethod], task: FrozenModel) -> Iterator[tuple[str, Figure]]:
         """Draw all maps at once, named ``overview``, of a recording also around one ``beat``, then each method's.
@@ -159,7 +162,7 @@ class EcgMaps:
                 signed=method.signed,
                 title=self.title,
                 subtitle=f"{self.subtitle} | {_settings_words(method.resolved_settings(task))}{self._reliable(method)}",
-                unit=method.unit,
+                unit=self._unit(method),
                 evidence=self.evidence,
                 evidence_name=_EVIDENCE_NAME,
             )
@@ -173,7 +176,7 @@ class EcgMaps:
             self.beat,
             self.maps,
             signed={method.name: method.signed for method in methods},
-            units={method.name: method.unit for method in methods},
+            units={method.name: self._unit(method) for method in methods},
             notes={m.name: passes_words(m, passes[m.name]) + self._reliable(m) + notes[m.name] for m in methods},
             title=self.title,
             subtitle=self.subtitle if lead is None else f"{self.subtitle} | {lead} has the largest share of |map|",
@@ -209,6 +212,9 @@ class EcgMaps:
         index = int(np.mean(list(shares.values()), axis=0).argmax())
         lead = self.signal_format.leads[index]
         return lead, {name: f"\n{100 * share[index]:.0f} % of |map| in {lead}" for name, share in shares.items()}
+
+    def _unit(self, method: AttributionMethod) -> str:
+        return self.target_info.output_unit(method.unit)
 
     def _reliable(self, method: AttributionMethod) -> str:
         return f", reliability {self.reliability[method.name]:.3f}" if method.name in self.reliability else ""

@@ -48,12 +48,14 @@ class NetworkCurve(NamedTuple):
     Attributes:
         label: Quantity and unit.
         curve: The curve that is drawn.
-        chance: What chance reaches.
+        chance: What a network that knows nothing reaches.
+        chance_words: How that is called.
     """
 
     label: str
     curve: Curve
     chance: float
+    chance_words: str = "chance"
 
 
 @dataclass(frozen=True)
@@ -160,8 +162,8 @@ def _draw_network(axes: Axes, network: NetworkCurve | None) -> None:
         return
     axes.axhline(network.chance, color="#999999", linewidth=0.9, linestyle="--", zorder=0)
     axes.annotate(
-        "chance", (1.0, network.chance), xycoords=("axes fraction", "data"), xytext=(-2, -8), fontsize=6.5, ha="right",
-        textcoords="offset points", color="#777777",
+        network.chance_words, (1.0, network.chance), xycoords=("axes fraction", "data"), xytext=(-2, -8), fontsize=6.5,
+        ha="right", textcoords="offset points", color="#777777",
     )  # fmt: skip
     _line(axes, network.curve, _NETWORK_STYLE, 1.8)
     low, high = axes.get_ylim()

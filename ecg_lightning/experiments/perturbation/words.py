@@ -14,7 +14,7 @@ METRIC_WORDS: Final = {
     "probability": "mean probability of the ECGs with the diagnosis",
     "probability_negatives": "mean probability of the ECGs without the diagnosis",
     "r2": "R2",
-    "change": "mean |change of the prediction| (SD of the predictions)",
+    "change": "mean |change| (SD of predictions)",
     "distance": "distance to real beats",
 }
 

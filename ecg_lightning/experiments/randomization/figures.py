@@ -16,8 +16,11 @@ _DIRECTIONS: Final[Mapping[str, str]] = {
 }
 
 
-_SCORES: Final[Mapping[str, tuple[str, float]]] = {"auroc": ("AUROC", 0.5), "r2": ("R2", 0.0)}
-"""Column of the network's score: its name, and what a network that knows nothing has."""
+_SCORES: Final[Mapping[str, tuple[str, float, str]]] = {
+    "auroc": ("AUROC", 0.5, "chance"),
+    "r2": ("R2", 0.0, "the mean of the values"),
+}
+"""Column of the network's score: its name, what a network that knows nothing has, and how that is called."""
 
 
 def network_score(network: pd.DataFrame) -> str:
@@ -26,8 +29,9 @@ def network_score(network: pd.DataFrame) -> str:
 
 
 def network_words(network: pd.DataFrame) -> str:
-    """Name the network's score as readers know it."""
-    return _SCORES[network_score(network)][0]
+    """Say the network's score, and what one that knows nothing has: AUROC on the same ECGs, and chance."""
+    name, _, chance = _SCORES[network_score(network)]
+    return f"{name} on the same ECGs, and {chance}"
 
 
 def cascade_panels(table: pd.DataFrame, network: pd.DataFrame, statistic: str, sign: str) -> list[CurvePanel]:
@@ -48,7 +52,7 @@ def cascade_panels(table: pd.DataFrame, network: pd.DataFrame, statistic: str, s
         curves = {name: curve_of(part[part["method"] == name], "depth", "similarity") for name in names}
         score = network_score(network)
         of_network = curve_of(network[network["direction"] == direction], "depth", score)
-        words, chance = _SCORES[score]
-        own = NetworkCurve(f"{words} of\nthe network", of_network, chance)
+        words, chance, chance_words = _SCORES[score]
+        own = NetworkCurve(f"{words} of\nthe network", of_network, chance, chance_words)
         panels.append(CurvePanel(_DIRECTIONS.get(direction, direction), label, curves, None, 0.0, own))
     return panels

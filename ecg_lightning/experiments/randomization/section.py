@@ -124,7 +124,7 @@ class _CascadePictures:
             f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, "
             f"{smoothing_words()}, over all points. x: how many layers have random weights, a fresh draw each, "
             f"BatchNorms {self.norms}. {_ecgs(self.table)}. {self.where}; {bands}. Grey, broken: controls, which know "
-            f"nothing of the network. Below: the network's {network_words(self.network)} on the same ECGs, and chance."
+            f"nothing of the network. Below: the network's {network_words(self.network)}."
         )
 
 
