@@ -14,10 +14,10 @@ from ecg_lightning.runs.study_runs import StudyRuns
 
 
 def performance_blocks(runs: StudyRuns, files: ReportFiles, table: pd.DataFrame) -> list[Block]:
-    """A point for each class: AUPRC and self-consistency."""
+    """A point for each class: AUPRC and self-consistency; measurements have no AUPRC."""
     performance = performance_table(runs)
     own = table[(table["statistic"] == "pearson") & (table["sign"] == "native") & (table["target"] != ALL_TARGETS)]
-    if performance.empty or own.empty:
+    if "auprc" not in performance or own.empty:
         return []
     both = pd.DataFrame(
         {
