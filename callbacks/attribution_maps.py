@@ -157,7 +157,8 @@ class AttributionMaps(MapSource, Callback):
         rows = outputs["row"].cpu().numpy()
         of_rows = (self.task, batch["ecg"], rows)
         maps = {method.name: self.computation.maps(method, *of_rows) for method in self.methods}
-        controls = control_maps(self.controls, batch["ecg"], lambda name, place: self.key(name, int(rows[place])))
+        rate = datamodule_of(trainer, "AttributionMaps").signal_format.sampling_rate
+        controls = control_maps(self.controls, batch["ecg"], lambda name, at: self.key(name, int(rows[at])), rate)
         outputs["maps"] = maps | controls
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

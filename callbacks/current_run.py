@@ -9,7 +9,7 @@ from typing import TypeVar
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.ecg import FORMAT_SETTING, MEDIAN_BEAT
+from ecg_lightning.ecg import format_settings
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.runs.layout import OnMismatch, RunPaths
 from ecg_lightning.storage.hashing import JSON, digest_settings, digest_state_dict
@@ -140,6 +140,5 @@ def identity(module: EcgClassifier, datamodule: EcgDataModule) -> tuple[str, str
     """
     structure = digest_settings({"structure": str(module.network)})
     settings: dict[str, JSON] = {"target": datamodule.target, "network_structure": structure}
-    if datamodule.signal_format != MEDIAN_BEAT:
-        settings[FORMAT_SETTING] = datamodule.signal_format.as_dict()
+    settings |= format_settings(datamodule.signal_format)
     return digest_state_dict(module.network.state_dict()), datamodule.examples_digest("test"), settings

@@ -25,6 +25,10 @@ FIDUCIAL_SAMPLE: Final = 240
 """Sample of a beat where the fiducial of its QRS complex lies (0.48 s)."""
 
 
+MILLIVOLT: Final = "mV"
+"""The unit of every ECG that a network reads."""
+
+
 @dataclass(frozen=True)
 class SignalFormat:
     """What the values of an ECG's array mean: which leads, when, in which unit.
@@ -44,7 +48,7 @@ class SignalFormat:
     sampling_rate: float
     samples: int
     fiducial: int | None = None
-    unit: str = "mV"
+    unit: str = MILLIVOLT
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "leads", tuple(self.leads))
@@ -102,6 +106,15 @@ def format_of(settings: Mapping[str, Any]) -> SignalFormat:
 MEDIAN_BEAT: Final = SignalFormat(LEADS, SAMPLING_RATE, BEAT_SAMPLES, FIDUCIAL_SAMPLE)
 """The format of the paper's median beats."""
 
+
+def format_settings(signal_format: SignalFormat) -> dict[str, Any]:
+    """Return what a store's settings say of its ECGs' format, for ``format_of``: nothing where they are median beats.
+
+    Stores of the versions that knew median beats only stay valid so.
+    """
+    return {} if signal_format == MEDIAN_BEAT else {FORMAT_SETTING: signal_format.as_dict()}
+
+
 MAX_ABS_MILLIVOLT: Final = 20.0
 """Larger values than this are taken for a wrong unit or a broken electrode."""
 
@@ -123,6 +136,9 @@ TARGETS: Final[tuple[Target, ...]] = (
     "left_ventricular_hypertrophy",
 )
 """The nine diagnoses of the paper, in the order of its Table 1; a source may have others."""
+
+DEFAULT_TARGET: Final[Target] = TARGETS[0]
+"""The target of a network or of data that nobody has named another one for."""
 
 LONGEST_ID: Final = 40
 """Characters of an ECG's id that are shown."""

@@ -13,15 +13,15 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from ecg_lightning.attribution.seeding import RandomKey
-from ecg_lightning.ecg import SAMPLING_RATE
+from ecg_lightning.ecg import MEDIAN_BEAT
 
 ControlName = Literal["random", "smoothed_random", "absolute_input", "absolute_slope"]
 
 CONTROLS: Final[tuple[ControlName, ...]] = get_args(ControlName)
 
-SMOOTHING: Final = 10
-"""Standard deviation (samples, 20 ms) of the Gaussian that smooths ``smoothed_random``: its patches are then about as
-wide as the deflections of a QRS complex, as those of a plausible map are."""
+SMOOTHING_SECONDS: Final = 0.02
+"""Standard deviation of the Gaussian that smooths ``smoothed_random``: its patches are then about as wide as the
+deflections of a QRS complex, as those of a plausible map are."""
 
 
 def check_controls(names: Sequence[str]) -> tuple[ControlName, ...]:
@@ -40,7 +40,12 @@ def check_controls(names: Sequence[str]) -> tuple[ControlName, ...]:
     return tuple(known[name] for name in names)
 
 
-def control_maps(names: Sequence[ControlName], ecg: Tensor, key: Callable[[str, int], RandomKey]) -> dict[str, Tensor]:
+def control_maps(
+    names: Sequence[ControlName],
+    ecg: Tensor,
+    key: Callable[[str, int], RandomKey],
+    sampling_rate: float = MEDIAN_BEAT.sampling_rate,
+) -> dict[str, Tensor]:
     """Make maps of the controls.
 
     ``random``: white Gaussian noise. ``smoothed_random``: the same kind of noise smoothed along time, with a standard
@@ -50,28 +55,29 @@ def control_maps(names: Sequence[ControlName], ecg: Tensor, key: Callable[[str, 
         names: Names of the controls.
         ecg: (batch, lead, sample) mV.
         key: Control and index in the batch -> what its noise is drawn by, so that a row doesn't depend on its batch.
+        sampling_rate: Of the ECGs, Hz.
 
     Returns:
         Name -> (batch, lead, sample) on the ECGs' device; noise has no unit, the input's are mV, the slope's mV/s.
     """
-    return {name: _control(name, ecg, key) for name in names}
+    return {name: _control(name, ecg, key, sampling_rate) for name in names}
 
 
-def _control(name: ControlName, ecg: Tensor, key: Callable[[str, int], RandomKey]) -> Tensor:
+def _control(name: ControlName, ecg: Tensor, key: Callable[[str, int], RandomKey], sampling_rate: float) -> Tensor:
     if name == "absolute_input":
         return ecg.abs()
     if name == "absolute_slope":
-        (slope,) = torch.gradient(ecg, spacing=1.0 / SAMPLING_RATE, dim=-1)
+        (slope,) = torch.gradient(ecg, spacing=1.0 / sampling_rate, dim=-1)
         return slope.abs()
     if not len(ecg):
         return torch.zeros_like(ecg)
     draws = [key(name, index).for_purpose("control").normal(*ecg.shape[1:]) for index in range(len(ecg))]
     noise = torch.stack(draws)
-    return (noise if name == "random" else _smoothed(noise)).to(ecg)
+    return (noise if name == "random" else _smoothed(noise, SMOOTHING_SECONDS * sampling_rate)).to(ecg)
 
 
-def _smoothed(noise: Tensor) -> Tensor:
-    """White noise of unit variance -> smooth noise of unit variance (up to the edges)."""
-    smooth = gaussian_filter1d(noise.double().numpy(), SMOOTHING, axis=-1, mode="reflect")
+def _smoothed(noise: Tensor, sigma: float) -> Tensor:
+    """White noise of unit variance -> smooth noise of unit variance (up to the edges), ``sigma`` in samples."""
+    smooth = gaussian_filter1d(noise.double().numpy(), sigma, axis=-1, mode="reflect")
     # a normalised Gaussian kernel leaves a variance of 1 / (2 sqrt(pi) sigma)
-    return torch.from_numpy(smooth * np.sqrt(2.0 * np.sqrt(np.pi) * SMOOTHING))
+    return torch.from_numpy(smooth * np.sqrt(2.0 * np.sqrt(np.pi) * sigma))

@@ -7,8 +7,7 @@ from typing import Any
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_info
 
-from ecg_lightning.data.targets import check_name
-from ecg_lightning.ecg import TARGETS
+from ecg_lightning.data.targets import PAPER_TARGETS, check_name
 from ecg_lightning.models.class_names import imported_object
 from ecg_lightning.runs.layout import RunPaths
 
@@ -35,7 +34,7 @@ def target_name(value: object) -> str:
         TargetNameError: It is no safe name of a folder, or there is none.
     """
     if value is None:
-        raise TargetNameError(f"pass --target, a target of the source; the paper's are {', '.join(TARGETS)}")
+        raise TargetNameError(f"pass --target, a target of the source; the paper's are {', '.join(PAPER_TARGETS)}")
     try:
         return check_name(folder_name(value))
     except ValueError as error:

@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from ecg_lightning.ecg import SAMPLING_RATE
+from ecg_lightning.ecg import MEDIAN_BEAT
 from ecg_lightning.randomness import torch_generator
 
 DRIFT_HZ: Final = (0.1, 1.0)
@@ -62,12 +62,15 @@ class Augmentation:
                 f"[8, 16], or [0, 0] for none; got {list(self.noise)}"
             )
 
-    def __call__(self, ecg: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(
+        self, ecg: Tensor, generator: torch.Generator, sampling_rate: float = MEDIAN_BEAT.sampling_rate
+    ) -> Tensor:
         """Change a batch; the tensor that is handed in stays as it is.
 
         Args:
             ecg: (batch, lead, sample) mV, any floating type and device.
             generator: Generator on the CPU, so that every device has the same draws; parts draw in a fixed order.
+            sampling_rate: Of the ECGs, Hz.
 
         Returns:
             (batch, lead, sample) mV, of the same type and device.
@@ -83,7 +86,7 @@ class Augmentation:
             gain.to(ecg)[..., None]
         )  # in place: new memory costs more than the sums
         if self.drift:
-            changed.baddbmm_(*draws.drift(self.drift / 1000, kept, ecg))
+            changed.baddbmm_(*draws.drift(self.drift / 1000, kept, ecg, sampling_rate))
         if self.noise[1]:
             low, high = self.noise
             sigma = kept * (low + (high - low) * draws.noise_level) / 1000  # (batch, lead) mV
@@ -146,7 +149,7 @@ class _Draws:
         """Draw shifts in whole samples, (batch, 1) from ``-largest`` to ``largest``."""
         return (self.shift * (2 * largest + 1)).long() - largest
 
-    def drift(self, sd: float, kept: Tensor, ecg: Tensor) -> tuple[Tensor, Tensor]:
+    def drift(self, sd: float, kept: Tensor, ecg: Tensor, sampling_rate: float) -> tuple[Tensor, Tensor]:
         """Draw two matrices whose product is the drift: (batch, lead, 2) mV and (batch, 2, sample).
 
         a sin(wt + p) = a cos(p) sin(wt) + a sin(p) cos(wt): a pair of sinusoids an ECG serves all of its leads.
@@ -154,7 +157,7 @@ class _Draws:
         size, phase = kept * sd * self.drift_size, 2 * math.pi * self.phase
         low, high = DRIFT_HZ
         omega = 2 * math.pi * (low + (high - low) * self.frequency)  # (batch, 1) rad/s
-        angle = omega * (torch.arange(ecg.shape[2]) / SAMPLING_RATE)  # (batch, sample)
+        angle = omega * (torch.arange(ecg.shape[2]) / sampling_rate)  # (batch, sample)
         share = torch.stack([size * torch.cos(phase), size * torch.sin(phase)], dim=2)
         return share.to(ecg), torch.stack([torch.sin(angle), torch.cos(angle)], dim=1).to(ecg)
 

@@ -1,10 +1,13 @@
 """How a datamodule changes its training ECGs at random: on the device, and the same again after a resume."""
 
+from abc import abstractmethod
+
 import torch
 from lightning.pytorch import LightningDataModule
 
 from ecg_lightning.data.augmentation import Augmentation
 from ecg_lightning.data.dataset import Batch
+from ecg_lightning.ecg import SignalFormat
 from ecg_lightning.randomness import seed_from_settings, torch_generator
 
 
@@ -22,6 +25,11 @@ class AugmentedTraining(LightningDataModule):
         self.shuffle_seed = shuffle_seed
         self._first_row = 0
 
+    @property
+    @abstractmethod
+    def signal_format(self) -> SignalFormat:
+        """Leads, rate and samples of the ECGs in every batch."""
+
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:  # noqa: ARG002
         """Note which batch comes while it is on the CPU: asking an accelerator for its rows would make it wait."""
         if self._augments(batch):
@@ -34,7 +42,7 @@ class AugmentedTraining(LightningDataModule):
             return batch
         epoch = self.trainer.current_epoch if self.trainer else 0
         generator = batch_generator(self.shuffle_seed, epoch, self._first_row)
-        return {**batch, "ecg": self.augmentation(batch["ecg"], generator)}
+        return {**batch, "ecg": self.augmentation(batch["ecg"], generator, self.signal_format.sampling_rate)}
 
     def _augments(self, batch: object) -> bool:
         # Lightning also sends the network's example input through these hooks, for its summary and for graphs

@@ -26,7 +26,7 @@ from ecg_lightning.data.sources.entry_checks import target_of
 from ecg_lightning.data.splits import Split, SplitRule, splits_of_stage
 from ecg_lightning.data.study_splits import flat_settings
 from ecg_lightning.data.targets import TargetInfo, check_name
-from ecg_lightning.ecg import MIN_AGE, SignalFormat, Target
+from ecg_lightning.ecg import DEFAULT_TARGET, MIN_AGE, SignalFormat, Target
 from ecg_lightning.storage.hashing import digest_settings
 
 
@@ -74,7 +74,7 @@ class EcgDataModule(BeatLoaders):
     def __init__(
         self,
         source: Source,
-        target: Target = "sinus_rhythm",
+        target: Target = DEFAULT_TARGET,
         cache_dir: str = "cache",
         batch_size: int = 128,
         eval_batch_size: int = 128,

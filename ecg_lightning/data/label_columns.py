@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecg_lightning.ecg import TARGETS, Target
+from ecg_lightning.ecg import Target
 
 DESCRIPTION: Final = (
     *("row", "ecg_id", "patient_id", "age", "sex", "source", "fold", "split", "heart_rate", "n_beats"),
@@ -58,6 +58,6 @@ def labels_of(examples: pd.DataFrame, target: Target) -> NDArray[np.float32]:
 
 
 def two_class_targets(examples: pd.DataFrame) -> list[Target]:
-    """List the targets of which a source has ECGs with and ECGs without, the paper's first."""
-    labels = {name: labels_of(examples, name) for name in dict.fromkeys((*TARGETS, *targets_in(examples)))}
+    """List the targets of which a source has ECGs with and ECGs without, in the order of the table's columns."""
+    labels = {name: labels_of(examples, name) for name in targets_in(examples)}
     return [name for name, label in labels.items() if np.array_equal(np.unique(label[~np.isnan(label)]), (0, 1))]

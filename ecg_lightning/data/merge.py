@@ -24,7 +24,7 @@ from ecg_lightning.data.cache import (
 from ecg_lightning.data.cache_files import BEAT_DIGESTS, CACHE_FORMAT, write_marker
 from ecg_lightning.data.label_columns import label_array, label_column
 from ecg_lightning.data.sources.base import Entry
-from ecg_lightning.ecg import TARGETS
+from ecg_lightning.data.targets import PAPER_TARGETS
 from ecg_lightning.storage.atomic import atomic_path, write_array_atomic, write_parquet_atomic
 from ecg_lightning.storage.disk import full_disk_explained, preallocate
 from ecg_lightning.storage.installed_versions import installed_versions
@@ -108,7 +108,7 @@ def _examples(parts: Sequence[Path], entries: Sequence[Entry], source: str) -> p
 
 def _labels(entries: Sequence[Entry]) -> pd.DataFrame:
     """A column of each target that an ECG has a label of; the paper's nine always have one."""
-    targets = dict.fromkeys((*TARGETS, *(target for entry in entries for target in entry.labels)))
+    targets = dict.fromkeys((*PAPER_TARGETS, *(target for entry in entries for target in entry.labels)))
     return pd.DataFrame(
         {
             label_column(target): label_array([entry.labels.get(target, math.nan) for entry in entries])

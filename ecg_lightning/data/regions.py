@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import BeatCache
-from ecg_lightning.ecg import FIDUCIAL_SAMPLE, MEDIAN_BEAT, SignalFormat, Target
+from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat, Target
 from ecg_lightning.signal.beat import OWN_SHARE
 
 REGIONS: Final = ("causal", "core", "P", "PR", "QRS", "ST", "T")
@@ -27,8 +27,6 @@ WINDOWS_MS: Final[dict[str, tuple[float, float]]] = {
 
 WAVES: Final = ("P", "PR", "QRS", "ST", "T")
 """The regions that are waves and segments; where two of them overlap, a point is of the later one."""
-
-_LONGEST_BEAT_SEGMENT: Final = round(_LONGEST_MS * MEDIAN_BEAT.sampling_rate / 1000)
 
 Masks = NDArray[np.bool_]
 
@@ -73,7 +71,7 @@ def _read_waves(cache: BeatCache, rows: NDArray[np.intp]) -> dict[str, tuple[Mas
             continue
         before, behind = found[first], found[second]
         if is_beat:
-            between = (pr_segment if segment == "PR" else st_segment)(before[0], behind[0])
+            between = (pr_segment if segment == "PR" else st_segment)(before[0], behind[0], cache.signal_format)
         else:
             between = segments_between(before[0], behind[0], cache.signal_format.sampling_rate)
         found[segment] = between, before[1] & behind[1]
@@ -147,33 +145,38 @@ def _since_own_beat(r_peaks: NDArray[np.integer], of_format: SignalFormat) -> ND
     return np.where(np.isfinite(time), time * 1000 / of_format.sampling_rate, np.nan)
 
 
-def pr_segment(p: Masks, qrs: Masks) -> Masks:
+def pr_segment(p: Masks, qrs: Masks, of_format: SignalFormat = MEDIAN_BEAT) -> Masks:
     """Mark from the end of the P wave to the onset of the QRS complex that holds the fiducial, lead by lead.
 
     Args:
         p: (..., sample) P waves.
         qrs: (..., sample) QRS complexes.
+        of_format: Rate and fiducial of the beats.
 
     Returns:
         (..., sample); nowhere in a lead without either.
     """
     place = np.arange(p.shape[-1])
-    onset = _first_of_complex(qrs)[..., None]
+    onset = _first_of_complex(qrs, of_format.fiducial or 0)[..., None]
     last_p = np.where(p & (place < onset), place, -1).max(axis=-1, keepdims=True)
-    there = (last_p >= 0) & (onset - last_p <= _LONGEST_BEAT_SEGMENT)
+    there = (last_p >= 0) & (onset - last_p <= _longest_segment(of_format))
     return np.asarray(there & (place > last_p) & (place < onset), dtype=np.bool_)
 
 
-def st_segment(qrs: Masks, t: Masks) -> Masks:
+def st_segment(qrs: Masks, t: Masks, of_format: SignalFormat = MEDIAN_BEAT) -> Masks:
     """Mark from the end of the QRS complex that holds the fiducial to the next T wave's onset, lead by lead."""
     samples = qrs.shape[-1]
     # the same, seen from the other end of time
-    fiducial = samples - 1 - FIDUCIAL_SAMPLE
+    fiducial = samples - 1 - (of_format.fiducial or 0)
     place = np.arange(samples)
     onset = _first_of_complex(qrs[..., ::-1], fiducial)[..., None]
     last_t = np.where(t[..., ::-1] & (place < onset), place, -1).max(axis=-1, keepdims=True)
-    there = (last_t >= 0) & (onset - last_t <= _LONGEST_BEAT_SEGMENT)
+    there = (last_t >= 0) & (onset - last_t <= _longest_segment(of_format))
     return np.asarray((there & (place > last_t) & (place < onset))[..., ::-1], dtype=np.bool_)
+
+
+def _longest_segment(of_format: SignalFormat) -> int:
+    return round(_LONGEST_MS * of_format.sampling_rate / 1000)
 
 
 def segments_between(first: Masks, second: Masks, sampling_rate: float) -> Masks:
@@ -197,7 +200,7 @@ def segments_between(first: Masks, second: Masks, sampling_rate: float) -> Masks
     return np.asarray(inside & ((next_second - last_first) * 1000 / sampling_rate <= _LONGEST_MS), dtype=np.bool_)
 
 
-def _first_of_complex(qrs: Masks, fiducial: int = FIDUCIAL_SAMPLE) -> NDArray[np.int64]:
+def _first_of_complex(qrs: Masks, fiducial: int) -> NDArray[np.int64]:
     """(...) first sample of the complex that holds the fiducial; 0 where none does, so that nothing is before it."""
     place = np.arange(qrs.shape[-1])
     gap = np.where(~qrs & (place <= fiducial), place, -1).max(axis=-1)  # the last sample before it outside

@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 from numpy.typing import ArrayLike, NDArray
 
-from ecg_lightning.ecg import TARGETS, Target, shown_text
+from ecg_lightning.ecg import Target, shown_text
 
 Kind = Literal["binary", "regression"]
 
@@ -225,7 +225,7 @@ def known_info(name: Target) -> TargetInfo:
 
 def in_order(names: Iterable[Target]) -> list[Target]:
     """Sort targets: the paper's in its order, then the others by name."""
-    place = {name: place for place, name in enumerate(TARGETS)}
+    place = {name: place for place, name in enumerate(PAPER_TARGETS)}
     return sorted(set(names), key=lambda name: (place.get(name, len(place)), name))
 
 

@@ -7,7 +7,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from ecg_lightning.ecg import BEAT_SAMPLES, LEADS
+from ecg_lightning.ecg import MEDIAN_BEAT
 
 Shortcut = Literal["avgpool", "maxpool"]
 
@@ -15,7 +15,7 @@ _FIRST_WIDTH = 8
 _MAX_WIDTH = 256
 
 
-def default_widths(depth: int, leads: int = len(LEADS)) -> tuple[int, ...]:
+def default_widths(depth: int, leads: int = len(MEDIAN_BEAT.leads)) -> tuple[int, ...]:
     """Channels of each block: 8, doubled at blocks 2, 4, 6 ... (counted from 1), at most 256.
 
     Of more than eight leads the first block keeps the next multiple of 8.
@@ -121,8 +121,8 @@ class ResNet1d(nn.Module):
         depth: int = 11,
         widths: Sequence[int] | None = None,
         strides: Sequence[int] | None = None,
-        leads: int = len(LEADS),
-        length: int = BEAT_SAMPLES,
+        leads: int = len(MEDIAN_BEAT.leads),
+        length: int = MEDIAN_BEAT.samples,
         kernel_size: int = 7,
         dropout: float = 0.2,
         shortcut: Shortcut = "avgpool",

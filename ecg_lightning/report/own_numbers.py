@@ -4,7 +4,7 @@ from functools import partial
 from typing import Final
 
 from ecg_lightning.data.label_columns import is_binary, label_column
-from ecg_lightning.ecg import TARGETS
+from ecg_lightning.data.targets import PAPER_TARGETS
 from ecg_lightning.experiments.published import Published
 from ecg_lightning.experiments.registry import EXPERIMENTS
 from ecg_lightning.plotting.class_words import class_name
@@ -34,7 +34,7 @@ def _total(runs: StudyRuns, what: str) -> str:
 def _prevalence(runs: StudyRuns, which: str) -> str:
     if runs.population.empty:
         return NO_NUMBER
-    names = [name for name in dict.fromkeys((*TARGETS, *runs.targets)) if label_column(name) in runs.population]
+    names = [name for name in dict.fromkeys((*PAPER_TARGETS, *runs.targets)) if label_column(name) in runs.population]
     binary = [name for name in names if is_binary(runs.population, name)]
     labels = runs.population[list(map(label_column, binary))].set_axis(binary, axis=1)
     shares = labels.astype("Float64").mean().dropna()

@@ -9,8 +9,7 @@ import pandas as pd
 from ecg_lightning.data.enrichment import UNUSED
 from ecg_lightning.data.label_columns import label_column
 from ecg_lightning.data.study_splits import SETTINGS
-from ecg_lightning.data.targets import in_order, known_info
-from ecg_lightning.ecg import TARGETS
+from ecg_lightning.data.targets import PAPER_TARGETS, in_order, known_info
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, ReportFiles, Section, TableBlock
 from ecg_lightning.runs.study_runs import StudyRuns
@@ -89,7 +88,7 @@ def population_table(population: pd.DataFrame, targets: Sequence[str] = ()) -> p
 
 def _shown_targets(population: pd.DataFrame, targets: Sequence[str]) -> list[str]:
     """The paper's nine and the study's own, where the population has labels of them."""
-    return [name for name in in_order((*TARGETS, *targets)) if label_column(name) in population]
+    return [name for name in in_order((*PAPER_TARGETS, *targets)) if label_column(name) in population]
 
 
 def _characteristics(targets: Sequence[str]) -> Iterator[tuple[str, Callable[[pd.DataFrame], str]]]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ecg_lightning.attribution.controls import (
     CONTROLS,
-    SMOOTHING,
+    SMOOTHING_SECONDS,
     ControlName,
     check_controls,
     control_maps,
@@ -37,6 +37,17 @@ def test_the_input_and_its_slope_have_closed_forms() -> None:
     assert found["absolute_slope"][0].max() == pytest.approx(2 * np.pi, rel=1e-2)  # mV/s of a 1-Hz sine of 1 mV
 
 
+def test_controls_of_recordings_have_the_same_units_and_the_same_width_in_time() -> None:
+    time = torch.arange(1000, dtype=torch.float64) / 100
+    sine = torch.sin(2 * torch.pi * time).repeat(64, 12, 1)
+    found = control_maps(CONTROLS, sine, lambda name, at: RandomKey(method=name, ecg_id=str(at)), sampling_rate=100)
+    assert found["absolute_slope"].max() == pytest.approx(2 * np.pi, rel=1e-2)  # mV/s of a 1-Hz sine of 1 mV
+    smooth, lag = found["smoothed_random"], round(SMOOTHING_SECONDS * 100)
+    assert float((smooth[..., 50:900] * smooth[..., 50 + lag : 900 + lag]).mean()) == pytest.approx(
+        np.exp(-0.25), abs=0.05
+    )
+
+
 @pytest.mark.parametrize("name", NOISE)
 def test_noise_belongs_to_the_ecg_and_not_to_its_batch(name: ControlName) -> None:
     together = control_maps((name,), ecgs(), key)[name]
@@ -52,7 +63,7 @@ def test_both_kinds_of_noise_have_unit_variance_and_only_one_is_smooth() -> None
         inner = found[name][..., 50:550]  # mirrored edges vary more
         assert inner.std() == pytest.approx(1.0, abs=0.03)
         assert inner.mean() == pytest.approx(0.0, abs=0.03)
-    lag = SMOOTHING
+    lag = round(SMOOTHING_SECONDS * 500)
     neighbours = {
         name: float((maps[..., 50 : 550 - lag] * maps[..., 50 + lag : 550]).mean()) for name, maps in found.items()
     }

@@ -126,6 +126,13 @@ def test_the_drift_is_one_slow_sinusoid_a_lead() -> None:
     assert stats.kstest(hertz, "uniform", args=(low, high - low)).pvalue > 1e-3
 
 
+def test_the_drift_has_the_same_frequencies_at_any_rate() -> None:
+    change = Augmentation(**(OFF | {"drift": 25.0}))
+    fast = change(torch.zeros(20, 12, 5000, dtype=torch.float64), torch.Generator().manual_seed(0), 500)
+    slow = change(torch.zeros(20, 12, 1000, dtype=torch.float64), torch.Generator().manual_seed(0), 100)
+    torch.testing.assert_close(slow, fast[..., ::5], atol=1e-6, rtol=0)
+
+
 def test_the_drift_is_as_large_as_asked() -> None:
     drift = augmented(torch.zeros(3000, 8, 600, dtype=torch.float64), drift=25.0)
     # a sinusoid of amplitude N(0, s) at a random phase has mean square s^2 / 2 at every sample
