@@ -1,5 +1,6 @@
 """This package draws beats, recordings, classes, maps and curves, to scale on ECG paper where they are ECGs."""
 
+from ecg_lightning.plotting.class_beat import ClassBeat
 from ecg_lightning.plotting.class_words import class_title
 from ecg_lightning.plotting.classes import classes_figure
 from ecg_lightning.plotting.classes_overview import classes_overview
@@ -10,7 +11,6 @@ from ecg_lightning.plotting.overview import maps_overview
 from ecg_lightning.plotting.paper import PaperScale
 from ecg_lightning.plotting.recording_examples import recordings_figure
 from ecg_lightning.plotting.recording_maps import recording_map_figure
-from ecg_lightning.plotting.stack import ClassBeat
 
 __all__ = [
     "ClassBeat",

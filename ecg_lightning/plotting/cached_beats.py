@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.label_columns import label_column, labels_of, targets_in
-from ecg_lightning.data.targets import known_info, nearest
-from ecg_lightning.ecg import TARGETS, Target
+from ecg_lightning.data.targets import PAPER_TARGETS, known_info, nearest
+from ecg_lightning.ecg import Target
+from ecg_lightning.plotting.class_beat import ClassBeat
 from ecg_lightning.plotting.class_words import class_short
-from ecg_lightning.plotting.stack import ClassBeat
 from ecg_lightning.randomness import keyed_order
 
 EVIDENCE: Final = ("causal", "core")
@@ -76,7 +76,7 @@ def _in_group(label: NDArray[np.float32], target: Target, *, present: bool) -> N
 def _labels(one: pd.DataFrame, target: Target) -> list[str]:
     """Name the diagnoses of the table's only ECG, and the value of a measurement that is explained."""
     info = known_info(target)
-    diagnoses = [name for name in dict.fromkeys((*TARGETS, target)) if known_info(name).kind == "binary"]
+    diagnoses = [name for name in dict.fromkeys((*PAPER_TARGETS, target)) if known_info(name).kind == "binary"]
     found = [class_short(name) for name in diagnoses if labels_of(one, name)[0] == 1]
     if info.kind == "regression" and np.isfinite(value := labels_of(one, target)[0]):
         found.append(f"{info.short_title} {value:.3g} {info.unit}".rstrip())

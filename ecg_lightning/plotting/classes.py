@@ -6,18 +6,10 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-from ecg_lightning.ecg import LEADS
+from ecg_lightning.plotting.class_beat import REGION_STYLES, ClassBeat, check_beats
 from ecg_lightning.plotting.paper import STANDARD_SCALE, TRACE_COLOUR, TRACE_POINTS, PaperScale
 from ecg_lightning.plotting.sheet import MARGIN_MM, Sheet, TextLine, heading, text_height
-from ecg_lightning.plotting.stack import (
-    GUTTER_MM,
-    REGION_STYLES,
-    SWATCH_MM,
-    ClassBeat,
-    Stack,
-    check_beats,
-    draw_swatch,
-)
+from ecg_lightning.plotting.stack import GUTTER_MM, SWATCH_MM, Stack, draw_swatch
 
 BEAT_GAP_MM: Final = 2.5
 COLUMN_POINTS: Final = 8.5
@@ -82,7 +74,7 @@ class Block:
     captions: list[list[list[TextLine]]]
 
     @classmethod
-    def for_columns(cls, columns: Columns, scale: PaperScale, leads: Sequence[str] = LEADS) -> "Block":
+    def for_columns(cls, columns: Columns, scale: PaperScale, leads: Sequence[str] | None = None) -> "Block":
         """Check the beats and break their captions into lines.
 
         Raises:
@@ -91,7 +83,8 @@ class Block:
         empty = [name for name, beats in columns.items() if not beats]
         if empty or not columns:
             raise ValueError(f"expected columns of at least one beat, got none in {', '.join(empty) or 'all'}")
-        stack = Stack.for_beats(check_beats([beat for beats in columns.values() for beat in beats]), scale, leads)
+        of_all = [beat for beats in columns.values() for beat in beats]
+        stack = Stack.for_beats(check_beats(of_all), scale, of_all[0].signal_format, leads)
         headings = [_column_heading(name, _paper_width(stack, len(beats))) for name, beats in columns.items()]
         captions = [[heading(None, beat.caption, stack.width) for beat in beats] for beats in columns.values()]
         return cls(columns, stack, headings, captions)

@@ -98,7 +98,7 @@ class ColourScale:
 
 
 def colour_scale(
-    values: NDArray[np.float64],  # (8, 600)
+    values: NDArray[np.float64],  # (lead, sample)
     *,
     signed: bool,
     quantile: float = DEFAULT_QUANTILE,

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ecg_lightning.ecg import MAX_ABS_MILLIVOLT, MEDIAN_BEAT, SignalFormat
+from ecg_lightning.ecg import MAX_ABS_MILLIVOLT, MILLIVOLT, SignalFormat
 
 
-def check_beat(beat: ArrayLike, of_format: SignalFormat = MEDIAN_BEAT) -> NDArray[np.float64]:
+def check_beat(beat: ArrayLike, of_format: SignalFormat) -> NDArray[np.float64]:
     """Return a beat or recording as float64, or say what is wrong with it.
 
     Args:
@@ -21,8 +21,8 @@ def check_beat(beat: ArrayLike, of_format: SignalFormat = MEDIAN_BEAT) -> NDArra
     """
     values = np.asarray(beat, dtype=np.float64)
     name = "recording" if of_format.fiducial is None else "beat"
-    if of_format.unit != MEDIAN_BEAT.unit:
-        raise ValueError(f"expected a {name} in {MEDIAN_BEAT.unit}, got a format in {of_format.unit}")
+    if of_format.unit != MILLIVOLT:
+        raise ValueError(f"expected a {name} in {MILLIVOLT}, got a format in {of_format.unit}")
     check_shape(name, values, of_format)
     if not np.isfinite(values).all():
         broken = [lead for lead, row in zip(of_format.leads, values, strict=True) if not np.isfinite(row).all()]
@@ -35,15 +35,13 @@ def check_beat(beat: ArrayLike, of_format: SignalFormat = MEDIAN_BEAT) -> NDArra
     return values
 
 
-def check_shape(name: str, values: NDArray[np.generic], of_format: SignalFormat = MEDIAN_BEAT) -> None:
+def check_shape(name: str, values: NDArray[np.generic], of_format: SignalFormat) -> None:
     """Refuse what has not the shape of a format; ``name`` is the argument that the message names."""
     if values.shape != of_format.shape:
         raise ValueError(f"expected {name} of shape {of_format.shape} (lead, sample), got {values.shape}")
 
 
-def check_map(
-    name: str, attribution: ArrayLike, *, signed: bool, of_format: SignalFormat = MEDIAN_BEAT
-) -> NDArray[np.float64]:
+def check_map(name: str, attribution: ArrayLike, *, signed: bool, of_format: SignalFormat) -> NDArray[np.float64]:
     """Return a map as float64, or say what is wrong with it.
 
     Args:
@@ -65,7 +63,7 @@ def check_map(
     return values
 
 
-def check_evidence(evidence: ArrayLike | None, of_format: SignalFormat = MEDIAN_BEAT) -> NDArray[np.bool_]:
+def check_evidence(evidence: ArrayLike | None, of_format: SignalFormat) -> NDArray[np.bool_]:
     """Return an evidence mask (all False where there is none), or say what is wrong with it."""
     if evidence is None:
         return np.zeros(of_format.shape, dtype=np.bool_)

@@ -16,7 +16,7 @@ from matplotlib.path import Path as Outline
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from ecg_lightning.ecg import SAMPLING_RATE
+from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
 from ecg_lightning.plotting.colour_scale import (
     BAR_MM,
     BAR_WITH_TICKS_MM,
@@ -28,7 +28,6 @@ from ecg_lightning.plotting.colour_scale import (
 from ecg_lightning.plotting.drawable import check_beat, check_evidence, check_map
 from ecg_lightning.plotting.ecg_paper import COLUMNS, beat_sheet, first_panel_left, sheet_width
 from ecg_lightning.plotting.paper import (
-    BEAT_TIMES,
     GRID_GREY,
     STANDARD_SCALE,
     TRACE_COLOUR,
@@ -47,8 +46,8 @@ FINE_TRACE_POINTS: Final = 0.5
 def halo(
     trace: NDArray[np.float64],  # (sample,) mV
     scale: PaperScale,
+    rate: float,
     radius: float = HALO_MM,
-    rate: float = SAMPLING_RATE,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Find the lower and upper edge of all points within a distance of the trace, as measured on the paper.
 
@@ -57,8 +56,8 @@ def halo(
     Args:
         trace: One lead in mV.
         scale: Paper speed and gain.
-        radius: Distance in mm.
         rate: Samples per second of the trace.
+        radius: Distance in mm.
 
     Returns:
         Lower and upper edge, (sample,) mV each; lower < trace < upper.
@@ -71,7 +70,7 @@ def halo(
 
 
 def halo_outline(
-    lower: NDArray[np.float64], upper: NDArray[np.float64], first: int, last: int, times: SampleTimes = BEAT_TIMES
+    lower: NDArray[np.float64], upper: NDArray[np.float64], first: int, last: int, times: SampleTimes
 ) -> Outline:
     """Make the polygon of a halo from one sample to another, both included; half a sample wider on either side."""
     samples = np.r_[first, first : last + 1, last]
@@ -89,13 +88,13 @@ def draw_halo(
     colours: ColourScale,
     scale: PaperScale,
     evidence: NDArray[np.bool_],  # (sample,)
+    times: SampleTimes,
     *,
     radius: float = HALO_MM,
     dash_points: float = 0.6,
-    times: SampleTimes = BEAT_TIMES,
 ) -> None:
     """Colour the surroundings of a trace by its map, and outline the evidence with dashes."""
-    lower, upper = halo(trace, scale, radius, times.rate)
+    lower, upper = halo(trace, scale, times.rate, radius)
     low, high = axes.get_ylim()
     image = axes.imshow(
         colours.relative(values)[None],
@@ -137,22 +136,24 @@ def map_figure(
     scale: PaperScale = STANDARD_SCALE,
     quantile: float = DEFAULT_QUANTILE,
     columns: int = COLUMNS,
+    signal_format: SignalFormat = MEDIAN_BEAT,
 ) -> CaptionedFigure:
     """Draw a beat on ECG paper, coloured by one map.
 
     Args:
-        beat: (8, 600) mV, leads as in ``ecg.LEADS``.
-        attribution: (8, 600); a map that is constant or has no finite value is drawn grey, with a note.
+        beat: (lead, sample) mV: a median beat, or another signal of the format.
+        attribution: (lead, sample); a map that is constant or has no finite value is drawn grey, with a note.
         method: Name of the method, for the legend.
         signed: Whether the map's sign means something; unsigned maps must have no negative value.
         title: Bold heading of the figure.
         subtitle: Smaller heading: the settings of the method, smoothing ...
         unit: What a value of the map is: "contribution to the logit", "logit per mV" ...
-        evidence: (8, 600) boolean, outlined with dashes.
+        evidence: (lead, sample) boolean, outlined with dashes.
         evidence_name: What the legend calls it.
         scale: Paper speed and gain; ``PaperScale(50)`` shows a noisy map's details.
         quantile: Share of the points within the limits of the colours.
         columns: Leads beside each other; 2 for the width of a phone.
+        signal_format: Leads, rate and samples.
 
     Returns:
         A figure of the size that is to scale when it is printed at 100 %; save it with ``save_figure``.
@@ -160,17 +161,18 @@ def map_figure(
     Raises:
         ValueError: A shape, type or value that can't be drawn; the message names the argument.
     """
-    traces, values = check_beat(beat), check_map("attribution", attribution, signed=signed)
-    mask = check_evidence(evidence)
+    traces, mask = check_beat(beat, signal_format), check_evidence(evidence, signal_format)
+    values = check_map("attribution", attribution, signed=signed, of_format=signal_format)
     colours = colour_scale(values, signed=signed, quantile=quantile)
     legend = [f"{method}: {unit}", *colours.legend, *([f"dashes: {evidence_name}"] if mask.any() else ())]
     bar_left = first_panel_left(scale)
     below = columns < COLUMNS  # the legend: beside the bar of a narrow sheet there is no room
     legend_left = bar_left if below else bar_left + BAR_MM[0] + LEGEND_GAP_MM
-    lines = heading(None, "\n".join(legend), sheet_width(scale, columns) - legend_left - MARGIN_MM)
+    lines = heading(None, "\n".join(legend), sheet_width(scale, signal_format, columns) - legend_left - MARGIN_MM)
     heights = BAR_WITH_TICKS_MM, sum(line.height for line in lines)
     drawn = beat_sheet(
         traces,
+        signal_format,
         title=title,
         subtitle=subtitle,
         scale=scale,
@@ -179,9 +181,10 @@ def map_figure(
         headroom=HALO_MM / scale.mm_per_millivolt,
         columns=columns,
     )
+    times = SampleTimes(signal_format.sampling_rate)
     for index, axes in enumerate(drawn.panels.values()):
-        draw_halo(axes, traces[index], values[index], colours, scale, mask[index])
-        draw_trace(axes, traces[index], FINE_TRACE_POINTS)
+        draw_halo(axes, traces[index], values[index], colours, scale, mask[index], times)
+        draw_trace(axes, traces[index], times, FINE_TRACE_POINTS)
     draw_colour_bar(drawn.sheet, bar_left, drawn.footer_top, colours)
     drawn.sheet.add_lines(legend_left, drawn.footer_top + (BAR_WITH_TICKS_MM if below else 0.0), lines)
     return drawn.sheet.figure

@@ -129,11 +129,9 @@ def _draw_row(
     for index, (trace, marks) in enumerate(zip(traces, evidence, strict=True)):
         axes = overview.sheet.add_axes(overview.left(index), top, overview.width, overview.height)
         step = SQUARE_MM / overview.scale.mm_per_millivolt
-        set_up_paper(axes, overview.limits, colours=GRID_GREY, step=step, minor=False, seconds=overview.seconds)
-        draw_halo(
-            axes, trace, values[index], colours, overview.scale, marks, radius=HALO_MM, dash_points=0.35, times=times
-        )
-        draw_trace(axes, trace, FINE_TRACE_POINTS, times)
+        set_up_paper(axes, overview.limits, colours=GRID_GREY, seconds=overview.seconds, step=step, minor=False)
+        draw_halo(axes, trace, values[index], colours, overview.scale, marks, times, radius=HALO_MM, dash_points=0.35)
+        draw_trace(axes, trace, times, FINE_TRACE_POINTS)
 
 
 def _label(name: str, colours: ColourScale, unit: str | None, note: str | None) -> list[TextLine]:

@@ -12,9 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from numpy.typing import NDArray
 
-from ecg_lightning.ecg import BEAT_SAMPLES, SAMPLING_RATE
-
-BEAT_SECONDS: Final = BEAT_SAMPLES / SAMPLING_RATE
+from ecg_lightning.ecg import SignalFormat
 
 HEADROOM_MILLIVOLT: Final = 0.1
 LEAST_LIMITS_MILLIVOLT: Final = (-0.5, 1.0)
@@ -37,15 +35,12 @@ class SampleTimes(NamedTuple):
         first: The trace's first sample, counted from 0 s.
     """
 
-    rate: float = SAMPLING_RATE
+    rate: float
     first: int = 0
 
     def seconds(self, samples: NDArray[np.intp] | float) -> NDArray[np.float64]:
         """Return when samples of the trace were taken."""
         return np.asarray((self.first + samples) / self.rate)
-
-
-BEAT_TIMES: Final = SampleTimes()
 
 
 @dataclass(frozen=True)
@@ -97,9 +92,9 @@ def set_up_paper(
     limits: tuple[float, float],
     *,
     colours: tuple[str, str],
+    seconds: float,
     step: float = 0.5,
     minor: bool = True,
-    seconds: float = BEAT_SECONDS,
 ) -> None:
     """Give axes the coordinates (s, mV) of one beat or recording and draw the grid.
 
@@ -109,9 +104,9 @@ def set_up_paper(
         axes: Bare axes whose size in mm was computed from the limits.
         limits: Lower and upper limit in mV, multiples of the step.
         colours: Colours of the thin and of the strong lines.
+        seconds: Length of the paper.
         step: Distance of the strong lines in mV.
         minor: Whether the thin lines are drawn.
-        seconds: Length of the paper.
     """
     axes.set_xlim(0, seconds)
     axes.set_ylim(limits)
@@ -134,14 +129,12 @@ def _draw_grid(axes: Axes, limits: tuple[float, float], steps: tuple[float, floa
     axes.add_collection(lines)
 
 
-def draw_trace(
-    axes: Axes, trace: NDArray[np.float64], points: float = TRACE_POINTS, times: SampleTimes = BEAT_TIMES
-) -> None:
+def draw_trace(axes: Axes, trace: NDArray[np.float64], times: SampleTimes, points: float = TRACE_POINTS) -> None:
     """Draw one lead (mV) as a thin dark line above everything else."""
     seconds = times.seconds(np.arange(len(trace)))
     axes.plot(seconds, trace, color=TRACE_COLOUR, linewidth=points, zorder=3, solid_joinstyle="round")
 
 
-def panel_width(scale: PaperScale) -> float:
-    """Return the width in mm of one beat."""
-    return BEAT_SECONDS * scale.mm_per_second
+def panel_width(scale: PaperScale, signal_format: SignalFormat) -> float:
+    """Return the width in mm of a beat or another signal."""
+    return signal_format.seconds * scale.mm_per_second

@@ -9,18 +9,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ecg_lightning.ecg import SignalFormat
+from ecg_lightning.plotting.class_beat import REGION_STYLES, ClassBeat, check_beats
 from ecg_lightning.plotting.paper import STANDARD_SCALE, PaperScale, SampleTimes
 from ecg_lightning.plotting.recording_page import Excerpt, Painter, RecordingPage
 from ecg_lightning.plotting.sheet import MARGIN_MM, Sheet, TextLine, heading, text_height
-from ecg_lightning.plotting.stack import (
-    MARK_MM,
-    REGION_STYLES,
-    SWATCH_MM,
-    ClassBeat,
-    check_beats,
-    draw_region,
-    draw_swatch,
-)
+from ecg_lightning.plotting.stack import MARK_MM, SWATCH_MM, draw_region, draw_swatch
 
 LINE_MM: Final = 4.0
 PAGE_GAP_MM: Final = 4.0

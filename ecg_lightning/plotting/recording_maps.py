@@ -81,7 +81,7 @@ def recording_map_figure(
 
     def paint(axes: Axes, excerpt: Excerpt, trace: NDArray[np.float64], times: SampleTimes) -> None:
         part = excerpt.lead, slice(excerpt.first, excerpt.end)
-        draw_halo(axes, trace, values[part], colours, scale, mask[part], times=times)
+        draw_halo(axes, trace, values[part], colours, scale, mask[part], times)
 
     page.draw(sheet, top, paint, GRID_GREY, FINE_TRACE_POINTS)
     sheet.add_text(MARGIN_MM + page.gutter, footer - NOTE_MM, page.note)
@@ -109,7 +109,10 @@ def shares_of_leads(maps: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.float
 
 
 def most_relevant_beat(
-    maps: Mapping[str, ArrayLike], signal_format: SignalFormat, r_peaks: NDArray[np.integer]
+    maps: Mapping[str, ArrayLike],
+    signal_format: SignalFormat,
+    r_peaks: NDArray[np.integer],
+    window: SignalFormat = MEDIAN_BEAT,
 ) -> tuple[slice, SignalFormat] | None:
     """Find the beat of a recording in which most of the maps lies, each map counted as much as any other.
 
@@ -117,14 +120,15 @@ def most_relevant_beat(
         maps: Name of a method -> (lead, sample).
         signal_format: Leads, rate and samples of the recording.
         r_peaks: (beat,) samples of its R peaks.
+        window: Format whose seconds before and after its fiducial are those around an R peak.
 
     Returns:
-        The samples around its R peak, as many as a median beat's window has seconds, and their format; None where no
+        The samples around its R peak, and their format; None where no
         such window lies within the recording.
     """
     rate = signal_format.sampling_rate
-    before = round((MEDIAN_BEAT.fiducial or 0) / MEDIAN_BEAT.sampling_rate * rate)
-    samples = max(round(MEDIAN_BEAT.seconds * rate), before + 1)
+    before = round((window.fiducial or 0) / window.sampling_rate * rate)
+    samples = max(round(window.seconds * rate), before + 1)
     starts = np.asarray(r_peaks, dtype=np.intp) - before
     starts = starts[(starts >= 0) & (starts + samples <= signal_format.samples)]
     if not (len(starts) and maps):

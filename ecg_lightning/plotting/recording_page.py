@@ -123,7 +123,7 @@ class RecordingPage:
             for lead, first, end in excerpts:
                 part = slice(first, end)
                 lower[row, part], upper[row, part] = halo(
-                    recording[lead, part], scale, radius, signal_format.sampling_rate
+                    recording[lead, part], scale, signal_format.sampling_rate, radius
                 )
                 seconds = (text_width(signal_format.leads[lead], NAME_FONT) + 2.0) / scale.mm_per_second
                 named = slice(first, min(first + math.ceil(seconds * signal_format.sampling_rate), end))
@@ -186,13 +186,13 @@ class RecordingPage:
         left = MARGIN_MM + self.gutter
         axes = sheet.add_axes(left, top, self.paper_width, self.paper_height)
         step = SQUARE_MM / self.scale.mm_per_millivolt
-        set_up_paper(axes, self.limits, colours=grid, step=step, seconds=self.signal_format.seconds)
+        set_up_paper(axes, self.limits, colours=grid, seconds=self.signal_format.seconds, step=step)
         for excerpts, zero, names in zip(self.rows, self.zeros, self.names, strict=True):
             for excerpt, name in zip(excerpts, names, strict=True):
                 times = SampleTimes(self.signal_format.sampling_rate, excerpt.first)
                 trace = self.recording[excerpt.lead, excerpt.first : excerpt.end] + zero
                 paint(axes, excerpt, trace, times)
-                draw_trace(axes, trace, points, times)
+                draw_trace(axes, trace, times, points)
                 self._draw_name(axes, excerpt, float(times.seconds(0)), name + float(zero), float(zero))
         self._draw_pulses(sheet, top)
         self._count_seconds(sheet, left, top + self.paper_height + 1.0)

@@ -1,24 +1,24 @@
-"""A stack shows a beat's eight leads under each other on one strip of ECG paper.
+"""A stack shows a beat's leads under each other on one strip of ECG paper.
 
 Stacks beside each other share the zero lines of their leads, so that a wave is compared by looking to the side. Leads
 come as near as their traces allow: never so near that two of them, or what is marked around them, meet.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, PathPatch, Rectangle
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ecg_lightning.ecg import LEADS, MEDIAN_BEAT, SignalFormat
-from ecg_lightning.plotting.drawable import check_beat, check_shape
+from ecg_lightning.ecg import SignalFormat
+from ecg_lightning.plotting.class_beat import REGION_STYLES, ClassBeat, RegionStyle
+from ecg_lightning.plotting.drawable import check_beat
 from ecg_lightning.plotting.maps import halo, halo_outline, runs
 from ecg_lightning.plotting.paper import (
-    BEAT_TIMES,
     GRID_RED,
     TRACE_COLOUR,
     PaperScale,
@@ -49,125 +49,48 @@ SWATCH_MM: Final = (6.0, 2.6)
 
 
 @dataclass(frozen=True)
-class RegionStyle:
-    """A region style says how a region is marked.
-
-    Attributes:
-        meaning: What the legend says.
-        fill: Colour, None for an outline of dashes.
-    """
-
-    meaning: str
-    fill: str | None
-
-
-# Fills are of Okabe and Ito's palette (Color Universal Design, 2008).
-REGION_STYLES: Final[Mapping[str, RegionStyle]] = {
-    "causal": RegionStyle("evidence: what differs from the twin without the diagnosis", "#56b4e9"),
-    "core": RegionStyle("textbook evidence", None),
-    "P": RegionStyle("P wave", "#e69f00"),
-    "QRS": RegionStyle("QRS complex", "#0072b2"),
-    "T": RegionStyle("T wave", "#009e73"),
-}
-"""Every region that can be marked, in the order of the legend."""
-
-
-@dataclass(frozen=True, eq=False)
-class ClassBeat:
-    """A class beat is one ECG's beat or recording, drawn as an example of its class.
-
-    Attributes:
-        beat: (lead, sample) mV.
-        source: The archive, or ``synthetic``.
-        name: What the ECG is called: its row and a pseudonym, or a short id.
-        heart_rate: Beats per minute, NaN where unknown.
-        labels: The diagnoses that it has, in few words.
-        regions: Any of ``REGION_STYLES`` -> (lead, sample) boolean, where it is known for this ECG.
-        signal_format: Leads, rate and samples.
-    """
-
-    beat: ArrayLike
-    source: str
-    name: str
-    heart_rate: float
-    labels: Sequence[str]
-    regions: Mapping[str, ArrayLike] = field(default_factory=dict)
-    signal_format: SignalFormat = MEDIAN_BEAT
-
-    @property
-    def caption(self) -> str:
-        """Write source, name, rate and labels, in lines of text."""
-        rate = "rate unknown" if math.isnan(self.heart_rate) else f"{self.heart_rate:.0f}/min"
-        return f"{self.source} {self.name}\n{rate}\n{', '.join(self.labels) or 'none of the nine'}"
-
-    def checked_regions(self) -> dict[str, NDArray[np.bool_]]:
-        """Return the regions as masks, in the order of the legend.
-
-        Raises:
-            ValueError: A region without a style, another shape, or values that are not booleans.
-        """
-        unknown = [region for region in self.regions if region not in REGION_STYLES]
-        if unknown:
-            raise ValueError(
-                f"ECG {self.name}: expected regions among {', '.join(REGION_STYLES)}, got {', '.join(unknown)}"
-            )
-        return {name: self._mask(name) for name in REGION_STYLES if name in self.regions}
-
-    def _mask(self, region: str) -> NDArray[np.bool_]:
-        values = np.asarray(self.regions[region])
-        check_shape(f"the region {region} of ECG {self.name}", values, self.signal_format)
-        if values.dtype != np.bool_:
-            raise ValueError(f"ECG {self.name}: expected the region {region} as booleans, got {values.dtype}")
-        return values
-
-
-def check_beats(beats: Sequence[ClassBeat]) -> NDArray[np.float64]:
-    """Check the traces of some beats or recordings of one format, (beat, lead, sample) mV.
-
-    Raises:
-        ValueError: A beat that can't be drawn; the message names the ECG.
-    """
-    traces = []
-    for beat in beats:
-        try:
-            traces.append(check_beat(beat.beat, beat.signal_format))
-        except ValueError as error:
-            raise ValueError(f"ECG {beat.name}: {error}") from error
-    return np.stack(traces)
-
-
-@dataclass(frozen=True)
 class Stack:
     """A stack holds the positions of leads in stacks that are to be compared.
 
     Attributes:
         scale: Paper speed and gain.
+        signal_format: Leads, rate and samples of the beats.
         leads: The leads that are drawn, from top to bottom.
         zeros: (lead,) zero lines in mV; the first lead's is 0, the others' are below.
         limits: Lower and upper limit of the paper in mV.
     """
 
     scale: PaperScale
+    signal_format: SignalFormat
     leads: tuple[str, ...]
     zeros: NDArray[np.float64]
     limits: tuple[float, float]
 
     @classmethod
-    def for_beats(cls, traces: NDArray[np.float64], scale: PaperScale, leads: Sequence[str] = LEADS) -> "Stack":
+    def for_beats(
+        cls,
+        traces: NDArray[np.float64],
+        scale: PaperScale,
+        signal_format: SignalFormat,
+        leads: Sequence[str] | None = None,
+    ) -> "Stack":
         """Position the leads so that no two traces meet in any of the beats.
 
         Args:
-            traces: (beat, 8, 600) mV.
+            traces: (beat, lead, sample) mV.
             scale: Paper speed and gain.
-            leads: The leads that are drawn, from top to bottom.
+            signal_format: Leads, rate and samples of the beats.
+            leads: The leads that are drawn, from top to bottom; None: all.
 
         Raises:
-            ValueError: No lead, or one that is not among the eight.
+            ValueError: No lead, or one that the beats have not.
         """
-        if not leads or not set(leads) <= set(LEADS):
-            raise ValueError(f"expected leads among {', '.join(LEADS)}, got {', '.join(leads) or 'none'}")
-        rows = traces[:, [LEADS.index(lead) for lead in leads]]
-        edges = np.array([[halo(trace, scale, MARK_MM) for trace in beat] for beat in rows])
+        known, rate = signal_format.leads, signal_format.sampling_rate
+        leads = known if leads is None else tuple(leads)
+        if not leads or not set(leads) <= set(known):
+            raise ValueError(f"expected leads among {', '.join(known)}, got {', '.join(leads) or 'none'}")
+        rows = traces[:, [known.index(lead) for lead in leads]]
+        edges = np.array([[halo(trace, scale, rate, MARK_MM) for trace in beat] for beat in rows])
         lower, upper = edges.transpose(2, 0, 1, 3)  # (beat, lead, sample) each
         zeros = np.zeros(len(leads))
         for lead in range(1, len(leads)):
@@ -175,12 +98,12 @@ class Stack:
             zeros[lead] = zeros[lead - 1] - math.ceil(needed / ZERO_STEP_MILLIVOLT - 1e-9) * ZERO_STEP_MILLIVOLT
         step = SQUARE_MM / scale.mm_per_millivolt
         low, high = (lower + zeros[:, None]).min(), (upper + zeros[:, None]).max()
-        return cls(scale, tuple(leads), zeros, (math.floor(low / step) * step, math.ceil(high / step) * step))
+        return cls(scale, signal_format, leads, zeros, (math.floor(low / step) * step, math.ceil(high / step) * step))
 
     @property
     def width(self) -> float:
         """Return the width of a stack in mm, without the gutter."""
-        return panel_width(self.scale)
+        return panel_width(self.scale, self.signal_format)
 
     @property
     def height(self) -> float:
@@ -199,14 +122,15 @@ class Stack:
         """
         axes = sheet.add_axes(left, top, self.width, self.height)
         step = SQUARE_MM / self.scale.mm_per_millivolt
-        set_up_paper(axes, self.limits, colours=GRID_RED, step=step, minor=minor)
-        regions = beat.checked_regions()
-        traces = check_beat(beat.beat)
+        of_beats = self.signal_format
+        set_up_paper(axes, self.limits, colours=GRID_RED, seconds=of_beats.seconds, step=step, minor=minor)
+        regions, times = beat.checked_regions(), SampleTimes(of_beats.sampling_rate)
+        traces = check_beat(beat.beat, of_beats)
         for lead, zero in zip(self.leads, self.zeros, strict=True):
-            row = LEADS.index(lead)
+            row = of_beats.leads.index(lead)
             for region, mask in regions.items():
-                draw_region(axes, traces[row] + zero, mask[row], REGION_STYLES[region], self.scale)
-            draw_trace(axes, traces[row] + zero)
+                draw_region(axes, traces[row] + zero, mask[row], REGION_STYLES[region], self.scale, times)
+            draw_trace(axes, traces[row] + zero, times)
 
     def draw_lead_names(self, sheet: Sheet, right: float, top: float) -> None:
         """Write the leads' names at the height of their zero lines, ending at ``right`` mm."""
@@ -222,14 +146,14 @@ def draw_region(
     mask: NDArray[np.bool_],  # (sample,)
     style: RegionStyle,
     scale: PaperScale,
-    times: SampleTimes = BEAT_TIMES,
+    times: SampleTimes,
 ) -> None:
     """Mark the surroundings of the parts of a trace that are in a mask, and of nothing beside them."""
     for first, last in runs(mask):
         part = slice(first, last + 1)
         lower, upper = trace.copy(), trace.copy()
         # The halo of the part alone: that of the whole trace would reach up a steep QRS complex next to the part.
-        lower[part], upper[part] = halo(trace[part], scale, MARK_MM, times.rate)
+        lower[part], upper[part] = halo(trace[part], scale, times.rate, MARK_MM)
         axes.add_patch(_styled(PathPatch(halo_outline(lower, upper, first, last, times)), style))
 
 

@@ -23,8 +23,8 @@ from ecg_lightning.data.representations import TWELVE_LEADS, RecordingWindow
 from ecg_lightning.data.sources.base import Entry, Recording, Source
 from ecg_lightning.ecg import LEADS, MEDIAN_BEAT, Target
 from ecg_lightning.models import EcgClassifier, ResNet1d
+from ecg_lightning.plotting.class_beat import REGION_STYLES
 from ecg_lightning.plotting.figure_files import FigureFile
-from ecg_lightning.plotting.stack import REGION_STYLES
 from ecg_lightning.wandb_logger import RunLogger
 
 TARGET: Target = "sinus_tachycardia"

@@ -16,11 +16,12 @@ from paper_reading import make_beat, millimetres, texts
 from PIL import Image
 
 from ecg_lightning.data.targets import PAPER_TARGETS
-from ecg_lightning.ecg import LEADS, TARGETS
+from ecg_lightning.ecg import LEADS, MEDIAN_BEAT, TARGETS
 from ecg_lightning.plotting import ClassBeat, PaperScale, class_title, classes_figure, classes_overview, save_figure
+from ecg_lightning.plotting.class_beat import REGION_STYLES
 from ecg_lightning.plotting.class_words import class_in_text, class_name, class_short
 from ecg_lightning.plotting.maps import halo
-from ecg_lightning.plotting.stack import FILL_ALPHA, MARK_MM, REGION_STYLES, Stack
+from ecg_lightning.plotting.stack import FILL_ALPHA, MARK_MM, Stack
 
 Mask = NDArray[np.bool_]
 
@@ -74,9 +75,9 @@ def test_all_beats_have_one_scale_and_the_leads_one_place(amplitude: float, scal
 def test_no_trace_meets_another_or_leaves_the_paper(sizes: list[tuple[float, int]], half: bool) -> None:
     traces = np.stack([make_beat(amplitude, seed) for amplitude, seed in sizes])
     scale = PaperScale(25, 5 if half else 10)
-    stack = Stack.for_beats(traces, scale)
+    stack = Stack.for_beats(traces, scale, MEDIAN_BEAT)
     for beat in traces:
-        edges = np.array([halo(trace, scale, MARK_MM) for trace in beat]) + stack.zeros[:, None, None]
+        edges = np.array([halo(trace, scale, 500, MARK_MM) for trace in beat]) + stack.zeros[:, None, None]
         lower, upper = edges.transpose(1, 0, 2)
         assert (lower[:-1] >= upper[1:] - 1e-9).all()
         assert stack.limits[0] <= lower.min()
@@ -86,10 +87,10 @@ def test_no_trace_meets_another_or_leaves_the_paper(sizes: list[tuple[float, int
 
 def test_leads_come_as_near_as_the_steepest_beat_allows() -> None:
     flat = np.zeros((1, 8, 600))
-    np.testing.assert_array_equal(Stack.for_beats(flat, PaperScale()).zeros, -np.arange(8.0))
+    np.testing.assert_array_equal(Stack.for_beats(flat, PaperScale(), MEDIAN_BEAT).zeros, -np.arange(8.0))
     spike = flat.copy()
     spike[0, 3, 240] = 2.0  # needs 2 mV and two marks of 1.1 mm: 2.22 mV, on the next half millivolt
-    zeros = Stack.for_beats(spike, PaperScale()).zeros
+    zeros = Stack.for_beats(spike, PaperScale(), MEDIAN_BEAT).zeros
     np.testing.assert_allclose(np.diff(zeros), [-1, -1, -2.5, -1, -1, -1, -1])
 
 

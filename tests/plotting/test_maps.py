@@ -142,20 +142,20 @@ def test_the_halo_is_a_dilation_by_a_disc(scale: PaperScale) -> None:
     trace = make_beat(3.0)[2]
     half = round(HALO_MM / scale.mm_per_second * 500)
     disc = HALO_MM / scale.mm_per_millivolt * np.sqrt(1 - (np.arange(-half, half + 1) / (half + 1)) ** 2)
-    lower, upper = halo(trace, scale)
+    lower, upper = halo(trace, scale, 500)
     np.testing.assert_allclose(upper, grey_dilation(trace, structure=disc, mode="nearest"))
     np.testing.assert_allclose(lower, grey_erosion(trace, structure=disc, mode="nearest"))
 
 
 def test_the_halo_of_a_level_line_is_2_mm_on_either_side() -> None:
-    lower, upper = halo(np.full(600, 0.3), PaperScale())
+    lower, upper = halo(np.full(600, 0.3), PaperScale(), 500)
     np.testing.assert_allclose([lower, upper], [np.full(600, 0.1), np.full(600, 0.5)])
 
 
 def test_halos_stay_inside_their_panels() -> None:
     beat = make_beat(7.3)
     for axes, trace in zip(panels(map_figure(beat, noise(), method="ig", signed=True)), beat, strict=True):
-        lower, upper = halo(trace, PaperScale())
+        lower, upper = halo(trace, PaperScale(), 500)
         assert axes.get_ylim()[0] <= lower.min() < upper.max() <= axes.get_ylim()[1]
 
 

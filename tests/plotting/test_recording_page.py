@@ -11,9 +11,9 @@ from ecg_lightning.data.representations import TWELVE_LEADS
 from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
 from ecg_lightning.plotting import ClassBeat, PaperScale, maps_overview, recording_map_figure, recordings_figure
 from ecg_lightning.plotting.chosen_ecgs import EcgMaps
+from ecg_lightning.plotting.class_beat import REGION_STYLES
 from ecg_lightning.plotting.recording_maps import most_relevant_beat
 from ecg_lightning.plotting.recording_page import RecordingPage, page_rows
-from ecg_lightning.plotting.stack import REGION_STYLES
 
 PAGE = SignalFormat(TWELVE_LEADS, 100, 1000)
 FRANK = SignalFormat(("X", "Y", "Z"), 250, 1500)

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from random_study import write_random_study
 from verdict_rows import random_verdicts
 
+from ecg_lightning.ecg import MEDIAN_BEAT
 from ecg_lightning.plotting.ecg_paper import sheet_width
 from ecg_lightning.plotting.page_blocks import Gallery, ReportFiles, TableBlock
 from ecg_lightning.plotting.paper import STANDARD_SCALE
@@ -131,4 +132,4 @@ def test_evidence_comes_from_the_cache_of_these_beats_only(micro_study: Path, tm
 
 
 def test_two_columns_fit_a_phone() -> None:
-    assert sheet_width(STANDARD_SCALE, 2) < 85 < sheet_width(STANDARD_SCALE)
+    assert sheet_width(STANDARD_SCALE, MEDIAN_BEAT, 2) < 85 < sheet_width(STANDARD_SCALE, MEDIAN_BEAT)
