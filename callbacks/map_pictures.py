@@ -15,6 +15,7 @@ from callbacks.attribution_maps import AttributionMaps
 from callbacks.current_run import callback_before, classifier_of, datamodule_of, on_rank_zero, run_folder
 from callbacks.drawn_figures import Figures, figures_of
 from callbacks.logits_and_metrics import LogitsAndMetrics
+from ecg_lightning.data.label_columns import R_PEAKS
 from ecg_lightning.ecg import shown_text
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.plotting.cached_beats import mask_of
@@ -80,7 +81,7 @@ class MapPictures(Callback):
         for ecg, beat, row, title in zip(chosen, cache.read_beats(cache_rows), cache_rows, titles, strict=True):
             evidence = mask_of(cache, int(row), f"causal/{datamodule.target}")
             maps = self._maps_of(ecg, beat, evidence, (f"ECG {title}", about))
-            peaks = cache.examples["r_peaks"].iloc[row] if "r_peaks" in cache.examples else None
+            peaks = examples[R_PEAKS].iloc[ecg.row] if R_PEAKS in examples else None
             maps = replace(maps, signal_format=datamodule.signal_format, r_peaks=peaks, target_info=module.target_info)
             stem = run.path / "figures" / "maps" / picture_stem(ecg.row)
             drawn.append(self._save(maps, stem, figures_of(trainer)))

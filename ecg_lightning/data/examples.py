@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import BeatCache
-from ecg_lightning.data.label_columns import label_column, labels_of, targets_in
+from ecg_lightning.data.label_columns import R_PEAKS, label_column, labels_of, targets_in
 from ecg_lightning.data.study_splits import SETTINGS
 from ecg_lightning.ecg import Target
 from ecg_lightning.randomness import keyed_order
@@ -30,13 +30,14 @@ def examples_table(
         labelled: Leave out those whose label is missing.
 
     Returns:
-        Columns row, ecg_id, patient_id, label, age, sex, source, cache_row.
+        Columns row, ecg_id, patient_id, label, age, sex, source, cache_row; of recordings also their ``r_peaks``.
     """
     label = labels_of(examples, target)
     if labelled:
         chosen = chosen & ~np.isnan(label)
     cache_row = np.flatnonzero(chosen)
-    described = examples[["ecg_id", "patient_id", "age", "sex", "source"]].iloc[cache_row]
+    peaks = [R_PEAKS] if R_PEAKS in examples else []
+    described = examples[["ecg_id", "patient_id", "age", "sex", "source", *peaks]].iloc[cache_row]
     table = described.assign(label=label[cache_row], cache_row=cache_row).reset_index(drop=True)
     table.insert(0, "row", np.arange(len(table)))
     return table

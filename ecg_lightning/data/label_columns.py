@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from ecg_lightning.ecg import Target
 
+R_PEAKS: Final = "r_peaks"
+"""Column of a recording's R peaks: (beat,) samples."""
+
 DESCRIPTION: Final = (
     *("row", "ecg_id", "patient_id", "age", "sex", "source", "fold", "split", "heart_rate", "n_beats"),
-    *("r_peaks", "label", "cache_row"),
+    *(R_PEAKS, "label", "cache_row"),
 )
 """Columns that describe an ECG."""
 

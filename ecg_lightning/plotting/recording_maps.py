@@ -1,14 +1,13 @@
 """This module draws attribution maps on recordings: on the page that cardiologists read, and as strips of one lead."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
-from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
+from ecg_lightning.ecg import SignalFormat
 from ecg_lightning.plotting.colour_scale import (
     BAR_MM,
     BAR_WITH_TICKS_MM,
@@ -21,6 +20,7 @@ from ecg_lightning.plotting.maps import FINE_TRACE_POINTS, HALO_MM, draw_halo
 from ecg_lightning.plotting.paper import GRID_GREY, STANDARD_SCALE, PaperScale, SampleTimes
 from ecg_lightning.plotting.recording_page import Excerpt, RecordingPage
 from ecg_lightning.plotting.sheet import MARGIN_MM, CaptionedFigure, Sheet, heading, text_height
+from ecg_lightning.signal.whole_beats import whole_beats
 
 NOTE_MM: Final = 5.0
 LEGEND_GAP_MM: Final = 9.0
@@ -109,10 +109,7 @@ def shares_of_leads(maps: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.float
 
 
 def most_relevant_beat(
-    maps: Mapping[str, ArrayLike],
-    signal_format: SignalFormat,
-    r_peaks: NDArray[np.integer],
-    window: SignalFormat = MEDIAN_BEAT,
+    maps: Mapping[str, ArrayLike], signal_format: SignalFormat, r_peaks: NDArray[np.integer]
 ) -> tuple[slice, SignalFormat] | None:
     """Find the beat of a recording in which most of the maps lies, each map counted as much as any other.
 
@@ -120,20 +117,14 @@ def most_relevant_beat(
         maps: Name of a method -> (lead, sample).
         signal_format: Leads, rate and samples of the recording.
         r_peaks: (beat,) samples of its R peaks.
-        window: Format whose seconds before and after its fiducial are those around an R peak.
 
     Returns:
         The samples around its R peak, and their format; None where no
         such window lies within the recording.
     """
-    rate = signal_format.sampling_rate
-    before = round((window.fiducial or 0) / window.sampling_rate * rate)
-    samples = max(round(window.seconds * rate), before + 1)
-    starts = np.asarray(r_peaks, dtype=np.intp) - before
-    starts = starts[(starts >= 0) & (starts + samples <= signal_format.samples)]
-    if not (len(starts) and maps):
+    beats, of_beat = whole_beats(signal_format, r_peaks)
+    if not (beats and maps):
         return None
     sizes = [np.nansum(np.abs(np.asarray(values, dtype=np.float64)), axis=0) for values in maps.values()]
     share = np.mean([size / (size.sum() or 1.0) for size in sizes], axis=0)
-    start = int(starts[np.argmax([share[first : first + samples].sum() for first in starts])])
-    return slice(start, start + samples), replace(signal_format, samples=samples, fiducial=before)
+    return max(beats, key=lambda beat: float(share[beat].sum())), of_beat

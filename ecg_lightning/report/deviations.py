@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from ecg_lightning.ecg import TARGETS
+from ecg_lightning.data.targets import PAPER_TARGETS
 from ecg_lightning.experiments.perturbation.kinds import VERDICT_KIND
 from ecg_lightning.experiments.perturbation.published import noise_words, perturbation_settings
 from ecg_lightning.models.resnet1d import default_strides
-from ecg_lightning.plotting.class_words import class_name, class_short
+from ecg_lightning.plotting.class_words import class_in_text, class_name, class_short
 from ecg_lightning.plotting.method_style import METHOD_STYLES, method_style
 from ecg_lightning.report.config_words import at, config_of, format_of_run, listed, short_name
+from ecg_lightning.report.published import CASCADE_NETWORK
 from ecg_lightning.runs.study_runs import StudyRuns
 
 _PAPER_SEEDS: Final = 10
@@ -35,10 +36,11 @@ def _of_the_data(runs: StudyRuns) -> Iterator[str]:
         made = "Median beats are taken as the electrocardiograph made them"
     papers = "873,710 median beats by Marquette 12SL (MUSE), which are not public"
     yield f"ECGs: {source}; the paper's are {papers}. {made}."
-    absent = [class_name(target) for target in TARGETS if target not in runs.targets]
+    absent = [class_name(target) for target in PAPER_TARGETS if target not in runs.targets]
     if absent:
-        yield f"Diagnoses: {len(TARGETS) - len(absent)} of the paper's 9; without {', '.join(absent)}."
-    own = [class_name(target) for target in runs.targets if target not in TARGETS]
+        of_all = f"{len(PAPER_TARGETS) - len(absent)} of the paper's {len(PAPER_TARGETS)}"
+        yield f"Diagnoses: {of_all}; without {', '.join(absent)}."
+    own = [class_name(target) for target in runs.targets if target not in PAPER_TARGETS]
     if own:
         yield f"Targets that the paper does not have: {', '.join(own)}."
     if len(run.examples) != _PAPER_TEST_ECGS:
@@ -89,7 +91,8 @@ def _stride_words(settings: Mapping[str, Any]) -> str:
     return (
         f"Strides: this network halves the length {halvings} times in {2 * len(strides)} convolutions (strides "
         f"{', '.join(map(str, strides))} of its blocks of two). The paper says every two layers, which in 22 layers "
-        "would leave less than one of 600 samples; a network of its size halves it here at every second block, 5 times."
+        "would leave less than one sample of a beat; a network of its size halves it here at every second block, 5 "
+        "times."
     )
 
 
@@ -106,9 +109,9 @@ def _of_the_experiments(runs: StudyRuns) -> Iterator[str]:
     if any((run.path / "perturbation" / VERDICT_KIND.name).is_dir() for run in runs):
         yield "Verdicts on perturbation rest on blocks of 50 ms without noise, the same for all; the paper has points."
     cascades = {(run.target, run.seed) for run in runs if (run.path / "cascade").is_dir()}
-    if cascades != {("atrial_fibrillation", 0)}:
+    if cascades != {CASCADE_NETWORK}:
         named = ", ".join(f"{class_short(target)} seed {seed}" for target, seed in sorted(cascades)) or "no network"
-        yield f"Randomisation: {named}; the paper did one network of atrial fibrillation."
+        yield f"Randomisation: {named}; the paper did one network of {class_in_text(CASCADE_NETWORK[0])}."
     missing = [
         method_style(name).label
         for name, style in METHOD_STYLES.items()

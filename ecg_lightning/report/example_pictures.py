@@ -1,19 +1,23 @@
 """The pictures show a true positive, a false positive and a false negative, with a map and the evidence."""
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecg_lightning.ecg import MEDIAN_BEAT
+from ecg_lightning.data.label_columns import R_PEAKS
+from ecg_lightning.ecg import SignalFormat
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.maps import map_figure
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Block, Gallery, Paragraph, Picture, ReportFiles
 from ecg_lightning.plotting.paper import PaperScale
+from ecg_lightning.plotting.recording_maps import most_relevant_beat, recording_map_figure
 from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.report.claims import explaining
+from ecg_lightning.report.config_words import format_of_run
 from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.typical_ecgs import (
     TypicalEcg,
@@ -29,6 +33,14 @@ from ecg_lightning.runs.run import Run
 _COLUMNS: Final = 2
 _SCALE: Final = PaperScale(mm_per_millivolt=5.0)
 """Half of the usual gain, so that three ECGs beside each other stay on one screen; the sheet says so."""
+
+
+_OF_A_BEAT: Final = (
+    " Of each recording the beat is shown in which most of its |map| lies, with colour limits of its own; the whole "
+    "recordings follow."
+)
+_EVIDENCE: Final = " Dashes: the evidence, where the beat differs from that of the same heart without the diagnosis."
+_NO_CACHE: Final = " The cache of these ECGs is not at hand, so their evidence is not drawn."
 
 
 def shown_run(runs: JudgedRuns) -> Run | None:
@@ -58,58 +70,120 @@ def example_blocks(runs: JudgedRuns, files: ReportFiles) -> list[Block]:
         return [Paragraph("No run has metrics and maps, so no ECG can be shown.", "note")]
     if test_beat(run, 0) is None:
         return [Paragraph("The study keeps no ECGs (test_beats.npy), so none can be shown.", "note")]
-    if run.row_store(f"maps/{chosen[0]}").spec.shape[1:] != MEDIAN_BEAT.shape:
-        return [Paragraph("Only median beats are shown here; recordings are in the runs' own figures.", "note")]
     ecgs, cache = typical_ecgs(run), evidence_cache(run)
-    pictures = [
-        _picture(files, run, chosen[0], outcome, (ecg, runs.ecg(run, ecg.row)), evidence_of(cache, run, ecg.ecg_id))
+    shown = [
+        _Shown.of(run, chosen[0], outcome, ecg, runs.ecg(run, ecg.row), evidence_of(cache, run, ecg.ecg_id))
         for outcome, ecg in ecgs.items()
         if ecg is not None
     ]
+    pictures = [picture for one in shown if (picture := one.beat(files)) is not None]
+    pages = [one.page(files) for one in shown if one.is_recording]
     absent = [outcome for outcome, ecg in ecgs.items() if ecg is None]
     caption = (
         f"{class_name(run.target)}, network of seed {run.seed}. Map: {method_style(chosen[0]).label}, {chosen[1]}. "
         + rule(run)
         + (f" This network has no {' and no '.join(absent)}." if absent else "")
-        + (
-            " Dashes: the evidence, where the beat differs from that of the same heart without the diagnosis."
-            if cache is not None
-            else " The cache of these ECGs is not at hand, so their evidence is not drawn."
-        )
+        + (_OF_A_BEAT if pages and pictures else "")
+        + (_EVIDENCE if cache is not None else _NO_CACHE)
     )
-    return [Gallery(pictures, caption, "Right and wrong answers")] if pictures else [Paragraph(caption, "note")]
+    if not pictures:
+        return [Paragraph(caption, "note"), *pages]
+    return [Gallery(pictures, caption, "Right and wrong answers"), *pages]
 
 
-def _beat(run: Run, row: int) -> NDArray[np.float64]:
-    beat = test_beat(run, row)
-    return beat if beat is not None else np.zeros(MEDIAN_BEAT.shape)
+@dataclass(frozen=True)
+class _Shown:
+    """One ECG that is shown with a map.
 
+    Attributes:
+        run: The network's.
+        method: The map's.
+        outcome: What it stands for, such as ``true positive``.
+        words: What the ECG is, and what the network says of it.
+        signal: (lead, sample) mV.
+        relevance: (lead, sample) map.
+        unit: Of the map.
+        evidence: (lead, sample), where it is known.
+        r_peaks: (beat,) samples of a recording's R peaks; empty where they are not known.
+        signal_format: Leads, rate and samples.
+    """
 
-def _picture(
-    files: ReportFiles,
-    run: Run,
-    method: str,
-    outcome: str,
-    named: tuple[TypicalEcg, str],
-    evidence: NDArray[np.bool_] | None,
-) -> Picture:
-    ecg, name = named
-    beat = _beat(run, ecg.row)
-    store = run.row_store(f"maps/{method}")
-    relevance = np.asarray(store.read(np.array([ecg.row]))[0], dtype=np.float64)
-    caption = said_of(run, ecg, name, outcome)
+    run: Run
+    method: str
+    outcome: str
+    words: str
+    signal: NDArray[np.float64]
+    relevance: NDArray[np.float64]
+    unit: str
+    evidence: NDArray[np.bool_] | None
+    r_peaks: NDArray[np.integer]
+    signal_format: SignalFormat
 
-    def draw(caption: str) -> CaptionedFigure:
-        return map_figure(
-            beat,
-            relevance,
-            method=method_style(method).label,
-            signed=bool((relevance < 0).any()),
-            subtitle=caption or None,
-            unit=store.spec.unit,
-            evidence=evidence,
-            scale=_SCALE,
-            columns=_COLUMNS,
-        )
+    @classmethod
+    def of(
+        cls, run: Run, method: str, outcome: str, ecg: TypicalEcg, name: str, evidence: NDArray[np.bool_] | None
+    ) -> "_Shown":
+        store, signal_format = run.row_store(f"maps/{method}"), format_of_run(run)
+        relevance = np.asarray(store.read(np.array([ecg.row]))[0], dtype=np.float64)
+        beat = test_beat(run, ecg.row)
+        signal = beat if beat is not None else np.zeros(signal_format.shape)
+        peaks = run.examples[R_PEAKS].iloc[ecg.row] if R_PEAKS in run.examples else []
+        about = method, outcome, said_of(run, ecg, name, outcome), signal, relevance, store.spec.unit, evidence
+        return cls(run, *about, np.asarray(peaks, dtype=np.intp), signal_format)
 
-    return files.picture(f"first_screen/{outcome.replace(' ', '_')}", draw, outcome.capitalize(), caption, wide=False)
+    @property
+    def is_recording(self) -> bool:
+        return self.signal_format.fiducial is None
+
+    def beat(self, files: ReportFiles) -> Picture | None:
+        """Draw a median beat, or that beat of a recording in which most of the map lies; None where none is known."""
+        part, of_beat, where = slice(None), self.signal_format, ""
+        if self.is_recording:
+            found = most_relevant_beat({self.method: self.relevance}, self.signal_format, self.r_peaks)
+            if found is None:
+                return None
+            part, of_beat = found
+            peak = (part.start + (of_beat.fiducial or 0)) / of_beat.sampling_rate
+            where = f" Shown: the beat at {peak:.2f} s."
+
+        def draw(caption: str) -> CaptionedFigure:
+            return map_figure(
+                self.signal[:, part],
+                self.relevance[:, part],
+                method=method_style(self.method).label,
+                signed=self._signed,
+                subtitle=caption or None,
+                unit=self.unit,
+                evidence=None if self.evidence is None else self.evidence[:, part],
+                scale=_SCALE,
+                columns=_COLUMNS,
+                signal_format=of_beat,
+            )
+
+        return files.picture(self._name, draw, self.outcome.capitalize(), self.words + where, wide=False)
+
+    def page(self, files: ReportFiles) -> Picture:
+        """Draw a recording as it is read."""
+
+        def draw(caption: str) -> CaptionedFigure:
+            return recording_map_figure(
+                self.signal,
+                self.relevance,
+                self.signal_format,
+                method=method_style(self.method).label,
+                signed=self._signed,
+                subtitle=caption or None,
+                unit=self.unit,
+                evidence=self.evidence,
+            )
+
+        label = f"{self.outcome.capitalize()}, the whole recording"
+        return files.picture(f"{self._name}_recording", draw, label, self.words)
+
+    @property
+    def _name(self) -> str:
+        return f"first_screen/{self.outcome.replace(' ', '_')}"
+
+    @property
+    def _signed(self) -> bool:
+        return bool((self.relevance < 0).any())

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from ecg_lightning.data.targets import known_info
-from ecg_lightning.ecg import MEDIAN_BEAT
+from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.models.hyper_parameters import network_name
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Block, Cell, Paragraph, ReportFiles, Section, TableBlock, number
+from ecg_lightning.report.config_words import format_of_run
 from ecg_lightning.runs.checkpoints import check_as_sealed, read_checkpoint
 from ecg_lightning.runs.performance import METRICS, METRICS_OF_MEASUREMENT, performance_table
 from ecg_lightning.runs.study_runs import StudyRuns
@@ -98,7 +99,7 @@ def _architecture(runs: StudyRuns, files: ReportFiles) -> list[Block]:
         name = network_name(read_checkpoint(run.checkpoint))
         what = f"The network of {run.target}, seed {run.seed} is {name}: no architecture, since a report makes nothing "
         return [Paragraph(f"{what}of what a checkpoint names beside the project's own networks.", "warning")]
-    table = architecture_table(module.network, input_shape(module))
+    table = architecture_table(module.network, input_shape(module, format_of_run(run)))
     total = sum(parameter.numel() for parameter in module.network.parameters())
     rows = [[str(cell) for cell in row] for row in table.to_numpy().tolist()]
     return [
@@ -113,12 +114,12 @@ def _architecture(runs: StudyRuns, files: ReportFiles) -> list[Block]:
     ]
 
 
-def input_shape(module: EcgClassifier) -> tuple[int, int]:
-    """Return the (lead, sample) that a network reads: as it says, as its backgrounds have, or the project's."""
+def input_shape(module: EcgClassifier, tested: SignalFormat = MEDIAN_BEAT) -> tuple[int, int]:
+    """Return the (lead, sample) that a network reads: as it says, as its backgrounds have, or as it was tested on."""
     ecgs = module.example_input_array
     if ecgs is None and module.backgrounds is not None:
         ecgs = module.backgrounds.beats
-    return (ecgs.shape[-2], ecgs.shape[-1]) if isinstance(ecgs, Tensor) else MEDIAN_BEAT.shape
+    return (ecgs.shape[-2], ecgs.shape[-1]) if isinstance(ecgs, Tensor) else tested.shape
 
 
 def architecture_table(network: nn.Module, shape: tuple[int, int] = MEDIAN_BEAT.shape) -> pd.DataFrame:

@@ -26,6 +26,9 @@ TABLE_1: Final[dict[str, tuple[str, str, str]]] = {
 }
 """The paper's Table 1 in the rows of ``population_table``: train, validation, test."""
 
+CASCADE_NETWORK: Final = ("atrial_fibrillation", 0)
+"""Target and training repetition, from 0, of the one network that the paper randomised."""
+
 INCONSISTENCIES: Final = (
     "The overall mean of 0.52 lies below the range of the class means, 0.54 to 0.62, although both are means of the "
     "same correlations over classes.",

@@ -7,7 +7,6 @@ from typing import Any, Final
 import pandas as pd
 
 from ecg_lightning.data.targets import known_info
-from ecg_lightning.ecg import MEDIAN_BEAT
 from ecg_lightning.experiments.similarity.smoothing_words import smoothing_of
 from ecg_lightning.plotting.class_words import class_in_text, class_name, kind_word
 from ecg_lightning.plotting.method_style import method_place, method_style
@@ -110,7 +109,7 @@ def _ecg_words(run: Run, data: Mapping[str, Any]) -> str:
         made = at(data, "representation", "init_args") or {}
         return f"Windows of the recordings, {of_ecgs} ({listed(made)})."
     return (
-        f"Median beats of {len(of_ecgs.leads)} leads (I, II, V1 to V6), {of_ecgs.samples} samples at "
+        f"Median beats of {len(of_ecgs.leads)} leads ({', '.join(of_ecgs.leads)}), {of_ecgs.samples} samples at "
         f"{of_ecgs.sampling_rate:g} Hz, with the QRS fiducial at "
         f"{1000 * of_ecgs.fiducial / of_ecgs.sampling_rate:g} ms; neighbouring beats inside the window: "
         f"{data.get('neighbours', 'unknown')}."
@@ -120,7 +119,7 @@ def _ecg_words(run: Run, data: Mapping[str, Any]) -> str:
 def _points(run: Run) -> int:
     """Return how many points a map of a run has, leads times samples."""
     shapes = [run.row_store(f"maps/{name}").spec.shape[1:] for name in run.maps]
-    return math.prod(shapes[0] if shapes else MEDIAN_BEAT.shape)
+    return math.prod(shapes[0] if shapes else format_of_run(run).shape)
 
 
 def method_settings(run: Run) -> pd.DataFrame:

@@ -27,13 +27,13 @@ from ecg_lightning.experiments.self_consistency.compare import compare_maps
 from ecg_lightning.experiments.self_consistency.study_results import write_comparison
 from ecg_lightning.functional.intervals import patient_resamples
 from ecg_lightning.plotting.page_blocks import number, with_interval
+from ecg_lightning.report.class_relevance import class_relevance
 from ecg_lightning.report.commands import run
 from ecg_lightning.report.deviations import deviations
 from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.networks import architecture_table
 from ecg_lightning.report.page import write_report
 from ecg_lightning.report.population import population_table
-from ecg_lightning.report.relevance_section import class_relevance
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.run_means import means_over_runs
 from ecg_lightning.runs.study_folder import StudyFolder
