@@ -15,6 +15,9 @@ from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.runs.study_folder import COMPARED_TABLES, StudyFolder
 from ecg_lightning.storage.atomic import atomic_path, write_parquet_atomic
 
+PHONE_REM: Final = 44
+"""Width in rem at which a phone shows a figure of usual letters."""
+
 NO_NUMBER: Final = "\N{EN DASH}"
 """What stands where there is no number."""
 
@@ -53,6 +56,7 @@ class Picture:
         caption: What is shown, in which unit, from which settings, with which interval.
         label: Such as ``Figure 3A``.
         wide: Whether a phone shows it at a readable size in a frame that scrolls.
+        phone_rem: That size, its width in rem (letters' heights).
     """
 
     path: Path
@@ -60,6 +64,7 @@ class Picture:
     caption: str
     label: str
     wide: bool = True
+    phone_rem: int = PHONE_REM
 
     @property
     def uri(self) -> str:
@@ -177,7 +182,14 @@ class ReportFiles:
     figure_files: Sequence[FigureFile] = ("png",)
 
     def picture(
-        self, name: str, draw: Callable[[str], CaptionedFigure], label: str, caption: str, *, wide: bool = True
+        self,
+        name: str,
+        draw: Callable[[str], CaptionedFigure],
+        label: str,
+        caption: str,
+        *,
+        wide: bool = True,
+        phone_rem: int = PHONE_REM,
     ) -> Picture:
         """Save a figure as PNG, and as the other files that are wanted.
 
@@ -187,6 +199,7 @@ class ReportFiles:
             label: Such as ``Figure 3A``.
             caption: What is shown.
             wide: Whether a phone scrolls the figure: see ``Picture``.
+            phone_rem: Its width there.
         """
         path = self.study.figures / f"{name}.png"
         image = io.BytesIO()
@@ -194,7 +207,7 @@ class ReportFiles:
             figure = draw(caption)
             save_figure_files(figure, path, self.figure_files)
             imsave(image, figure.without_caption(), format="png", pil_kwargs=PNG_SETTINGS)
-        return Picture(path, image.getvalue(), caption, label, wide)
+        return Picture(path, image.getvalue(), caption, label, wide, phone_rem)
 
     def table(self, name: str, frame: pd.DataFrame) -> list[str]:
         """Save a table as Parquet and CSV, and return their names relative to the study.

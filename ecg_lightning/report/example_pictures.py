@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.label_columns import R_PEAKS
 from ecg_lightning.ecg import SignalFormat
+from ecg_lightning.plotting.cached_beats import has_evidence
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.maps import map_figure
 from ecg_lightning.plotting.method_style import method_style
@@ -34,13 +36,13 @@ _COLUMNS: Final = 2
 _SCALE: Final = PaperScale(mm_per_millivolt=5.0)
 """Half of the usual gain, so that three ECGs beside each other stay on one screen; the sheet says so."""
 
+_PAGE_REM: Final = 72
+"""Width of a recording's page on a phone: its letters are small for its size."""
 
 _OF_A_BEAT: Final = (
     " Of each recording the beat is shown in which most of its |map| lies, with colour limits of its own; the whole "
-    "recordings follow."
+    "recordings stand below."
 )
-_EVIDENCE: Final = " Dashes: the evidence, where the beat differs from that of the same heart without the diagnosis."
-_NO_CACHE: Final = " The cache of these ECGs is not at hand, so their evidence is not drawn."
 
 
 def shown_run(runs: JudgedRuns) -> Run | None:
@@ -62,14 +64,14 @@ def shown_method(verdicts: pd.DataFrame, run: Run, methods: list[str]) -> tuple[
     return there[0], "the first method in the paper's order; no method's maps count as an explanation here"
 
 
-def example_blocks(runs: JudgedRuns, files: ReportFiles) -> list[Block]:
-    """Draw the three pictures, or say why there are none."""
+def example_blocks(runs: JudgedRuns, files: ReportFiles) -> tuple[list[Block], list[Picture]]:
+    """Draw the three pictures, or say why there are none; and the whole recordings, where ECGs are recordings."""
     run = shown_run(runs)
     chosen = shown_method(runs.verdicts, run, runs.methods) if run is not None else None
     if run is None or chosen is None:
-        return [Paragraph("No run has metrics and maps, so no ECG can be shown.", "note")]
+        return [Paragraph("No run has metrics and maps, so no ECG can be shown.", "note")], []
     if test_beat(run, 0) is None:
-        return [Paragraph("The study keeps no ECGs (test_beats.npy), so none can be shown.", "note")]
+        return [Paragraph("The study keeps no ECGs (test_beats.npy), so none can be shown.", "note")], []
     ecgs, cache = typical_ecgs(run), evidence_cache(run)
     shown = [
         _Shown.of(run, chosen[0], outcome, ecg, runs.ecg(run, ecg.row), evidence_of(cache, run, ecg.ecg_id))
@@ -84,11 +86,18 @@ def example_blocks(runs: JudgedRuns, files: ReportFiles) -> list[Block]:
         + rule(run)
         + (f" This network has no {' and no '.join(absent)}." if absent else "")
         + (_OF_A_BEAT if pages and pictures else "")
-        + (_EVIDENCE if cache is not None else _NO_CACHE)
+        + _evidence_words(cache, run)
     )
-    if not pictures:
-        return [Paragraph(caption, "note"), *pages]
-    return [Gallery(pictures, caption, "Right and wrong answers"), *pages]
+    shown_beats = Gallery(pictures, caption, "Right and wrong answers") if pictures else Paragraph(caption, "note")
+    return [shown_beats], pages
+
+
+def _evidence_words(cache: BeatCache | None, run: Run) -> str:
+    if cache is None:
+        return " The cache of these ECGs is not at hand, so their evidence is not drawn."
+    if not has_evidence(cache, run.target):
+        return " Where the evidence of these ECGs lies is not known, so none is outlined."
+    return " Dashes: the evidence, where the beat differs from that of the same heart without the diagnosis."
 
 
 @dataclass(frozen=True)
@@ -178,7 +187,7 @@ class _Shown:
             )
 
         label = f"{self.outcome.capitalize()}, the whole recording"
-        return files.picture(f"{self._name}_recording", draw, label, self.words)
+        return files.picture(f"{self._name}_recording", draw, label, self.words, phone_rem=_PAGE_REM)
 
     @property
     def _name(self) -> str:

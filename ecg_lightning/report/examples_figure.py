@@ -16,6 +16,9 @@ STEPS: Final = "perturbation step"
 LAYERS: Final = "randomised layers"
 """Labels of the axis that also say what the panel's range is."""
 
+SHOWN_SECONDS: Final = 3.0
+"""What a panel shows of a recording, whose ten seconds would be too fine to read."""
+
 _ROOM: Final = 0.13
 """Space of a panel, above its curves, for each line of text there, as a share of their range."""
 
@@ -56,7 +59,7 @@ def times_of(values: NDArray[np.float64], of_ecgs: SignalFormat) -> NDArray[np.f
 
 def time_label(of_ecgs: SignalFormat) -> str:
     """Say from when on the milliseconds of an axis count."""
-    return "ms from the QRS" if of_ecgs.fiducial is not None else "ms"
+    return "ms from the QRS" if of_ecgs.fiducial is not None else "ms from the first sample"
 
 
 def examples_figure(rows: Sequence[Sequence[Example]], caption: str) -> CaptionedFigure:
@@ -95,6 +98,8 @@ def _draw(axes: Axes, example: Example) -> None:
     axes.tick_params(labelsize=6.5)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_ylabel(example.y_label, fontsize=7)
+    if example.x_label == time_label(example.of_ecgs) and example.of_ecgs.fiducial is None:
+        axes.set_xlim(_most_relevant(example))
     rows = 2  # of the legend's size; the score takes as much
     if 1 < len(example.lines) <= _IN_PANEL:
         columns = 3 if max(len(label) for label, *_ in example.lines) <= _SHORT else 2
@@ -106,6 +111,16 @@ def _draw(axes: Axes, example: Example) -> None:
         axes.set_ylim(-0.03, 1.03)
     for each in axes.get_shared_x_axes().get_siblings(axes):
         _leave_room_above(each, rows * _ROOM)
+
+
+def _most_relevant(example: Example) -> tuple[float, float]:
+    """Return the ``SHOWN_SECONDS`` of a recording in which most of the curves' size lies, in ms."""
+    time = example.lines[0][2]
+    size = np.sum([np.abs(y) for _, _, _, y in example.lines], axis=0)
+    before = np.concatenate([[0.0], np.cumsum(size)])
+    samples = min(round(SHOWN_SECONDS * example.of_ecgs.sampling_rate), len(time))
+    first = int(np.argmax(before[samples:] - before[:-samples]))
+    return float(time[first]), float(time[first + samples - 1])
 
 
 def _leave_room_above(axes: Axes, share: float) -> None:

@@ -17,7 +17,15 @@ from ecg_lightning.plotting.class_words import class_short
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Paragraph, ReportFiles, Section, number
 from ecg_lightning.report.config_words import format_of_run
-from ecg_lightning.report.examples_figure import LAYERS, STEPS, Example, examples_figure, time_label, times_of
+from ecg_lightning.report.examples_figure import (
+    LAYERS,
+    SHOWN_SECONDS,
+    STEPS,
+    Example,
+    examples_figure,
+    time_label,
+    times_of,
+)
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.seed_maps import same_ecgs
 from ecg_lightning.runs.study_runs import StudyRuns
@@ -49,6 +57,8 @@ def examples_section(runs: StudyRuns, files: ReportFiles) -> Section:
         "and shown in the lead with the most relevance; grey: the ECG in that lead, if the "
         "study keeps its beats. Correlations are over all leads."
     )
+    if any(example.trace is not None and example.of_ecgs.fiducial is None for row in rows for example in row):
+        caption += f" Of recordings the {SHOWN_SECONDS:g} s with the most relevance are shown."
     return Section(
         "examples", title, [files.picture("examples", lambda text: examples_figure(rows, text), "Figure 2", caption)]
     )

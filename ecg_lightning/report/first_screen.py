@@ -25,6 +25,7 @@ _TWO_CLAIMS: Final = ("uses_the_network", "is_about_this_patient")
 
 def first_screen_section(runs: JudgedRuns, files: ReportFiles) -> Section:
     """Make the section for who has one minute: what was studied, the answer, three ECGs with a map, and the effects."""
+    examples, pages = example_blocks(runs, files)
     blocks: list[Block] = [Paragraph(short_answer(runs.verdicts), "answer"), Items(list(_studied(runs)))]
     blocks += [
         TableBlock(
@@ -36,11 +37,12 @@ def first_screen_section(runs: JudgedRuns, files: ReportFiles) -> Section:
             label=f"The answer for each {kind_word(runs.targets, 1)}",
             prose=True,
         ),
-        *example_blocks(runs, files),
+        *examples,
     ]
     if (table := _effects(runs)) is not None:
         blocks.append(table)
-    return Section("first", "What was studied, and the answer", blocks)
+    details: dict[str, list[Block]] = {"The whole recordings, as they are read": list(pages)} if pages else {}
+    return Section("first", "What was studied, and the answer", blocks, details)
 
 
 def _studied(runs: JudgedRuns) -> Iterator[str]:

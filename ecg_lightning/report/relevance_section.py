@@ -12,10 +12,13 @@ from ecg_lightning.data.targets import known_info
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.overview import maps_overview
-from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section, TableBlock
+from ecg_lightning.plotting.page_blocks import PHONE_REM, Block, Paragraph, Picture, ReportFiles, Section, TableBlock
 from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.report.class_relevance import ClassEcgs, class_relevance
 from ecg_lightning.runs.study_runs import StudyRuns
+
+_LEADS_ON_A_PHONE: Final = 8
+"""Leads that a picture of the usual width holds beside each other."""
 
 _WORDS: Final = {"lead": "Share of |map| in each lead", "wave": "Share of |map| in each part of the beat"}
 
@@ -124,4 +127,5 @@ def _picture(files: ReportFiles, target: str, ecgs: ClassEcgs, maps: Mapping[str
             signal_format=ecgs.beat_format,
         )
 
-    return files.picture(f"relevance/{target}", draw, f"Class-mean maps: {name}", caption)
+    phone = round(PHONE_REM * max(len(ecgs.signal_format.leads) / _LEADS_ON_A_PHONE, 1))
+    return files.picture(f"relevance/{target}", draw, f"Class-mean maps: {name}", caption, phone_rem=phone)

@@ -209,9 +209,9 @@ def _in_words(table: pd.DataFrame) -> list[tuple[str, str]]:
     above = rows["corrected_above_floor"].dropna().sort_values()
     common = (
         f"The same seeds' maps of different patients, of whom both predict the same class, agree by "
-        f"{number(rows['floor'].mean())}, for median beats are aligned. What stands above that, without the maps' own "
-        f"Monte-Carlo noise, is {number(above.mean())}: {_extremes(above)}. The verdict is on this number, in each "
-        f"class, and speaks of {_networks(int(own['n_seeds'].min()))}."
+        f"{number(rows['floor'].mean())}: more where waves lie at the same samples, as in median beats. What stands "
+        f"above that, without the maps' own Monte-Carlo noise, is {number(above.mean())}: {_extremes(above)}. The "
+        f"verdict is on this number, in each class, and speaks of {_networks(int(own['n_seeds'].min()))}."
         if len(above)
         else "No two patients have the same predicted class, so that agreement has no floor to be compared with."
     )
