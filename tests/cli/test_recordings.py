@@ -51,6 +51,7 @@ def test_stores_are_complete_and_know_their_leads_and_times(folder: Path) -> Non
     saliency = run.maps["saliency"]
     assert saliency.done.all()
     assert saliency.shape == (len(run.examples), 12, 1000)
+    assert all(len(peaks) and peaks.min() >= 0 and peaks.max() < 1000 for peaks in run.examples["r_peaks"])
     assert tuple(saliency.lead.values) == TWELVE_LEADS
     np.testing.assert_allclose(saliency.time, 10.0 * np.arange(1000))
     assert saliency.time.attrs["long_name"] == "time after the first sample"
@@ -83,6 +84,16 @@ def test_the_report_says_what_the_network_sees(folder: Path) -> None:
     assert "Windows of the recordings, 12 leads x 1000 samples at 100 Hz" in page
     assert "Networks see windows of the recordings here, and no median beats" in page
     assert "QRS fiducial" not in page
+    assert "Windows from the R peak of each beat: P and PR -300 to -60 ms" in page
+    assert "over the windows from 480 ms before each R peak to 720 ms behind it" in page
+    assert "the whole recordings stand below" in page
+    figures = folder / "runs/strips/figures"
+    shown = {path.stem for path in (figures / "first_screen").glob("*.png")}
+    assert {name for name in shown if name.endswith("_recording")} == {
+        f"{name}_recording" for name in shown if not name.endswith("_recording")
+    }
+    assert shown
+    assert (figures / "relevance/STTC.png").is_file()
 
 
 def test_a_network_of_median_beats_is_refused(data_root: Path, folder: Path) -> None:

@@ -9,7 +9,16 @@ from paper_reading import millimetres, texts
 
 from ecg_lightning.data.representations import TWELVE_LEADS
 from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
-from ecg_lightning.plotting import ClassBeat, PaperScale, maps_overview, recording_map_figure, recordings_figure
+from ecg_lightning.plotting import (
+    ClassBeat,
+    PaperScale,
+    classes_figure,
+    ecg_figure,
+    map_figure,
+    maps_overview,
+    recording_map_figure,
+    recordings_figure,
+)
 from ecg_lightning.plotting.chosen_ecgs import EcgMaps
 from ecg_lightning.plotting.class_beat import REGION_STYLES
 from ecg_lightning.plotting.recording_maps import most_relevant_beat
@@ -226,3 +235,27 @@ def test_a_recording_is_cut_around_its_beat() -> None:
     np.testing.assert_array_equal(beat.maps["ig"], maps["ig"][:, 352:472])
     assert "beat at 4.00 s" in beat.subtitle
     assert EcgMaps(ecg.beat, maps, {}, None, "t", "s", PAGE).most_relevant_beat() is None
+
+
+def test_a_beat_of_a_recording_is_drawn_as_a_median_beat_is() -> None:
+    of_beat = SignalFormat(TWELVE_LEADS, 100, 120, fiducial=48)
+    beat, mask = made(of_beat), np.zeros(of_beat.shape, dtype=np.bool_)
+    mask[0, 30:60] = True
+    example = ClassBeat(beat, "archive", "a", 75.0, ["SR"], {"QRS": mask}, of_beat)
+    figures = (
+        ecg_figure(beat, signal_format=of_beat, fiducial=True),
+        map_figure(beat, noise(of_beat), method="ig", signed=True, evidence=mask, columns=2, signal_format=of_beat),
+        classes_figure({"real": [example]}, title="t"),
+    )
+    for figure in figures:
+        traces = [(axes, line) for axes in figure.axes for line in axes.lines if len(line.get_xdata()) == 120]
+        assert len(traces) == 12
+        for (axes, line), lead in zip(traces, beat, strict=True):
+            np.testing.assert_allclose(line.get_xdata(), np.arange(120) / 100)
+            drawn = np.asarray(line.get_ydata())
+            np.testing.assert_allclose(drawn - drawn[0], lead - lead[0], atol=1e-12)
+            np.testing.assert_allclose(millimetres(axes, (0, 0), (1, 1)), [25, 10])
+        assert set(TWELVE_LEADS) <= set(texts(figure))
+    assert "dotted: fiducial of the QRS complex, 0.48 s" in texts(figures[0])
+    with pytest.raises(ValueError, match="ECG b: expected 12 leads x 120 samples at 100 Hz"):
+        classes_figure({"real": [example, ClassBeat(made(FRANK), "archive", "b", 75.0, [], {}, FRANK)]}, title="t")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from ecg_lightning.ecg import SignalFormat
 from ecg_lightning.method_names import METHOD_NAMES
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.report.examples_figure import Example, examples_figure
@@ -30,3 +31,12 @@ def test_score_legend_and_curves_stand_apart(labels: list[str]) -> None:
         highest = axes.transData.transform((0.0, 1.0))[1]
         assert min(above.y0, beside.y0) >= highest
         assert max(axes.get_yticks()) <= 1.1
+
+
+def test_of_a_recording_the_seconds_with_most_relevance_are_shown() -> None:
+    recording = SignalFormat(("I",), 100, 1000)
+    time = 10.0 * np.arange(1000)
+    lines = [("IG", "black", time, np.where((time >= 5000) & (time < 8000), -1.0, 0.1))]
+    panel = Example("1 Methods", "mean", lines, time, "ms from the first sample", of_ecgs=recording)
+    axes = examples_figure([[panel, panel]], "Caption.").subfigs[0].axes[0]
+    assert axes.get_xlim() == (5000, 7990)
