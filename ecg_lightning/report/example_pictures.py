@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ecg_lightning.data.cache import BeatCache
 from ecg_lightning.data.label_columns import R_PEAKS
+from ecg_lightning.data.targets import known_info
 from ecg_lightning.ecg import SignalFormat
 from ecg_lightning.plotting.cached_beats import has_evidence
 from ecg_lightning.plotting.class_words import class_name
@@ -88,7 +89,8 @@ def example_blocks(runs: JudgedRuns, files: ReportFiles) -> tuple[list[Block], l
         + (_OF_A_BEAT if pages and pictures else "")
         + _evidence_words(cache, run)
     )
-    shown_beats = Gallery(pictures, caption, "Right and wrong answers") if pictures else Paragraph(caption, "note")
+    label = "Right and wrong answers" if known_info(run.target).kind == "binary" else "Low and high predictions"
+    shown_beats = Gallery(pictures, caption, label) if pictures else Paragraph(caption, "note")
     return [shown_beats], pages
 
 
