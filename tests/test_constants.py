@@ -38,8 +38,6 @@ REASONS = {
     ("ecg_lightning/report/population.py", "PAPER_TARGETS"): "compares with the paper's Table 1",
     # The next ones are being worked on elsewhere; they go with that work.
     ("ecg_lightning/data/twins.py", "TARGETS"): "the diagnoses that the simulator has twins of",
-    ("ecg_lightning/models/classifier.py", "'sinus_rhythm'"): "default of a signature; ecg.DEFAULT_TARGET",
-    ("ecg_lightning/models/fit_checks.py", "'8, 600'"): "a docstring",
     ("ecg_lightning/experiments/perturbation/data.py", "MEDIAN_BEAT"): "twins exist of median beats only",
 }
 """(module, what it knows) -> why it may."""

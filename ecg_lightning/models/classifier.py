@@ -14,7 +14,7 @@ from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.dataset import Batch
 from ecg_lightning.data.label_scale import LabelScale
 from ecg_lightning.data.targets import check_name, known_info
-from ecg_lightning.ecg import Target
+from ecg_lightning.ecg import DEFAULT_TARGET, Target
 from ecg_lightning.models.channels_last_training import training_pass
 from ecg_lightning.models.checked_loading import CheckedLoading
 from ecg_lightning.models.checkpoint_fit import DATA_KEY, SCALE_KEY, TARGET_INFO_KEY, TARGET_KEY, check_fits, kept_scale
@@ -65,7 +65,7 @@ class EcgClassifier(CheckedLoading):
     def __init__(
         self,
         network: nn.Module,
-        target: Target = "sinus_rhythm",
+        target: Target = DEFAULT_TARGET,
         learning_rate: float = 5e-4,
         weight_decay: float = 0.0,
         seed: int = 0,

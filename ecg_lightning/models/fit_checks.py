@@ -14,7 +14,7 @@ from ecg_lightning.models.output_range import probability_words
 
 
 def example_ecgs(datamodule: EcgDataModule, stage: str) -> Tensor:
-    """Two ECGs of those that a stage reads first, (2, 8, 600) mV.
+    """Two ECGs of those that a stage reads first, (2, lead, sample) mV.
 
     Args:
         datamodule: Set up for the stage.

@@ -18,6 +18,7 @@ from ecg_lightning.data.sources import Entry, Synthetic
 from ecg_lightning.data.targets import PAPER_TARGETS, TargetInfo
 from ecg_lightning.data.twins import TwinShifts
 from ecg_lightning.ecg import TARGETS
+from ecg_lightning.models.classifier import EcgClassifier
 
 
 class WithSex(Synthetic):
@@ -58,12 +59,13 @@ def test_fit_and_test_with_every_experiment(tmp_path: Path) -> None:
     main(own("fit", tmp_path, "sinus_rhythm", *SMALL))  # the simulator's own go on, in the same study
 
 
-def test_a_measured_target_is_prepared_and_not_trained_yet(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"age is a regression target \(a number of years from 0 to 130\)"):
-        main(own("fit", tmp_path, "age", *SMALL))
+def test_a_measured_target_has_its_own_column_and_is_trained(tmp_path: Path) -> None:
+    main(own("fit", tmp_path, "age", *SMALL))
     (table,) = tmp_path.glob("cache/*/examples.parquet")
     examples = pd.read_parquet(table)
     np.testing.assert_array_equal(examples["age_label"], examples["age"])
+    (checkpoint,) = tmp_path.rglob("best.ckpt")
+    assert EcgClassifier.load_from_checkpoint(checkpoint).target_info.kind == "regression"
 
 
 def test_the_nine_are_what_they_were(tmp_path: Path) -> None:
