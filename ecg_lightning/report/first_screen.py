@@ -29,7 +29,7 @@ def first_screen_section(runs: JudgedRuns, files: ReportFiles) -> Section:
     blocks: list[Block] = [Paragraph(short_answer(runs.verdicts), "answer"), Items(list(_studied(runs)))]
     blocks += [
         TableBlock(
-            head=(kind_word(runs.targets, 1).capitalize(), "Patients with it", "What can be said"),
+            head=(kind_word(runs.targets, 1).capitalize(), *_patients(runs), "What can be said"),
             rows=[_answer_row(runs, target) for target in runs.targets],
             caption="A map counts as an explanation where it is better than every map that knows nothing of the "
             "network, and better than the same method's map of another patient. \"Can't be told\" is neither good nor "
@@ -77,6 +77,11 @@ def _how_good(runs: JudgedRuns) -> str:
         kind = "diagnosis" if name == "auroc" else "measurement"
         words += f", {title} {low}" if low == high else f", {title} {low} to {high} by {kind}"
     return words
+
+
+def _patients(runs: JudgedRuns) -> list[str]:
+    """Head the column of patients: with a diagnosis; of measurements all that have a value."""
+    return ["Patients" if kind_word(runs.targets) == "measurements" else "Patients with it"]
 
 
 def _coarse(preconditions: pd.DataFrame) -> Iterator[str]:

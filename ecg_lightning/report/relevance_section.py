@@ -106,7 +106,8 @@ def _picture(files: ReportFiles, target: str, ecgs: ClassEcgs, maps: Mapping[str
     shown = ecgs.run.examples.iloc[ecgs.rows]
     trace = ecgs.trace()
     beat = np.zeros(ecgs.beat_format.shape) if trace is None else trace
-    having = "with" if known_info(target).kind == "binary" else "with a value of"
+    binary = known_info(target).kind == "binary"
+    having, title = ("with", f"Class-mean maps: {name}") if binary else ("with a value of", f"Mean maps: {name}")
     averaged = "" if ecgs.are_beats else ", averaged over its beats"
     caption = (
         f"Mean map of the {len(shown)} test ECGs {having} {name}, of {shown['patient_id'].nunique()} patients, by the "
@@ -122,10 +123,10 @@ def _picture(files: ReportFiles, target: str, ecgs: ClassEcgs, maps: Mapping[str
             beat,
             scaled,
             signed=signed,
-            title=f"Class-mean maps: {name}",
+            title=title,
             subtitle=caption or None,
             signal_format=ecgs.beat_format,
         )
 
     phone = round(PHONE_REM * max(len(ecgs.signal_format.leads) / _LEADS_ON_A_PHONE, 1))
-    return files.picture(f"relevance/{target}", draw, f"Class-mean maps: {name}", caption, phone_rem=phone)
+    return files.picture(f"relevance/{target}", draw, title, caption, phone_rem=phone)

@@ -64,13 +64,13 @@ def said_of(run: Run, ecg: TypicalEcg, name: str, outcome: str) -> str:
         predicted = f"{ecg.predicted:.3g} {info.unit}".rstrip()
         return (
             f"ECG {name}: the network predicts {class_in_text(run.target)} of {predicted}; measured: {measured}. It "
-            f"has the median prediction of {ecg.n_like_it} ECGs."
+            f"has the median prediction of the {ecg.n_like_it} ECGs of its third."
         )
     has = "has" if OUTCOMES[outcome][0] else "does not have"
     return (
         f"ECG {name} {has} {class_in_text(run.target)}; the network gives it a probability of "
-        f"{ecg.predicted:.2f} (threshold {run.metrics['threshold']['value']:.2f}). It is the median of "
-        f"{ecg.n_like_it} ECGs with this outcome"
+        f"{ecg.predicted:.2f} (threshold {run.metrics['threshold']['value']:.2f}). It is the "
+        f"{'only ECG' if ecg.n_like_it == 1 else f'median of {ecg.n_like_it} ECGs'} with this outcome"
         + (", and has no evidence to outline." if not OUTCOMES[outcome][0] else ".")
     )
 
