@@ -7,7 +7,7 @@ QRS complex at sample 240, and subtract the voltage before the QRS complex.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -118,6 +118,23 @@ def median_beat(
     rate = _heart_rate(r_peaks, filled)
     masks = _median_masks(recording, signal.shape[1], fiducials)
     return MedianBeat(beat, r_peaks, fiducials, rate, masks)
+
+
+def median_beat_at(recording: Recording, like: MedianBeat, *, neighbours: Neighbours = "keep") -> MedianBeat:
+    """Compute the median of the beats at the fiducials of another one's recording, in which every lead is alive.
+
+    Raises:
+        RecordingError: As for :func:`median_beat`, whose ``neighbours`` must have been the same.
+    """
+    signal, _ = _prepare(recording)
+    (clean,) = zero_phase(signal, CLEAN)
+    chosen = np.zeros(len(like.r_peaks), dtype=np.bool_)
+    chosen[np.abs(like.r_peaks[:, None] - like.fiducials).argmin(axis=0)] = True
+    n = like.n_beats_kept
+    aligned = Alignment(like.fiducials, np.ones(n), chosen)
+    wide = _median(clean, like.r_peaks, aligned, np.ones((n, len(LEADS)), dtype=np.bool_), neighbours)
+    beat = _finish(wide[:, SLACK : SLACK + BEAT_SAMPLES], blank=neighbours == "blank")
+    return replace(like, beat=beat, wave_masks=_median_masks(recording, signal.shape[1], like.fiducials))
 
 
 def _prepare(recording: Recording) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:

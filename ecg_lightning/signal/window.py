@@ -42,6 +42,7 @@ def cut_window(
     start: float = 0.0,
     pad: bool = False,
     band: Sequence[Stage] = (),
+    with_peaks: bool = True,
 ) -> Window:
     """Cut a window out of a recording.
 
@@ -54,6 +55,7 @@ def cut_window(
         start: Where the window begins, s.
         pad: Whether a recording that ends before the window is filled up with 0 mV behind.
         band: Butterworth filters, run forwards and backwards; none: the signal as it is.
+        with_peaks: Whether R peaks are searched, which takes most of the time.
 
     Returns:
         The window. The same recording gives the same one.
@@ -72,7 +74,8 @@ def cut_window(
     seen = resample(signal, rate, wanted.sampling_rate)
     if band:
         (seen,) = zero_phase(seen, tuple(band), sampling_rate=wanted.sampling_rate)
-    peaks = _r_peaks(resample(signal, rate)) * (wanted.sampling_rate / SAMPLING_RATE)
+    found = _r_peaks(resample(signal, rate)) if with_peaks else np.empty(0, dtype=np.intp)
+    peaks = found * (wanted.sampling_rate / SAMPLING_RATE)
     peaks = np.rint(peaks - first).astype(np.intp)
     peaks = peaks[(peaks >= 0) & (peaks < min(wanted.samples, seen.shape[1] - first))]
     masks = {

@@ -12,6 +12,14 @@ _PR_INTERVALS = (40.0, 1000.0)
 
 
 @dataclass(frozen=True)
+class Shift:
+    """A shift is what the twin of a measurement has more: ``amount`` ms or mV of the target."""
+
+    target: Target
+    amount: float
+
+
+@dataclass(frozen=True)
 class Case:
     """One ECG of one patient; the same case gives the same ECG, sample by sample.
 
@@ -23,6 +31,7 @@ class Case:
         heart_rate: Mean rate, beats per minute; None draws it by the rhythm.
         pr_interval: Time from P onset to QRS onset, ms; None draws it.
         noise: Factor of the noise; 0 leaves the recorder's low-pass filter and steps.
+        shift: The measurement in which the ECG differs from what was drawn; None but in twins.
 
     Raises:
         ValueError: A value that no heart has.
@@ -35,6 +44,7 @@ class Case:
     heart_rate: float | None = None
     pr_interval: float | None = None
     noise: float = 1.0
+    shift: Shift | None = None
 
     def __post_init__(self) -> None:
         if self.heart_rate is not None and not _RATES[0] <= self.heart_rate <= _RATES[1]:
@@ -70,3 +80,7 @@ class Case:
     def without(self, target: Target) -> "Case":
         """Return the twin without one diagnosis: all else is the same, draw by draw."""
         return replace(self, diagnoses=self.diagnoses.without(target))
+
+    def shifted(self, target: Target, amount: float) -> "Case":
+        """Return the twin with one measurement shifted, by ms or mV: all else is the same, draw by draw."""
+        return replace(self, shift=Shift(target, amount))

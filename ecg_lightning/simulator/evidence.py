@@ -1,8 +1,9 @@
-"""This module finds where the evidence for a diagnosis lies: by counterfactual twins, and by the textbook.
+"""This module finds where the evidence for a target lies: by counterfactual twins, and by the textbook.
 
-Twins are two ECGs that differ in one diagnosis and in nothing else. What differs between their noiseless median beats
-is all that a network can go by: the *causal* mask. Textbooks name less, or other places, most of all for rhythms, where
-the T wave's time and the neighbouring beats carry the rate: the *core* mask.
+Twins are two ECGs that differ in one diagnosis, or by one population SD in one measurement, and in nothing else. What
+differs between their noiseless median beats is all that a network can go by: the *causal* mask. Textbooks name less, or
+other places, most of all for rhythms, where the T wave's time and the neighbouring beats carry the rate: the *core*
+mask.
 """
 
 from collections.abc import Mapping
@@ -13,13 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_closing
 
-from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS, Target
-from ecg_lightning.signal.beat import MedianBeat, Neighbours, median_beat
+from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, SAMPLING_RATE, Target
+from ecg_lightning.signal.beat import MedianBeat, Neighbours, median_beat, median_beat_at
 from ecg_lightning.signal.recording import RecordingError
 from ecg_lightning.simulator.case import Case
+from ecg_lightning.simulator.heart import draw_heart
 from ecg_lightning.simulator.kernels import MS
 from ecg_lightning.simulator.recording import simulate
 from ecg_lightning.simulator.repolarisation import has_strain
+from ecg_lightning.simulator.shifted import POPULATION_SD, shift_of
+from ecg_lightning.simulator.textbook import Waves, textbook_mask
 
 LEAST: Final = 0.02
 """A difference below this (mV) is no evidence: it drowns in the noise of a median beat."""
@@ -36,20 +40,21 @@ SHARE_OF_LARGEST_OF_RHYTHM: Final = 0.04
 MAX_SHARE: Final = 0.36
 """No mask is larger than this share of the (lead, sample) points; the largest differences stay."""
 
-_RHYTHMS: Final = ("sinus_rhythm", "atrial_fibrillation", "sinus_bradycardia", "sinus_tachycardia")
-_GAP: Final = 5  # samples; shorter gaps inside the evidence of a lead are closed
-_NO_P: Final = 80  # samples
+RHYTHMS: Final = ("sinus_rhythm", "atrial_fibrillation", "sinus_bradycardia", "sinus_tachycardia")
+"""Diagnoses whose twin has its beats at other times: only median beats tell their evidence, no recordings do."""
+
+_GAP: Final = 0.01  # s; shorter gaps inside the evidence of a lead are closed
 
 
 @dataclass(frozen=True)
 class Twins:
-    """Noiseless median beats of an ECG with a diagnosis and of its twin without.
+    """Noiseless median beats of an ECG with a diagnosis or measurement and of its twin without, or with another one.
 
     Attributes:
-        target: The diagnosis in which the twins differ.
-        present: The twin with the diagnosis.
-        absent: Without it, R at the same sample.
-        case: The ECG with it.
+        target: In which the twins differ.
+        present: The ECG itself.
+        absent: Its twin, R at the same sample.
+        case: The ECG.
     """
 
     target: Target
@@ -74,21 +79,40 @@ def _noiseless(case: Case, neighbours: Neighbours) -> _Noiseless:
     return _Noiseless(beat, float(np.median(beat.fiducials - nearest)))
 
 
-def twin_beats(case: Case, target: Target, *, neighbours: Neighbours = "keep") -> Twins:
-    """Simulate the twins of one ECG and one of its diagnoses.
-
-    The fiducial of a QRS complex depends on its shape, so the beat without the diagnosis is moved until its R lies
-    where the other one's lies: what only stands at another place of the window is no evidence.
+def twin_of(case: Case, target: Target) -> Case | None:
+    """Return an ECG's twin: without a diagnosis, or with a measurement shifted; None where none can be shifted.
 
     Raises:
         ValueError: The ECG does not have the diagnosis.
+    """
+    if target not in POPULATION_SD:
+        return case.without(target)
+    shift = shift_of(draw_heart(case), target)
+    return None if shift is None else case.shifted(target, shift.amount)
+
+
+def twin_beats(case: Case, target: Target, *, neighbours: Neighbours = "keep") -> Twins:
+    """Simulate the twins of one ECG and one of its diagnoses or measurements.
+
+    The fiducial of a QRS complex depends on its shape, so the twin's beat is moved until its R lies where the other
+    one's lies: what only stands at another place of the window is no evidence. Twins of a measurement, whose beats come
+    at the same times, are made of the same beats at the same places.
+
+    Raises:
+        ValueError: The ECG does not have the diagnosis or wave.
         RecordingError: One of the twins has no median beat.
     """
-    present, absent = (_noiseless(one, neighbours) for one in (case, case.without(target)))
-    return _twins(case, target, present, absent)
+    twin = twin_of(case, target)
+    if twin is None:
+        raise ValueError(f"this ECG has no {target} that could be shifted: {case}")
+    return _twins(case, target, _noiseless(case, neighbours), twin, neighbours)
 
 
-def _twins(case: Case, target: Target, present: _Noiseless, absent: _Noiseless) -> Twins:
+def _twins(case: Case, target: Target, present: _Noiseless, twin: Case, neighbours: Neighbours) -> Twins:
+    if target in POPULATION_SD:
+        bare = simulate(twin).recording(noise=False)
+        return Twins(target, present.beat, median_beat_at(bare, present.beat, neighbours=neighbours), case)
+    absent = _noiseless(twin, neighbours)
     places = np.arange(BEAT_SAMPLES) + (present.delay - absent.delay)
     beat = np.stack([np.interp(places, np.arange(BEAT_SAMPLES), row) for row in absent.beat.beat])
     whole = np.clip(np.rint(places).astype(np.intp), 0, BEAT_SAMPLES - 1)
@@ -97,7 +121,14 @@ def _twins(case: Case, target: Target, present: _Noiseless, absent: _Noiseless) 
 
 
 def causal_mask(twins: Twins) -> NDArray[np.bool_]:
-    """Mark where the twins differ: by more than .02 mV, and by more than 8 % of their largest difference.
+    """Mark where the twins differ, (8, 600) boolean: see :func:`difference_mask`."""
+    return difference_mask(twins.present.beat - twins.absent.beat, twins.target)
+
+
+def difference_mask(
+    difference: NDArray[np.float64], target: Target, sampling_rate: float = SAMPLING_RATE
+) -> NDArray[np.bool_]:
+    """Mark where twins differ: by more than .02 mV, and by more than 8 % of their largest difference.
 
     For the rhythms it is .015 mV and 4 %. For the comparison with the largest, differences are divided by the square
     root of their lead's largest: a network reads small leads as well as large ones. Gaps of under 10 ms inside a lead
@@ -106,112 +137,78 @@ def causal_mask(twins: Twins) -> NDArray[np.bool_]:
     The thresholds were set by grafting: moving the masked region from one twin to the other moves at least .90 (with
     the diagnosis into the twin without) and .80 (the reverse) of a network's logit (``benchmarks/graft_remove.py``).
 
+    Args:
+        difference: (lead, sample) mV between the twins.
+        target: In which they differ.
+        sampling_rate: Hz.
+
     Returns:
-        (8, 600) boolean; at most 36 % of the points.
+        (lead, sample) boolean; at most 36 % of the points.
     """
-    difference = np.abs(twins.present.beat - twins.absent.beat)
-    lead = np.maximum(difference.max(axis=1, keepdims=True), np.finfo(float).tiny)
-    weight = difference / np.sqrt(lead)
-    rhythm = twins.target in _RHYTHMS
+    size = np.abs(difference)
+    lead = np.maximum(size.max(axis=1, keepdims=True), np.finfo(float).tiny)
+    weight = size / np.sqrt(lead)
+    rhythm = target in RHYTHMS
     share = SHARE_OF_LARGEST_OF_RHYTHM if rhythm else SHARE_OF_LARGEST
     floor = max(share * float(weight.max()), float(np.quantile(weight, 1.0 - MAX_SHARE)))
-    mask = np.asarray((weight > floor) & (difference > (LEAST_OF_RHYTHM if rhythm else LEAST)))
-    closed = binary_closing(np.pad(mask, ((0, 0), (_GAP, _GAP))), np.ones((1, _GAP), dtype=np.bool_))[:, _GAP:-_GAP]
+    mask = np.asarray((weight > floor) & (size > (LEAST_OF_RHYTHM if rhythm else LEAST)))
+    gap = max(round(_GAP * sampling_rate), 1)
+    padded = np.pad(mask, ((0, 0), (gap, gap)))
+    closed = binary_closing(padded, np.ones((1, gap), dtype=np.bool_))[:, gap:-gap]
     return np.asarray(closed) if closed.mean() <= MAX_SHARE else mask
 
 
 def core_mask(twins: Twins) -> NDArray[np.bool_]:
-    """Mark where the textbook looks for the diagnosis.
-
-    Sinus rhythm, atrial fibrillation, AV block: from P onset (or where P would begin) to QRS onset, all leads. Right
-    bundle branch block: the last 40 % of the QRS complex in V1, V2, I, V5, V6. Left bundle branch block: QRS and ST-T,
-    all leads. Low voltage: QRS, all leads. Hypertrophy: QRS in V1, V2, V5, V6, and ST-T in I, V5, V6 with strain.
-    Bradycardia: T wave and what follows. Tachycardia: T wave and both ends, where the neighbouring beats come in.
-
-    Returns:
-        (8, 600) boolean.
-    """
-    waves = _waves(twins)
-    time = np.arange(BEAT_SAMPLES)
-    qrs = (time >= waves.qrs[0]) & (time < waves.qrs[1])
-    st_t = (time >= waves.qrs[1]) & (time < waves.t[1])
-    before = (time >= waves.p_onset) & (time < waves.qrs[0])
-    late = qrs & (time >= waves.qrs[1] - 0.4 * (waves.qrs[1] - waves.qrs[0]))
-    tail = time >= waves.t[0]
-    strain = st_t & has_strain(twins.case.patient_streams)
-    return {
-        "sinus_rhythm": _in(before),
-        "atrial_fibrillation": _in(before),
-        "first_degree_av_block": _in(before),
-        "sinus_bradycardia": _in(tail),
-        "sinus_tachycardia": _in(tail | (time < waves.p_onset)),
-        "right_bundle_branch_block": _in(late, "V1", "V2", "I", "V5", "V6"),
-        "left_bundle_branch_block": _in(qrs | st_t),
-        "low_qrs_voltage": _in(qrs),
-        "left_ventricular_hypertrophy": _in(qrs, "V1", "V2", "V5", "V6") | _in(strain, "I", "V5", "V6"),
-    }[twins.target]
+    """Mark where the textbook looks: see :func:`ecg_lightning.simulator.textbook.textbook_mask`, (8, 600) boolean."""
+    strain = has_strain(twins.case.patient_streams)
+    return textbook_mask(twins.target, [_waves(twins)], BEAT_SAMPLES, strain=strain)
 
 
 def evidence_masks(
     case: Case, targets: tuple[Target, ...], *, neighbours: Neighbours = "keep"
 ) -> Mapping[str, NDArray[np.bool_]]:
-    """Find the causal and core masks of several diagnoses of one ECG.
+    """Find the causal and core masks of several targets of one ECG.
 
     Args:
         case: The case of the ECG.
-        targets: Diagnoses that it has.
+        targets: Diagnoses that it has, and measurements.
         neighbours: What is done with neighbouring beats when the beats are made.
 
     Returns:
         ``causal/<target>`` and ``core/<target>`` -> (8, 600) boolean. Where the ECG or a twin has no median beat
-        without noise (too many ectopic beats, say), what would need it is left out.
+        without noise (too many ectopic beats, say), or nothing can be shifted, what would need it is left out.
     """
     masks: dict[str, NDArray[np.bool_]] = {}
-    if not targets:
+    cases = {target: twin for target in targets if (twin := twin_of(case, target)) is not None}
+    if not cases:
         return masks
     try:
         present = _noiseless(case, neighbours)
     except RecordingError:
         return masks
-    for target in targets:
+    for target, twin in cases.items():
         try:
-            absent = _noiseless(case.without(target), neighbours)
+            twins = _twins(case, target, present, twin, neighbours)
         except RecordingError:
             continue
-        twins = _twins(case, target, present, absent)
         masks |= {f"causal/{target}": causal_mask(twins), f"core/{target}": core_mask(twins)}
     return masks
 
 
-@dataclass(frozen=True)
-class _Waves:
-    """Samples of the beat where its own waves begin and end."""
-
-    p_onset: int
-    qrs: tuple[int, int]
-    t: tuple[int, int]
-
-
-def _waves(twins: Twins) -> _Waves:
+def _waves(twins: Twins) -> Waves:
     """The beat's own waves, from the masks that were carried through its median.
 
-    P of the other twin where the beat has none, and 160 ms before the QRS complex where neither has.
+    P of the other twin where the beat has none.
     """
     qrs = min(_runs(twins.present, "QRS"), key=lambda run: abs(sum(run) / 2 - FIDUCIAL_SAMPLE))
     t = next((run for run in _runs(twins.present, "T") if run[1] > qrs[1]), (qrs[1], qrs[1] + 1))
     for beat in (twins.present, twins.absent):
-        if before := [run[0] for run in _runs(beat, "P") if run[0] < qrs[0]]:
-            return _Waves(before[-1], qrs, t)
-    return _Waves(qrs[0] - _NO_P, qrs, t)
+        if before := [run for run in _runs(beat, "P") if run[0] < qrs[0]]:
+            return Waves(before[-1], qrs, t)
+    return Waves.without_p(qrs, t)
 
 
 def _runs(beat: MedianBeat, wave: str) -> list[tuple[int, int]]:
     """First sample and end of every stretch of a wave, in order; waves of the simulator are the same in all leads."""
     edges = np.flatnonzero(np.diff(np.pad(beat.wave_masks[wave][0].astype(np.int8), 1)))
     return [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _in(time: NDArray[np.bool_], *leads: str) -> NDArray[np.bool_]:
-    """The mask of these samples in these leads, all where none is named, (8, 600)."""
-    chosen = np.array([not leads or lead in leads for lead in LEADS])
-    return chosen[:, None] & time

@@ -9,45 +9,19 @@ from numpy.typing import NDArray
 
 from ecg_lightning.ecg import LEADS, SAMPLING_RATE
 from ecg_lightning.signal.recording import Recording
-from ecg_lightning.simulator.atria import P_DURATION, PWave, draw_p_wave, fibrillation_waves, flutter_waves
+from ecg_lightning.simulator.atria import P_DURATION, fibrillation_waves, flutter_waves
 from ecg_lightning.simulator.case import Case
-from ecg_lightning.simulator.geometry import RESIDUAL_CENTRE, Geometry, draw_geometry
-from ecg_lightning.simulator.kernels import MS, OFFSET_WIDTHS, T_OFFSET_LAG, Timing, add_waves, evaluate
-from ecg_lightning.simulator.qrs import NORMAL_DURATION, Depolarisation, draw_depolarisation, left_bundle_branch_block
+from ecg_lightning.simulator.heart import AddedWave, Heart, draw_heart
+from ecg_lightning.simulator.kernels import MS, OFFSET_WIDTHS, T_OFFSET_LAG, Timing, add_waves
+from ecg_lightning.simulator.qrs import left_bundle_branch_block
 from ecg_lightning.simulator.recording_noise import draw_noise, record
-from ecg_lightning.simulator.repolarisation import (
-    RepolarisationShape,
-    RepolarisationTimes,
-    draw_repolarisation,
-    repolarisation_times,
-    size_by_rate,
-)
-from ecg_lightning.simulator.rhythm import (
-    DURATION,
-    PAC,
-    PVC,
-    Beats,
-    amplitude_variation,
-    draw_beats,
-    draw_respiratory_gain,
-)
-from ecg_lightning.simulator.voltage import QrsGain, draw_gain
+from ecg_lightning.simulator.repolarisation import RepolarisationTimes, repolarisation_times, size_by_rate
+from ecg_lightning.simulator.rhythm import DURATION, NORMAL, PAC, PVC, amplitude_variation, draw_respiratory_gain
+from ecg_lightning.simulator.shifted import shifted_heart
 
 SAMPLES: Final = int(DURATION * MS)
 _EDGE: Final = 1500  # samples before and after the recording, for waves that reach into it
 _ROTATION_SD: Final = np.deg2rad(2.6) / np.sqrt(3.0)  # of the loop in each beat, about each axis
-
-
-@dataclass(frozen=True)
-class Heart:
-    """A heart holds all that one ECG's beats are made of."""
-
-    geometry: Geometry
-    beats: Beats
-    p_wave: PWave
-    depolarisation: Depolarisation
-    repolarisation: RepolarisationShape
-    gain: QrsGain
 
 
 @dataclass(frozen=True)
@@ -99,7 +73,7 @@ def simulate(case: Case) -> SimulatedEcg:
     Raises:
         ValueError: The rhythm can't have the requested rate or PR interval.
     """
-    heart = draw_heart(case)
+    heart = shifted_heart(draw_heart(case), case.shift)
     canvas = np.zeros((len(LEADS), SAMPLES + 2 * _EDGE))
     times = heart.beats.times
     t_times = repolarisation_times(heart.repolarisation, heart.depolarisation, heart.beats.qt_rr)
@@ -108,57 +82,14 @@ def simulate(case: Case) -> SimulatedEcg:
     if ventricular.any():
         qrs[ventricular], t[ventricular] = _premature_ventricular(canvas, case, heart, ventricular)
     p = _atria(canvas, case, heart)
+    if heart.added is not None:
+        _add_wave(canvas, heart, heart.added, t_times)
     signal = np.ascontiguousarray(canvas[:, _EDGE:-_EDGE])
     _atrial_rhythm(signal, case, heart)
     ecg = SimulatedEcg(case, heart, signal, p, qrs + times[:, None], t + times[:, None])
     for kept in (ecg.signal, ecg.p, ecg.qrs, ecg.t):
         kept.flags.writeable = False  # the next call may return the same arrays
     return ecg
-
-
-def draw_heart(case: Case) -> Heart:
-    """Draw the parameters of one ECG."""
-    patient, diagnoses = case.patient_streams, case.diagnoses
-    geometry = draw_geometry(patient)
-    depolarisation = draw_depolarisation(patient, diagnoses)
-    repolarisation = draw_repolarisation(patient, diagnoses, depolarisation)
-    beats = draw_beats(case.ecg_streams, diagnoses, case.heart_rate, case.pr_interval)
-    gain = draw_gain(patient, diagnoses, *_reference_beat(geometry, depolarisation, repolarisation, beats))
-    return Heart(geometry, beats, draw_p_wave(patient, diagnoses), depolarisation, repolarisation, gain)
-
-
-def _reference_beat(
-    geometry: Geometry, depolarisation: Depolarisation, shape: RepolarisationShape, beats: Beats
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """QRS complex, what overlaps it unscaled, and ST-T, from QRS onset to offset at the mean rate, (8, sample) mV."""
-    loop = depolarisation.loop
-    time = np.arange(loop.onset, loop.offset, 1.0 / MS)
-    qrs = (loop.vector @ geometry.ventricular.T).T @ evaluate(time, loop.centre, loop.before, loop.after)
-    centre, width = residual_kernels(geometry, depolarisation)
-    qrs += geometry.qrs_residual.T @ evaluate(time, centre, width, width)
-    times = repolarisation_times(shape, depolarisation, np.array([60.0 / beats.rate]))
-    waves = evaluate(time, times.timing.centre[0], times.timing.before[0], times.timing.after[0])
-    rest = np.outer(geometry.t_residual, waves[0])
-    return qrs, rest, _t_vectors(shape, geometry).T @ waves
-
-
-def residual_kernels(
-    geometry: Geometry, depolarisation: Depolarisation
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return centres and widths of what no heart vector explains of the QRS complex, (16,) ms each.
-
-    Near R in a normal complex; spread over the whole of it where the left ventricle is late.
-    """
-    if not depolarisation.slow:
-        return geometry.qrs_centre, geometry.qrs_width
-    middle = 0.5 * (depolarisation.loop.onset + depolarisation.loop.offset)
-    stretch = depolarisation.duration / NORMAL_DURATION
-    return middle + stretch * (geometry.qrs_centre - RESIDUAL_CENTRE), stretch * geometry.qrs_width
-
-
-def _t_vectors(shape: RepolarisationShape, geometry: Geometry) -> NDArray[np.float64]:
-    """T, ramp, ST and U in the leads, (4, 8) mV."""
-    return np.asarray(np.stack([shape.t, shape.ramp, shape.st, shape.u]) @ geometry.ventricular.T)
 
 
 def _ventricles(
@@ -173,17 +104,13 @@ def _ventricles(
     leads = np.concatenate(
         [vectors @ geometry.ventricular.T, np.broadcast_to(geometry.qrs_residual, (n, 16, 8))], axis=1
     )
-    residual_centre, residual_width = residual_kernels(geometry, heart.depolarisation)
-    centre = np.concatenate([loop.centre, residual_centre])
-    before, after = (np.concatenate([width, residual_width]) for width in (loop.before, loop.after))
     amplitude = heart.gain.qrs * breathing[:, None, None] * leads
-    _add(canvas, beats.times, Timing.same(n, centre, before, after), amplitude, chosen)
-    amplitude = heart.gain.t * np.broadcast_to(_t_vectors(heart.repolarisation, geometry), (n, 4, 8)).copy()
-    amplitude[:, 0] += geometry.t_residual
+    _add(canvas, beats.times, Timing.same(n, *heart.qrs_kernels()), amplitude, chosen)
+    amplitude = np.broadcast_to(heart.st_t_vectors(), (n, 4, 8)).copy()
     size = size_by_rate(beats.qt_rr) * amplitude_variation(streams("t_variation"), n, 0.05)
     amplitude *= size[:, None, None]
     _add(canvas, beats.times, t_times.timing, amplitude, chosen)
-    qrs = np.broadcast_to(np.array([loop.onset, loop.offset]), (n, 2)).copy()
+    qrs = np.broadcast_to(np.array([loop.onset, heart.qrs_offset]), (n, 2)).copy()
     return qrs, np.stack([t_times.onset, t_times.offset], axis=1)
 
 
@@ -207,18 +134,30 @@ def _premature_ventricular(
 
 def _atria(canvas: NDArray[np.float64], case: Case, heart: Heart) -> NDArray[np.float64]:
     """Add the P waves; onset and offset in each beat, (beat, 2) ms from the recording's start, NaN without P."""
-    beats, kernels, geometry = heart.beats, heart.p_wave.kernels, heart.geometry
+    beats, kernels = heart.beats, heart.p_wave.kernels
     onset = beats.times + heart.depolarisation.loop.onset - beats.pr
     there = np.isfinite(onset)
     n = len(onset)
     vectors = np.where((beats.kind == PAC)[:, None, None], heart.p_wave.premature, kernels.vector)
-    amplitude = vectors @ geometry.atrial.T
-    amplitude[:, 1] += geometry.p_residual
-    amplitude *= amplitude_variation(case.ecg_streams("p_variation"), n, 0.06)[:, None, None]
+    amplitude = heart.p_vectors(vectors) * amplitude_variation(case.ecg_streams("p_variation"), n, 0.06)[:, None, None]
     if there.any():
         timing = Timing.same(n, kernels.centre, kernels.before, kernels.after)
         _add(canvas, np.where(there, onset, 0.0), timing, amplitude, there)
     return np.stack([onset, onset + P_DURATION], axis=1)
+
+
+def _add_wave(canvas: NDArray[np.float64], heart: Heart, wave: AddedWave, t_times: RepolarisationTimes) -> None:
+    """Add what a twin has more, to all beats that are not premature."""
+    beats = heart.beats
+    qrs_onset = heart.depolarisation.loop.onset
+    here = np.zeros(len(beats.times))
+    anchors = {"R": here, "J": here + heart.qrs_offset, "P": qrs_onset - beats.pr, "T": t_times.timing.centre[:, 0]}
+    times = beats.times + anchors[wave.anchor]
+    chosen = (beats.kind == NORMAL) & np.isfinite(times)
+    n = len(times)
+    timing = Timing.same(n, *(np.array([value]) for value in (wave.centre, wave.before, wave.after)))
+    if chosen.any():
+        _add(canvas, times, timing, np.broadcast_to(wave.amplitude, (n, 1, len(LEADS))), chosen)
 
 
 def _atrial_rhythm(signal: NDArray[np.float64], case: Case, heart: Heart) -> None:

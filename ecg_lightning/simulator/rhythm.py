@@ -23,7 +23,9 @@ _LATEST: Final = 500.0  # ms further back a beat's waves are over
 _AFTER: Final = 600.0  # ms after it, from which P waves may
 _ROUNDS: Final = 3
 _ECTOPIC_SHARE: Final = 0.09
-_P_TO_NEXT: Final = 60.0  # ms; the P wave begins at least this long after the beat before
+P_TO_NEXT: Final = 60.0
+"""The P wave begins at least this long after the beat before, ms."""
+
 
 NORMAL: Final = 0
 PVC: Final = 1
@@ -163,20 +165,20 @@ def _draw_pr(
     if not with_p:
         return np.full(len(rr), np.nan)
     pr = pr_interval if pr_interval is not None else _mean_pr(u, diagnoses, rate)
-    room = 60_000.0 / rate - _P_TO_NEXT
+    room = 60_000.0 / rate - P_TO_NEXT
     if pr_interval is not None and pr_interval > room:
         raise ValueError(_too_long(pr_interval, rate, room))
     each = min(pr, room) + 3.0 * np.clip(variation, -1.5, 1.5)
     if not diagnoses.av_block and pr_interval is None:
         each = np.minimum(each, 199.0)
-    each = np.minimum(each, rr - _P_TO_NEXT)
+    each = np.minimum(each, rr - P_TO_NEXT)
     return np.where(kind == PVC, np.nan, each)
 
 
 def _too_long(pr_interval: float, rate: float, room: float) -> str:
     return (
         f"pr_interval: {pr_interval:g} ms at {rate:.0f} beats per minute: the P wave would begin less than "
-        f"{_P_TO_NEXT:g} ms after the beat before; expected at most {int(room)} ms, or a lower rate"
+        f"{P_TO_NEXT:g} ms after the beat before; expected at most {int(room)} ms, or a lower rate"
     )
 
 
