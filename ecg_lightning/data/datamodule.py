@@ -97,8 +97,8 @@ class EcgDataModule(BeatLoaders):
             raise ValueError(f"split must be one of {', '.join(get_args(SplitRule))}; got {split!r}")
         if n_backgrounds < 2:
             raise ValueError(f"n_backgrounds must be at least 2; got {n_backgrounds}")
-        self.source = source
         self.target = check_name(target)
+        self.source = source.for_target(target)
         self.cache_dir = Path(cache_dir)
         self.split_rule: SplitRule = "patients" if split == "auto" else split
         self.split_seed = split_seed
@@ -123,7 +123,7 @@ class EcgDataModule(BeatLoaders):
     @cached_property
     def target_info(self) -> TargetInfo:
         """What the source says of the target; a ValueError where it has none of this name."""
-        return target_of(self.source, self.target)
+        return target_of(self.source, self.target, self.signal_format)
 
     def prepare_cache(self, *, overwrite: bool = False, progress: bool = True) -> BeatCache:
         """The cache, made first where it is not there yet; or anew, for instance after broken files were repaired."""

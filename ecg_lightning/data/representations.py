@@ -3,17 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_lightning.data.sources.base import Entry, Source
+from ecg_lightning.data.sources.base import Entry, Recording, Source
 from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
 from ecg_lightning.signal.beat import PIPELINE_VERSION, Neighbours
 from ecg_lightning.signal.filters import Stage
 from ecg_lightning.signal.leads import canonical_lead
-from ecg_lightning.signal.window import cut_window
+from ecg_lightning.signal.window import Window, cut_window
 
 TWELVE_LEADS: Final = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 """The leads of the standard ECG, in the order in which they are printed."""
@@ -143,11 +144,15 @@ class RecordingWindow(Representation):
         return SignalFormat(tuple(self.leads), self.sampling_rate, round(self.seconds * self.sampling_rate))
 
     def of(self, source: Source, entry: Entry) -> Represented:
-        """Return the window of the source's recording, with the wave masks that the source knows."""
-        window = cut_window(source.read(entry), self.format, start=self.start, pad=self.pad, band=self._band())
-        return Represented(
-            window.signal, window.heart_rate, len(window.r_peaks), window.wave_masks, r_peaks=window.r_peaks
-        )
+        """Return the window of the source's recording; wave masks and evidence masks of the source are cut, too."""
+        window = self._cut(source.read(entry))
+        evidence = source.window_evidence(entry, partial(self._cut, with_peaks=False), self.format)
+        masks = {**window.wave_masks, **evidence}
+        return Represented(window.signal, window.heart_rate, len(window.r_peaks), masks, r_peaks=window.r_peaks)
+
+    def _cut(self, recording: Recording, *, with_peaks: bool = True) -> Window:
+        band = self._band()
+        return cut_window(recording, self.format, start=self.start, pad=self.pad, band=band, with_peaks=with_peaks)
 
     def _band(self) -> tuple[Stage, ...]:
         high: tuple[Stage, ...] = () if self.high_pass is None else ((2, (self.high_pass,), "highpass"),)

@@ -15,7 +15,7 @@ from ecg_lightning.data.prepare import cache_hash, cache_settings, prepare
 from ecg_lightning.data.representations import MedianBeats
 from ecg_lightning.data.shards import PrepareSettings
 from ecg_lightning.data.sources import Entry, Synthetic
-from ecg_lightning.data.targets import PAPER_TARGETS, TargetInfo
+from ecg_lightning.data.targets import TargetInfo
 from ecg_lightning.data.twins import TwinShifts
 from ecg_lightning.ecg import TARGETS
 from ecg_lightning.models.classifier import EcgClassifier
@@ -26,7 +26,7 @@ class WithSex(Synthetic):
 
     def targets(self) -> Mapping[str, TargetInfo]:
         own = (TargetInfo("female", "Female sex"), TargetInfo("age", kind="regression", unit="years", low=0, high=130))
-        return {**PAPER_TARGETS, **{info.name: info for info in own}}
+        return {**super().targets(), **{info.name: info for info in own}}
 
     def entries(self) -> Sequence[Entry]:
         return [

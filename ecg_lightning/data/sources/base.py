@@ -1,16 +1,17 @@
 """This module defines what a source of ECGs yields: the interface that every archive and the simulator implement."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.data.targets import PAPER_TARGETS, TargetInfo
-from ecg_lightning.ecg import Target
+from ecg_lightning.ecg import SignalFormat, Target
 from ecg_lightning.signal.beat import MedianBeat, Neighbours, median_beat
 from ecg_lightning.signal.recording import Recording, RecordingError
+from ecg_lightning.signal.window import Window
 
 __all__ = ["Entry", "Recording", "RecordingError", "RejectedEntry", "Source"]
 
@@ -90,6 +91,18 @@ class Source(ABC):
         """How a user gives the source further targets, for the message about an unknown one."""
         return ""
 
+    def for_target(self, target: Target) -> "Source":  # noqa: ARG002
+        """Return the source as it serves the runs of a target; the simulator makes evidence of this one."""
+        return self
+
+    def why_no_labels(self, target: Target, signal_format: SignalFormat) -> str:  # noqa: ARG002
+        """Say why ECGs of a format have no labels of one of the targets; empty where they may have."""
+        return ""
+
+    def why_no_evidence(self, target: Target, signal_format: SignalFormat) -> str:  # noqa: ARG002
+        """Say why the evidence of a target is not known; empty where it is of ECGs that have it."""
+        return f"{self.name} does not tell it"
+
     def where(self, place: int) -> str:
         """Say where an entry of ``entries()`` stands, for messages; a source of a table names file and line."""
         return f"{self.name}, entry {place}"
@@ -119,6 +132,24 @@ class Source(ABC):
 
         Returns:
             Name of a region, ``causal/<target>`` or ``core/<target>`` -> (8, 600) boolean.
+        """
+        return {}
+
+    def window_evidence(
+        self,
+        entry: Entry,  # noqa: ARG002
+        cut: Callable[[Recording], Window],  # noqa: ARG002
+        signal_format: SignalFormat,  # noqa: ARG002
+    ) -> Mapping[str, NDArray[np.bool_]]:
+        """Return evidence masks of a window of one entry's recording, as ``evidence`` does of its median beat.
+
+        Args:
+            entry: The ECG that evidence is wanted of.
+            cut: Cuts the window out of a recording.
+            signal_format: Of the window.
+
+        Returns:
+            Name of a region -> (lead, sample) boolean of the format.
         """
         return {}
 

@@ -11,7 +11,7 @@ from ecg_lightning.data.label_checks import LabelsError
 from ecg_lightning.data.sources.archive_table import is_missing
 from ecg_lightning.data.sources.base import Entry, RejectedEntry, Source
 from ecg_lightning.data.targets import TargetInfo, check_distinct, meet, nearest
-from ecg_lightning.ecg import Target, shown_text
+from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat, Target, shown_text
 
 LONGEST_LIFE: Final = 130.0
 """Years; no age is greater."""
@@ -19,17 +19,25 @@ LONGEST_LIFE: Final = 130.0
 _SEXES: Final = ("female", "male", "unknown")
 
 
-def target_of(source: Source, name: Target) -> TargetInfo:
+def target_of(source: Source, name: Target, signal_format: SignalFormat = MEDIAN_BEAT) -> TargetInfo:
     """Look up a target among those that a source has.
 
+    Args:
+        source: Of the ECGs.
+        name: The target's.
+        signal_format: Of the ECGs.
+
     Raises:
-        LabelsError: It has no such target; the nearest ones are named, and how to give it more.
+        LabelsError: It has no such target, and the nearest ones are named, and how to give it more; or ECGs of this
+            format have no labels of it.
     """
     targets = source.targets()
     check_distinct(targets, source.name)
     if name not in targets:
         more = f". {source.more_targets}" if source.more_targets else ""
         raise LabelsError(f"the source {source.name} has no target {name}: {nearest(name, targets)}{more}")
+    if why := source.why_no_labels(name, signal_format):
+        raise LabelsError(f"the source {source.name} has no target {name} here: {why}")
     meet(targets[name])
     return targets[name]
 
