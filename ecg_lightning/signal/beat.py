@@ -51,6 +51,7 @@ class MedianBeat:
         heart_rate: Beats per minute: the mean rate over all R peaks, without intervals that have a gap in them.
         wave_masks: Name of a wave -> (8, 600) boolean: where more than half of the chosen beats carry the wave.
         remark: What is odd about it and no reason to reject it, in the same words for every such ECG; they are counted.
+        lag: Samples from where the beats were aligned to their fiducials.
     """
 
     beat: NDArray[np.float64]
@@ -59,6 +60,7 @@ class MedianBeat:
     heart_rate: float
     wave_masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     remark: str = ""
+    lag: int = 0
 
     @classmethod
     def ready_made(cls, beat: NDArray[np.float64], heart_rate: float, remark: str = "") -> "MedianBeat":
@@ -117,23 +119,22 @@ def median_beat(
     beat = _finish(wide[:, start : start + BEAT_SAMPLES], blank=neighbours == "blank")
     rate = _heart_rate(r_peaks, filled)
     masks = _median_masks(recording, signal.shape[1], fiducials)
-    return MedianBeat(beat, r_peaks, fiducials, rate, masks)
+    return MedianBeat(beat, r_peaks, fiducials, rate, masks, lag=start - SLACK)
 
 
 def median_beat_at(recording: Recording, like: MedianBeat, *, neighbours: Neighbours = "keep") -> MedianBeat:
-    """Compute the median of the beats at the fiducials of another one's recording, in which every lead is alive.
+    """Compute a twin's median beat: of the same beats, at the fiducials, and against the same voltage before the QRS.
 
-    Raises:
-        RecordingError: As for :func:`median_beat`, whose ``neighbours`` must have been the same.
+    See :func:`median_beat`, which has made ``like`` with the same ``neighbours``, also for what is raised.
     """
     signal, _ = _prepare(recording)
     (clean,) = zero_phase(signal, CLEAN)
     chosen = np.zeros(len(like.r_peaks), dtype=np.bool_)
     chosen[np.abs(like.r_peaks[:, None] - like.fiducials).argmin(axis=0)] = True
-    n = like.n_beats_kept
-    aligned = Alignment(like.fiducials, np.ones(n), chosen)
-    wide = _median(clean, like.r_peaks, aligned, np.ones((n, len(LEADS)), dtype=np.bool_), neighbours)
-    beat = _finish(wide[:, SLACK : SLACK + BEAT_SAMPLES], blank=neighbours == "blank")
+    aligned = Alignment(like.fiducials - like.lag, np.ones(like.n_beats_kept), chosen)
+    alive = np.ones((like.n_beats_kept, len(LEADS)), dtype=np.bool_)
+    wide = _median(clean, like.r_peaks, aligned, alive, neighbours)
+    beat = _finish(wide[:, like.lag + SLACK :][:, :BEAT_SAMPLES], blank=neighbours == "blank", like=like.beat)
     return replace(like, beat=beat, wave_masks=_median_masks(recording, signal.shape[1], like.fiducials))
 
 
@@ -204,8 +205,8 @@ def _median(
     return wide
 
 
-def _finish(beat: NDArray[np.float64], *, blank: bool) -> NDArray[np.float64]:
-    """Subtract the voltage before the QRS complex, and check that the result can be stored."""
+def _finish(beat: NDArray[np.float64], *, blank: bool, like: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Subtract the voltage before the QRS complex, of a beat like this, and check that the result can be stored."""
     gap = ~np.isfinite(beat[0])
     if gap.any() and not blank:
         raise TooShortError(
@@ -213,7 +214,7 @@ def _finish(beat: NDArray[np.float64], *, blank: bool) -> NDArray[np.float64]:
             "short, or its beats of one shape all lie at its edge; leave it out"
         )
     beat = hold_ends(beat)
-    onset = qrs_onset(spatial_slope(beat))
+    onset = qrs_onset(spatial_slope(beat if like is None else like))
     beat -= beat[:, onset - _BASELINE : onset].mean(axis=1, keepdims=True)
     beat[:, gap] = 0.0
     if np.abs(beat).max() > MAX_ABS_MILLIVOLT:
