@@ -1,19 +1,22 @@
 """Do the maps mark the evidence, or the waves, whose place is known?"""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from callbacks.audit import Audit, AuditBatch, StoreLayout
 from callbacks.audit_results import AuditResults
+from callbacks.control_rows import mean_of_known
 from callbacks.current_run import datamodule_of
 from ecg_lightning.attribution.partners import PatientControl
+from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.regions import known_regions, read_regions
 from ecg_lightning.experiments.localization.measure import (
     LOCALIZATION_SCORES,
@@ -21,8 +24,10 @@ from ecg_lightning.experiments.localization.measure import (
     localization_scores,
     region_share,
 )
+from ecg_lightning.experiments.localization.over_beats import scores_over_beats
 from ecg_lightning.experiments.localization.run_results import LocalizationReport
 from ecg_lightning.storage.hashing import JSON
+from ecg_lightning.storage.store import Rows
 
 _SCORES: Final = {name: f"localization/{name}" for name in LOCALIZATION_SCORES}
 _OF_OTHERS: Final = {name: f"localization/controls/{name}" for name in LOCALIZATION_SCORES}
@@ -38,6 +43,9 @@ class EvidenceLocalization(Audit):
     control), the same of what stands in for the patient's own maps; and ``localization/share/`` (n, region), what
     chance reaches. At the end means with intervals. Where nothing is known nothing is written.
 
+    Maps of recordings are averaged over their beats first, and so are the regions; another patient's map over that
+    patient's beats. Their mean map has no beats and stays NaN.
+
     Args: As for :class:`callbacks.audit.Audit`.
     """
 
@@ -50,7 +58,19 @@ class EvidenceLocalization(Audit):
                 f"EvidenceLocalization: {datamodule.source.name} tells neither evidence nor waves, so there is nothing "
                 "to localise"
             )
+        elif "causal" not in self.regions and (why := self._why_no_evidence(datamodule)):
+            rank_zero_info(f"EvidenceLocalization: no evidence of {datamodule.target} is known: {why}")
+        examples = datamodule.cache.examples
+        self.r_peaks = examples.get("r_peaks")
+        self._of_partners: tuple[bytes, dict[str, ArrayLike]] = (b"", {})
         super().on_test_start(trainer, pl_module)
+
+    @staticmethod
+    def _why_no_evidence(datamodule: EcgDataModule) -> str:
+        why = datamodule.source.why_no_evidence(datamodule.target, datamodule.signal_format)
+        return (
+            why or "no test ECG has any, or the cache is of an earlier version: run `prepare` with `--overwrite true`"
+        )
 
     def _places(self) -> Mapping[str, StoreLayout]:
         if not self.regions:
@@ -66,28 +86,62 @@ class EvidenceLocalization(Audit):
         return {folder: StoreLayout(("region", "method", "control"), coords, "1") for folder in _OF_OTHERS.values()}
 
     def _settings(self) -> dict[str, JSON]:
-        return {"target": self.datamodule.target, "evidence": self.datamodule.cache.info.get("hash")}
+        evidence: JSON = self.datamodule.cache.info.get("hash")
+        over: dict[str, JSON] = {} if self.r_peaks is None else {"averaged_over": "beats"}
+        return {"target": self.datamodule.target, "evidence": evidence, **over}
 
     def _measure(self, batch: AuditBatch) -> Mapping[str, ArrayLike]:
-        masks, known = self._masks(batch)
-        share = torch.where(known, region_share(masks), torch.nan)
-        return {**self._scores(batch, _SCORES), "localization/share": share.numpy()}
+        scores, share = self._scored(batch, batch.rows)
+        return {**{_SCORES[name]: score for name, score in scores.items()}, "localization/share": share}
 
     def _measure_controls(self, batch: AuditBatch, control: PatientControl) -> Mapping[str, ArrayLike]:
-        return self._scores(batch, _OF_OTHERS)
+        if self.r_peaks is None:
+            return {_OF_OTHERS[name]: score for name, score in self._scored(batch, batch.rows)[0].items()}
+        if control == "other_ecg":
+            return self._of_other_beats(batch)
+        shape = (len(batch.rows), len(self.regions), len(self.maps.names))
+        return dict.fromkeys(_OF_OTHERS.values(), np.full(shape, np.nan))
 
-    def _scores(self, batch: AuditBatch, folders: Mapping[LocalizationScore, str]) -> dict[str, ArrayLike]:
-        """Folder -> (k, region, method)."""
+    def _of_other_beats(self, batch: AuditBatch) -> dict[str, ArrayLike]:
+        """Mean over all partners, each map averaged over its own beats; kept, as it is asked for once a partner."""
+        others, key = self.maps.of_others, batch.rows.tobytes()
+        if self._of_partners[0] != key:
+            found = [
+                self._scored(replace(batch, maps=others.maps("other_ecg", batch.rows, place)), partner)[0]
+                for place, partner in enumerate(others.partners[batch.rows].T)
+            ]
+            means: dict[str, ArrayLike] = {}
+            means |= {_OF_OTHERS[name]: mean_of_known([one[name] for one in found]) for name in LOCALIZATION_SCORES}
+            self._of_partners = key, means
+        return self._of_partners[1]
+
+    def _scored(
+        self, batch: AuditBatch, maps_of: Rows
+    ) -> tuple[dict[LocalizationScore, NDArray[np.float64]], NDArray[np.float64]]:
+        """Score -> (k, region, method), and the share (k, region) of the points inside.
+
+        Args:
+            batch: Rows and maps.
+            maps_of: (k,) rows whose maps these are: recordings have their beats where these have.
+        """
         masks, known = self._masks(batch)
-        scores = localization_scores(torch.stack([maps.cpu() for maps in batch.maps.values()], dim=1), masks)
-        return {
-            folders[name]: torch.where(known[..., None], score, torch.nan).numpy() for name, score in scores.items()
-        }
+        maps = torch.stack([maps.cpu() for maps in batch.maps.values()], dim=1)
+        if self.r_peaks is None:
+            scores, share = localization_scores(maps, masks), region_share(masks)
+        else:
+            peaks, of_format = self.r_peaks.iloc[self._cache_rows(batch.rows)], self.datamodule.signal_format
+            of_maps = self.r_peaks.iloc[self._cache_rows(maps_of)]
+            scores, share = scores_over_beats(maps, masks, of_maps.tolist(), peaks.tolist(), of_format)
+        unknown = ~known.numpy()
+        kept = {name: np.where(unknown[..., None], np.nan, score.numpy()) for name, score in scores.items()}
+        return kept, np.where(unknown, np.nan, share.numpy())
+
+    def _cache_rows(self, rows: Rows) -> NDArray[np.intp]:
+        return self.examples["cache_row"].to_numpy(dtype=np.intp)[rows]
 
     def _masks(self, batch: AuditBatch) -> tuple[Tensor, Tensor]:
         """(k, region, lead, sample) masks and (k, region) whether they are known."""
-        cache_rows = self.examples["cache_row"].to_numpy(dtype=np.intp)[batch.rows]
-        found = read_regions(self.datamodule.cache, cache_rows, self.datamodule.target)
+        found = read_regions(self.datamodule.cache, self._cache_rows(batch.rows), self.datamodule.target)
         masks, known = (np.stack([found[region][part] for region in self.regions], axis=1) for part in (0, 1))
         return torch.from_numpy(masks), torch.from_numpy(known)
 

@@ -90,7 +90,7 @@ def windows(
     if r_peaks is None:
         time = of_format.milliseconds(np.arange(of_format.samples))
     else:
-        time = _since_own_beat(np.asarray(r_peaks), of_format)
+        time = since_own_beat(np.asarray(r_peaks), of_format)
     found = {name: (time >= low) & (time < high) for name, (low, high) in WINDOWS_MS.items()}
     found["elsewhere"] = ~np.any(list(found.values()), axis=0)
     return found
@@ -133,8 +133,18 @@ def _places(by_name: dict[str, NDArray[np.bool_]]) -> NDArray[np.int64]:
     return np.asarray(np.stack(list(by_name.values())).argmax(axis=0))
 
 
-def _since_own_beat(r_peaks: NDArray[np.integer], of_format: SignalFormat) -> NDArray[np.float64]:
-    """(sample,) ms since the R peak of the beat that a sample belongs to, negative before it; NaN without a beat."""
+def since_own_beat(r_peaks: NDArray[np.integer], of_format: SignalFormat) -> NDArray[np.float64]:
+    """Return when each sample is, in ms after the R peak of the beat that it belongs to, negative before it.
+
+    A beat has .6 of the RR interval behind it, and the rest of the one before.
+
+    Args:
+        r_peaks: (beat,) samples of a recording's R peaks.
+        of_format: Of the recording.
+
+    Returns:
+        (sample,) ms; NaN where there is no beat at all.
+    """
     sample = np.arange(of_format.samples)
     edges = np.concatenate([[-np.inf], r_peaks, [np.inf]])
     following = np.searchsorted(r_peaks, sample, side="right")
