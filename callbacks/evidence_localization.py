@@ -152,5 +152,6 @@ class EvidenceLocalization(Audit):
             share=self.values("localization/share"),
             regions=self.regions,
             run=self.audited_run,
+            over_beats=self.r_peaks is not None,
         )
         report.write(AuditResults(trainer))

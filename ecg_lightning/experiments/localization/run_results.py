@@ -40,6 +40,7 @@ class LocalizationReport:
         share: (n, region) of the points inside.
         regions: Which.
         run: The run.
+        over_beats: Whether the maps are of recordings, averaged over their beats.
     """
 
     scores: Mapping[LocalizationScore, NDArray[np.float64]]
@@ -47,6 +48,7 @@ class LocalizationReport:
     share: NDArray[np.float64]
     regions: Sequence[str]
     run: AuditedRun
+    over_beats: bool = False
 
     def write(self, results: RunResults) -> None:
         """Table, pictures and log."""
@@ -106,7 +108,8 @@ class LocalizationReport:
         patients, of_positives = (self.run.examples["patient_id"][rows].nunique() for rows in (known, positive))
         caption = (
             f"How much of each map lies in the {words}, which covers {panels[0].chance:.1%} of the points on average; "
-            f"unsmoothed |map| of all leads. Means over the {known.sum()} test ECGs whose {words} is known, of "
+            f"unsmoothed |map| of all leads{', averaged over the beats first' * self.over_beats}. Means "
+            f"over the {known.sum()} test ECGs whose {words} is known, of "
             f"{patients} patients, {of_positives} of them {self.run.target_info.having_it}; bars: "
             f"{self.run.confidence:.0%} intervals of the own maps, patients resampled{self._undefined(own)}. {MARKS}"
         )
