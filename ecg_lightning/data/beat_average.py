@@ -1,25 +1,13 @@
 """Maps and masks of a recording, averaged over its beats: what a recording says of one beat."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ecg_lightning.data.regions import since_own_beat
-from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
-
-
-def beat_format(signal_format: SignalFormat) -> SignalFormat:
-    """Return the format of one beat of a recording: its leads and rate, the seconds and the fiducial of a median beat.
-
-    Args:
-        signal_format: Of the recording.
-    """
-    rate = signal_format.sampling_rate / MEDIAN_BEAT.sampling_rate
-    fiducial = round((MEDIAN_BEAT.fiducial or 0) * rate)
-    return replace(signal_format, samples=max(round(MEDIAN_BEAT.samples * rate), fiducial + 1), fiducial=fiducial)
+from ecg_lightning.ecg import SignalFormat
+from ecg_lightning.signal.whole_beats import whole_beats
 
 
 def average_over_beats(
@@ -28,7 +16,8 @@ def average_over_beats(
     """Average a recording's map over its beats, with its sign; each beat counts the same.
 
     Every point belongs to one beat, as for relevance by wave: the beat has .6 of the RR interval behind its R peak and
-    the rest of the one before. So what a network marks in one beat alone is not counted as its neighbours', too.
+    the rest of the one before. So what a network marks in one beat alone is not counted as its neighbours', too, as it
+    is where windows of 1.2 s overlap.
 
     Args:
         values: (..., sample) of a map, or of a mask, whose average is the share of beats that are marked.
@@ -36,15 +25,15 @@ def average_over_beats(
         signal_format: Of the recording.
 
     Returns:
-        (..., sample of ``beat_format``) float32, 0 where no beat has a point; and (sample,) where more than half of the
-        beats have one, nowhere without R peaks.
+        (..., sample of a beat) float32, with the fiducial and the length of a median beat, 0 where no beat has a point;
+        and (sample,) where more than half of the beats have one, nowhere without R peaks.
 
     Raises:
         ValueError: Values of another length.
     """
     if values.shape[-1] != signal_format.samples:
         raise ValueError(f"expected {signal_format.samples} samples, got {values.shape[-1]}")
-    beat = beat_format(signal_format)
+    _, beat = whole_beats(signal_format, r_peaks)
     time = since_own_beat(r_peaks, signal_format)
     place = np.rint(time * signal_format.sampling_rate / 1000 + (beat.fiducial or 0))
     own = np.flatnonzero((place >= 0) & (place < beat.samples))  # NaN is neither

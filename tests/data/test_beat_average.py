@@ -6,15 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg_lightning.data.beat_average import average_over_beats, beat_format
-from ecg_lightning.ecg import LEADS, MEDIAN_BEAT, SignalFormat
+from ecg_lightning.data.beat_average import average_over_beats
+from ecg_lightning.ecg import LEADS, SignalFormat
 
 RECORDING = SignalFormat(LEADS, 500.0, 5000)
-
-
-def test_a_beat_lasts_as_long_as_a_median_beat() -> None:
-    assert beat_format(RECORDING) == MEDIAN_BEAT
-    assert beat_format(SignalFormat(("II",), 100.0, 1000)) == SignalFormat(("II",), 100.0, 120, 48)
 
 
 def test_beats_that_are_the_same_are_their_average() -> None:
