@@ -97,8 +97,8 @@ class EcgDataModule(BeatLoaders):
             raise ValueError(f"split must be one of {', '.join(get_args(SplitRule))}; got {split!r}")
         if n_backgrounds < 2:
             raise ValueError(f"n_backgrounds must be at least 2; got {n_backgrounds}")
+        self.source = source
         self.target = check_name(target)
-        self.source = source.for_target(target)
         self.cache_dir = Path(cache_dir)
         self.split_rule: SplitRule = "patients" if split == "auto" else split
         self.split_seed = split_seed
@@ -128,7 +128,7 @@ class EcgDataModule(BeatLoaders):
     def prepare_cache(self, *, overwrite: bool = False, progress: bool = True) -> BeatCache:
         """The cache, made first where it is not there yet; or anew, for instance after broken files were repaired."""
         return prepare(
-            self.source,
+            self.source.for_target(self.target),  # of the same ECGs: runs of other targets are in the same study
             self.cache_dir,
             representation=self.representation,
             processes=self.processes,

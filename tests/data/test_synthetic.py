@@ -129,7 +129,8 @@ def test_the_evidence_of_a_measurement_is_made_for_its_runs(tmp_path: Path) -> N
     assert present.all()
     assert np.unpackbits(packed, axis=-1).any(axis=(1, 2)).mean() > 0.95
     of_diagnosis = EcgDataModule(source, "sinus_rhythm", str(tmp_path), processes=1)
-    assert of_diagnosis.source.settings() == source.settings()
+    assert of_diagnosis.settings() == module.settings()  # so that both are in one study
+    assert source.for_target("sinus_rhythm") is source
     assert cache_hash(cache_settings(source, PrepareSettings())) == "ea28031505a4"
     chosen = Synthetic(4, evidence=["t_amplitude", "right_bundle_branch_block"])
     assert chosen.for_target("st_level") is chosen
@@ -181,7 +182,9 @@ def test_windows_have_evidence_but_of_rhythms(tmp_path: Path) -> None:
         assert "beats at other times" in source.why_no_evidence(target, window.format)
         assert source.why_no_evidence(target, MEDIAN_BEAT) == ""
     assert source.why_no_evidence("low_qrs_voltage", window.format) == ""
-    assert "does not name st_level" in source.why_no_evidence("st_level", window.format)
+    assert source.why_no_evidence("st_level", window.format) == ""
+    named = Synthetic(25, evidence=["sinus_rhythm"])
+    assert "does not name st_level" in named.why_no_evidence("st_level", window.format)
 
 
 @pytest.mark.parametrize(

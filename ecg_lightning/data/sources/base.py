@@ -92,7 +92,7 @@ class Source(ABC):
         return ""
 
     def for_target(self, target: Target) -> "Source":  # noqa: ARG002
-        """Return the source as it serves the runs of a target; the simulator makes evidence of this one."""
+        """Return the source whose cache serves the runs of a target: the same ECGs, with evidence of this one."""
         return self
 
     def why_no_labels(self, target: Target, signal_format: SignalFormat) -> str:  # noqa: ARG002

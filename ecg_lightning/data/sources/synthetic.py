@@ -107,7 +107,8 @@ class Synthetic(Source):
         """Say why the evidence of rhythms and of the heart rate is not known in windows."""
         if target == "heart_rate" or (target in RHYTHMS and signal_format.fiducial is None):
             return _OTHER_TIMES.format("rate" if target == "heart_rate" else "rhythm")
-        return "" if target in self._evidence_targets else f"`data.source.init_args.evidence` does not name {target}"
+        known = self.for_target(target)._evidence_targets
+        return "" if target in known else f"`data.source.init_args.evidence` does not name {target}"
 
     def entries(self) -> Sequence[Entry]:
         """List every ECG, patient by patient."""
