@@ -36,8 +36,6 @@ REASONS = {
     ("ecg_lightning/report/deviations.py", "PAPER_TARGETS"): "compares with the paper",
     ("ecg_lightning/report/own_numbers.py", "PAPER_TARGETS"): "compares with the paper",
     ("ecg_lightning/report/population.py", "PAPER_TARGETS"): "compares with the paper's Table 1",
-    # The next ones are being worked on elsewhere; they go with that work.
-    ("ecg_lightning/data/twins.py", "TARGETS"): "the diagnoses that the simulator has twins of",
     ("ecg_lightning/experiments/perturbation/data.py", "MEDIAN_BEAT"): "twins exist of median beats only",
 }
 """(module, what it knows) -> why it may."""

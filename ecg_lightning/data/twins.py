@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from ecg_lightning.data.sources.base import Entry, Source
 from ecg_lightning.data.sources.synthetic import Synthetic
-from ecg_lightning.ecg import TARGETS, Target
+from ecg_lightning.ecg import Target
 from ecg_lightning.signal.beat import Neighbours
 from ecg_lightning.signal.recording import RecordingError
+from ecg_lightning.simulator.diagnoses import DIAGNOSES
 from ecg_lightning.simulator.evidence import twin_beats
 
 
@@ -33,9 +34,9 @@ class TwinShifts:
                 f"perturbation by twins needs simulated ECGs, whose twin without the diagnosis is known; those of "
                 f"{source.name} have none: leave out the kinds with `replacement: twin`"
             )
-        if target not in TARGETS:
+        if target not in DIAGNOSES:
             raise ValueError(
-                f"perturbation by twins needs a diagnosis that the simulator knows ({', '.join(TARGETS)}), and not "
+                f"perturbation by twins needs a diagnosis that the simulator knows ({', '.join(DIAGNOSES)}), and not "
                 f"{target}: leave out the kinds with `replacement: twin`"
             )
         self.source, self.target, self.neighbours = source, target, neighbours

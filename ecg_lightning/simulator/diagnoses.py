@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeVar, get_args
 import numpy as np
 from numpy.random import Generator
 
-from ecg_lightning.ecg import Target
+from ecg_lightning.ecg import TARGETS, Target
 
 _Name = TypeVar("_Name", bound=str)
 
@@ -51,6 +51,9 @@ Repolarisation = Literal[
     "early_repolarisation",
 ]
 """ST-T changes and infarcts, which have no label: confounders."""
+
+DIAGNOSES: Final[tuple[Target, ...]] = TARGETS
+"""The diagnoses that a simulated ECG can have, and its twin can lack."""
 
 SINUS_RHYTHMS: Final = ("sinus", "sinus_bradycardia", "sinus_tachycardia")
 
