@@ -81,9 +81,14 @@ def main(args: "ArgsType" = None) -> "EcgCLI | None":
         args = list(_found_configs(args))
     with importing:
         from ecg_lightning.command_line.lightning_cli import run_lightning
+        from ecg_lightning.command_line.network_card import with_card
         from ecg_lightning.command_line.stage_guard import TOLD
         from ecg_lightning.runs.run_lock import RunInUseError
     try:
+        if args is None:
+            sys.argv[1:] = with_card(sys.argv[1:])
+        elif isinstance(args, list):
+            args = with_card(args)
         return run_lightning(args)
     except RunInUseError as error:
         sys.exit(str(error))

@@ -29,6 +29,7 @@ ALLOWED = (
 
 REASONS = {
     ("ecg_lightning/data/representations.py", "MEDIAN_BEAT"): "the format of what MedianBeats makes",
+    ("ecg_lightning/cards/card.py", "MEDIAN_BEAT"): "a card may say that its network reads median beats",
     ("ecg_lightning/data/targets.py", "PAPER_TARGETS"): "reads them from YAML, and sorts targets in the paper's order",
     ("ecg_lightning/data/merge.py", "PAPER_TARGETS"): "their columns stand in every cache, as its readers expect",
     ("ecg_lightning/command_line/run_config.py", "PAPER_TARGETS"): "named to who named no target",

@@ -30,6 +30,7 @@ HOUSE = (
     ("simulator",),  # recordings of hearts that never beat
     ("data",),
     ("models",),
+    ("cards",),  # networks that were trained elsewhere, by a description
     ("attribution",),
     ("runs",),  # where the files of a run lie, and how they are read back
     ("plotting", "wandb_logger"),

@@ -21,6 +21,7 @@ from ecg_lightning.command_line.checked_cli import CheckedCLI
 from ecg_lightning.command_line.checked_parser import CheckedParser
 from ecg_lightning.command_line.run_arguments import (
     add_checkpoint_arguments,
+    add_network,
     add_root,
     add_run_arguments,
     link_run_arguments,
@@ -87,6 +88,7 @@ class EcgCLI(CheckedCLI):
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand != "fit":
             add_test_keys(parser)
+            add_network(parser)
         return parser
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
@@ -113,11 +115,12 @@ class EcgCLI(CheckedCLI):
         if stage != _PREPARE and self.config[stage].weights_only is None:
             self.config[stage].weights_only = True  # the project's checkpoints hold no pickled code
         config = self.config[stage]
-        if stage in ("validate", "test", "predict", _TUNE):
+        if stage not in ("fit", _PREPARE) and config.network is not None:
+            config.ckpt_path = None  # its card names its weights
+        elif stage in ("validate", "test", "predict", _TUNE):
             path = find_checkpoint(RunPaths(Path(config.trainer.default_root_dir)), config.ckpt_path)
             check_as_sealed(path)
-            content = read_checkpoint(path)
-            check_same_model(path, content, config.target, config.seed_everything)
+            check_same_model(path, content := read_checkpoint(path), config.target, config.seed_everything)
             warn_if_unfinished(path, content)
             config.ckpt_path = str(path)
             if stage != "validate":
@@ -206,7 +209,7 @@ class EcgCLI(CheckedCLI):
         if maps is None:
             raise ValueError("tune measures the methods of the key `maps`, which is null: leave `maps: null` out")
         if is_rank_zero():
-            module = load_trained(self.trainer, self.model, self.datamodule, Path(config.ckpt_path))
+            module = load_trained(self.trainer, self.model, self.datamodule, config.ckpt_path)
             configured = yaml.safe_load(self._parser(_TUNE).dump(config, skip_none=False))["maps"]
             folder = Path(config.trainer.default_root_dir) / _TUNE
             settings = self.config_init[_TUNE][_TUNE]

@@ -63,6 +63,14 @@ def link_run_arguments(parser: LightningArgumentParser) -> None:
     parser.link_arguments(_RUN_ARGUMENTS, "last_checkpoint.dirpath", compute_fn=checkpoint_path)
 
 
+def add_network(parser: LightningArgumentParser) -> None:
+    """Add the card of a network that was trained elsewhere, to commands that train none."""
+    parser.add_argument(
+        "--network", type=str | None, default=None, help="Card of a network that was trained elsewhere."
+    )
+    parser.link_arguments("target", "model.network.init_args.target")
+
+
 def add_root(parser: LightningArgumentParser) -> None:
     """Add the folder of the source's files, also to commands that work on no run."""
     parser.add_argument("--root", type=str | None, default=None, help="Folder where the source's files lie.")

@@ -25,6 +25,7 @@ from ecg_lightning.models.hyper_parameters import INSTANTIATOR, class_and_argume
 from ecg_lightning.models.outcome import Outcome, outcome_of
 from ecg_lightning.models.precision import at_least_float32, full_float32
 from ecg_lightning.models.step_seeding import seed_step
+from ecg_lightning.models.trained_elsewhere import known_threshold
 
 _BACKGROUNDS_KEY: Final = "ecg_backgrounds"
 _CALLBACKS_KEY: Final = "callbacks"  # Lightning's own
@@ -86,8 +87,8 @@ class EcgClassifier(CheckedLoading):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.seed = int(seed)
-        # 0.5 until a validation epoch has chosen one: a finite default keeps an untrained module usable
-        self.register_buffer("threshold", torch.tensor(0.5))
+        # that of the network, or .5 until a validation epoch has chosen one: an untrained module stays usable
+        self.register_buffer("threshold", torch.tensor(known_threshold(network)))
         self.backgrounds: Backgrounds | None = None
         self.validation_outputs = OutputsAndLabels()
         self.test_outputs = OutputsAndLabels()
@@ -148,7 +149,7 @@ class EcgClassifier(CheckedLoading):
     @property
     def outcome(self) -> Outcome:
         """What the output is taken for: the logit of a diagnosis, or a measurement in standard deviations."""
-        return outcome_of(self.target_info, self.label_scale)
+        return outcome_of(self.target_info, self.label_scale, self.network)
 
     def on_fit_start(self) -> None:
         """Choose the backgrounds, and the scale of a measurement, once: a checkpoint is written after every epoch."""
@@ -245,5 +246,5 @@ class EcgClassifier(CheckedLoading):
             checkpoint[_CALLBACKS_KEY] = with_absolute_paths(checkpoint[_CALLBACKS_KEY], self.trainer.default_root_dir)
 
     def _datamodule(self) -> EcgDataModule | None:
-        datamodule = getattr(self._trainer, "datamodule", None)
-        return datamodule if isinstance(datamodule, EcgDataModule) else None
+        found = getattr(self._trainer, "datamodule", None)
+        return found if isinstance(found, EcgDataModule) else None

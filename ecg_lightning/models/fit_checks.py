@@ -11,6 +11,7 @@ from ecg_lightning.data.splits import Split
 from ecg_lightning.ecg import SignalFormat, SignalFormatError
 from ecg_lightning.functional.plain_copy import plain_copy
 from ecg_lightning.models.output_range import probability_words
+from ecg_lightning.models.trained_elsewhere import TrainedElsewhere
 
 
 def example_ecgs(datamodule: EcgDataModule, stage: str) -> Tensor:
@@ -51,10 +52,12 @@ def prepare_network(network: nn.Module, datamodule: EcgDataModule, stage: str, d
         ValueError: See :func:`check_shape` and :func:`check_before_fit`.
     """
     check_shape(network, datamodule.signal_format)
-    lazy = waits_for_shapes(network)
-    if not (lazy or stage == "fit"):
+    lazy, foreign = waits_for_shapes(network), isinstance(network, TrainedElsewhere)
+    if not (lazy or foreign or stage == "fit"):
         return
     ecg = example_ecgs(datamodule, stage).to(device)
+    if isinstance(network, TrainedElsewhere):
+        network.check(ecg)
     if lazy:
         make_real(network, ecg)
     if stage == "fit":
@@ -71,6 +74,11 @@ def check_shape(network: nn.Module, of_data: SignalFormat) -> None:
     Raises:
         SignalFormatError: Both shapes, and the arguments to change.
     """
+    if isinstance(network, TrainedElsewhere) and network.signal_format != of_data:
+        raise SignalFormatError(
+            f"the network reads {network.signal_format}, the ECGs are {of_data}: leave data.representation out, or "
+            "choose the one that it reads"
+        )
     example = example_input(network)
     if example is not None and tuple(example.shape[1:]) != of_data.shape:
         leads, length = example.shape[1:]

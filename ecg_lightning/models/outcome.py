@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ecg_lightning.data.label_scale import LabelScale
 from ecg_lightning.data.targets import TargetInfo
@@ -23,6 +23,7 @@ from ecg_lightning.functional.threshold import youden_threshold
 from ecg_lightning.models.classifier_scores import decision_scores, has_both_classes, ranking_scores
 from ecg_lightning.models.loss import labelled_cross_entropy, labelled_squared_error
 from ecg_lightning.models.regression_scores import regression_scores
+from ecg_lightning.models.trained_elsewhere import TrainedElsewhere
 from ecg_lightning.storage.hashing import JSON
 
 
@@ -83,10 +84,16 @@ class Outcome(ABC):
         return {}
 
 
+@dataclass(frozen=True)
 class Diagnosis(Outcome):
-    """The output is the logit of a diagnosis (paper, "Statistical analysis")."""
+    """The output is the logit of a diagnosis (paper, "Statistical analysis").
+
+    Attributes:
+        threshold_origin: Where the threshold comes from, in words.
+    """
 
     unit = "logit"
+    threshold_origin: str = "Youden's J on the validation set"
 
     def loss(self, output: Tensor, label: Tensor) -> Tensor:
         """Average the binary cross-entropy."""
@@ -121,7 +128,7 @@ class Diagnosis(Outcome):
         """Return the paper's scores, the threshold of decisions, and the number of ECGs with the diagnosis."""
         probability = 1 / (1 + np.exp(-output))
         scores = resampling.call(binary_metrics_with_intervals, probability, label, threshold)
-        chosen = {"value": threshold, "chosen_by": "Youden's J on the validation set"}
+        chosen = {"value": threshold, "chosen_by": self.threshold_origin}
         return {**scores, "threshold": chosen, "n_positive": int((label == 1).sum())}
 
 
@@ -170,11 +177,14 @@ class Measurement(Outcome):
         return {"label_scale": {**self.scale.as_dict()}}
 
 
-def outcome_of(target: TargetInfo, scale: LabelScale) -> Outcome:
+def outcome_of(target: TargetInfo, scale: LabelScale, network: nn.Module | None = None) -> Outcome:
     """Return what the output of a network is taken for that explains a target.
 
     Args:
         target: A diagnosis or a measurement.
         scale: The scale that the network counts a measurement in.
+        network: The network, where it may know its threshold.
     """
-    return Diagnosis() if target.kind == "binary" else Measurement(scale, target.unit)
+    if target.kind == "regression":
+        return Measurement(scale, target.unit)
+    return Diagnosis(network.threshold_origin) if isinstance(network, TrainedElsewhere) else Diagnosis()

@@ -13,6 +13,16 @@ def config_of(run: Run, stage: Any) -> dict[str, Any]:
     return run.config(stage) if run.paths.config(stage).is_file() else {}
 
 
+def trained_config(run: Run) -> dict[str, Any]:
+    """Return the configuration of ``fit``; of a network that was trained elsewhere, that of ``test``."""
+    return config_of(run, "fit") or config_of(run, "test")
+
+
+def card_of(run: Run) -> str:
+    """Name the card of a network that was trained elsewhere; empty for one of ``fit``."""
+    return "" if config_of(run, "fit") else str(at(config_of(run, "test"), "network") or "")
+
+
 def format_of_run(run: Run) -> SignalFormat:
     """Return the format of the ECGs that a run was tested on."""
     return format_of(run.row_store("logits").spec.settings)

@@ -9,7 +9,7 @@ from ecg_lightning.experiments.perturbation.published import noise_words, pertur
 from ecg_lightning.models.resnet1d import default_strides
 from ecg_lightning.plotting.class_words import class_in_text, class_name, class_short
 from ecg_lightning.plotting.method_style import METHOD_STYLES, method_style
-from ecg_lightning.report.config_words import at, config_of, format_of_run, listed, short_name
+from ecg_lightning.report.config_words import at, card_of, config_of, format_of_run, listed, short_name, trained_config
 from ecg_lightning.report.published import CASCADE_NETWORK
 from ecg_lightning.runs.study_runs import StudyRuns
 
@@ -26,7 +26,7 @@ def deviations(runs: StudyRuns) -> list[str]:
 
 def _of_the_data(runs: StudyRuns) -> Iterator[str]:
     run = next(iter(runs))
-    fit = config_of(run, "fit")
+    fit = trained_config(run)
     source = short_name(at(fit, "data", "source", "class_path") or "unknown")
     ready_made = _are_ready_made(at(fit, "data", "source", "init_args") or {})
     made = "Median beats are made here by alignment of a recording's beats"
@@ -61,7 +61,11 @@ def _are_ready_made(source_settings: Mapping[str, Any]) -> bool:
 
 
 def _of_the_networks(runs: StudyRuns) -> Iterator[str]:
-    fit = config_of(next(iter(runs)), "fit")
+    run = next(iter(runs))
+    fit = config_of(run, "fit")
+    if card := card_of(run):
+        yield f"Network: one that was trained elsewhere, by its card {card}; the paper's are 22-layer ResNets."
+        return
     if len(runs.seeds) != _PAPER_SEEDS:
         yield f"Training repetitions: {len(runs.seeds)} a diagnosis; the paper has {_PAPER_SEEDS}."
     network = at(fit, "model", "network") or {}

@@ -10,7 +10,7 @@ from ecg_lightning.plotting.class_words import class_name, kind_word
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Block, Items, Paragraph, ReportFiles, Section, TableBlock, number
 from ecg_lightning.report.claims import CHECKS, EXPLAINING, NOT_MEASURED
-from ecg_lightning.report.config_words import at, config_of, short_name
+from ecg_lightning.report.config_words import at, card_of, short_name, trained_config
 from ecg_lightning.report.example_pictures import example_blocks, shown_run
 from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.scorecard_table import verdict_cell
@@ -47,17 +47,17 @@ def first_screen_section(runs: JudgedRuns, files: ReportFiles) -> Section:
 
 def _studied(runs: JudgedRuns) -> Iterator[str]:
     run = next(iter(runs))
-    source = at(config_of(run, "fit"), "data", "source", "class_path")
+    source = at(trained_config(run), "data", "source", "class_path")
     if source is None:
         yield "Where the ECGs come from is not on record."
     elif short_name(source) == _SIMULATED:
         yield "The ECGs are simulated: no patient stands behind them, and it is known where each diagnosis lies."
     else:
         yield f"The ECGs are real ones, read by {short_name(source)}."
-    yield (
-        f"Test: {len(run.examples):,} ECGs of {run.examples['patient_id'].nunique():,} patients, which no network has "
-        "seen in training."
-    )
+    seen = "which no network has seen in training"
+    if card_of(run):
+        seen = "of which it is not on record whether the network, trained elsewhere, has seen them in training"
+    yield f"Test: {len(run.examples):,} ECGs of {run.examples['patient_id'].nunique():,} patients, {seen}."
     counts = sorted({len(seeds) for seeds in runs.finished.values()})
     many = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     plural = "" if counts == [1] else "s"

@@ -12,14 +12,13 @@ from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.models.hyper_parameters import network_name
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Block, Cell, Paragraph, ReportFiles, Section, TableBlock, number
-from ecg_lightning.report.config_words import format_of_run
+from ecg_lightning.report.config_words import card_of, format_of_run
 from ecg_lightning.runs.checkpoints import check_as_sealed, read_checkpoint
 from ecg_lightning.runs.performance import METRICS, METRICS_OF_MEASUREMENT, performance_table
 from ecg_lightning.runs.study_runs import StudyRuns
 from ecg_lightning.storage.plain_values import UntrustedContentError
 from ecg_lightning.storage.readers import DamagedFileError
 
-_THRESHOLDS: Final = "Thresholds by Youden's J on the validation set."
 _ERRORS: Final = (
     "Errors are in the measurement's unit. R2 is the share of the variance that is explained; below 0 the mean of the "
     "values would predict better."
@@ -37,7 +36,7 @@ def networks_section(runs: StudyRuns, files: ReportFiles) -> Section:
     saved = files.table("performance", performance)
     of_measurements = performance["target"].map(lambda name: known_info(name).kind == "regression")
     parts = (
-        (performance[~of_measurements], ("Diagnosis", "Patients with it", "Their ECGs"), METRICS, _THRESHOLDS),
+        (performance[~of_measurements], ("Diagnosis", "Patients with it", "Their ECGs"), METRICS, _thresholds(runs)),
         (performance[of_measurements], ("Measurement", "Patients", "ECGs"), METRICS_OF_MEASUREMENT, _ERRORS),
     )
     blocks: list[Block] = [
@@ -58,6 +57,12 @@ def networks_section(runs: StudyRuns, files: ReportFiles) -> Section:
         if len(part)
     ]
     return Section("networks", "Networks and their performance", blocks, details)
+
+
+def _thresholds(runs: StudyRuns) -> str:
+    """Say where the thresholds of decisions come from."""
+    known = [run.metrics.get("threshold", {}).get("chosen_by") for run in runs if run.paths.metrics.is_file()]
+    return f"Thresholds by {' or '.join(dict.fromkeys(str(one) for one in known if one))}."
 
 
 def _name(target: str) -> str:
@@ -88,7 +93,9 @@ def _seed_words(runs: StudyRuns) -> str:
 def _architecture(runs: StudyRuns, files: ReportFiles) -> list[Block]:
     run = next(iter(runs))
     if not run.paths.best_checkpoint.is_file():
-        return [Paragraph(f"{run.target}, seed {run.seed} has no checkpoint any more: no architecture.", "warning")]
+        named = card_of(run)
+        why = f"is the network of the card {named}" if named else "has no checkpoint any more"
+        return [Paragraph(f"{run.target}, seed {run.seed} {why}: no architecture.", "note" if named else "warning")]
     try:
         check_as_sealed(run.checkpoint)
         module = EcgClassifier.load_from_checkpoint(run.checkpoint, map_location="cpu")

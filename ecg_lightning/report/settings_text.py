@@ -11,7 +11,7 @@ from ecg_lightning.experiments.similarity.smoothing_words import smoothing_of
 from ecg_lightning.plotting.class_words import class_in_text, class_name, kind_word
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, ReportFiles, Section, TableBlock
-from ecg_lightning.report.config_words import at, config_of, format_of_run, listed, short_name
+from ecg_lightning.report.config_words import at, card_of, config_of, format_of_run, listed, short_name, trained_config
 from ecg_lightning.report.population import enrichment_words
 from ecg_lightning.report.published import CITATION
 from ecg_lightning.runs.run import Run
@@ -47,21 +47,15 @@ def methods_text_section(runs: StudyRuns, files: ReportFiles) -> Section:
 def methods_text(runs: StudyRuns) -> list[str]:
     """Write paragraphs for the methods part of a paper."""
     run = next(iter(runs))
-    fit, test = config_of(run, "fit"), config_of(run, "test")
+    test = config_of(run, "test")
     versions = read_manifest(run.paths.logits).packages
     names = ", ".join(class_in_text(target) for target in runs.targets)
-    data = at(fit, "data") or {}
+    data = at(trained_config(run), "data") or {}
     source = data.get("source") or {}
     return [
         f"ECGs came from {short_name(source.get('class_path', 'an unknown source'))} "
         f"({listed(source.get('init_args') or {})}). {_split_words(runs.population)} {_ecg_words(run, data)}",
-        f"For each of {len(runs.targets)} {kind_word(runs.targets, len(runs.targets))} ({names}) a network was trained "
-        f"{_repetitions(runs)} with different seeds: "
-        f"{short_name(at(fit, 'model', 'network', 'class_path') or 'unknown')} "
-        f"({listed(at(fit, 'model', 'network', 'init_args') or {})}), Adam with a learning rate of "
-        f"{at(fit, 'model', 'learning_rate')}, batches of {data.get('batch_size')}, at most "
-        f"{at(fit, 'trainer', 'max_epochs')} epochs; the epoch with the lowest validation loss was kept. "
-        f"{_outcomes(runs)}",
+        _training_words(runs, run, names),
         f"Attribution maps of {_outputs(runs)} were computed for {len(run.examples):,} test ECGs with "
         f"{len(runs.methods)} methods ({', '.join(method_style(name).label for name in runs.methods)}); their "
         f"settings stand in the table. Draws are keyed by attribution seed ({_attribution_seed(test)}), training "
@@ -79,6 +73,23 @@ def methods_text(runs: StudyRuns) -> list[str]:
         "follow " + CITATION,
         "Software: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
     ]
+
+
+def _training_words(runs: StudyRuns, run: Run, names: str) -> str:
+    """Say how the networks were trained, or that they were trained elsewhere."""
+    kinds = f"{len(runs.targets)} {kind_word(runs.targets, len(runs.targets))} ({names})"
+    if card := card_of(run):
+        return f"The network of {kinds} was trained elsewhere; its card is {card}."
+    fit = config_of(run, "fit")
+    data = at(fit, "data") or {}
+    return (
+        f"For each of {kinds} a network was trained {_repetitions(runs)} with different seeds: "
+        f"{short_name(at(fit, 'model', 'network', 'class_path') or 'unknown')} "
+        f"({listed(at(fit, 'model', 'network', 'init_args') or {})}), Adam with a learning rate of "
+        f"{at(fit, 'model', 'learning_rate')}, batches of {data.get('batch_size')}, at most "
+        f"{at(fit, 'trainer', 'max_epochs')} epochs; the epoch with the lowest validation loss was kept. "
+        f"{_outcomes(runs)}"
+    )
 
 
 def _kinds(runs: StudyRuns) -> set[str]:

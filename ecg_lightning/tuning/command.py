@@ -21,6 +21,7 @@ from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.functional.smoothing import ORDER, WINDOW
 from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.models.fit_checks import prepare_network
 from ecg_lightning.plotting.figure_files import save_figure
 from ecg_lightning.plotting.tuning import PassCurve, passes_figure
 from ecg_lightning.randomness import keyed_order
@@ -72,14 +73,16 @@ class TuneJob:
     configured: Entry
 
 
-def load_trained(trainer: Trainer, model: nn.Module, datamodule: EcgDataModule, checkpoint: Path) -> EcgClassifier:
+def load_trained(
+    trainer: Trainer, model: nn.Module, datamodule: EcgDataModule, checkpoint: str | None
+) -> EcgClassifier:
     """Load the trained network in the trainer's precision and on its (first) device, with validation data set up.
 
     Args:
         trainer: Trainer that sets precision and device.
         model: Classifier with the checkpoint's network.
         datamodule: The network's own data.
-        checkpoint: File of the checkpoint.
+        checkpoint: File of the checkpoint; None: the model has its weights.
 
     Raises:
         ValueError: The checkpoint was trained on other data, or the data have no validation ECGs.
@@ -87,13 +90,16 @@ def load_trained(trainer: Trainer, model: nn.Module, datamodule: EcgDataModule, 
     """
     if not isinstance(model, EcgClassifier):
         raise TypeError(f"tune needs an EcgClassifier, got {type(model).__name__}")
-    content = read_checkpoint(checkpoint)
+    content = {} if checkpoint is None else read_checkpoint(Path(checkpoint))
     if "ecg_data" in content:
         datamodule.provenance().check_trained_on(content["ecg_data"])
     datamodule.prepare_data()
     datamodule.setup("validate")
-    model.on_load_checkpoint(content)
-    model.load_state_dict(content["state_dict"])
+    if checkpoint is None:
+        prepare_network(model.network, datamodule, "validate", model.device)
+    else:
+        model.on_load_checkpoint(content)
+        model.load_state_dict(content["state_dict"])
     trainer.strategy.precision_plugin.convert_module(model)
     return model.to(trainer.strategy.root_device).eval()
 
