@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from synthetic_ecg import synthetic, twelve_leads, write_ptbxl, write_record
 
+from ecg_lightning.data.representations import MedianBeats, RecordingWindow
 from ecg_lightning.data.sources import PtbXl, RecordingError
 from ecg_lightning.data.sources.base import RejectedEntry
 from ecg_lightning.data.sources.entry_checks import checked_entries, target_of
@@ -14,6 +15,7 @@ from ecg_lightning.data.sources.label_map import count_codes, load_label_map, na
 from ecg_lightning.data.sources.wfdb_checks import UnreadableError
 from ecg_lightning.data.sources.wfdb_files import UnitError, read_wfdb
 from ecg_lightning.ecg import TARGETS, Target
+from ecg_lightning.signal.resample import resample
 
 RECORDS = [(56.0, "{'NORM': 100.0, 'SR': 0.0, 'LVOLT': 0.0}"), (300.0, "{'AFIB': 0.0}"), (math.nan, "{}")]
 
@@ -357,3 +359,29 @@ def test_real_ptbxl(data_root: Path) -> None:
     assert recording.signal.shape == (12, 5000)
     one, two, three = recording.signal[:3]
     np.testing.assert_allclose(three, two - one, atol=0.003)
+
+
+def test_the_100_hz_records_are_read_by_choice(root: Path) -> None:
+    whole, half = PtbXl(root), PtbXl(root, sampling_rate=100)
+    with pytest.raises(FileNotFoundError, match=r"no record of filename_lr, such as lr\.hea: get the 100 Hz records"):
+        half.entries()
+    edit(root, ",lr,records500/00000/00001_hr", ",records100/00000/00001_lr,records500/00000/00001_hr")
+    signal = resample(whole.read(whole.entries()[0]).signal, 500.0, 100.0)
+    write_record(root / "records100/00000/00001_lr", signal, rate=100.0)
+    half = PtbXl(root, sampling_rate=100)
+    first, second, _ = half.entries()
+    assert first == whole.entries()[0]
+    recording = half.read(first)
+    assert recording.sampling_rate == 100.0
+    np.testing.assert_allclose(recording.signal, signal, atol=6e-4)
+    assert MedianBeats().of(half, first).signal.shape == (8, 600)
+    assert RecordingWindow(seconds=5.0).of(half, first).signal.shape == (12, 500)
+    with pytest.raises(UnreadableError, match=r"lr\.hea: no such file"):  # one record of many is a rejection
+        half.read(second)
+    assert "sampling_rate" not in whole.settings()  # hashes of caches of the full rate stay
+    assert half.settings() == {**whole.settings(), "sampling_rate": 100}
+
+
+def test_another_rate_is_refused(root: Path) -> None:
+    with pytest.raises(ValueError, match=r"sampling_rate must be one of \(100, 500\) Hz, got 250"):
+        PtbXl(root, sampling_rate=250)  # type: ignore[arg-type]

@@ -79,7 +79,7 @@ class TableArchive(Archive):
     get_it: ClassVar[str]
     """How a person gets the archive, the end of error messages."""
 
-    columns: ClassVar[tuple[str, ...]]
+    columns: tuple[str, ...]
     """Those that are needed; the first is the ECG's id."""
 
     def entries(self) -> Sequence[Entry]:
