@@ -19,8 +19,8 @@ from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.sources import Muse, RecordingError
 from ecg_lightning.data.sources.base import RejectedEntry
 from ecg_lightning.data.sources.muse_header import read_header
-from ecg_lightning.data.sources.muse_median import NOT_WHERE_MARKED
 from ecg_lightning.data.sources.muse_xml import read_tree
+from ecg_lightning.data.sources.vendor_median import QrsMarks
 from ecg_lightning.data.sources.wfdb_checks import UnreadableError
 from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS, TARGETS
 from ecg_lightning.signal.beat import median_beat
@@ -279,6 +279,6 @@ def test_beats_that_are_used_with_a_remark_are_counted(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"muse: of 2 ECGs \(1\.xml is the first\) the median has its steepest slope"):
         cache = cached(Muse(tmp_path / "root"), tmp_path)
     assert len(cache) == 5
-    assert cache.info["counts"]["remarks"] == {NOT_WHERE_MARKED: {"ecgs": 2, "first": "1.xml"}}
+    assert cache.info["counts"]["remarks"] == {QrsMarks().not_where_marked: {"ecgs": 2, "first": "1.xml"}}
     np.testing.assert_array_equal(cache.read_beats(np.array([1])), cache.read_beats(np.array([0])))
     assert "remarks" not in cached(Muse(tmp_path / "root", beats="own"), tmp_path).info["counts"]

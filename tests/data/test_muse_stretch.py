@@ -13,9 +13,10 @@ from synthetic_ecg import synthetic
 
 from ecg_lightning.data.prepare import prepare
 from ecg_lightning.data.sources import Muse, Synthetic
-from ecg_lightning.data.sources.muse_median import MedianError, vendor_beat
+from ecg_lightning.data.sources.muse_median import vendor_beat
 from ecg_lightning.data.sources.muse_stretch import find_stretch
 from ecg_lightning.data.sources.muse_xml import read_tree
+from ecg_lightning.data.sources.vendor_median import MedianError
 from ecg_lightning.signal.align import shifted_windows
 from ecg_lightning.signal.beat import MedianBeat, median_beat
 from ecg_lightning.signal.recording import Recording

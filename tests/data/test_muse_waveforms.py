@@ -13,9 +13,10 @@ from muse_files import STEP, MuseEcg, document, steps, write_muse
 from synthetic_ecg import TWELVE_LEADS, one_beat, synthetic, twelve_leads
 
 from ecg_lightning.data.sources.base import RecordingError
-from ecg_lightning.data.sources.muse_median import NOT_WHERE_MARKED, MedianError, qrs_marks, vendor_beat
+from ecg_lightning.data.sources.muse_median import qrs_marks, vendor_beat
 from ecg_lightning.data.sources.muse_waveforms import read_waveform
 from ecg_lightning.data.sources.muse_xml import read_tree
+from ecg_lightning.data.sources.vendor_median import MedianError, QrsMarks
 from ecg_lightning.data.sources.wfdb_checks import UnreadableError
 from ecg_lightning.data.sources.wfdb_files import UnitError
 from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, LEADS
@@ -108,7 +109,7 @@ def test_a_beat_off_its_place_is_moved_there(tmp_path_factory: pytest.TempPathFa
     np.testing.assert_array_equal(found.beat[:, inside], np.roll(shifted, -moved, axis=1)[:, inside] * (STEP * 1e-3))
     edge = 0 if moved < 0 else -1
     np.testing.assert_array_equal(found.beat[:, edge], shifted[:, edge] * (STEP * 1e-3))
-    assert found.remark == (NOT_WHERE_MARKED if known and abs(away) > 10 and not nearer else "")
+    assert found.remark == (QrsMarks().not_where_marked if known and abs(away) > 10 and not nearer else "")
 
 
 def paced(onset: int, offset: int) -> np.ndarray:
@@ -124,7 +125,7 @@ def test_marks_that_are_another_wave_s_move_no_beat(tmp_path: Path, marks: tuple
     median = paced(204, 264)
     found = beat_of(write_muse(tmp_path / "a.xml", MuseEcg(median=median, measurements=ends(*marks))))
     np.testing.assert_array_equal(found.beat, median * (STEP * 1e-3))
-    assert found.remark == NOT_WHERE_MARKED
+    assert found.remark == QrsMarks().not_where_marked
 
 
 def test_a_paced_beat_with_right_marks_is_moved(tmp_path: Path) -> None:
