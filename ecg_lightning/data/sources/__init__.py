@@ -6,6 +6,7 @@ from ecg_lightning.data.sources.cinc import Cinc
 from ecg_lightning.data.sources.ludb import Ludb
 from ecg_lightning.data.sources.muse import Muse
 from ecg_lightning.data.sources.ptbxl import PtbXl
+from ecg_lightning.data.sources.ptbxl_plus import PtbXlPlus
 from ecg_lightning.data.sources.synthetic import Synthetic
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Ludb",
     "Muse",
     "PtbXl",
+    "PtbXlPlus",
     "Recording",
     "RecordingError",
     "RejectedEntry",

@@ -32,7 +32,7 @@ class Archive(Source):
 
     def __getstate__(self) -> dict[str, object]:
         """The arguments alone: a worker process reads tables and headers itself rather than be sent them."""
-        return {key: value for key, value in vars(self).items() if key not in _cached_names(type(self))}
+        return {key: value for key, value in vars(self).items() if key not in cached_names(type(self))}
 
     def targets(self) -> Mapping[Target, TargetInfo]:
         """Describe the paper's nine, and what the label map defines beside them."""
@@ -136,6 +136,6 @@ class TableArchive(Archive):
         return path
 
 
-def _cached_names(kind: type) -> set[str]:
-    """Names under which instances keep what a ``cached_property`` computed."""
+def cached_names(kind: type) -> set[str]:
+    """Return the names under which instances keep what a ``cached_property`` computed."""
     return {name for base in kind.__mro__ for name, value in vars(base).items() if isinstance(value, cached_property)}

@@ -3,7 +3,7 @@
 import csv
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -135,13 +135,14 @@ def text_of(cells: Mapping[str, str], column: str) -> str:
     return text
 
 
-def read_csv(path: Path, needed: Sequence[str], get_it: str) -> list[Row]:
+def read_csv(path: Path, needed: Sequence[str], get_it: str, keep: Collection[str] | None = None) -> list[Row]:
     """Read a comma-separated table whose first line names the columns.
 
     Args:
         path: A file of UTF-8 text.
         needed: Columns that must be there; a row whose cell of one of them is not UTF-8 can't be used.
         get_it: What is expected, or how to get it: the end of messages.
+        keep: Columns that are kept, where they are there; None keeps all.
 
     Returns:
         Every row that is not empty.
@@ -159,8 +160,9 @@ def read_csv(path: Path, needed: Sequence[str], get_it: str) -> list[Row]:
     if missing or twice:
         problem = f"column {', '.join(missing or twice)} {'missing' if missing else 'stands there twice'}"
         raise ValueError(f"{path}: {problem}; {get_it}")
-    places = {name: place for place, name in enumerate(columns)}
-    return [_row(line, cells, places, len(columns), needed) for line, cells in records]
+    kept = [place for place, name in enumerate(columns) if keep is None or name in keep]
+    places = {columns[place]: number for number, place in enumerate(kept)}
+    return [_row(line, cells, places, kept, len(columns), needed) for line, cells in records]
 
 
 def rows_of(columns: Sequence[str], texts: Iterable[Sequence[str]]) -> list[Row]:
@@ -197,11 +199,13 @@ def _records(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
         start += taken
 
 
-def _row(line: int, cells: list[str], places: Mapping[str, int], width: int, needed: Sequence[str]) -> Row:
+def _row(
+    line: int, cells: list[str], places: Mapping[str, int], kept: Sequence[int], width: int, needed: Sequence[str]
+) -> Row:
     if len(cells) != width:
         shown = shown_text(repr(",".join(cells).strip()))
         return Row(line, problem=f"expected {width} cells, got {len(cells)}: {shown}")
-    row = Row(line, _Cells(places, _shared(cells)))
+    row = Row(line, _Cells(places, _shared([cells[place] for place in kept])))
     for name in needed:
         text = row.cells[name]
         if not text.isascii() and any("\udc80" <= letter <= "\udcff" for letter in text):

@@ -86,7 +86,14 @@ class PtbXl(TableArchive):
     @cached_property
     def has_records(self) -> bool:
         """Return whether a record of the chosen rate is there."""
-        return any((self.root / f"{name}.hea").is_file() for name in self._files.values())
+        return any(self._is_there(name) for name in self._files.values())
+
+    def has_record(self, entry: Entry) -> bool:
+        """Return whether the record of one entry is there."""
+        return self._is_there(self._files[entry.ecg_id])
+
+    def _is_there(self, name: str) -> bool:
+        return (self.root / f"{name}.hea").is_file()
 
     def settings(self) -> dict[str, Any]:
         """Return what any archive does, and the rate where it is not the full one."""

@@ -5,7 +5,7 @@ samples 238.5 to 241 of 600 in the four public exports that were looked at, wher
 lies too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Final
@@ -75,7 +75,7 @@ class Median:
     path: Path
     marks: QrsMarks = field(default_factory=QrsMarks)
     heart_rate: float = float("nan")
-    waves: dict[str, tuple[float, float]] = field(default_factory=dict)
+    waves: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def ready(self, rhythm: Callable[[], Recording | None] = lambda: None) -> MedianBeat:
         """Make the project's beat of it.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,7 @@ class SignalLine:
         checksum: Sum of all steps, of which the last 16 bits count; None where the header has none.
         unit: Such as mV.
         lead: Name of the lead.
+        storage: Format of the signal file, such as 16 or 16+24.
     """
 
     file: str
@@ -64,6 +65,7 @@ class SignalLine:
     checksum: int | None
     unit: str
     lead: str
+    storage: str
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,8 @@ def _signal_line(fields: list[str]) -> SignalLine:
         raise ValueError(f"gain {fields[2]!r}, expected such as 1000/mV")
     baseline = gain["baseline"] if gain["baseline"] is not None else fields[4]
     checksum = int(fields[6]) if re.fullmatch(r"-?\d+", fields[6]) else None
-    return SignalLine(
-        fields[0], float(gain["gain"]), int(baseline), checksum, gain["unit"] or "mV", " ".join(fields[8:])
-    )
+    file, storage, lead = fields[0], fields[1], " ".join(fields[8:])
+    return SignalLine(file, float(gain["gain"]), int(baseline), checksum, gain["unit"] or "mV", lead, storage)
 
 
 def read_mat(header: Header, max_seconds: float) -> Recording:
@@ -188,11 +189,15 @@ def read_mat(header: Header, max_seconds: float) -> Recording:
     check_sums(steps.T, [line.checksum for line in header.signals], [line.lead for line in header.signals], header.path)
     steps = steps[:, : round(max_seconds * header.sampling_rate)]
     steps[steps == _INVALID] = np.nan
+    return Recording(to_millivolts(steps.T, header), header.sampling_rate, tuple(line.lead for line in header.signals))
+
+
+def to_millivolts(steps: NDArray[Any], header: Header) -> NDArray[np.float64]:
+    """Turn steps (sample, lead) into (lead, sample) mV by a header; ``UnitError`` where a unit is not of voltage."""
     scale = _millivolts([line.unit for line in header.signals], header.path)
     scale /= np.array([line.gain for line in header.signals])
     baseline = np.array([line.baseline for line in header.signals])
-    signal = (steps - baseline[:, None]) * scale[:, None]
-    return Recording(signal, header.sampling_rate, tuple(line.lead for line in header.signals))
+    return np.asarray((steps.T - baseline[:, None]) * scale[:, None])
 
 
 def _read_whole(header: Path, read: Callable[[], _Content]) -> _Content:
