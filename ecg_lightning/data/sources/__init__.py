@@ -3,6 +3,7 @@
 from ecg_lightning.data.sources.arrays import Arrays
 from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, RejectedEntry, Source
 from ecg_lightning.data.sources.cinc import Cinc
+from ecg_lightning.data.sources.dicom import Dicom
 from ecg_lightning.data.sources.ludb import Ludb
 from ecg_lightning.data.sources.muse import Muse
 from ecg_lightning.data.sources.ptbxl import PtbXl
@@ -12,6 +13,7 @@ from ecg_lightning.data.sources.synthetic import Synthetic
 __all__ = [
     "Arrays",
     "Cinc",
+    "Dicom",
     "Entry",
     "Ludb",
     "Muse",

@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ecg_lightning.data.sources.archive_table import Row, entries_of, first_places, number
-from ecg_lightning.data.sources.arrays_table import NEEDED, SIGNALS, TABLES, WHAT, entry_of, read_rows
+from ecg_lightning.data.sources.arrays_table import NEEDED, SIGNALS, TABLES, WHAT, declared_targets, entry_of, read_rows
 from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, Source
-from ecg_lightning.data.targets import PAPER_TARGETS, TargetInfo, load_targets, parse_targets
+from ecg_lightning.data.targets import PAPER_TARGETS, TargetInfo
 from ecg_lightning.ecg import BEAT_SAMPLES, LEADS, Target
 from ecg_lightning.signal.beat import MedianBeat, Neighbours
 from ecg_lightning.signal.leads import to_standard_leads
@@ -101,11 +101,7 @@ class Arrays(Source):
 
     @cached_property
     def _declared(self) -> dict[Target, TargetInfo]:
-        own, where = self.own_targets or {}, "data.source.init_args.targets"
-        declared = load_targets(own) if isinstance(own, str) else parse_targets(own, where)
-        if taken := [name for name in declared if name in PAPER_TARGETS]:
-            raise ValueError(f"{where}: {', '.join(taken)}: one of the nine needs no declaration; take it out")
-        return declared
+        return declared_targets(self.own_targets)
 
     def where(self, place: int) -> str:
         """Name file and line; of a Parquet table the row, counted from 1."""

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
 from ecg_lightning.data.sources.archive_table import Row, is_missing, number, read_csv, rows_of, text_of, whole_number
 from ecg_lightning.data.sources.base import Entry
-from ecg_lightning.data.targets import TargetInfo
+from ecg_lightning.data.targets import PAPER_TARGETS, TargetInfo, load_targets, parse_targets
 from ecg_lightning.ecg import TARGETS, Target
 
 SIGNALS: Final = "ecgs.npy"
@@ -24,6 +24,20 @@ WHAT: Final = (
     "order; columns ecg_id and patient_id and, where known, age (years), sex (female, male), fold, heart_rate, "
     f"1 or 0 for any of {', '.join(TARGETS)}, and the columns that `targets` declares"
 )
+
+
+def declared_targets(own: str | list[str] | dict[str, Any] | None) -> dict[Target, TargetInfo]:
+    """Make the targets that a source's argument ``targets`` declares: a YAML file, a mapping, or a list of names.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It says something else, or declares one of the nine.
+    """
+    where = "data.source.init_args.targets"
+    declared = load_targets(own) if own and isinstance(own, str) else parse_targets(own or {}, where)
+    if taken := [name for name in declared if name in PAPER_TARGETS]:
+        raise ValueError(f"{where}: {', '.join(taken)}: one of the nine needs no declaration; take it out")
+    return declared
 
 
 def read_rows(path: Path) -> list[Row]:

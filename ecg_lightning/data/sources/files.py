@@ -2,11 +2,12 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import ClassVar, Final, NoReturn
 
 from ecg_lightning.data.sources.base import RecordingError
+from ecg_lightning.storage.hashing import new_digest
 
 _SHOWN: Final = 5
 
@@ -66,6 +67,32 @@ def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
     if again:
         shown = ", ".join(again[:_SHOWN]) + (", ..." if len(again) > _SHOWN else "")
         warnings.warn(f"{len(again)} folders are links to folders that were read already: {shown}", stacklevel=2)
+
+
+def sizes_below(root: Path, wanted: Callable[[Path], bool]) -> dict[str, int]:
+    """Find the files in and below a root: path below it -> bytes, sorted by path; -1 for a link to nowhere.
+
+    Names that begin with a dot are left out.
+
+    Args:
+        root: The folder.
+        wanted: Whether a file is one of those that are looked for.
+    """
+    found = (folder / name for folder, names in walk(root) for name in names if name[0] != ".")
+    sizes = {path.relative_to(root).as_posix(): _size(path) for path in found if wanted(path)}
+    return dict(sorted(sizes.items()))
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else -1
+
+
+def digest_of_sizes(sizes: Mapping[str, int]) -> str:
+    """Digest paths and sizes: reading the contents of a million files takes minutes, at each start."""
+    digest = new_digest()
+    for name, size in sizes.items():
+        digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def _raise(error: OSError) -> NoReturn:

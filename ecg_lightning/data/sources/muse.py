@@ -11,7 +11,7 @@ import pandas as pd
 
 from ecg_lightning.data.sources.archive import Archive
 from ecg_lightning.data.sources.base import Entry, Recording, RejectedEntry
-from ecg_lightning.data.sources.files import walk
+from ecg_lightning.data.sources.files import digest_of_sizes, sizes_below
 from ecg_lightning.data.sources.label_map import LabelMap, count_codes, load_label_map
 from ecg_lightning.data.sources.muse_header import MuseHeader, read_header
 from ecg_lightning.data.sources.muse_labels import StatementLabels
@@ -22,7 +22,6 @@ from ecg_lightning.data.sources.muse_xml import read_tree
 from ecg_lightning.data.sources.wfdb_checks import UnreadableError
 from ecg_lightning.ecg import Target
 from ecg_lightning.signal.beat import MedianBeat, Neighbours
-from ecg_lightning.storage.hashing import new_digest
 
 Beats = Literal["vendor", "own"]
 
@@ -174,14 +173,10 @@ class Muse(Archive):
     @cached_property
     def _scan(self) -> tuple[list[str], str]:
         """Paths of all files below the root, sorted, and a digest of paths and sizes."""
-        sizes = dict(_files_below(self.root))
+        sizes = sizes_below(self.root, lambda path: path.name.lower().endswith(_SUFFIX))
         if not sizes:
             raise FileNotFoundError(f"{self.root}: no {_SUFFIX} file in or below it; {_GET_IT}")
-        digest = new_digest()
-        names = sorted(sizes)
-        for name in names:
-            digest.update(f"{name}\0{sizes[name]}\0".encode("utf-8", "surrogateescape"))
-        return names, digest.hexdigest()
+        return list(sizes), digest_of_sizes(sizes)
 
     @cached_property
     def _headers(self) -> list[MuseHeader | str]:
@@ -228,13 +223,3 @@ def _sharing(header: MuseHeader | str, known: dict[Statement, Statement]) -> Mus
     if isinstance(header, str) or header.statements is None:
         return header
     return replace(header, statements=tuple(known.setdefault(one, one) for one in header.statements))
-
-
-def _files_below(root: Path) -> Iterator[tuple[str, int]]:
-    """Path below the root and size of each export."""
-    for folder, names in walk(root):
-        for name in names:
-            if name.lower().endswith(_SUFFIX) and name[0] != ".":
-                path = folder / name
-                # A link to nowhere is an ECG too, to be rejected.
-                yield path.relative_to(root).as_posix(), path.stat().st_size if path.exists() else -1

@@ -17,6 +17,7 @@ from ecg_lightning.data.sources.base import Recording, RecordingError
 from ecg_lightning.data.sources.muse_stretch import find_stretch
 from ecg_lightning.ecg import BEAT_SAMPLES, FIDUCIAL_SAMPLE, SAMPLING_RATE
 from ecg_lightning.signal.beat import MedianBeat
+from ecg_lightning.signal.landmarks import SLACK, find_fiducial
 from ecg_lightning.signal.leads import to_standard_leads
 from ecg_lightning.signal.plausibility import check_rate, check_signal
 from ecg_lightning.signal.resample import resample
@@ -69,6 +70,7 @@ class Median:
         marks: Where the file says that the QRS complex is.
         heart_rate: Beats per minute, NaN where unknown.
         waves: Name of a wave -> onset and offset, samples at 500 Hz of the waveform.
+        by_slope: Whether its fiducial is sought as that of this project's beats, where no convention says its place.
     """
 
     waveform: Recording
@@ -76,6 +78,7 @@ class Median:
     marks: QrsMarks = field(default_factory=QrsMarks)
     heart_rate: float = float("nan")
     waves: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    by_slope: bool = False
 
     def ready(self, rhythm: Callable[[], Recording | None] = lambda: None) -> MedianBeat:
         """Make the project's beat of it.
@@ -83,7 +86,8 @@ class Median:
         Other rates go to 500 Hz. A beat whose QRS complex has its middle, half way between its marks, 20 to 100 ms from
         0.48 s is moved there by whole samples, and the sample at its end is held; nearer, and where these are not
         known, it stays. It stays as well, with a remark, where its steepest slope does not lie between the two or
-        would end farther from 0.48 s: the marks of paced ECGs may be those of another wave.
+        would end farther from 0.48 s: the marks of paced ECGs may be those of another wave. With ``by_slope`` the
+        steepest sample within 100 ms of 0.48 s is moved there.
 
         Args:
             rhythm: Reads the recording of the same file, to see that the beat is not a stretch of it; None of it where
@@ -112,6 +116,8 @@ class Median:
 
     def _away(self, signal: Signal) -> tuple[int, str]:
         """How many samples the beat is moved, and what is odd about it."""
+        if self.by_slope:
+            return find_fiducial(np.pad(signal, ((0, 0), (SLACK, SLACK)), mode="edge")) - SLACK - FIDUCIAL_SAMPLE, ""
         ends = self.marks.ends
         away = 0.0 if ends is None else 0.5 * (ends[0] + ends[1]) - FIDUCIAL_SAMPLE
         if ends is None or abs(away) <= _IN_PLACE:
