@@ -4,6 +4,7 @@ from ecg_lightning.data.sources.arrays import Arrays
 from ecg_lightning.data.sources.base import Entry, Recording, RecordingError, RejectedEntry, Source
 from ecg_lightning.data.sources.cinc import Cinc
 from ecg_lightning.data.sources.dicom import Dicom
+from ecg_lightning.data.sources.ecgdatakit_files import Aecg, Scp
 from ecg_lightning.data.sources.ludb import Ludb
 from ecg_lightning.data.sources.muse import Muse
 from ecg_lightning.data.sources.ptbxl import PtbXl
@@ -11,6 +12,7 @@ from ecg_lightning.data.sources.ptbxl_plus import PtbXlPlus
 from ecg_lightning.data.sources.synthetic import Synthetic
 
 __all__ = [
+    "Aecg",
     "Arrays",
     "Cinc",
     "Dicom",
@@ -22,6 +24,7 @@ __all__ = [
     "Recording",
     "RecordingError",
     "RejectedEntry",
+    "Scp",
     "Source",
     "Synthetic",
 ]
