@@ -101,6 +101,21 @@ def test_marks_move_beat_and_waves_together(plus: Path, ptbxl: Path) -> None:
     assert np.flatnonzero(beat.masks["QRS"][0])[[0, -1]].tolist() == [247 - away, 291 - away]
 
 
+@pytest.mark.parametrize(
+    ("on", "off", "remark"),
+    [("634", "722", "it is used as it lies in the file"), ("488", "504", "its waves are taken for unknown")],
+)
+def test_waves_that_cannot_be_where_they_are_marked_are_unknown(
+    plus: Path, ptbxl: Path, on: str, off: str, remark: str
+) -> None:
+    write_tables(plus, {1: {"QRS_On_Global": on, "QRS_Off_Global": off}})
+    source = PtbXlPlus(plus, ptbxl, unit="uV")
+    beat = MedianBeats().of(source, source.entries()[0])
+    assert not beat.masks
+    assert remark in beat.remark
+    np.testing.assert_allclose(beat.signal[0], own_beat(1)[0], atol=1e-6)
+
+
 def test_the_unit_is_decided_by_ptbxl_and_said(plus: Path, ptbxl: Path) -> None:
     with pytest.warns(UserWarning, match=r"read as uV: they are so many times PTB-XL's own in mV: 1: 1000, 2: 999\.9"):
         PtbXlPlus(plus, ptbxl).entries()

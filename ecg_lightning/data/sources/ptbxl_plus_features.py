@@ -33,8 +33,10 @@ _HEART_RATE: Final = "HR__Global"
 _WAVES: Final = {wave: (f"{wave}_On_Global", f"{wave}_Off_Global") for wave in ("P", "QRS", "T")}
 _LEAD: Final = re.compile(r"_(I|II|III|aVR|aVL|aVF|V[1-6])$")
 _ANY_LEAD: Final = "_X"
-_PLAUSIBLE: Final = {"ms": (0.0, 5000.0), "bpm": (0.0, 500.0), "mv": (-20.0, 20.0)} | dict.fromkeys(
-    ("deg", "degree", "degrees", "\N{DEGREE SIGN}"), (-360.0, 360.0)
+_PLAUSIBLE: Final = (
+    {"ms": (0.0, 5000.0), "mv": (-20.0, 20.0)}
+    | dict.fromkeys(("bpm", "1/min", "/min", "beats/min", "beats per minute"), (0.0, 500.0))
+    | dict.fromkeys(("deg", "degree", "degrees", "\N{DEGREE SIGN}"), (-360.0, 360.0))
 )
 _MS: Final = SAMPLING_RATE / 1000.0  # samples
 

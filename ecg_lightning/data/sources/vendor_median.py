@@ -59,6 +59,11 @@ class QrsMarks:
             "would move it: it is used as it lies in the file"
         )
 
+    @property
+    def no_waves(self) -> str:
+        """Return the remark on a beat whose waves can't be where they are marked."""
+        return f"the median has its steepest slope elsewhere than between {self.name}: its waves are taken for unknown"
+
 
 @dataclass(frozen=True)
 class Median:
@@ -110,9 +115,12 @@ class Median:
         beat = signal[:, np.clip(np.arange(BEAT_SAMPLES) + away, 0, BEAT_SAMPLES - 1)]
         self._check_place(beat)
         self._check_no_stretch(signal, rhythm)
-        made = MedianBeat.ready_made(beat, self.heart_rate, remark)
+        if not self.waves:
+            return MedianBeat.ready_made(beat, self.heart_rate, remark)
+        if not self._marked_inside(signal):
+            return MedianBeat.ready_made(beat, self.heart_rate, remark or self.marks.no_waves)
         masks = {wave: _mask(ends, away, len(beat)) for wave, ends in self.waves.items()}
-        return replace(made, wave_masks=masks) if masks else made
+        return replace(MedianBeat.ready_made(beat, self.heart_rate, remark), wave_masks=masks)
 
     def _away(self, signal: Signal) -> tuple[int, str]:
         """How many samples the beat is moved, and what is odd about it."""
@@ -122,9 +130,9 @@ class Median:
         away = 0.0 if ends is None else 0.5 * (ends[0] + ends[1]) - FIDUCIAL_SAMPLE
         if ends is None or abs(away) <= _IN_PLACE:
             return 0, ""
-        steepest = int(_slope(without_spikes(signal)).argmax())
-        inside = ends[0] - _NEXT_TO <= steepest <= ends[1] + _NEXT_TO
-        if not inside or abs(steepest - round(away) - FIDUCIAL_SAMPLE) >= abs(steepest - FIDUCIAL_SAMPLE):
+        steepest = _steepest(signal)
+        nearer = abs(steepest - round(away) - FIDUCIAL_SAMPLE) < abs(steepest - FIDUCIAL_SAMPLE)
+        if not (self._marked_inside(signal) and nearer):
             return 0, self.marks.not_where_marked
         if abs(away) > _FARTHEST:
             raise MedianError(
@@ -133,6 +141,11 @@ class Median:
                 f"{FIDUCIAL_SAMPLE / SAMPLING_RATE:g} s within {_FARTHEST / _MS:g} ms; {LEAVE_OUT}"
             )
         return round(away), ""
+
+    def _marked_inside(self, signal: Signal) -> bool:
+        """Whether the steepest slope lies between the marks."""
+        ends = self.marks.ends
+        return ends is not None and ends[0] - _NEXT_TO <= _steepest(signal) <= ends[1] + _NEXT_TO
 
     def _check_place(self, beat: Signal) -> None:
         slope = _slope(beat)
@@ -159,6 +172,10 @@ def _mask(ends: tuple[float, float], away: int, leads: int) -> NDArray[np.bool_]
     """(lead, sample) of a wave in all leads of a beat that was moved."""
     place = np.arange(BEAT_SAMPLES) + away
     return np.tile((place >= round(ends[0])) & (place <= round(ends[1])), (leads, 1))
+
+
+def _steepest(signal: Signal) -> int:
+    return int(_slope(without_spikes(signal)).argmax())
 
 
 def _slope(signal: Signal) -> Signal:
