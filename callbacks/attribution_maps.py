@@ -124,6 +124,7 @@ class AttributionMaps(MapSource, Callback):
         self.computation = MapComputation(self.kept, self.key, self.ecg_ids)
         backgrounds = self._backgrounds(module, datamodule)
         self.backgrounds = backgrounds.beats.to(module.device)
+        self.sampling_rate = datamodule.signal_format.sampling_rate
         self.source_network = plain_copy(module.network)
         self.fold = True
         self.task = self.prepared(self.source_network)
@@ -157,7 +158,7 @@ class AttributionMaps(MapSource, Callback):
         rows = outputs["row"].cpu().numpy()
         of_rows = (self.task, batch["ecg"], rows)
         maps = {method.name: self.computation.maps(method, *of_rows) for method in self.methods}
-        rate = datamodule_of(trainer, "AttributionMaps").signal_format.sampling_rate
+        rate = self.sampling_rate
         controls = control_maps(self.controls, batch["ecg"], lambda name, at: self.key(name, int(rows[at])), rate)
         outputs["maps"] = maps | controls
 

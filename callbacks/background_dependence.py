@@ -19,7 +19,7 @@ from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.robust import explain_or_nan
 from ecg_lightning.experiments.example_choice import balanced_choice
 from ecg_lightning.functional.similarity import similarity_matrix
-from ecg_lightning.functional.smoothing import WINDOW
+from ecg_lightning.functional.smoothing import window_setting
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.hashing import JSON, digest_array_rows
 
@@ -79,7 +79,8 @@ class BackgroundDependence(Audit):
 
     def _settings(self) -> dict[str, JSON]:
         content = digest_array_rows(self.others.beats.numpy(), self.others.ecg_ids)
-        return {"other_backgrounds": {"ecg_ids": self.others.ecg_ids, "content": content}}
+        references: JSON = {"ecg_ids": self.others.ecg_ids, "content": content}
+        return {"other_backgrounds": references, **window_setting(self.maps.task.smoothing_window)}
 
     def _measure(self, batch: AuditBatch) -> Mapping[str, ArrayLike]:
         return {
@@ -90,9 +91,11 @@ class BackgroundDependence(Audit):
         """(k,) correlation of maps (k, lead, sample) with those over the other backgrounds, with other draws."""
         keys = [replace(self.maps.key(method.name, row), direction="other backgrounds") for row in batch.rows.tolist()]
         other = explain_or_nan(method, self.task, batch.ecg, keys)[0].maps
-        window = WINDOW if own.shape[-1] >= WINDOW else None
+        window = self.maps.task.smoothing_window
         pair = torch.stack([own.cpu().double(), other.cpu().double()], dim=1)
-        found: NDArray[np.float64] = similarity_matrix(pair, window=window)[:, 0, 1].numpy()
+        found: NDArray[np.float64] = similarity_matrix(pair, window=window if own.shape[-1] >= window else None)[
+            :, 0, 1
+        ].numpy()
         return found
 
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:

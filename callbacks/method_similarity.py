@@ -1,7 +1,7 @@
 """Experiment 1 of the paper: how alike the maps of different methods are."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from ecg_lightning.functional.similarity import (
     paired_similarities,
     similarity_matrices,
 )
-from ecg_lightning.functional.smoothing import ORDER, WINDOW
+from ecg_lightning.functional.smoothing import ORDER, smoothing_window, smoothing_words
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.hashing import JSON
 
@@ -37,7 +37,7 @@ class MethodSimilarity(Audit):
     ``tables/similarity_controls.parquet`` and a heat map of each statistic and sign, the paper's Figure 3A.
 
     Args:
-        window: Samples of the filter, odd; None: no smoothing.
+        window: Samples of the filter, odd; ``paper``: as many as last 62 ms, 31 at 500 Hz; None: no smoothing.
         order: Degree of its polynomial.
         statistics: ``pearson``, ``spearman``, or both.
         n_resamples: Bootstrap resamples of the patients.
@@ -56,7 +56,7 @@ class MethodSimilarity(Audit):
 
     def __init__(
         self,
-        window: int | None = WINDOW,
+        window: int | Literal["paper"] | None = "paper",
         order: int = ORDER,
         statistics: Sequence[Statistic] = STATISTICS,
         n_resamples: int = 1000,
@@ -65,17 +65,24 @@ class MethodSimilarity(Audit):
         on_mismatch: OnMismatch = "error",
     ) -> None:
         super().__init__(n_resamples, confidence, bootstrap_seed, on_mismatch)
-        if window is not None and not (window % 2 == 1 and 0 <= order < window):
-            raise ValueError(
-                f"MethodSimilarity: expected an odd window and an order from 0 to window - 1, got {window} and {order}"
-            )
+        if window != "paper":
+            _check_filter(window, order)
         for statistic in statistics:
             check_choice("statistic", statistic, STATISTICS)
         if not statistics or len(set(statistics)) < len(statistics):
             raise ValueError(f"MethodSimilarity: expected each statistic once, got {list(statistics)}")
-        self.window = window
+        self.asked_window: int | Literal["paper"] | None = window
         self.order = order
         self.statistics = tuple(statistics)
+
+    @property
+    def window(self) -> int | None:
+        """Return the samples of the filter; None: no smoothing."""
+        if self.asked_window != "paper":
+            return self.asked_window
+        found = smoothing_window(self.datamodule.signal_format.sampling_rate)
+        _check_filter(found, self.order)
+        return found
 
     def _places(self) -> Mapping[str, StoreLayout]:
         names = self.maps.names
@@ -112,14 +119,22 @@ class MethodSimilarity(Audit):
     def _summarise(self, trainer: Trainer, module: LightningModule) -> None:
         leads, samples = self.maps.task.backgrounds.shape[1:]
         # reliability is of the smoothing that maps are compared with by default
-        reliable = self.maps.reliability if (self.window, self.order) == (WINDOW, ORDER) else None
+        usual = (self.window, self.order) == (self.maps.task.smoothing_window, ORDER)
+        reliable = self.maps.reliability if usual else None
         SimilarityReport(
             stores={statistic: self.stores[f"similarity/{statistic}"] for statistic in self.statistics},
             of_others={statistic: self.of_others(f"similarity/controls/{statistic}") for statistic in self.statistics},
             reliability=None
             if reliable is None
             else {name: store.read(np.arange(len(store))).astype(np.float64) for name, store in reliable.items()},
-            smoothing=f"smoothed by Savitzky-Golay {self.window}/{self.order}" if self.window else "without smoothing",
+            smoothing=smoothing_words(self.window, self.order) if self.window else "without smoothing",
             shape=(leads, samples),
             run=self.audited_run,
         ).write(AuditResults(trainer))
+
+
+def _check_filter(window: int | None, order: int) -> None:
+    if window is not None and not (window % 2 == 1 and 0 <= order < window):
+        raise ValueError(
+            f"MethodSimilarity: expected an odd window and an order from 0 to window - 1, got {window} and {order}"
+        )

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
-from ecg_lightning.attribution.task import FrozenModel, OneLogit
+from ecg_lightning.attribution.one_logit import OneLogit
+from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.models.precision import full_float32
 
 _SMALLEST_DIFFERENCE: Final = 1e-10

@@ -19,6 +19,7 @@ from ecg_lightning.attribution.old_keywords import takes_old_keyword
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import FrozenModel, even_chunk
 from ecg_lightning.functional.reliability import split_reliability, stopping_reliability
+from ecg_lightning.functional.smoothing import WINDOW
 from ecg_lightning.storage.hashing import JSON
 
 GROUPS: Final = 4
@@ -99,7 +100,7 @@ class SampledMethod(AttributionMethod):
         Raises:
             ValueError: Numbers that do not grow.
         """
-        sums = GroupSums(ecg, self.stretch(model))
+        sums = GroupSums(ecg, self.stretch(model), model.smoothing_window)
         with recording_gradients():
             sampler = self._begin(model, ecg.detach().clone(), key)
         for count in grid.values:
@@ -114,7 +115,8 @@ class SampledMethod(AttributionMethod):
         return _STRETCH
 
     def _explain(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Attribution:
-        sums, sampler = GroupSums(ecg, self.stretch(model)), self._begin(model, ecg, key)
+        sums = GroupSums(ecg, self.stretch(model), model.smoothing_window)
+        sampler = self._begin(model, ecg, key)
         if self.target_correlation is None:
             sums.add(*sampler(0, self.n_samples))
         else:
@@ -158,10 +160,11 @@ class GroupSums:
     Args:
         ecg: (1, lead, sample), for shape and device.
         stretch: Neighbouring samples that go to one group.
+        window: Samples of the filter under which maps are compared.
     """
 
-    def __init__(self, ecg: Tensor, stretch: int) -> None:
-        self.stretch = stretch
+    def __init__(self, ecg: Tensor, stretch: int, window: int = WINDOW) -> None:
+        self.stretch, self.window = stretch, window
         self._sums = ecg.new_zeros((GROUPS, *ecg.shape[1:]), dtype=torch.float64)
         self._counts = torch.zeros(GROUPS, dtype=torch.float64)
         self.count = 0
@@ -184,7 +187,7 @@ class GroupSums:
         if int(filled.sum()) < 2:
             return math.nan
         counts = self._counts[filled].to(self._sums.device)
-        return float(split_reliability(self._sums[filled] / counts[:, None, None], counts))
+        return float(split_reliability(self._sums[filled] / counts[:, None, None], counts, self.window))
 
 
 @takes_old_keyword("task", "model")

@@ -9,7 +9,10 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ecg_lightning.attribution.one_logit import InBfloat16, OneLogit
+from ecg_lightning.ecg import MEDIAN_BEAT
 from ecg_lightning.functional.plain_copy import COMPILED, plain_copy
+from ecg_lightning.functional.smoothing import smoothing_window
 from ecg_lightning.models.channels_last import to_channels_last
 from ecg_lightning.models.folding import FoldedBatchNorm, FoldingError, fold_batchnorm
 
@@ -29,42 +32,6 @@ _PASS_OVERHEAD = 4
 """A pass needs this many times the tensors it saves: gradients, hooks' copies, and DeepLIFT's doubled batch."""
 
 
-class OneLogit(nn.Module):
-    """This wrapper gives exactly one logit an ECG, (batch,), of a network that gives (batch,) or (batch, 1)."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, ecg: Tensor) -> Tensor:
-        """Return the logit: (batch, lead, sample) -> (batch,)."""
-        logit: Tensor = self.network(ecg)
-        if logit.numel() != len(ecg):
-            raise ValueError(
-                f"attribution needs one logit an ECG, (batch,) or (batch, 1); {type(self.network).__name__} gave "
-                f"{tuple(logit.shape)} for {len(ecg)} ECGs"
-            )
-        return logit.reshape(len(ecg))
-
-
-class InBfloat16(nn.Module):
-    """This wrapper computes convolutions and matrix products in bfloat16; input, logit and gradients stay float32.
-
-    Args:
-        network: (batch, lead, sample) -> (batch,) in float32.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, ecg: Tensor) -> Tensor:
-        """Return the logit: (batch, lead, sample) -> (batch,)."""
-        with torch.autocast(ecg.device.type, torch.bfloat16):
-            logit: Tensor = self.network(ecg)
-        return logit.to(ecg.dtype)
-
-
 @dataclass(frozen=True)
 class FrozenModel:
     """A frozen model is a copy of a network for attribution, with what the methods need beside it.
@@ -77,6 +44,7 @@ class FrozenModel:
         folded: Whether BatchNorms are folded: maps are those of the unfolded network within rounding.
         precision: Precision of the sampling methods' passes. ``bfloat16`` is faster where the hardware has it; its
             maps depend on the batch they are computed in.
+        sampling_rate: Of the ECGs (Hz), by which durations are samples.
     """
 
     network: OneLogit
@@ -85,6 +53,17 @@ class FrozenModel:
     gradcam_layer: str | None = None
     folded: bool = False
     precision: Precision = "float32"
+    sampling_rate: float = MEDIAN_BEAT.sampling_rate
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return (lead, sample) of an ECG."""
+        return int(self.backgrounds.shape[1]), int(self.backgrounds.shape[2])
+
+    @property
+    def smoothing_window(self) -> int:
+        """Return the samples of the filter under which maps are compared."""
+        return smoothing_window(self.sampling_rate)
 
     @property
     def sampling_network(self) -> nn.Module:
@@ -136,6 +115,7 @@ def prepare_task(
     fold: bool = True,
     keep: Collection[str] = (),
     precision: Precision = "float32",
+    sampling_rate: float = MEDIAN_BEAT.sampling_rate,
 ) -> FrozenModel:
     """Freeze a deep copy of a network for attribution; the network that is handed in stays as it is.
 
@@ -150,6 +130,7 @@ def prepare_task(
         fold: Fold BatchNorms into the convolutions before them: the same maps within rounding, in cheaper passes.
         keep: Names of further modules whose output is read, such as a ``layer`` of a Grad-CAM object: not folded.
         precision: Precision of the sampling methods' passes.
+        sampling_rate: Of the ECGs (Hz).
 
     Raises:
         ValueError: A pass of one ECG alone is over the budget; ``bfloat16`` for a network that isn't float32.
@@ -174,6 +155,7 @@ def prepare_task(
         gradcam_layer=layer,
         folded=folded,
         precision=precision,
+        sampling_rate=sampling_rate,
     )
 
 

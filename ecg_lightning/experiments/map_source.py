@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from ecg_lightning.attribution import AttributionMethod, RandomKey, prepare_task
 from ecg_lightning.attribution.folding_check import folding_error
 from ecg_lightning.attribution.task import FrozenModel, Precision
+from ecg_lightning.ecg import MEDIAN_BEAT
+from ecg_lightning.functional.smoothing import window_setting
 from ecg_lightning.models.lint import Finding
 from ecg_lightning.storage.hashing import JSON
 
@@ -26,6 +28,7 @@ class MapSource:
         memory_budget_mb: What one pass may take (MB).
         gradcam_layer: Dotted name of the module that Grad-CAM reads; None: the network's ``gradcam_layer``.
         precision: Of the passes of the sampling methods.
+        sampling_rate: Of the ECGs (Hz).
         fold: Whether BatchNorms are folded into the convolutions before them.
     """
 
@@ -39,6 +42,7 @@ class MapSource:
     memory_budget_mb: float
     gradcam_layer: str | None
     precision: Precision
+    sampling_rate: float = MEDIAN_BEAT.sampling_rate
     fold: bool = True
 
     def prepared(self, network: nn.Module, *, fold: bool = True) -> FrozenModel:
@@ -56,6 +60,7 @@ class MapSource:
             fold=fold and self.fold,
             keep=[layer for method in self.methods for layer in method.kept_layers],
             precision=self.precision,
+            sampling_rate=self.sampling_rate,
         )
 
     def key(self, name: str, row: int) -> RandomKey:
@@ -76,8 +81,9 @@ class MapSource:
 
     @property
     def draws(self) -> dict[str, JSON]:
-        """Return what determines the draws of the stochastic methods, and the rounding of their passes."""
+        """Return what determines the draws of the stochastic methods, their reliability, and their passes' rounding."""
         draws: dict[str, JSON] = {"attribution_seed": self.attribution_seed, "training_seed": self.training_seed}
+        draws |= window_setting(self.task.smoothing_window)
         if self.precision != "float32":
             draws["passes"] = self.precision
         return draws

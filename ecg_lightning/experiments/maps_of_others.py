@@ -14,6 +14,7 @@ from torch import Tensor
 from ecg_lightning.attribution.controls import ControlName, control_maps
 from ecg_lightning.attribution.partners import PATIENT_CONTROLS, PatientControl
 from ecg_lightning.attribution.seeding import RandomKey
+from ecg_lightning.ecg import format_of
 from ecg_lightning.storage.manifest import StoreError
 from ecg_lightning.storage.store import Rows, RowStore, StoreSpec
 
@@ -66,7 +67,8 @@ class OwnMaps:
         """Name -> (k, lead, sample) of the rows, whose ECGs (k, lead, sample) are given; NaN where there is no map."""
         stored = {name: torch.from_numpy(store.read(rows)) for name, store in self.stores.items()}
         methods = {name: maps.to(ecg.device, torch.float32) for name, maps in stored.items()}
-        return methods | control_maps(self.controls, ecg, lambda name, place: self.key(name, int(rows[place])))
+        rate = format_of(self.spec.settings).sampling_rate
+        return methods | control_maps(self.controls, ecg, lambda name, place: self.key(name, int(rows[place])), rate)
 
 
 class MapsOfOthers:

@@ -6,10 +6,10 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from ecg_lightning.functional.smoothing import savitzky_golay
+from ecg_lightning.functional.smoothing import WINDOW, savitzky_golay
 
 
-def split_reliability(group_means: Tensor, weights: Tensor | None = None) -> Tensor:
+def split_reliability(group_means: Tensor, weights: Tensor | None = None, window: int = WINDOW) -> Tensor:
     """Compute the reliability of the weighted mean of groups: the correlation of two such means of fresh draws.
 
     The groups are split into halves in every way. From the correlation r of two halves that make the shares p and
@@ -23,6 +23,7 @@ def split_reliability(group_means: Tensor, weights: Tensor | None = None) -> Ten
     Args:
         group_means: (..., group, lead, sample): means over disjoint groups of draws, at least two.
         weights: (group,) how much each counts in the mean, above 0; None: all alike.
+        window: Samples of the smoothing filter, odd.
 
     Returns:
         (...) float64 in [0, 1]; 0 where halves do not agree at all, NaN where one is constant or not finite.
@@ -35,7 +36,7 @@ def split_reliability(group_means: Tensor, weights: Tensor | None = None) -> Ten
         raise ValueError(f"a reliability needs two groups or more, got {groups}")
     share = torch.ones(groups) if weights is None else weights
     share = (share / share.sum()).to(group_means.device, torch.float64)
-    flat = savitzky_golay(group_means).flatten(-2)  # (..., group, point)
+    flat = savitzky_golay(group_means, window).flatten(-2)  # (..., group, point)
     parts = (flat - flat.mean(-1, keepdim=True)) * share[:, None]
     first = _halves(groups).to(parts)  # (split, group)
     p, sums = first @ share, (first @ parts, (1.0 - first) @ parts)  # (split,), 2 x (..., split, point)

@@ -3,16 +3,17 @@
 import torch
 from torch import Tensor
 
-from ecg_lightning.functional.smoothing import savitzky_golay
+from ecg_lightning.functional.smoothing import WINDOW, savitzky_golay
 
 
-def smoothed_products(spread: Tensor) -> Tensor:
+def smoothed_products(spread: Tensor, window: int = WINDOW) -> Tensor:
     """Compute the products of smoothed maps, each centred, (group, group): a smoothed map's sum of squares is v' P v.
 
     Args:
         spread: (group, lead, sample) what one group of value 1 is in the map.
+        window: Samples of the smoothing filter, odd.
     """
-    points = savitzky_golay(spread).flatten(1)  # (group, point)
+    points = savitzky_golay(spread, window).flatten(1)  # (group, point)
     points = points - points.mean(1, keepdim=True)
     return points @ points.T
 

@@ -136,18 +136,21 @@ def paired_similarities(
     return {statistic: torch.stack(similarities, -1) for statistic, similarities in similarities_of.items()}
 
 
-def correlated_vectors(maps: Tensor, statistics: Sequence[Statistic] = STATISTICS) -> Iterator[dict[Statistic, Tensor]]:
+def correlated_vectors(
+    maps: Tensor, statistics: Sequence[Statistic] = STATISTICS, window: int = WINDOW
+) -> Iterator[dict[Statistic, Tensor]]:
     """Yield vectors whose products are the similarities over an ECG's points: smoothed and ranked once, used often.
 
     Args:
         maps: (..., lead, sample).
         statistics: Statistics that are computed.
+        window: Samples of the Savitzky-Golay filter, odd.
 
     Yields:
         For each of ``SIGNS``: statistic -> (..., point) float64 of mean 0 and length 1; NaN where the map is constant
         or not finite.
     """
-    smoothed = _smoothed(maps, WINDOW, ORDER)
+    smoothed = _smoothed(maps, window, ORDER)
     for sign in SIGNS:
         vectors = _vectors(_parts(smoothed, "ecg", sign), statistics, filtered=True)
         yield {statistic: vectors[statistic].squeeze(-2) for statistic in statistics}

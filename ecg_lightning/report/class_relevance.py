@@ -17,8 +17,8 @@ from ecg_lightning.data.label_columns import R_PEAKS
 from ecg_lightning.data.regions import windows
 from ecg_lightning.data.targets import known_info
 from ecg_lightning.ecg import SignalFormat
-from ecg_lightning.report.config_words import format_of_run
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.signal_format import format_of_run
 from ecg_lightning.signal.whole_beats import whole_beats
 
 MAX_ECGS: Final = 512

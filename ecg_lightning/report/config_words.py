@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ecg_lightning.ecg import SignalFormat, format_of
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.shared_config import shared_config
 
@@ -21,11 +20,6 @@ def trained_config(run: Run) -> dict[str, Any]:
 def card_of(run: Run) -> str:
     """Name the card of a network that was trained elsewhere; empty for one of ``fit``."""
     return "" if config_of(run, "fit") else str(at(config_of(run, "test"), "network") or "")
-
-
-def format_of_run(run: Run) -> SignalFormat:
-    """Return the format of the ECGs that a run was tested on."""
-    return format_of(run.row_store("logits").spec.settings)
 
 
 def at(tree: Mapping[str, Any], *path: str) -> Any:

@@ -9,8 +9,9 @@ from ecg_lightning.experiments.perturbation.published import noise_words, pertur
 from ecg_lightning.models.resnet1d import default_strides
 from ecg_lightning.plotting.class_words import class_in_text, class_name, class_short
 from ecg_lightning.plotting.method_style import METHOD_STYLES, method_style
-from ecg_lightning.report.config_words import at, card_of, config_of, format_of_run, listed, short_name, trained_config
+from ecg_lightning.report.config_words import at, card_of, config_of, listed, short_name, trained_config
 from ecg_lightning.report.published import CASCADE_NETWORK
+from ecg_lightning.runs.signal_format import format_of_run
 from ecg_lightning.runs.study_runs import StudyRuns
 
 _PAPER_SEEDS: Final = 10

@@ -20,7 +20,6 @@ from ecg_lightning.plotting.paper import PaperScale
 from ecg_lightning.plotting.recording_maps import most_relevant_beat, recording_map_figure
 from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.report.claims import explaining
-from ecg_lightning.report.config_words import format_of_run
 from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.typical_ecgs import (
     TypicalEcg,
@@ -32,6 +31,7 @@ from ecg_lightning.report.typical_ecgs import (
     typical_ecgs,
 )
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.signal_format import format_of_run
 
 _COLUMNS: Final = 2
 _SCALE: Final = PaperScale(mm_per_millivolt=5.0)

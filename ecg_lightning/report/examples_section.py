@@ -12,11 +12,10 @@ from ecg_lightning.data.targets import known_info
 from ecg_lightning.ecg import SignalFormat
 from ecg_lightning.experiments.perturbation.published import perturbation_store
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
-from ecg_lightning.functional.smoothing import savitzky_golay, smoothing_words
+from ecg_lightning.functional.smoothing import savitzky_golay, smoothing_window
 from ecg_lightning.plotting.class_words import class_short
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Paragraph, ReportFiles, Section, number
-from ecg_lightning.report.config_words import format_of_run
 from ecg_lightning.report.examples_figure import (
     LAYERS,
     SHOWN_SECONDS,
@@ -28,6 +27,7 @@ from ecg_lightning.report.examples_figure import (
 )
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.seed_maps import same_ecgs
+from ecg_lightning.runs.signal_format import format_of_run, usual_smoothing
 from ecg_lightning.runs.study_runs import StudyRuns
 from ecg_lightning.storage.store import RowStore
 
@@ -53,8 +53,8 @@ def examples_section(runs: StudyRuns, files: ReportFiles) -> Section:
     caption = (
         "Each row is an experiment: on the left the highest score of any test ECG (maps that agree most, the map that "
         "is most like the trained network's when every layer is random, the answer that falls or changes most), "
-        f"on the right the lowest. Maps are {smoothing_words()}, divided by their greatest magnitude over all leads, "
-        "and shown in the lead with the most relevance; grey: the ECG in that lead, if the "
+        f"on the right the lowest. Maps are {usual_smoothing(next(iter(runs)))}, divided by their greatest "
+        "magnitude over all leads, and shown in the lead with the most relevance; grey: the ECG in that lead, if the "
         "study keeps its beats. Correlations are over all leads."
     )
     if any(example.trace is not None and example.of_ecgs.fiducial is None for row in rows for example in row):
@@ -76,9 +76,9 @@ def _between_methods(runs: StudyRuns, run: Run) -> list[Example]:
     methods = [names[index] for index in methods_only if f"maps/{names[index]}" in run.stores]
     examples = []
     for row in _extremes(score):
-        maps = {name: _smooth(run.row_store(f"maps/{name}").read(np.array([row]))[0]) for name in methods}
-        lead = _lead(list(maps.values()))
         of_ecgs = format_of_run(run)
+        maps = {name: _smooth(run.row_store(f"maps/{name}").read(np.array([row]))[0], of_ecgs) for name in methods}
+        lead = _lead(list(maps.values()))
         lines = [
             (method_style(n).label, method_style(n).colour, times_of(m, of_ecgs), _scaled(m)[lead])
             for n, m in maps.items()
@@ -100,13 +100,13 @@ def _between_seeds(runs: StudyRuns, target: str, seeds: dict[int, Run]) -> list[
     _, rows = same_ecgs(target, seeds)
     examples = []
     for ecg in _extremes(score):
+        run = next(iter(seeds.values()))
+        of_ecgs = format_of_run(run)
         maps = {
-            seed: _smooth(run.row_store(f"maps/{method}").read(rows[seed_index, [ecg]])[0])
+            seed: _smooth(run.row_store(f"maps/{method}").read(rows[seed_index, [ecg]])[0], of_ecgs)
             for seed_index, (seed, run) in enumerate(seeds.items())
         }
         lead = _lead(list(maps.values()))
-        run = next(iter(seeds.values()))
-        of_ecgs = format_of_run(run)
         lines = [
             (f"seed {seed}", _SEED_COLOURS[k % len(_SEED_COLOURS)], times_of(one, of_ecgs), _scaled(one)[lead])
             for k, (seed, one) in enumerate(maps.items())
@@ -198,8 +198,9 @@ def _row_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return means
 
 
-def _smooth(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    smoothed: NDArray[np.float64] = savitzky_golay(torch.from_numpy(np.asarray(values, dtype=np.float64))).numpy()
+def _smooth(values: NDArray[np.floating], of_ecgs: SignalFormat) -> NDArray[np.float64]:
+    maps = torch.from_numpy(np.asarray(values, dtype=np.float64))
+    smoothed: NDArray[np.float64] = savitzky_golay(maps, smoothing_window(of_ecgs.sampling_rate)).numpy()
     return smoothed
 
 

@@ -12,9 +12,10 @@ from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.models.hyper_parameters import network_name
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.page_blocks import Block, Cell, Paragraph, ReportFiles, Section, TableBlock, number
-from ecg_lightning.report.config_words import card_of, format_of_run
+from ecg_lightning.report.config_words import card_of
 from ecg_lightning.runs.checkpoints import check_as_sealed, read_checkpoint
 from ecg_lightning.runs.performance import METRICS, METRICS_OF_MEASUREMENT, performance_table
+from ecg_lightning.runs.signal_format import format_of_run
 from ecg_lightning.runs.study_runs import StudyRuns
 from ecg_lightning.storage.plain_values import UntrustedContentError
 from ecg_lightning.storage.readers import DamagedFileError

@@ -7,14 +7,15 @@ from typing import Any, Final
 import pandas as pd
 
 from ecg_lightning.data.targets import known_info
-from ecg_lightning.experiments.similarity.smoothing_words import smoothing_of
+from ecg_lightning.experiments.similarity.smoothing_words import filter_of, smoothing_of
 from ecg_lightning.plotting.class_words import class_in_text, class_name, kind_word
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, ReportFiles, Section, TableBlock
-from ecg_lightning.report.config_words import at, card_of, config_of, format_of_run, listed, short_name, trained_config
+from ecg_lightning.report.config_words import at, card_of, config_of, listed, short_name, trained_config
 from ecg_lightning.report.population import enrichment_words
 from ecg_lightning.report.published import CITATION
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.signal_format import format_of_run
 from ecg_lightning.runs.study_runs import StudyRuns, records
 from ecg_lightning.storage.manifest import read_manifest
 
@@ -59,8 +60,8 @@ def methods_text(runs: StudyRuns) -> list[str]:
         f"Attribution maps of {_outputs(runs)} were computed for {len(run.examples):,} test ECGs with "
         f"{len(runs.methods)} methods ({', '.join(method_style(name).label for name in runs.methods)}); their "
         f"settings stand in the table. Draws are keyed by attribution seed ({_attribution_seed(test)}), training "
-        f"seed, method and ECG. Maps were {smoothing_of(run)} before Pearson and Spearman correlations over all "
-        f"{_points(run):,} points. Perturbation ranks the unsmoothed magnitude.",
+        f"seed, method and ECG. Maps were {smoothing_of(run)}{_filter_words(run)} before Pearson and "
+        f"Spearman correlations over all {_points(run):,} points. Perturbation ranks the unsmoothed magnitude.",
         "A method is judged by effects with their intervals against margins that were stated beforehand "
         "(ecg_lightning/experiments/*/claims.yaml): each check's score less that of every control without a network "
         "(random, smoothed random, |ECG|, |slope|), and less that of the same method's map of another patient with the "
@@ -125,6 +126,15 @@ def _ecg_words(run: Run, data: Mapping[str, Any]) -> str:
         f"{1000 * of_ecgs.fiducial / of_ecgs.sampling_rate:g} ms; neighbouring beats inside the window: "
         f"{data.get('neighbours', 'unknown')}."
     )
+
+
+def _filter_words(run: Run) -> str:
+    """Say how long the filter is that smooths maps, in brackets; nothing where there is none."""
+    window, order = filter_of(run)
+    if window is None:
+        return ""
+    lasts = 1000 * window / format_of_run(run).sampling_rate
+    return f" (polynomials of degree {order} over {window} samples, {lasts:.3g} ms)"
 
 
 def _points(run: Run) -> int:

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ecg_lightning.ecg import shown_text
+from ecg_lightning.ecg import format_of, shown_text
+from ecg_lightning.functional.smoothing import smoothing_window
 from ecg_lightning.method_names import METHOD_NAMES
 from ecg_lightning.runs.run import Run
 from ecg_lightning.storage.hashing import differences, listed
@@ -42,6 +43,11 @@ class SeedMaps:
     def stores(self) -> list[RowStore]:
         """Open the store of each seed for reading."""
         return [RowStore.open(folder) for folder in self.folders]
+
+    @property
+    def smoothing_window(self) -> int:
+        """Return the samples of the filter under which these maps are compared."""
+        return smoothing_window(format_of(RowStore.open(self.folders[0]).spec.settings).sampling_rate)
 
     def read(self, stores: Sequence[RowStore], ecgs: NDArray[np.int64]) -> Tensor:
         """Maps of some ECGs, (ecg, seed, lead, sample); NaN where one was not computed."""

@@ -54,7 +54,7 @@ def _against_finer(
 ) -> Iterator[float]:
     reference = method.with_budget(grid, FINER * grid.values[-1])(task, ecg, [key])
     for value in grid.values:
-        yield squared_correlation(method.with_budget(grid, value)(task, ecg, [key]), reference)
+        yield squared_correlation(method.with_budget(grid, value)(task, ecg, [key]), reference, task.smoothing_window)
 
 
 def _against_wider(
@@ -62,11 +62,11 @@ def _against_wider(
 ) -> Iterator[float]:
     for value in grid.values:
         few = replace(wide, backgrounds=wide.backgrounds[:value])
-        yield squared_correlation(method(few, ecg, [key]), reference)
+        yield squared_correlation(method(few, ecg, [key]), reference, wide.smoothing_window)
 
 
-def squared_correlation(first: Tensor, second: Tensor) -> float:
+def squared_correlation(first: Tensor, second: Tensor, window: int = WINDOW) -> float:
     """Square the correlation of two smoothed maps (1, lead, sample); 0 where negative, NaN where there is none."""
-    window = WINDOW if first.shape[-1] >= WINDOW else None
     both = torch.stack([first, second], dim=1)
-    return float(similarity_matrix(both, window=window)[0, 0, 1].clamp(min=0.0).square())
+    found = similarity_matrix(both, window=window if first.shape[-1] >= window else None)
+    return float(found[0, 0, 1].clamp(min=0.0).square())

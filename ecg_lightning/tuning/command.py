@@ -19,7 +19,7 @@ from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
-from ecg_lightning.functional.smoothing import ORDER, WINDOW
+from ecg_lightning.functional.smoothing import ORDER, smoothing_window
 from ecg_lightning.models.classifier import EcgClassifier
 from ecg_lightning.models.fit_checks import prepare_network
 from ecg_lightning.plotting.figure_files import save_figure
@@ -47,6 +47,7 @@ class MapMaker(Protocol):
     methods: tuple[AttributionMethod, ...]
     attribution_seed: int
     backgrounds: Tensor
+    sampling_rate: float
 
     def prepared(self, network: nn.Module) -> FrozenModel:
         """Return the frozen network as the callback attributes it, with ``backgrounds``."""
@@ -107,6 +108,7 @@ def load_trained(
 def run_tuning(job: TuneJob) -> list[TunedMethod]:
     """Measure, write ``tune.parquet``, ``methods.parquet``, ``curves.png``, ``curves.svg`` and ``methods.yaml``."""
     chosen = validation_ecgs(job.datamodule, job.settings.n_ecgs)
+    job.maps.sampling_rate = job.datamodule.signal_format.sampling_rate
     ecgs = torch.as_tensor(job.datamodule.dataset("validation").__getitems__(chosen["row"].tolist())["ecg"])
     task, stated = _task(job, ecgs)
     ids = chosen["ecg_id"].tolist()
@@ -182,13 +184,14 @@ def _write_picture(job: TuneJob, tuned: Sequence[TunedMethod], chosen: pd.DataFr
         rank_zero_warn("tune: no method has a curve, so there is no picture")
         return
     positive = int((chosen["label"] == 1).sum())
+    window = smoothing_window(job.datamodule.signal_format.sampling_rate)
     caption = (
         f"{len(chosen)} validation ECGs, {positive} of them with the diagnosis. Lines: median ECG; bands: lowest to "
         f"highest decile. Dashed: the target, {job.settings.target_correlation:g}; a setting is chosen (ring) at a "
         f"median of {job.settings.wanted_median:.4g} and a lowest decile of {job.settings.wanted_lowest:.4g}; a cross "
         "is the bound, with which the target is not reached. Stochastic methods: predicted from the agreement of the "
         f"draws (Shapley: from the error's covariance); IG: with {FINER} times the most nodes; DeepLIFT-SHAP: with "
-        f"up to {FINER} times the stated backgrounds. After Savitzky-Golay smoothing ({WINDOW}/{ORDER})."
+        f"up to {FINER} times the stated backgrounds. After Savitzky-Golay smoothing ({window}/{ORDER})."
     )
     title = f"Passes and convergence: {job.datamodule.target.replace('_', ' ')}, seed {job.module.seed}"
     figure = passes_figure(curves, job.settings.target_correlation, title, caption)

@@ -15,6 +15,7 @@ from ecg_lightning.experiments.randomization.plan import CascadePlan
 from ecg_lightning.experiments.randomization.progressive import ProgressiveCascade, progressive_places
 from ecg_lightning.experiments.randomization.random_maps import CascadeMaps
 from ecg_lightning.experiments.randomization.random_weights import BatchNormPolicy
+from ecg_lightning.functional.smoothing import window_setting
 from ecg_lightning.storage.hashing import JSON, digest_state_dict
 
 _RANDOM: Final = "cascade/random_networks"
@@ -60,7 +61,13 @@ class Cascade:
             "attribution_seed": maps.attribution_seed,
             "training_seed": maps.training_seed,
         }
+        settings |= window_setting(self.window)
         return settings | ({"smooth_draws": self.smooth_draws} if self.smooth_draws else {})
+
+    @property
+    def window(self) -> int:
+        """Return the samples of the filter that smooths maps before they are compared."""
+        return self.random.maps.task.smoothing_window
 
     def _settings_of(self, batchnorm: BatchNormPolicy) -> dict[str, JSON]:
         settings: dict[str, JSON] = {"batchnorm": batchnorm}
@@ -73,7 +80,7 @@ class Cascade:
         measured = {folder: np.full((len(batch.rows), *place.shape), np.nan) for folder, place in self.places().items()}
         trained = {name: batch.maps[name] for name in self.plan.names}
         whole = ProgressiveCascade(self.plan, self.random, batch, trained, self.smooth_draws).measure(measured)
-        likeness = RandomNetworkSimilarity(batch.ecg, trained)
+        likeness = RandomNetworkSimilarity(batch.ecg, trained, self.window)
         for batchnorm, draws in self.plan.wholly_random.items():
             for draw in range(draws):
                 network = self.plan.network(batchnorm, draw)

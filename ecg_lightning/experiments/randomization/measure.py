@@ -55,11 +55,13 @@ class RandomNetworkSimilarity:
     Args:
         ecg: (k, lead, sample) mV.
         trained: Name -> (k, lead, sample).
+        window: Samples of the smoothing filter, odd.
     """
 
-    def __init__(self, ecg: Tensor, trained: Mapping[str, Tensor]) -> None:
+    def __init__(self, ecg: Tensor, trained: Mapping[str, Tensor], window: int) -> None:
         covariates = control_maps(_COVARIATES, ecg, lambda *_: RandomKey())  # which draw nothing
-        self._basis = covariate_basis(torch.stack(list(covariates.values()), 1)).unsqueeze(1)
+        self._window = window
+        self._basis = covariate_basis(torch.stack(list(covariates.values()), 1), window).unsqueeze(1)
         self._names = tuple(trained)
         self._none = torch.full_like(next(iter(trained.values())), torch.nan, dtype=torch.float64)
         self._trained = self._vectors(trained)
@@ -87,4 +89,4 @@ class RandomNetworkSimilarity:
     def _vectors(self, maps: Mapping[str, Tensor]) -> MapVectors:
         """(k, method, point) each."""
         stacked = [maps[name].to(self._none) if name in maps else self._none for name in self._names]
-        return map_vectors(torch.stack(stacked, 1), self._basis)
+        return map_vectors(torch.stack(stacked, 1), self._basis, self._window)

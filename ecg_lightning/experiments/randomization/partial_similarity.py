@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ecg_lightning.functional.correlation import standardised, unit_product
-from ecg_lightning.functional.smoothing import savitzky_golay
+from ecg_lightning.functional.smoothing import WINDOW, savitzky_golay
 
 NO_RESIDUAL: Final = 1e-6
 """A map whose residual is shorter than this share of it (mean subtracted) is a mixture of |ECG| and |slope|: what is
@@ -40,16 +40,17 @@ class MapVectors(NamedTuple):
         return MapVectors(*(unit_product(own, its) for own, its in zip(self, other, strict=True)))
 
 
-def covariate_basis(covariates: Tensor) -> Tensor:
+def covariate_basis(covariates: Tensor, window: int = WINDOW) -> Tensor:
     """Orthonormal vectors that span the smoothed magnitudes of the covariates, their means subtracted.
 
     Args:
         covariates: (..., covariate, lead, sample) such as |ECG| and |slope|.
+        window: Samples of the smoothing filter, odd.
 
     Returns:
         (..., covariate, point) float64; zeros for one that is constant or a mixture of those before it.
     """
-    vectors = standardised(savitzky_golay(covariates).abs().flatten(-2)).nan_to_num(0.0)
+    vectors = standardised(savitzky_golay(covariates, window).abs().flatten(-2)).nan_to_num(0.0)
     basis: list[Tensor] = []
     for vector in vectors.unbind(-2):
         rest = _without(_without(vector, basis), basis)  # twice: once leaves rounding of nearly parallel vectors
@@ -58,17 +59,18 @@ def covariate_basis(covariates: Tensor) -> Tensor:
     return torch.stack(basis, -2)
 
 
-def map_vectors(maps: Tensor, basis: Tensor) -> MapVectors:
+def map_vectors(maps: Tensor, basis: Tensor, window: int = WINDOW) -> MapVectors:
     """Smooth maps, take magnitudes, and regress the covariates out, with an intercept.
 
     Args:
         maps: (..., lead, sample).
         basis: (..., covariate, point) of ``covariate_basis``, broadcast against the maps.
+        window: Samples of the smoothing filter, odd.
 
     Returns:
         Vectors (..., point); all NaN for a constant or non-finite map.
     """
-    smooth = savitzky_golay(maps).flatten(-2)
+    smooth = savitzky_golay(maps, window).flatten(-2)
     magnitude = standardised(smooth.abs())
     vectors = list(basis.unbind(-2))
     rest = _without(_without(magnitude, vectors), vectors)

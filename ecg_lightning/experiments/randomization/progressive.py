@@ -90,29 +90,30 @@ class ProgressiveCascade:
         for place, network in zip((0, *places), networks, strict=True):
             measured[f"cascade/{direction}_logits"][:, repeat, place] = self.random.logits(network, self.batch.ecg)
         maps = [self.random.at(network, self.batch) for network in networks[1:]]
-        _compare(self.trained, maps, measured, f"cascade/{direction}", repeat, (0, *places))
+        self._compare(self.trained, maps, measured, f"cascade/{direction}", repeat, (0, *places))
         if self.smooth:
             smooth = [self.random.smooth(network, self.batch, self.noisy) for network in networks[1:]]
-            _compare(self.smooth, smooth, measured, f"cascade/{direction}_smooth", repeat, (0, *places))
+            self._compare(self.smooth, smooth, measured, f"cascade/{direction}_smooth", repeat, (0, *places))
         return {networks[-1]: maps[-1]} if maps and plan.complete(direction) else {}
 
-
-def _compare(
-    trained: Mapping[str, Tensor],
-    maps: Sequence[Mapping[str, Tensor]],
-    measured: Mapping[str, NDArray[np.float64]],
-    kind: str,
-    repeat: int,
-    places: Sequence[int],
-) -> None:
-    """Fill in the similarity of every depth's maps, ``places`` of depth 0 and theirs, to the trained ones."""
-    for m, (name, own) in enumerate(trained.items()):
-        own = own.double()
-        # the first of them is the trained map itself: 1, or NaN where it is constant
-        others = torch.stack([own, *(one[name].to(own) for one in maps)], dim=1)
-        for statistic, found in paired_similarities(own[:, None], others).items():
-            for place, value in zip(places, found.cpu().numpy().swapaxes(0, 1), strict=True):  # (k, sign)
-                measured[f"{kind}/{statistic}"][:, repeat, :, m, place] = value
+    def _compare(
+        self,
+        trained: Mapping[str, Tensor],
+        maps: Sequence[Mapping[str, Tensor]],
+        measured: Mapping[str, NDArray[np.float64]],
+        kind: str,
+        repeat: int,
+        places: Sequence[int],
+    ) -> None:
+        """Fill in the similarity of every depth's maps, ``places`` of depth 0 and theirs, to the trained ones."""
+        window = self.random.maps.task.smoothing_window
+        for m, (name, own) in enumerate(trained.items()):
+            own = own.double()
+            # the first of them is the trained map itself: 1, or NaN where it is constant
+            others = torch.stack([own, *(one[name].to(own) for one in maps)], dim=1)
+            for statistic, found in paired_similarities(own[:, None], others, window=window).items():
+                for place, value in zip(places, found.cpu().numpy().swapaxes(0, 1), strict=True):  # (k, sign)
+                    measured[f"{kind}/{statistic}"][:, repeat, :, m, place] = value
 
 
 def _noisy(random: CascadeMaps, batch: AuditBatch, draws: int) -> Tensor:

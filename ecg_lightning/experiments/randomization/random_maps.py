@@ -93,4 +93,4 @@ class CascadeMaps:
         maps, failures = suite_maps(methods, task, ecg, key)
         for name, failed in failures.items():
             self.failures[name] = self.failures.get(name, 0) + len(failed)
-        return maps | control_maps(controls, ecg, key)
+        return maps | control_maps(controls, ecg, key, task.sampling_rate)

@@ -10,7 +10,6 @@ from ecg_lightning.experiments.randomization.checks import comparisons
 from ecg_lightning.experiments.randomization.draws import POLICY
 from ecg_lightning.experiments.randomization.left_over_figure import LeftOverPanel, left_over_figure, left_over_rows
 from ecg_lightning.experiments.randomization.random_network_table import OTHER_ECG, PERMUTED, table_of_runs
-from ecg_lightning.functional.smoothing import smoothing_words
 from ecg_lightning.plotting.class_words import class_name, class_short
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.plotting.page_blocks import (
@@ -25,6 +24,7 @@ from ecg_lightning.plotting.page_blocks import (
     with_interval,
 )
 from ecg_lightning.plotting.sheet import CaptionedFigure
+from ecg_lightning.runs.signal_format import usual_smoothing
 from ecg_lightning.runs.study_runs import StudyRuns, records
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.verdicts.checks import margins_of
@@ -163,8 +163,9 @@ def _picture(runs: StudyRuns, files: ReportFiles, table: pd.DataFrame) -> Pictur
     over = "networks and patients" if networks > 1 else "draws and patients of the one network"
     caption = (
         "Correlation of the trained networks' maps with those of networks whose weights are all random, "
-        f"{smoothing_words()}, over all points of an ECG; mean over {_range(_basis(table)['n_draws'])} draws, up to "
-        f"{int(table['n_patients'].max())} patients and {networks} network{'s' if networks > 1 else ''} a diagnosis. "
+        f"{usual_smoothing(next(iter(runs)))}, over all points of an ECG; mean over "
+        f"{_range(_basis(table)['n_draws'])} draws, up to {int(table['n_patients'].max())} patients "
+        f"and {networks} network{'s' if networks > 1 else ''} a diagnosis. "
         f"Lines: {runs.intervals.confidence:.0%} intervals over {over}. Bars show how much of a kind of map is the "
         "architecture and the ECG. Italic: controls, which know nothing of the network."
     )

@@ -12,8 +12,8 @@ from ecg_lightning.experiments.randomization.left_over_figure import LeftOverPan
 from ecg_lightning.experiments.randomization.plan import BASIS, CascadePlan
 from ecg_lightning.experiments.randomization.random_network_table import table_of_runs
 from ecg_lightning.experiments.run_results import RunResults
-from ecg_lightning.functional.smoothing import smoothing_words
 from ecg_lightning.runs.run import Run
+from ecg_lightning.runs.signal_format import usual_smoothing
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.verdicts.checks import margins_of
 
@@ -43,7 +43,7 @@ def report_random_networks(results: RunResults, plan: CascadePlan, tested: Audit
             stacklevel=2,
         )
     limits = {margin.score: margin.margin_pass for margin in margins_of("randomization", "needs_the_weights")}
-    caption = _caption(table, plan, recalibrated_on, confidence)
+    caption = _caption(table, plan, recalibrated_on, confidence, usual_smoothing(run))
 
     def draw() -> Figure:
         panel = LeftOverPanel("every layer random", left_over_rows(table, BASIS, plan.batchnorm))
@@ -53,14 +53,14 @@ def report_random_networks(results: RunResults, plan: CascadePlan, tested: Audit
     results.figure("cascade/random_networks", draw, caption)
 
 
-def _caption(table: pd.DataFrame, plan: CascadePlan, recalibrated_on: str, confidence: float) -> str:
+def _caption(table: pd.DataFrame, plan: CascadePlan, recalibrated_on: str, confidence: float, smoothing: str) -> str:
     draws = "; ".join(
         f"{count} with BatchNorms {policy.replace('_', ' and ')}" for policy, count in plan.wholly_random.items()
     )
     fewer = f" ({plan.draws_of_expensive_methods} of {', '.join(plan.expensive)})" if plan.expensive else ""
     return (
         "Pearson correlation of the trained network's maps with those of networks whose weights are all random, "
-        f"{smoothing_words()}, over all points of an ECG. Random networks: {draws}{fewer}; statistics of "
+        f"{smoothing}, over all points of an ECG. Random networks: {draws}{fewer}; statistics of "
         f"recalibrated BatchNorms from {recalibrated_on}. {int(table['n_ecgs'].max())} test ECGs of "
         f"{int(table['n_patients'].max())} patients, of any label; lines: {confidence:.0%} intervals over draws and "
         "patients. Italic: controls, which know nothing of the network."

@@ -82,7 +82,7 @@ class CascadeReport:
         about = self.run.target_info
         return (
             f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, "
-            f"{smoothing_words()}, over all points of an ECG; {self._draws()}. "
+            f"{smoothing_words(self.cascade.window)}, over all points of an ECG; {self._draws()}. "
             f"{int(self.chosen.sum())} test ECGs ({int(about.present(label).sum())} {about.having_it}) of "
             f"{len(patients)} patients; bands: {self.run.confidence:.0%} intervals, "
             "patients resampled. Grey, broken: controls, which know nothing of the network."

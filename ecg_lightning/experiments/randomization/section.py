@@ -9,12 +9,12 @@ from ecg_lightning.experiments.randomization.figures import AXIS, cascade_panels
 from ecg_lightning.experiments.randomization.random_networks_blocks import random_networks_blocks
 from ecg_lightning.experiments.randomization.schemas import CASCADE, CASCADE_NETWORK
 from ecg_lightning.functional.similarity import compared_words
-from ecg_lightning.functional.smoothing import smoothing_words
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.curves import curves_figure
 from ecg_lightning.plotting.method_style import method_place, method_style
 from ecg_lightning.plotting.page_blocks import Paragraph, Picture, ReportFiles, Section, TableBlock, number
 from ecg_lightning.plotting.sheet import CaptionedFigure
+from ecg_lightning.runs.signal_format import usual_smoothing
 from ecg_lightning.runs.study_runs import StudyRuns
 from ecg_lightning.statistics.draws import known_mean
 
@@ -122,9 +122,10 @@ class _CascadePictures:
         )
         return (
             f"{statistic.capitalize()} correlation of {compared_words(sign)} with those of the trained network, "
-            f"{smoothing_words()}, over all points. x: how many layers have random weights, a fresh draw each, "
-            f"BatchNorms {self.norms}. {_ecgs(self.table)}. {self.where}; {bands}. Grey, broken: controls, which know "
-            f"nothing of the network. Below: the network's {network_words(self.network)}."
+            f"{usual_smoothing(next(iter(self.runs)))}, over all points. x: how many layers have "
+            f"random weights, a fresh draw each, BatchNorms {self.norms}. {_ecgs(self.table)}. {self.where}; {bands}. "
+            f"Grey, broken: controls, which know nothing of the network. Below: the network's "
+            f"{network_words(self.network)}."
         )
 
 

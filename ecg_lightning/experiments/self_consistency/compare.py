@@ -21,7 +21,7 @@ from ecg_lightning.experiments.self_consistency.map_blocks import MapBlock, bloc
 from ecg_lightning.experiments.self_consistency.measure import seed_pairs, self_consistency
 from ecg_lightning.experiments.self_consistency.other_targets import OtherTargets, open_other_targets
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS
-from ecg_lightning.functional.smoothing import ORDER, WINDOW
+from ecg_lightning.functional.smoothing import ORDER
 from ecg_lightning.runs.run import Run
 from ecg_lightning.runs.seed_maps import SeedMaps, TargetMaps
 from ecg_lightning.runs.study_folder import StudyFolder, UnfinishedRun
@@ -150,7 +150,7 @@ def _open_store(folder: Path, maps: SeedMaps, settings: dict[str, JSON]) -> RowS
         unit="correlation",
         settings={
             "maps": [store.spec.digest for store in maps.stores()],
-            "smoothing": {"window": WINDOW, "order": ORDER},
+            "smoothing": {"window": maps.smoothing_window, "order": ORDER},
             **settings,
         },
     )
@@ -163,6 +163,9 @@ def _measure(maps: SeedMaps, ecgs: NDArray[np.int64], partner: NDArray[np.int64]
     wanted = np.union1d(ecgs, partner[partner >= 0])
     place = np.where(partner >= 0, np.searchsorted(wanted, partner), -1)
     own, floor = self_consistency(
-        maps.read(maps.stores(), wanted), torch.from_numpy(np.searchsorted(wanted, ecgs)), torch.from_numpy(place)
+        maps.read(maps.stores(), wanted),
+        torch.from_numpy(np.searchsorted(wanted, ecgs)),
+        torch.from_numpy(place),
+        window=maps.smoothing_window,
     )
     return own.float().numpy(), floor.float().numpy()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecg_lightning.functional.similarity import STATISTICS, Statistic, correlated_vectors
+from ecg_lightning.functional.smoothing import WINDOW
 
 
 def seed_pairs(seeds: Sequence[int]) -> list[tuple[int, int]]:
@@ -27,7 +28,11 @@ def seed_pairs(seeds: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def self_consistency(
-    maps: Tensor, ecgs: Tensor, partners: Tensor, statistics: Sequence[Statistic] = STATISTICS
+    maps: Tensor,
+    ecgs: Tensor,
+    partners: Tensor,
+    statistics: Sequence[Statistic] = STATISTICS,
+    window: int = WINDOW,
 ) -> tuple[Tensor, Tensor]:
     """Similarity of an ECG's maps between every pair of seeds, and of its maps with those of another patient.
 
@@ -39,6 +44,7 @@ def self_consistency(
         ecgs: (ecg,) places in ``maps`` of the ECGs that are asked for.
         partners: (ecg, pair) places in ``maps`` of each ECG's partner; -1 for none.
         statistics: Which.
+        window: Samples of the smoothing filter, odd.
 
     Returns:
         Self-consistency and floor, (ecg, statistic, sign, pair) float64, signs as in ``SIGNS``, pairs as in
@@ -50,7 +56,7 @@ def self_consistency(
     met = torch.stack([ecgs[wanted], partners[wanted, pair]], dim=1)  # mostly the same partner for every pair
     meetings, place = torch.unique(met, dim=0, return_inverse=True)
     own, floor = [], []
-    for vectors in correlated_vectors(maps, statistics):
+    for vectors in correlated_vectors(maps, statistics, window):
         for unit in vectors.values():  # (map, seed, point)
             asked = unit[ecgs]
             own.append(_products(asked, asked)[:, first, second])

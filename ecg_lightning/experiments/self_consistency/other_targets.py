@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ecg_lightning.experiments.self_consistency.map_blocks import MapBlock, blocks_to_do
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS, similarity_matrices
-from ecg_lightning.functional.smoothing import ORDER, WINDOW
+from ecg_lightning.functional.smoothing import ORDER
 from ecg_lightning.runs.seed_maps import OF_THE_SEED, SeedMaps, TargetMaps, in_paper_order, other_settings
 from ecg_lightning.storage.atomic import write_parquet_atomic
 from ecg_lightning.storage.hashing import digest_array_rows
@@ -145,7 +145,7 @@ def _open_store(
         settings={
             "maps": [[store.spec.digest for store in one.stores()] for one in maps],
             "places": digest_array_rows(places),
-            "smoothing": {"window": WINDOW, "order": ORDER},
+            "smoothing": {"window": maps[0].smoothing_window, "order": ORDER},
         },
     )
     # what follows from maps that were replaced meanwhile is replaced too
@@ -162,7 +162,8 @@ def _measure(maps: Sequence[SeedMaps], places: NDArray[np.int64]) -> Sequence[ND
     found = []
     for seed in sorted(set[int]().union(*(one.seeds for one in maps))):
         read = [_maps_of_seed(one, seed, own) for one, own in zip(maps, places, strict=True)]
-        matrices = similarity_matrices(torch.from_numpy(np.stack(read, axis=1)), scopes=("ecg",))
+        stacked = torch.from_numpy(np.stack(read, axis=1))
+        matrices = similarity_matrices(stacked, window=maps[0].smoothing_window, scopes=("ecg",))
         found.append(np.stack([matrices[one][:, 0, :, first, second].float().numpy() for one in STATISTICS], axis=1))
     return [np.stack(found, axis=-1)]
 

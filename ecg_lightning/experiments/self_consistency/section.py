@@ -19,12 +19,12 @@ from ecg_lightning.experiments.self_consistency.compare import CONSISTENCY
 from ecg_lightning.experiments.self_consistency.other_target_blocks import other_target_blocks
 from ecg_lightning.experiments.self_consistency.performance_figure import performance_blocks
 from ecg_lightning.functional.similarity import SIGNS, STATISTICS, compared_words
-from ecg_lightning.functional.smoothing import smoothing_words
 from ecg_lightning.plotting.boxes import BoxPanel, boxes_figure
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section, number
 from ecg_lightning.plotting.sheet import CaptionedFigure
+from ecg_lightning.runs.signal_format import usual_smoothing
 from ecg_lightning.runs.study_folder import ALL_TARGETS
 from ecg_lightning.runs.study_runs import StudyRuns
 from ecg_lightning.storage.store import RowStore
@@ -172,10 +172,10 @@ def _caption(
     )
     return (
         f"{statistic.capitalize()} correlation between the maps of one ECG by two networks that differ in their "
-        f"training seed only: {compared_words(sign)}, {smoothing_words()}, over all points. Every pair of seeds, "
-        f"{networks} networks, {'/'.join(f'{count:,}' for count in sorted(ecgs))} test ECGs a class. Box: quartiles; "
-        f"line: 5th to 95th percentile of ECGs and pairs. White diamond: mean over patients, then over classes where "
-        f"they stand together.{floor}{above} {patients_words(own)}"
+        f"training seed only: {compared_words(sign)}, {usual_smoothing(next(iter(runs)))}, over all points. "
+        f"Every pair of seeds, {networks} networks, {'/'.join(f'{count:,}' for count in sorted(ecgs))} test ECGs "
+        f"a class. Box: quartiles; line: 5th to 95th percentile of ECGs and pairs. White diamond: mean over patients, "
+        f"then over classes where they stand together.{floor}{above} {patients_words(own)}"
     )
 
 
