@@ -128,6 +128,7 @@ class AttributionMaps(MapSource, Callback):
         self.source_network = plain_copy(module.network)
         self.fold = True
         self.task = self.prepared(self.source_network)
+        self.methods = tuple(method.fitted(self.task) for method in self.methods)
         self.training_seed = module.seed
         self.threshold = float(module.threshold) if module.target_info.kind == "binary" else None
         self._lint(trainer, datamodule)

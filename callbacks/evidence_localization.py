@@ -1,6 +1,6 @@
 """Do the maps mark the evidence, or the waves, whose place is known?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +19,7 @@ from ecg_lightning.attribution.partners import PatientControl
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.regions import known_regions, read_regions
 from ecg_lightning.experiments.localization.measure import (
+    COARSEST_MS,
     LOCALIZATION_SCORES,
     LocalizationScore,
     localization_scores,
@@ -41,7 +42,8 @@ class EvidenceLocalization(Audit):
     method) for relevance mass, relevance rank accuracy, pointing game and AUROC (see
     :mod:`ecg_lightning.experiments.localization.measure`); ``localization/controls/<score>/`` (n, region, method,
     control), the same of what stands in for the patient's own maps; and ``localization/share/`` (n, region), what
-    chance reaches. At the end means with intervals. Where nothing is known nothing is written.
+    chance reaches. At the end means with intervals. Where nothing is known nothing is written. A method whose
+    map has one value for more than 100 ms can't say where a wave is: it is left out, and named.
 
     Maps of recordings are averaged over their beats first, and so are the regions; another patient's map over that
     patient's beats. Their mean map has no beats and stays NaN.
@@ -63,7 +65,23 @@ class EvidenceLocalization(Audit):
         examples = datamodule.cache.examples
         self.r_peaks = examples.get("r_peaks")
         self._of_partners: tuple[bytes, dict[str, ArrayLike]] = (b"", {})
+        self.coarse = self._too_coarse(datamodule.signal_format.sampling_rate) if self.regions else []
         super().on_test_start(trainer, pl_module)
+
+    def _too_coarse(self, sampling_rate: float) -> list[str]:
+        """Name methods whose maps have one value for too long, and say so."""
+        lasting = {one.name: 1000.0 * one.samples_a_value / sampling_rate for one in self.maps.methods}
+        coarse = {name: lasts for name, lasts in lasting.items() if lasts > COARSEST_MS}
+        if coarse:
+            named = ", ".join(f"{name} ({lasts:g} ms)" for name, lasts in coarse.items())
+            rank_zero_info(
+                f"EvidenceLocalization: {len(coarse)} of {len(lasting)} methods left out, whose maps have one value "
+                f"for more than {COARSEST_MS:g} ms: {named}"
+            )
+        return list(coarse)
+
+    def _names(self) -> Sequence[str]:
+        return [name for name in self.maps.names if name not in self.coarse]
 
     @staticmethod
     def _why_no_evidence(datamodule: EcgDataModule) -> str:
@@ -75,14 +93,14 @@ class EvidenceLocalization(Audit):
     def _places(self) -> Mapping[str, StoreLayout]:
         if not self.regions:
             return {}
-        coords = {"region": self.regions, "method": self.maps.names}
+        coords = {"region": self.regions, "method": self._names()}
         places = {folder: StoreLayout(("region", "method"), coords, "1") for folder in _SCORES.values()}
         return places | {"localization/share": StoreLayout(("region",), {"region": self.regions}, "1")}
 
     def _control_places(self) -> Mapping[str, StoreLayout]:
         if not self.regions:
             return {}
-        coords = {"region": self.regions, "method": self.maps.names, "control": self.maps.patient_controls}
+        coords = {"region": self.regions, "method": self._names(), "control": self.maps.patient_controls}
         return {folder: StoreLayout(("region", "method", "control"), coords, "1") for folder in _OF_OTHERS.values()}
 
     def _settings(self) -> dict[str, JSON]:
@@ -99,7 +117,7 @@ class EvidenceLocalization(Audit):
             return {_OF_OTHERS[name]: score for name, score in self._scored(batch, batch.rows)[0].items()}
         if control == "other_ecg":
             return self._of_other_beats(batch)
-        shape = (len(batch.rows), len(self.regions), len(self.maps.names))
+        shape = (len(batch.rows), len(self.regions), len(self._names()))
         return dict.fromkeys(_OF_OTHERS.values(), np.full(shape, np.nan))
 
     def _of_other_beats(self, batch: AuditBatch) -> dict[str, ArrayLike]:
@@ -125,7 +143,7 @@ class EvidenceLocalization(Audit):
             maps_of: (k,) rows whose maps these are: recordings have their beats where these have.
         """
         masks, known = self._masks(batch)
-        maps = torch.stack([maps.cpu() for maps in batch.maps.values()], dim=1)
+        maps = torch.stack([batch.maps[name].cpu() for name in self._names()], dim=1)
         if self.r_peaks is None:
             scores, share = localization_scores(maps, masks), region_share(masks)
         else:
@@ -151,7 +169,7 @@ class EvidenceLocalization(Audit):
             of_others={name: self.of_others(folder) for name, folder in _OF_OTHERS.items()},
             share=self.values("localization/share"),
             regions=self.regions,
-            run=self.audited_run,
+            run=replace(self.audited_run, names=self._names()),
             over_beats=self.r_peaks is not None,
         )
         report.write(AuditResults(trainer))

@@ -55,8 +55,7 @@ class AttributionBatch:
 
     Attributes:
         maps: (batch, lead, sample), detached.
-        reliability: (batch,) float64 on the CPU: see :class:`Attribution`.
-        n_samples: (batch,) int64 on the CPU.
+        reliability: (batch,) float64 on the CPU: see :class:`Attribution`; ``n_samples``: (batch,) int64 there.
     """
 
     maps: Tensor
@@ -114,6 +113,11 @@ class AttributionMethod(ABC):
         """Return the names of hyperparameters without effect beside the others, which are no part of the settings."""
         return ()
 
+    @property
+    def samples_a_value(self) -> int:
+        """Return how many neighbouring samples of a lead share one value."""
+        return 1
+
     @abstractmethod
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:
         """Return the cost of one map.
@@ -147,9 +151,12 @@ class AttributionMethod(ABC):
 
     def settings(self) -> dict[str, JSON]:
         """Return name and hyperparameters, which determine a map besides network, ECG, backgrounds and seeds."""
-        hyperparameters: dict[str, JSON] = dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
-        unused = self.unused
-        return {"method": self.name, **{key: value for key, value in hyperparameters.items() if key not in unused}}
+        every: dict[str, JSON] = dataclasses.asdict(self) if dataclasses.is_dataclass(self) else {}
+        return {"method": self.name, **{key: value for key, value in every.items() if key not in self.unused}}
+
+    def fitted(self, model: FrozenModel) -> Self:  # noqa: ARG002
+        """Return the method with what its settings leave to the ECGs' shape and rate filled in."""
+        return self
 
     def resolved_settings(self, model: FrozenModel) -> dict[str, JSON]:  # noqa: ARG002
         """Return ``settings`` with what was left to the network filled in.
@@ -169,8 +176,7 @@ class AttributionMethod(ABC):
     def with_budget(self, grid: BudgetGrid, value: int) -> Self:
         """Return the method with one value of its grid."""
         changes: dict[str, Any] = grid.changes(value)
-        changed: Self = dataclasses.replace(self, **changes) if changes else self  # type: ignore[type-var]
-        return changed
+        return dataclasses.replace(self, **changes) if changes else self  # type: ignore[type-var]
 
     def reliability_curve(self, model: FrozenModel, ecg: Tensor, key: RandomKey, grid: BudgetGrid) -> Iterator[float]:
         """Yield the reliability of one ECG's map, (1, lead, sample), at each value of a grid, computed on demand."""
@@ -206,8 +212,7 @@ class AttributionMethod(ABC):
         with recording_gradients():
             ecg = ecg.detach().clone()  # a tensor made under inference mode can't require gradients
             if self.single_pass:
-                chunk = model.single_pass_chunk
-                maps = in_chunks(lambda part: self._attribute(model, part, keys[0]), ecg, chunk)
+                maps = in_chunks(lambda part: self._attribute(model, part, keys[0]), ecg, model.single_pass_chunk)
                 attributions = [Attribution(single_map[None]) for single_map in maps]
             else:
                 attributions = [self._explain(model, ecg[i : i + 1], key) for i, key in enumerate(keys)]
@@ -216,8 +221,8 @@ class AttributionMethod(ABC):
             raise ValueError(f"{self.name} gave a map of shape {tuple(maps.shape)} for ECGs {tuple(ecg.shape)}")
         return AttributionBatch(
             maps.detach(),
-            torch.tensor([attribution.reliability for attribution in attributions], dtype=torch.float64),
-            torch.tensor([attribution.n_samples for attribution in attributions], dtype=torch.int64),
+            torch.tensor([one.reliability for one in attributions], dtype=torch.float64),
+            torch.tensor([one.n_samples for one in attributions], dtype=torch.int64),
         )
 
 

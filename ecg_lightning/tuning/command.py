@@ -117,7 +117,8 @@ def run_tuning(job: TuneJob) -> list[TunedMethod]:
         return RandomKey(job.maps.attribution_seed, job.module.seed, method, ids[number])
 
     more = None if stated is None else _further(job.datamodule, stated)
-    tuned = tune_methods(job.maps.methods, task, ecgs.to(task.backgrounds), key, job.settings, more)
+    methods = [method.fitted(task) for method in job.maps.methods]
+    tuned = tune_methods(methods, task, ecgs.to(task.backgrounds), key, job.settings, more)
     n_test = len(job.datamodule.examples("test"))
     found = summaries(tuned, task, n_test, measure_passes(task))
     write_parquet_atomic(job.folder / "tune.parquet", curve_frame(tuned, ids, chosen["label"].tolist()))

@@ -1,6 +1,7 @@
 """Monte-Carlo maps: draws that continue each other, estimators with one limit, stopping by reliability."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -352,5 +353,8 @@ def test_settings_name_the_draws_that_count() -> None:
 def test_settings_leave_out_what_another_estimator_needs() -> None:
     assert "n_steps" not in IgSmoothGrad().settings()
     assert IgSmoothGrad(estimator="nested").settings()["n_steps"] == 8
-    assert set(ShapleySampling().settings()) == {"method", "estimator", "n_forwards", "group_samples"}
-    assert set(ShapleySampling("antithetic").settings()) == {"method", "estimator", "n_permutations", "group_samples"}
+    fitted = ShapleySampling(group_samples=25)
+    assert set(fitted.settings()) == {"method", "estimator", "n_forwards", "group_samples"}
+    assert set(replace(fitted, estimator="antithetic").settings()) == {
+        *("method", "estimator", "n_permutations", "group_samples")
+    }

@@ -6,12 +6,13 @@ from typing import get_args
 import pytest
 import torch
 from captum import attr as captum
-from networks import keys, trained_like_resnet, waves
+from networks import LinearReadout, keys, trained_like_resnet, waves
 from torch import Tensor, nn
 
 from ecg_lightning.attribution import FrozenModel, RandomKey, prepare_task
 from ecg_lightning.attribution.sample_groups import sample_groups
 from ecg_lightning.attribution.shapley import Estimator, ShapleySampling
+from ecg_lightning.attribution.shapley_permutations import permutation_values
 from ecg_lightning.functional.smoothing import savitzky_golay
 
 ESTIMATORS = get_args(Estimator)
@@ -154,7 +155,8 @@ def test_permutations_are_captums(resnet: FrozenModel) -> None:
 @pytest.mark.parametrize("estimator", ["antithetic", "permutation"])
 def test_what_the_reliability_reads_averages_to_the_map(resnet: FrozenModel, estimator: Estimator) -> None:
     ecg, groups = waves(1, seed=6), sample_groups(8, 600, 100)
-    values, marginals = few(estimator)._permutations(resnet, ecg, groups, keys(1)[0])
+    orders = few(estimator)._orders(groups, keys(1)[0])
+    values, marginals = permutation_values(resnet, ecg, groups, orders)
     assert marginals.shape == (4, 48)
     torch.testing.assert_close(marginals.mean(0)[groups] / 100, values, rtol=1e-5, atol=1e-9)
 
@@ -219,9 +221,53 @@ def test_a_logit_that_is_not_finite_is_refused() -> None:
         ({"n_forwards": 1}, "n_forwards must be 2"),
         ({"n_permutations": 0}, "n_permutations must be positive"),
         ({"group_samples": 0}, "group_samples must be positive"),
+        ({"group_ms": 0.0}, "group_ms must be positive"),
         ({"estimator": "antithetic", "n_permutations": 5}, "n_permutations must be even .* got 5"),
     ],
 )
 def test_impossible_settings_are_refused(arguments, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ShapleySampling(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("shape", "rate", "samples", "groups"),
+    [
+        ((8, 600), 500, 25, 192),  # median beats: 50 ms
+        ((12, 600), 500, 25, 288),
+        ((8, 300), 250, 12, 200),
+        ((12, 5000), 500, 200, 300),  # 400 ms
+        ((12, 1000), 100, 40, 300),
+        ((1, 5000), 500, 25, 200),
+    ],
+)
+def test_groups_last_50_ms_or_are_300_at_most(shape: tuple[int, int], rate: float, samples: int, groups: int) -> None:
+    assert ShapleySampling().group_size(shape, rate) == samples
+    assert ShapleySampling().groups(shape, rate) == groups
+    assert ShapleySampling(group_samples=10).group_size(shape, rate) == 10
+
+
+def test_median_beats_have_the_groups_and_settings_they_ever_had(resnet: FrozenModel) -> None:
+    given, asked = ShapleySampling(n_forwards=200, group_samples=25), ShapleySampling(n_forwards=200)
+    assert asked.fitted(resnet) == given
+    assert asked.resolved_settings(resnet) == given.settings()
+    assert given.settings() == {
+        "method": "shapley_sampling", "estimator": "surrogate", "n_forwards": 200, "group_samples": 25,
+    }  # fmt: skip
+    first, second = (method.explain(resnet, waves(1), keys(1)) for method in (given, asked))
+    assert torch.equal(first.maps, second.maps)
+    assert torch.equal(first.reliability, second.reliability)
+
+
+@pytest.mark.parametrize("estimator", ["surrogate", "antithetic"])
+def test_recordings_have_wide_groups_and_say_so(estimator: Estimator) -> None:
+    ecg = waves(1, leads=12, length=1000)
+    model = prepare_task(LinearReadout(12, 1000), waves(2, leads=12, length=1000), sampling_rate=100)
+    method = ShapleySampling(estimator, n_forwards=300, n_permutations=2)
+    settings = method.resolved_settings(model)
+    assert (settings["group_samples"], settings["group_ms"], settings["groups"]) == (40, 400.0, 300)
+    found = method.explain(model, ecg, keys(1))
+    by_group = (ecg * model.network.network.weight)[0].reshape(12, 25, 40).sum(-1)
+    assert found.maps.sum().item() == pytest.approx(by_group.sum().item(), abs=1e-7)  # Captum sums in float32
+    if estimator == "antithetic":  # exact on a network that is linear
+        torch.testing.assert_close(found.maps[0].reshape(12, 25, 40)[..., 0] * 40, by_group, rtol=1e-5, atol=1e-7)

@@ -14,6 +14,7 @@ from callbacks import AttributionMaps, EvidenceLocalization, LogitsAndMetrics, P
 from ecg_lightning import open_run
 from ecg_lightning.attribution import METHODS, RandomKey, prepare_task
 from ecg_lightning.attribution.controls import CONTROLS
+from ecg_lightning.attribution.shapley import ShapleySampling
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.data.regions import read_regions
 from ecg_lightning.data.sources import Synthetic
@@ -162,6 +163,17 @@ class OnePatient(EcgDataModule):
         table = super().examples(split)
         firsts = [int(np.flatnonzero(table["label"] == label)[0]) for label in (1, 0)]
         return table.iloc[firsts].reset_index(drop=True).assign(row=[0, 1], patient_id="p")
+
+
+def test_groups_over_100_ms_are_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    wide = ShapleySampling("permutation", n_permutations=2, group_samples=60)
+    maps, audit = AttributionMaps(["saliency", wide]), EvidenceLocalization(100)
+    path, _ = run(tmp_path, ReadsOneSample(), maps, LogitsAndMetrics(), audit)
+    for name in ("localization/auroc", "localization/controls/auroc"):
+        assert list(open_run(path).store(name).coords["method"].values) == ["saliency", *CONTROLS]
+    assert set(pd.read_parquet(path / "tables/localization.parquet")["method"]) == {"saliency", *CONTROLS}
+    said = "1 of 2 methods left out, whose maps have one value for more than 100 ms: shapley_sampling (120 ms)"
+    assert said in caplog.text
 
 
 @pytest.mark.usefixtures("with_figures")

@@ -13,6 +13,9 @@ from ecg_lightning.functional.correlation import ascending, ranks
 
 LocalizationScore = Literal["relevance_mass", "relevance_rank_accuracy", "pointing_game", "auroc"]
 
+COARSEST_MS: Final = 100.0
+"""A map that has one value for longer than this, as of wide groups of Shapley values, can't say where a wave is."""
+
 LOCALIZATION_SCORES: Final[tuple[LocalizationScore, ...]] = get_args(LocalizationScore)
 
 

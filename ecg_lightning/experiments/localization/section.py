@@ -5,10 +5,12 @@ from typing import Final
 import pandas as pd
 
 from ecg_lightning.data.targets import known_info
+from ecg_lightning.experiments.localization.measure import COARSEST_MS
 from ecg_lightning.experiments.localization.schemas import LOCALIZATION_SCORES
 from ecg_lightning.experiments.score_rows import over_seeds
 from ecg_lightning.plotting.bars import MARKS, ScorePanel, scores_figure
 from ecg_lightning.plotting.class_words import class_name
+from ecg_lightning.plotting.method_style import method_style
 from ecg_lightning.plotting.page_blocks import Block, Paragraph, Picture, ReportFiles, Section
 from ecg_lightning.plotting.sheet import CaptionedFigure
 from ecg_lightning.runs.study_runs import StudyRuns
@@ -54,6 +56,15 @@ def localization_section(runs: StudyRuns, files: ReportFiles) -> Section:
             if region not in regions[:1]
         ]
     }
+    left_out = [method_style(name).label for name in runs.methods if name not in set(known["method"])]
+    if left_out:
+        blocks.append(
+            Paragraph(
+                f"Left out: {', '.join(left_out)}. Maps of one value for more than {COARSEST_MS:g} ms can't say where "
+                "a wave is.",
+                "note",
+            )
+        )
     blocks.append(Paragraph(f"Numbers: {', '.join(saved)}.", "note"))
     return Section("localisation", title, blocks, {key: value for key, value in details.items() if value})
 
