@@ -1,17 +1,21 @@
 """Recordings themselves in place of median beats, on real records: 12 leads x 10 s at 100 Hz, from fit to report."""
 
 import re
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from few_keys import without_others
+from processes import finish, kill, start
+from scipy.signal import savgol_filter
 from workplace import CONFIGS
 
 from ecg_lightning import open_run
 from ecg_lightning.cli import main
 from ecg_lightning.data.representations import TWELVE_LEADS
 from ecg_lightning.ecg import SignalFormatError
+from ecg_lightning.runs.run import Run
 
 METHODS = ("saliency", "gradient_x_input")
 FEW = (
@@ -19,7 +23,16 @@ FEW = (
     "randomization: { draws: 2, draws_of_expensive_methods: 2, n_resamples: 100 }\n"
     "perturbation: { n_resamples: 100 }\n"
 )
-NO_AUDITS = "maps: { methods: [saliency, gradient_x_input] }\n" + without_others("maps", "test_record")
+ALONE = """
+maps:
+  methods:
+    - saliency
+    - class_path: ecg_lightning.attribution.methods.SmoothGrad
+      init_args: { n_samples: 8 }
+    - class_path: ecg_lightning.attribution.methods.ShapleySampling
+      init_args: { n_forwards: 64 }
+similarity: { n_resamples: 100 }
+""" + without_others("maps", "test_record", "similarity")
 
 
 def arguments(stage: str, root: Path, folder: Path, *more: str) -> list[str]:
@@ -60,22 +73,64 @@ def test_stores_are_complete_and_know_their_leads_and_times(folder: Path) -> Non
     }
 
 
-def test_rows_do_not_depend_on_the_batch(data_root: Path, folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "maps.yaml").write_text(NO_AUDITS)
-    checkpoint = str(folder / "runs/strips/STTC/seed0/checkpoints/best.ckpt")
-    own = (
-        "--config",
-        str(tmp_path / "maps.yaml"),
-        "--ckpt_path",
-        checkpoint,
-        "--data.cache_dir",
-        str(folder / "cache"),
+def alone(data_root: Path, folder: Path, place: Path, *more: str) -> list[str]:
+    """A test in another folder of the same network, of maps and their similarity only."""
+    (place / "maps.yaml").write_text(ALONE)
+    checkpoint = folder / "runs/strips/STTC/seed0/checkpoints/best.ckpt"
+    own = ("--config", str(place / "maps.yaml"), "--ckpt_path", str(checkpoint), "--figures", "none")
+    return arguments("test", data_root, place, *own, "--data.cache_dir", str(folder / "cache"), *more)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data_root: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    place = tmp_path_factory.mktemp("undisturbed")
+    main(alone(data_root, folder, place))
+    return open_run(place / "runs/strips/STTC/seed0")
+
+
+def killed_once(line: list[str], mask: Path) -> None:
+    """Run a test, killed when some rows are done, and then to its end."""
+    process = start(line)
+    deadline = time.monotonic() + 120
+    while not (mask.exists() and np.load(mask).sum() >= 2):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    kill(process)
+    assert not np.load(mask).all()
+    main(line)
+
+
+@pytest.mark.parametrize("how", ["batches of 5", "two ranks", "killed"])
+def test_rows_depend_on_neither_batch_nor_ranks_nor_a_kill(
+    data_root: Path, folder: Path, undisturbed: Run, tmp_path: Path, how: str
+) -> None:
+    run = tmp_path / "runs/strips/STTC/seed0"
+    if how == "batches of 5":
+        main(alone(data_root, folder, tmp_path, "--data.eval_batch_size", "5"))
+    elif how == "two ranks":
+        finish(start(alone(data_root, folder, tmp_path, "--trainer.devices", "2", "--trainer.strategy", "ddp")))
+    else:
+        killed_once(alone(data_root, folder, tmp_path), run / "maps/shapley_sampling/done.0.npy")
+    for method, before in undisturbed.maps.items():
+        now, scale = open_run(run).maps[method].to_numpy(), np.abs(before).max(("lead", "sample")).to_numpy()
+        assert (np.abs(now - before.to_numpy()).max((1, 2)) <= 1e-5 * scale).all(), method
+    for name in ("similarity/pearson", "similarity/controls/spearman"):
+        one, other = (opened.store(name).to_numpy() for opened in (undisturbed, open_run(run)))
+        np.testing.assert_allclose(other, one, atol=1e-4, err_msg=name)
+
+
+def test_durations_are_those_of_median_beats(undisturbed: Run) -> None:
+    assert undisturbed.row_store("similarity/pearson").spec.settings["window"] == 7
+    assert undisturbed.row_store("maps/smoothgrad").spec.settings["smoothing_window"] == 7
+    settings = undisturbed.row_store("maps/shapley_sampling").spec.settings
+    assert (settings["group_samples"], settings["group_ms"], settings["groups"]) == (40, 400.0, 300)
+    maps = np.stack([undisturbed.maps[name].to_numpy()[0].astype(float) for name in ("saliency", "smoothgrad")])
+    expected = np.corrcoef(savgol_filter(maps, 7, 3).reshape(2, -1))[0, 1]
+    found = undisturbed.store("similarity/pearson").sel({"scope": "ecg", "sign": "native"})
+    assert float(found.sel({"method": "saliency", "other_method": "smoothgrad"})[0]) == pytest.approx(
+        expected, abs=1e-6
     )
-    again = ("--data.eval_batch_size", "5", "--runs", str(tmp_path / "runs"))
-    main(arguments("test", data_root, tmp_path, *own, *again, "--figures", "none"))
-    before, now = (open_run(place / "runs/strips/STTC/seed0") for place in (folder, tmp_path))
-    for method in METHODS:
-        np.testing.assert_array_equal(now.maps[method], before.maps[method])
 
 
 def test_the_report_says_what_the_network_sees(folder: Path) -> None:
@@ -84,6 +139,7 @@ def test_the_report_says_what_the_network_sees(folder: Path) -> None:
     assert "Windows of the recordings, 12 leads x 1000 samples at 100 Hz" in page
     assert "Networks see windows of the recordings here, and no median beats" in page
     assert "QRS fiducial" not in page
+    assert "smoothed by Savitzky-Golay 7/3 (polynomials of degree 3 over 7 samples, 70 ms)" in page
     assert "Windows from the R peak of each beat: P and PR -300 to -60 ms" in page
     assert "over the windows from 480 ms before each R peak to 720 ms behind it" in page
     assert "the whole recordings stand below" in page

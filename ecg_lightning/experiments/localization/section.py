@@ -56,17 +56,15 @@ def localization_section(runs: StudyRuns, files: ReportFiles) -> Section:
             if region not in regions[:1]
         ]
     }
-    left_out = [method_style(name).label for name in runs.methods if name not in set(known["method"])]
-    if left_out:
-        blocks.append(
-            Paragraph(
-                f"Left out: {', '.join(left_out)}. Maps of one value for more than {COARSEST_MS:g} ms can't say where "
-                "a wave is.",
-                "note",
-            )
-        )
-    blocks.append(Paragraph(f"Numbers: {', '.join(saved)}.", "note"))
+    blocks.append(Paragraph(f"{_left_out(runs, known)}Numbers: {', '.join(saved)}.", "note"))
     return Section("localisation", title, blocks, {key: value for key, value in details.items() if value})
+
+
+def _left_out(runs: StudyRuns, known: pd.DataFrame) -> str:
+    """Name methods without a score, and why, in sentences; empty where there is none."""
+    names = [method_style(name).label for name in runs.methods if name not in set(known["method"])]
+    why = f"maps of one value for more than {COARSEST_MS:g} ms can't say where a wave is"
+    return f"Left out: {', '.join(names)}; {why}. " if names else ""
 
 
 def _picture(runs: StudyRuns, files: ReportFiles, known: pd.DataFrame, region: str, words: str) -> Picture:
