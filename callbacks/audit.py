@@ -25,7 +25,7 @@ from callbacks.current_run import (
 from callbacks.test_seal import close_store
 from ecg_lightning.attribution.partners import PatientControl
 from ecg_lightning.ecg import MEDIAN_BEAT
-from ecg_lightning.experiments.audit_stores import AuditBatch, StoreLayout
+from ecg_lightning.experiments.audit_stores import AuditBatch, StoreLayout, rows_as_large
 from ecg_lightning.experiments.audited_run import AuditedRun
 from ecg_lightning.plotting.class_words import class_name
 from ecg_lightning.runs.layout import OnMismatch
@@ -52,7 +52,10 @@ class Audit(Callback, ABC):
     """
 
     rows_at_once: ClassVar[int] = 32
-    """ECGs that are measured and written together: what a kill costs."""
+    """Median beats that are measured and written together, or fewer longer ECGs: what a kill costs."""
+
+    least_rows_at_once: ClassVar[int] = 1
+    """ECGs of any length that are."""
 
     averages_partners: ClassVar[bool] = True
     """Whether scores of another ECG's map are averaged over all partners; else they are of the first one."""
@@ -149,8 +152,8 @@ class Audit(Callback, ABC):
         """Measure the batch's rows that are not in the stores, some at a time."""
         rows: Rows = outputs["row"].cpu().numpy()
         places = np.flatnonzero(np.isin(rows, self._missing(rows)))
-        for start in range(0, len(places), self.rows_at_once):
-            part = places[start : start + self.rows_at_once]
+        for start in range(0, len(places), self._rows_together):
+            part = places[start : start + self._rows_together]
             maps = {name: maps[part] for name, maps in outputs["maps"].items()}
             measured = self._measure(AuditBatch(rows[part], batch["ecg"][part], maps))
             for folder, store in self.stores.items():
@@ -207,7 +210,11 @@ class Audit(Callback, ABC):
                 self._measure_controls,
                 self.maps.partners if self.averages_partners else 1,
             )
-            rows.fill(trainer, np.flatnonzero(self.chosen), self.rows_at_once)
+            rows.fill(trainer, np.flatnonzero(self.chosen), self._rows_together)
+
+    @property
+    def _rows_together(self) -> int:
+        return rows_as_large(self.rows_at_once, self.maps.task.shape, self.least_rows_at_once)
 
     def _control_spec(self, place: StoreLayout) -> StoreSpec:
         """As ``_spec``; who the partners are is determined by the seed and the class that the network predicts."""

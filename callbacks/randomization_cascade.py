@@ -79,6 +79,7 @@ class RandomizationCascade(Audit):
     """
 
     rows_at_once: ClassVar[int] = 8
+    least_rows_at_once: ClassVar[int] = 4  # passes of fewer would be mostly padding
 
     def __init__(
         self,

@@ -50,8 +50,9 @@ def group_sums(points: Tensor, groups: Tensor) -> Tensor:
 @lru_cache(maxsize=8)
 def group_products(leads: int, samples: int, size: int, window: int) -> Tensor:
     """Return ``smoothed_products`` of groups of ``size`` samples, (group, group), which are the same for every ECG."""
-    groups = sample_groups(leads, samples, size)
-    return smoothed_products(spread_evenly(torch.eye(int(groups.max()) + 1, dtype=torch.float64), groups), window)
+    groups = sample_groups(1, samples, size)
+    spread = spread_evenly(torch.eye(int(groups.max()) + 1, dtype=torch.float64), groups)
+    return smoothed_products(spread[:, 0], leads, window)
 
 
 def coalition_logits(model: FrozenModel, ecg: Tensor, groups: Tensor, members: Tensor) -> Tensor:

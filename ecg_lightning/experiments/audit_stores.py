@@ -1,12 +1,26 @@
 """What audits measure at once, and where they keep it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from ecg_lightning.ecg import MEDIAN_BEAT
 from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.storage.store import Rows, StoreDtype, StoreSpec
+
+
+def rows_as_large(beats: int, shape: Sequence[int], least: int = 1) -> int:
+    """Return how many ECGs of a shape take no more memory than some median beats, which they are at most.
+
+    Args:
+        beats: Number of median beats.
+        shape: (lead, sample) of an ECG.
+        least: ECGs at least.
+    """
+    fitting = beats * math.prod(MEDIAN_BEAT.shape) // math.prod(shape)
+    return min(max(fitting, least), beats)
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from ecg_lightning.attribution.controls import ControlName, control_maps
 from ecg_lightning.attribution.partners import PATIENT_CONTROLS, PatientControl
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.ecg import format_of
+from ecg_lightning.experiments.audit_stores import rows_as_large
 from ecg_lightning.storage.manifest import StoreError
 from ecg_lightning.storage.store import Rows, RowStore, StoreSpec
 
 _AT_ONCE: Final = 32
-"""Patients, and ECGs, that are summed up at a time: 2 x 32 x 16 maps in float64 are 40 MB."""
+"""Patients, and ECGs, that are summed up at a time (fewer of longer ECGs): 2 x 32 x 16 maps in float64 are 40 MB."""
 
 
 def check_patient_controls(names: Sequence[str], count: int) -> tuple[PatientControl, ...]:
@@ -133,11 +134,15 @@ class MapsOfOthers:
     def sums(self, patients: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Add up the mean maps of some patients, as in ``totals``; their number by name, (1, name, 1, 1)."""
         total, count = self._zeros(1)
-        for start in range(0, len(patients), _AT_ONCE):
-            means, known = self._patient_means(np.asarray(patients[start : start + _AT_ONCE]))
+        for start in range(0, len(patients), self._at_once):
+            means, known = self._patient_means(np.asarray(patients[start : start + self._at_once]))
             total += means.sum(0, keepdim=True)
             count += known.sum(0, keepdim=True)
         return total, count
+
+    @property
+    def _at_once(self) -> int:
+        return rows_as_large(_AT_ONCE, self.source.spec.shape[1:])
 
     def _other_ecg(self, rows: Rows, place: int) -> dict[str, Tensor]:
         partner = self.partners[rows, place]
@@ -177,8 +182,8 @@ class MapsOfOthers:
         ends = self.first[patients + 1]
         own = [self.by_patient[start:end] for start, end in zip(self.first[patients], ends, strict=True)]
         rows, place = np.concatenate(own), np.repeat(np.arange(len(patients)), ends - self.first[patients])
-        for start in range(0, len(rows), _AT_ONCE):
-            some = slice(start, start + _AT_ONCE)
+        for start in range(0, len(rows), self._at_once):
+            some = slice(start, start + self._at_once)
             yield rows[some], torch.from_numpy(place[some])
 
     def _zeros(self, patients: int) -> tuple[Tensor, Tensor]:

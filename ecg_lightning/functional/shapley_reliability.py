@@ -6,16 +6,24 @@ from torch import Tensor
 from ecg_lightning.functional.smoothing import WINDOW, savitzky_golay
 
 
-def smoothed_products(spread: Tensor, window: int = WINDOW) -> Tensor:
+def smoothed_products(spread: Tensor, leads: int = 1, window: int = WINDOW) -> Tensor:
     """Compute the products of smoothed maps, each centred, (group, group): a smoothed map's sum of squares is v' P v.
 
+    Maps of groups of one lead are zero in the others, so that a lead says it all: their products without centring are
+    zero between leads, and centring subtracts the product of the means.
+
     Args:
-        spread: (group, lead, sample) what one group of value 1 is in the map.
+        spread: (group of a lead, sample) what one group of value 1 is in its lead.
+        leads: Of a map, all with the same groups.
         window: Samples of the smoothing filter, odd.
+
+    Returns:
+        (group, group) float64, the groups of one lead after those of another.
     """
-    points = savitzky_golay(spread, window).flatten(1)  # (group, point)
-    points = points - points.mean(1, keepdim=True)
-    return points @ points.T
+    points = savitzky_golay(spread, window)
+    means = (points.sum(1) / leads / points.shape[1]).repeat(leads)
+    products = torch.kron(torch.eye(leads).to(points), points @ points.T)  # the same in every lead, none between them
+    return products - leads * points.shape[1] * means.outer(means)
 
 
 def reliability_from_covariance(values: Tensor, covariance: Tensor, products: Tensor, *, shrunk: bool) -> Tensor:

@@ -182,12 +182,12 @@ def test_the_posterior_knows_its_error() -> None:
 
 
 def test_reliability_is_the_correlation_that_the_covariance_implies() -> None:
-    spread = torch.eye(60, dtype=torch.float64).repeat_interleave(10, 1)[:, None]  # (group, 1 lead, sample)
+    spread = torch.eye(60, dtype=torch.float64).repeat_interleave(10, 1)  # (group, sample) of one lead
     products = smoothed_products(spread)
     truth = torch.randn(60, generator=generator(1), dtype=torch.float64)
     error = 0.3 * torch.randn(400, 60, generator=generator(2), dtype=torch.float64)
-    maps = savitzky_golay((truth + error) @ spread[:, 0])
-    ideal = savitzky_golay(truth @ spread[:, 0])
+    maps = savitzky_golay((truth + error) @ spread)
+    ideal = savitzky_golay(truth @ spread)
     rho = float(torch.stack([torch.corrcoef(torch.stack([one, ideal]))[0, 1] for one in maps]).mean())
     found = [
         float(reliability_from_covariance(truth + one, 0.09 * torch.eye(60).double(), products, shrunk=False))
@@ -239,3 +239,13 @@ def test_too_few_pairs_for_least_squares_are_refused() -> None:
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"got \(4, 5\), \(3,\) and \(\)"):
         HalfDifferences(torch.ones(4, 5).bool(), torch.ones(3), torch.ones(()))
+
+
+def test_products_of_groups_are_those_of_their_whole_maps() -> None:
+    spread = torch.eye(24, dtype=torch.float64).repeat_interleave(25, 1) / 25
+    whole = torch.zeros(3 * 24, 3, 600, dtype=torch.float64)  # (group, lead, sample)
+    for lead in range(3):
+        whole[24 * lead : 24 * (lead + 1), lead] = spread
+    points = savitzky_golay(whole, 15).flatten(1)
+    points -= points.mean(1, keepdim=True)
+    torch.testing.assert_close(smoothed_products(spread, 3, 15), points @ points.T, rtol=1e-12, atol=1e-15)

@@ -84,7 +84,7 @@ class RandomNetworkSimilarity:
         before = self._before.pop((folder, draw - 1), None)
         if before is not None:
             measured[f"{folder}/{BETWEEN}"][:, draw - 1] = before.correlation(own).magnitude.cpu().numpy()
-        self._before[folder, draw] = own
+        self._before = {(folder, draw): own}
 
     def _vectors(self, maps: Mapping[str, Tensor]) -> MapVectors:
         """(k, method, point) each."""
