@@ -48,7 +48,8 @@ class AttributionMaps(MapSource, Callback):
         partners: Other patients whose maps stand in for an ECG's own; scores are averaged over them where that needs
             no pass through the network.
         attribution_seed: Another seed gives another Monte-Carlo replicate of the stochastic maps.
-        dtype: Of the stores; ``float16`` halves them and keeps 3 digits.
+        dtype: Of the stores; ``float16`` halves them and keeps 3 digits, and refuses maps that are below its range as
+            a whole.
         memory_budget_mb: What one pass may take (MB).
         gradcam_layer: Dotted name of the module that Grad-CAM reads; None: the network's ``gradcam_layer``.
         precision: Of the passes of the sampling methods: ``bfloat16`` is up to twice as fast where the hardware has it;

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 
-def start(arguments: list[str], paths: Iterable[Path] = ()) -> "subprocess.Popen[str]":
+def start(
+    arguments: list[str], paths: Iterable[Path] = (), stdout: IO[str] | int = subprocess.PIPE
+) -> "subprocess.Popen[str]":
     """One call, in a session that can be killed whole.
 
     ``paths`` are searched for modules before everything else.
@@ -18,7 +21,7 @@ def start(arguments: list[str], paths: Iterable[Path] = ()) -> "subprocess.Popen
     return subprocess.Popen(
         [sys.executable, "-m", "ecg_lightning.cli", *arguments],
         env={**inherited, "OMP_NUM_THREADS": "1", **({"PYTHONPATH": os.pathsep.join(searched)} if searched else {})},
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
