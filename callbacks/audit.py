@@ -24,7 +24,7 @@ from callbacks.current_run import (
 )
 from callbacks.test_seal import close_store
 from ecg_lightning.attribution.partners import PatientControl
-from ecg_lightning.ecg import MEDIAN_BEAT
+from ecg_lightning.ecg import FORMAT_SETTING
 from ecg_lightning.experiments.audit_stores import AuditBatch, StoreLayout, rows_as_large
 from ecg_lightning.experiments.audited_run import AuditedRun
 from ecg_lightning.plotting.class_words import class_name
@@ -230,9 +230,9 @@ class Audit(Callback, ABC):
     def _spec(self, place: StoreLayout) -> StoreSpec:
         seeds = {"attribution_seed": self.maps.attribution_seed, "training_seed": self.maps.training_seed}
         drawn_by: dict[str, JSON] = {**seeds}
-        if self.maps.sampling_rate != MEDIAN_BEAT.sampling_rate:  # controls last as long at any rate
+        of_maps = next(iter(self.maps.stores.values())).spec  # hashed once for all
+        if FORMAT_SETTING in of_maps.settings:  # controls last as long at any rate
             drawn_by["sampling_rate"] = self.maps.sampling_rate
         maps = self.maps.kept.digests(self._names(), drawn_by)
-        of_maps = next(iter(self.maps.stores.values())).spec  # hashed once for all
         place = replace(place, unit=self.datamodule.target_info.output_unit(place.unit))
         return place.spec(len(self.examples), {**self._settings(), **place.settings, "maps": maps}, of_maps)

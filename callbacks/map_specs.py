@@ -7,7 +7,7 @@ from ecg_lightning.attribution import AttributionMethod
 from ecg_lightning.attribution.task import FrozenModel
 from ecg_lightning.data.backgrounds import Backgrounds
 from ecg_lightning.data.targets import TargetInfo
-from ecg_lightning.ecg import format_of
+from ecg_lightning.ecg import FORMAT_SETTING, format_of
 from ecg_lightning.storage.hashing import JSON, digest_array_rows
 from ecg_lightning.storage.store import StoreSpec
 
@@ -48,12 +48,21 @@ def map_specs(
             coords={"lead": leads},
             dtype=dtype,
             unit=target.output_unit(method.unit),
-            settings={**common, **_settings(method, task, draws, references)},
+            settings={**common, **_settings(method, task, draws, references), **_groups(method, common)},
             network=network,
             examples=examples,
         )
         for method in methods
     }
+
+
+def _groups(method: AttributionMethod, common: Mapping[str, JSON]) -> dict[str, JSON]:
+    """How long and how many the stretches are that have one value; stores of median beats have never said it."""
+    size, of_ecgs = method.samples_a_value, format_of(common)
+    if FORMAT_SETTING not in common or size == 1:
+        return {}
+    groups = len(of_ecgs.leads) * -(-of_ecgs.samples // size)
+    return {"group_ms": 1000.0 * size / of_ecgs.sampling_rate, "groups": groups}
 
 
 def _settings(

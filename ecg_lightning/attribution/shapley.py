@@ -114,13 +114,8 @@ class ShapleySampling(AttributionMethod):
         return self.group_samples or 1
 
     def resolved_settings(self, model: FrozenModel) -> dict[str, JSON]:
-        """Return ``settings`` with the groups' samples, and but for median beats how long and how many they are."""
-        fitted = self.fitted(model)
-        settings = fitted.settings()
-        if (model.shape, model.sampling_rate) != (MEDIAN_BEAT.shape, MEDIAN_BEAT.sampling_rate):
-            settings["group_ms"] = 1000.0 * fitted.samples_a_value / model.sampling_rate
-            settings["groups"] = fitted.groups(model.shape)
-        return settings
+        """Return ``settings`` with the groups' samples."""
+        return self.fitted(model).settings()
 
     def passes(self, shape: tuple[int, int], backgrounds: int) -> Passes:  # noqa: ARG002
         """Count coalitions, f(ecg), f(0) and the guess's gradients; or a forward a permutation and group, and f(0)."""

@@ -6,20 +6,21 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ecg_lightning.ecg import MEDIAN_BEAT
+from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat
 from ecg_lightning.storage.hashing import JSON
 from ecg_lightning.storage.store import Rows, StoreDtype, StoreSpec
 
 
-def rows_as_large(beats: int, shape: Sequence[int], least: int = 1) -> int:
-    """Return how many ECGs of a shape take no more memory than some median beats, which they are at most.
+def rows_as_large(beats: int, shape: Sequence[int], least: int = 1, beat: SignalFormat = MEDIAN_BEAT) -> int:
+    """Return how many ECGs of a shape take no more memory than some beats, which they are at most.
 
     Args:
-        beats: Number of median beats.
+        beats: Number of beats.
         shape: (lead, sample) of an ECG.
         least: ECGs at least.
+        beat: Format of the beats.
     """
-    fitting = beats * math.prod(MEDIAN_BEAT.shape) // math.prod(shape)
+    fitting = beats * math.prod(beat.shape) // math.prod(shape)
     return min(max(fitting, least), beats)
 
 
