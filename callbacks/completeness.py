@@ -7,12 +7,14 @@ import pandas as pd
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
 
 from callbacks.attribution_maps import AttributionMaps
 from callbacks.audit_results import AuditResults
 from callbacks.current_run import callback_before, classifier_of, on_rank_zero, open_derived_store, run_folder
 from callbacks.test_seal import close_store
 from ecg_lightning.attribution.task import in_chunks
+from ecg_lightning.models.own_statistics import has_own_statistics
 from ecg_lightning.models.precision import full_float32
 from ecg_lightning.storage.store import RowStore, StoreSpec
 from ecg_lightning.verdicts.preconditions import COMPLETENESS_TOLERANCE
@@ -64,7 +66,8 @@ class Completeness(Callback):
         )
         folder = run_folder(trainer).path / "scores"
         self.stores = {name: open_derived_store(trainer, folder / f"completeness_{name}", spec) for name in QUANTITIES}
-        self.baselines = [method.baseline_logit(self.maps.task) for method in self.methods]
+        # the same for all ECGs, but where each ECG's own statistics are held
+        self.baselines = None if has_own_statistics(self.maps.task.network) else self._baselines(torch.zeros(1))
 
     def on_test_batch_end(
         self,
@@ -81,10 +84,14 @@ class Completeness(Callback):
             return
         with torch.no_grad(), full_float32():
             logit = in_chunks(self.maps.task.network, batch["ecg"], self.maps.task.chunk).cpu().double()
-        expected = logit[:, None] - torch.tensor(self.baselines, dtype=torch.float64)
+        expected = logit[:, None] - (self._baselines(batch["ecg"]) if self.baselines is None else self.baselines)
         sums = [outputs["maps"][method.name].cpu().double().sum((1, 2)) for method in self.methods]
         self.stores["delta"].write(rows, (torch.stack(sums, dim=1) - expected).numpy())
         self.stores["expected"].write(rows, expected.numpy())
+
+    def _baselines(self, ecg: Tensor) -> Tensor:
+        """(ecg, method) f(baseline)."""
+        return torch.stack([method.baseline_logits(self.maps.task, ecg) for method in self.methods], dim=1)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Tell how well the promise is kept."""

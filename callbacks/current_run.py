@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.ecg import format_settings
 from ecg_lightning.models.classifier import EcgClassifier
+from ecg_lightning.models.own_statistics import has_own_statistics
 from ecg_lightning.runs.layout import OnMismatch, RunPaths
 from ecg_lightning.storage.hashing import JSON, digest_settings, digest_state_dict
 from ecg_lightning.storage.store import RowStore, StoreMismatchError, StoreSpec
@@ -141,4 +142,6 @@ def identity(module: EcgClassifier, datamodule: EcgDataModule) -> tuple[str, str
     structure = digest_settings({"structure": str(module.network)})
     settings: dict[str, JSON] = {"target": datamodule.target, "network_structure": structure}
     settings |= format_settings(datamodule.signal_format)
+    if has_own_statistics(module.network):
+        settings["statistics"] = "of each ECG, held for its maps"
     return digest_state_dict(module.network.state_dict()), datamodule.examples_digest("test"), settings

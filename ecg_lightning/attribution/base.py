@@ -1,10 +1,8 @@
 """An attribution method is a small object of typed hyperparameters that maps ECGs to maps."""
 
 import dataclasses
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
@@ -12,55 +10,25 @@ from torch import Tensor
 
 from ecg_lightning.attribution.autograd import recording_gradients
 from ecg_lightning.attribution.budget import AS_CONFIGURED, BudgetGrid, BudgetLimits
+from ecg_lightning.attribution.explained import Attribution, AttributionBatch, Passes, joined
 from ecg_lightning.attribution.lint_report import Complaint
 from ecg_lightning.attribution.old_keywords import takes_old_keyword
 from ecg_lightning.attribution.probe import Probe
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.style import MethodStyle
 from ecg_lightning.attribution.task import FrozenModel, in_chunks
+from ecg_lightning.models.own_statistics import has_own_statistics, holding_statistics
 from ecg_lightning.storage.hashing import JSON
 
-
-@dataclass(frozen=True)
-class Passes:
-    """The passes are the cost of one map, in passes of one input.
-
-    Attributes:
-        forward: Number of forward passes.
-        gradient: Passes forward and backward to the input.
-    """
-
-    forward: int = 0
-    gradient: int = 0
-
-
-@dataclass(frozen=True)
-class Attribution:
-    """An attribution is the map of one ECG, with its reliability.
-
-    Attributes:
-        map: (1, lead, sample).
-        reliability: Correlation that two such maps of fresh samples would have, 0 to 1; NaN where there are none.
-        n_samples: Monte-Carlo samples that it took; 0 for a deterministic method.
-    """
-
-    map: Tensor
-    reliability: float = math.nan
-    n_samples: int = 0
-
-
-@dataclass(frozen=True)
-class AttributionBatch:
-    """An attribution batch holds the maps of several ECGs, with their reliability.
-
-    Attributes:
-        maps: (batch, lead, sample), detached.
-        reliability: (batch,) float64 on the CPU: see :class:`Attribution`; ``n_samples``: (batch,) int64 there.
-    """
-
-    maps: Tensor
-    reliability: Tensor
-    n_samples: Tensor
+__all__ = [
+    "Attribution",
+    "AttributionBatch",
+    "AttributionMethod",
+    "Passes",
+    "SinglePassMethod",
+    "check_positive",
+    "keys_of",
+]
 
 
 class AttributionMethod(ABC):
@@ -130,6 +98,21 @@ class AttributionMethod(ABC):
     @abstractmethod
     def _attribute(self, model: FrozenModel, ecg: Tensor, key: RandomKey) -> Tensor:
         """(batch, lead, sample) -> map of the same shape; batch is 1 unless ``single_pass``."""
+
+    def baseline_logits(self, model: FrozenModel, ecg: Tensor) -> Tensor:
+        """Return f(baseline) for each ECG, (batch,) float64: the same for all, unless each ECG's statistics are held.
+
+        Args:
+            model: The frozen network.
+            ecg: (batch, lead, sample) mV.
+        """
+        if not has_own_statistics(model.network):
+            return torch.full((len(ecg),), self.baseline_logit(model), dtype=torch.float64)
+        found = []
+        for index in range(len(ecg)):
+            with holding_statistics(model.network, ecg[index : index + 1]):
+                found.append(self.baseline_logit(model))
+        return torch.tensor(found, dtype=torch.float64)
 
     def baseline_logit(self, model: FrozenModel) -> float:
         """Return f(baseline); a complete map's sum is f(ecg) minus it. The baseline is 0 mV, or the backgrounds."""
@@ -209,7 +192,9 @@ class AttributionMethod(ABC):
                 f"{self.name} expects ECGs as (batch, lead, sample) and one key an ECG, got {tuple(ecg.shape)} "
                 f"and {len(keys)} keys"
             )
-        with recording_gradients():
+        if len(ecg) > 1 and has_own_statistics(model.network):
+            return joined([self.explain(model, ecg[i : i + 1], [key]) for i, key in enumerate(keys)])
+        with recording_gradients(), holding_statistics(model.network, ecg):
             ecg = ecg.detach().clone()  # a tensor made under inference mode can't require gradients
             if self.single_pass:
                 maps = in_chunks(lambda part: self._attribute(model, part, keys[0]), ecg, model.single_pass_chunk)

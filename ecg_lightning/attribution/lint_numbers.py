@@ -15,6 +15,7 @@ from ecg_lightning.attribution.probe import DOUBTFUL_ERROR, ONE_RELU, Probe, wit
 from ecg_lightning.attribution.robust import explain_or_nan
 from ecg_lightning.attribution.task import FrozenModel, in_chunks
 from ecg_lightning.models.lint import Trace
+from ecg_lightning.models.own_statistics import has_own_statistics, holding_statistics
 
 _REFUSED_ERROR: Final = 0.10
 """Median |sum of the map - expected| over the median |expected| above which a method of modules is refused."""
@@ -26,7 +27,19 @@ Checks = dict[str, list[Complaint]]
 def numbers(
     network: nn.Module, model: FrozenModel, ecg: Tensor, methods: Sequence[AttributionMethod], trace: Trace
 ) -> Checks:
-    """Return what the methods' maps of a few ECGs say; a method that fails is refused with its own words."""
+    """Return what the methods' maps of a few ECGs say; a method that fails is refused with its own words.
+
+    Where the network standardises each ECG by itself, it is one ECG, whose statistics are held throughout.
+    """
+    if has_own_statistics(network):
+        ecg = ecg[:1]
+    with holding_statistics(network, ecg), holding_statistics(model.network, ecg):
+        return _numbers(network, model, ecg, methods, trace)
+
+
+def _numbers(
+    network: nn.Module, model: FrozenModel, ecg: Tensor, methods: Sequence[AttributionMethod], trace: Trace
+) -> Checks:
     with torch.no_grad():
         logit = in_chunks(model.network, ecg, model.chunk).double().cpu()
     probe = Probe(network, model, ecg, logit, bool(trace.relus))
@@ -80,7 +93,7 @@ def _try(method: AttributionMethod, probe: Probe) -> tuple[Tensor, list[str]]:
 def _completeness(method: AttributionMethod, probe: Probe, maps: Tensor) -> list[Complaint]:
     if not method.complete:
         return []
-    expected = probe.logit - method.baseline_logit(probe.model)
+    expected = probe.logit - method.baseline_logits(probe.model, probe.ecg)
     scale = float(expected.abs().median())
     error = float((maps.sum((1, 2)) - expected).abs().median()) / scale if scale > 0 else 0.0
     if error <= DOUBTFUL_ERROR:

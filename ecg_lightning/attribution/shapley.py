@@ -143,7 +143,7 @@ class ShapleySampling(AttributionMethod):
         half = -(-probe.ecg.shape[-1] // 2)
         short: ShapleySampling = replace(self, estimator="permutation", n_permutations=1, group_samples=half)
         maps = short(probe.model, probe.ecg, keys_of(probe.ecg))
-        baseline, logit = short.baseline_logit(probe.model), probe.logit
+        baseline, logit = short.baseline_logits(probe.model, probe.ecg), probe.logit
         apart = (maps.cpu().double().sum((1, 2)) - (logit - baseline)).abs()
         error = float((apart / torch.maximum(logit.abs(), (logit - baseline).abs()).clamp_min(1e-30)).median())
         if error <= DOUBTFUL_ERROR:

@@ -11,6 +11,7 @@ from ecg_lightning.cards.fields import CardError
 from ecg_lightning.cards.weights import load_weights, read_weights
 from ecg_lightning.ecg import SignalFormat, Target
 from ecg_lightning.models.class_names import named_object
+from ecg_lightning.models.own_statistics import Over, OwnStatistics
 from ecg_lightning.models.trained_elsewhere import TrainedElsewhere
 
 
@@ -25,9 +26,6 @@ class CardedNetwork(TrainedElsewhere):
         CardError: The card, its class or its weights can't be used; the message says what to do.
     """
 
-    shift: Tensor
-    scale: Tensor
-
     def __init__(self, card: str, target: Target) -> None:
         super().__init__()
         told = load_card(card)
@@ -38,9 +36,7 @@ class CardedNetwork(TrainedElsewhere):
         except ValueError as error:
             raise CardError(f"{card}: gives.{error}") from error
         self.network = build(told)
-        shift, scale = _standardising(told.reads)
-        self.register_buffer("shift", shift, persistent=False)
-        self.register_buffer("scale", scale, persistent=False)
+        self.standardise = standardising(told.reads)
         known = told.gives.thresholds.get(target)
         self.decision_threshold = 0.5 if known is None else known
         self.threshold_origin = "its card" if known is not None else ".5, since its card names none"
@@ -83,7 +79,7 @@ class CardedNetwork(TrainedElsewhere):
 
     def arranged(self, ecg: Tensor) -> Tensor:
         """Turn mV into what the network reads: unit, gain, standardisation, layout."""
-        values = (ecg * (PER_MILLIVOLT[self.reads.unit] * self.reads.gain) - self.shift) / self.scale
+        values: Tensor = self.standardise(ecg * (PER_MILLIVOLT[self.reads.unit] * self.reads.gain))
         if self.reads.layout == "time_lead":
             return values.transpose(1, 2)
         return values.flatten(1) if self.reads.layout == "flat" else values
@@ -148,17 +144,29 @@ def _parts(output: Any) -> str:
     return f"a {type(output).__name__}" + (f" of {len(output)}" if isinstance(output, tuple | list) else "")
 
 
-def _standardising(reads: Reads) -> tuple[Tensor, Tensor]:
-    """(1 or lead, 1) mean and standard deviation that values are standardised by.
+class Standardised(nn.Module):
+    """Standardises by a mean and a standard deviation that the card gives, of each lead or of all.
 
-    Raises:
-        CardError: Each ECG's own, which maps can't be made through yet.
+    Args:
+        reads: What the card says.
     """
-    if reads.standardise in ("per_lead", "per_recording"):
-        raise CardError(
-            f"reads.standardise: {reads.standardise} is not supported yet: maps from 0 mV through each ECG's own mean "
-            "and standard deviation are degenerate"
-        )
-    mean = torch.tensor(reads.mean or (0.0,))[:, None]
-    deviation = torch.tensor(reads.deviation or (1.0,))[:, None]
-    return mean, deviation
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, reads: Reads) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(reads.mean)[:, None], persistent=False)
+        self.register_buffer("deviation", torch.tensor(reads.deviation)[:, None], persistent=False)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Standardise (batch, lead, sample)."""
+        return (values - self.mean) / self.deviation
+
+
+def standardising(reads: Reads) -> nn.Module:
+    """Return the module that standardises ECGs as the card says."""
+    own: dict[str, Over] = {"per_lead": "lead", "per_recording": "recording"}
+    if reads.standardise in own:
+        return OwnStatistics(own[reads.standardise])
+    return Standardised(reads) if reads.standardise == "given" else nn.Identity()

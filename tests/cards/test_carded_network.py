@@ -62,6 +62,13 @@ def test_maps_are_of_millivolts(tmp_path: Path) -> None:
     torch.testing.assert_close(network(ECG), Plain()((1000 * ECG - mean) / deviation)[:, 1])
 
 
+@pytest.mark.parametrize(("standardise", "axes"), [("per_lead", (-1,)), ("per_recording", (-2, -1))])
+def test_each_ecg_s_own_statistics(tmp_path: Path, standardise: str, axes: tuple[int, ...]) -> None:
+    network = carded(tmp_path, reads={"unit": "uV", "standardise": standardise})
+    own = (ECG - ECG.mean(axes, keepdim=True)) / ECG.std(axes, keepdim=True, correction=0)
+    torch.testing.assert_close(network(ECG), Plain()(own)[:, 1], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("layout", ["time_lead", "flat"])
 def test_layouts(tmp_path: Path, layout: str) -> None:
     network = carded(tmp_path, reads={"layout": layout}, init_args={"layout": layout})
@@ -106,5 +113,3 @@ def test_what_cannot_be_built_is_told(tmp_path: Path) -> None:
         carded(tmp_path, class_path="os.path.join")
     with pytest.raises(CardError, match=r"init_args: .*Plain can't be made: .*width"):
         carded(tmp_path, init_args={"width": 3})
-    with pytest.raises(CardError, match=r"reads\.standardise: per_lead is not supported yet"):
-        carded(tmp_path, reads={"standardise": "per_lead"})

@@ -7,6 +7,7 @@ from ecg_lightning.attribution import RandomKey
 from ecg_lightning.attribution.task import in_chunks
 from ecg_lightning.experiments.audit_stores import AuditBatch
 from ecg_lightning.experiments.map_source import MapSource
+from ecg_lightning.models.own_statistics import has_own_statistics, holding_statistics
 from ecg_lightning.models.precision import full_float32
 
 
@@ -68,10 +69,21 @@ class LogitChanges:
 
     def of(self, batch: AuditBatch) -> Tensor:
         """Return f(ecg) - f(ecg - noise), (ecg, draw) logits in float64 on the CPU."""
-        network, chunk, noise = self.maps.task.network, self.maps.task.chunk, self.perturbations(batch)
+        noise = self.perturbations(batch)
+        if not has_own_statistics(self.maps.task.network):
+            return self._changes(batch.ecg, noise)
+        found = []
+        for index in range(len(batch.ecg)):
+            some = slice(index, index + 1)
+            with holding_statistics(self.maps.task.network, batch.ecg[some]):  # as its maps do
+                found.append(self._changes(batch.ecg[some], noise[some]))
+        return torch.cat(found)
+
+    def _changes(self, ecg: Tensor, noise: Tensor) -> Tensor:
+        network, chunk = self.maps.task.network, self.maps.task.chunk
         with torch.no_grad(), full_float32():
-            before = in_chunks(network, batch.ecg, chunk)
-            after = in_chunks(network, (batch.ecg[:, None] - noise).flatten(0, 1), chunk).reshape(noise.shape[:2])
+            before = in_chunks(network, ecg, chunk)
+            after = in_chunks(network, (ecg[:, None] - noise).flatten(0, 1), chunk).reshape(noise.shape[:2])
         return (before[:, None] - after).double().cpu()
 
     def _draw(self, row: int, ecg: Tensor) -> Tensor:
