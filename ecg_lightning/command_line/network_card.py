@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from ecg_lightning.cards.card import load_card
@@ -42,6 +43,5 @@ def with_card(words: Sequence[str]) -> list[str]:
 
 def _options(words: Sequence[str]) -> list[tuple[str, str]]:
     """Option and value, of ``--option=value`` and of ``--option value``."""
-    pairs = zip(words, [*words[1:], ""], strict=True)
-    split = [(*word.partition("=")[::2], following) for word, following in pairs]
+    split = [(*word.partition("=")[::2], following) for word, following in pairwise([*words, ""])]
     return [(option, value or following) for option, value, following in split]

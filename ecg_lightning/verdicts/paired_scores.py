@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_lightning.attribution.controls import CONTROLS
+from ecg_lightning.data.targets import TargetInfo
 from ecg_lightning.runs.target_runs import TargetRuns
 from ecg_lightning.statistics.effect import Effect, mean_effect, patient_means
 from ecg_lightning.verdicts.checks import margins_of
@@ -113,13 +114,14 @@ class PairedScores(PairedMaps):
             return f"no ECG {self.runs.target_info.having_it} is known"
         if not np.isfinite(own[:, self.counts]).any():
             return EVERY_MAP_IS_CONSTANT
-        return without_pair(against, "has a score of")
+        return without_pair(against, "has a score of", self.runs.target_info)
 
 
-def without_pair(against: str, lacking: str) -> str:
+def without_pair(against: str, lacking: str, target: TargetInfo) -> str:
     """Say that no ECG has what two maps have to be compared by."""
     if against == "other_ecg":
-        return "no ECG has another patient with the same predicted class, or with a prediction of a measurement"
+        alike = "the same predicted class" if target.kind == "binary" else "a prediction"
+        return f"no ECG has another patient with {alike}"
     return f"no ECG {lacking} both this map and {against}"
 
 

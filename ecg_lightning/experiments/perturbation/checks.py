@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_lightning.data.targets import known_info
 from ecg_lightning.experiments.perturbation.kinds import VERDICT_KIND
 from ecg_lightning.experiments.perturbation.scores import mean_height, prediction_deviation, relative_change
 from ecg_lightning.runs.target_runs import TargetRuns
@@ -102,16 +103,16 @@ class _Curves(PairedMaps):
             n_negative=n_negative,
             n_ecgs=int(counts.sum()),
             needs_negatives=True,
-            undefined="" if np.isfinite(compared.effect.estimate) else _why(ranked, counts, compared.against),
+            undefined="" if np.isfinite(compared.effect.estimate) else _why(ranked, counts, compared),
         )
 
 
-def _why(ranked: NDArray[np.bool_], counts: NDArray[np.bool_], against: str) -> str:
+def _why(ranked: NDArray[np.bool_], counts: NDArray[np.bool_], compared: Comparison) -> str:
     if not ranked.any():
         return EVERY_MAP_IS_CONSTANT
     if counts.any():
         return "the ECGs that both maps rank are all of one class, so there is no AUROC"
-    return without_pair(against, "is ranked by")
+    return without_pair(compared.against, "is ranked by", known_info(compared.target))
 
 
 def _curves_of(runs: TargetRuns) -> _Curves | None:
