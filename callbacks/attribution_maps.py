@@ -11,8 +11,9 @@ from callbacks.current_run import classifier_of, datamodule_of, identity, on_ran
 from callbacks.map_computation import MapComputation
 from callbacks.map_lint import LintMode, try_methods, usable_methods
 from callbacks.map_specs import map_specs
-from callbacks.map_stores import MapStores
+from callbacks.map_stores import MapStores, check_kept, chosen_to_keep
 from callbacks.patient_controls import PatientControls
+from callbacks.test_seal import last_callback
 from ecg_lightning.attribution import AttributionMethod, MethodName, MethodSet, build_methods
 from ecg_lightning.attribution.controls import CONTROLS, ControlName, check_controls, control_maps
 from ecg_lightning.attribution.lint import LINTED_ECGS, lint_task
@@ -50,6 +51,8 @@ class AttributionMaps(MapSource, Callback):
         attribution_seed: Another seed gives another Monte-Carlo replicate of the stochastic maps.
         dtype: Of the stores; ``float16`` halves them and keeps 3 digits, and refuses maps that are below its range as
             a whole.
+        keep_maps: ECGs whose maps stay on the disk when the test has ended, the same for all training seeds; None: all.
+            A later test computes the others anew, and `compare` leaves methods out that lack maps.
         memory_budget_mb: What one pass may take (MB).
         gradcam_layer: Dotted name of the module that Grad-CAM reads; None: the network's ``gradcam_layer``.
         precision: Of the passes of the sampling methods: ``bfloat16`` is up to twice as fast where the hardware has it;
@@ -60,7 +63,7 @@ class AttributionMaps(MapSource, Callback):
         on_mismatch: What to do with a store of other settings: ``error``, or ``replace``: move it aside.
 
     Raises:
-        ValueError: An unknown method or control, one listed twice, or no partner.
+        ValueError: An unknown method or control, one listed twice, no partner, or fewer than one ECG to keep.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class AttributionMaps(MapSource, Callback):
         partners: int = 5,
         attribution_seed: int = 0,
         dtype: Literal["float32", "float16"] = "float32",
+        keep_maps: int | None = None,
         memory_budget_mb: float = 1024.0,
         gradcam_layer: str | None = None,
         precision: Precision = "float32",
@@ -89,6 +93,7 @@ class AttributionMaps(MapSource, Callback):
         self.partners = partners
         self.attribution_seed = attribution_seed
         self.dtype: Literal["float32", "float16"] = dtype
+        self.keep_maps = check_kept(keep_maps)
         self.memory_budget_mb = memory_budget_mb
         self.gradcam_layer = gradcam_layer
         self.precision = precision
@@ -167,6 +172,9 @@ class AttributionMaps(MapSource, Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Unite the ranks' rows; count maps that are constant, not finite, or less reliable than asked for."""
         self.kept.close(trainer)
+        if self.keep_maps is not None:
+            examples, most = datamodule_of(trainer, "AttributionMaps").examples("test"), self.keep_maps
+            last_callback(trainer).before = [lambda: self.kept.keep(chosen_to_keep(examples, most))]
         on_rank_zero(trainer, lambda: self._summarise(trainer, pl_module))
         if self.patient_controls:
             self._meet_others(trainer, datamodule_of(trainer, "AttributionMaps"))

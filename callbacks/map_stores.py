@@ -5,15 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from lightning.pytorch import Trainer
+from numpy.typing import NDArray
 from torch import Tensor
 
 from callbacks.current_run import open_store
 from callbacks.test_seal import close_store
 from ecg_lightning.attribution import AttributionMethod
+from ecg_lightning.experiments.example_choice import balanced_choice
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.storage.hashing import JSON
+from ecg_lightning.storage.kept_rows import keep_rows
 from ecg_lightning.storage.store import Rows, RowStore, StoreSpec
 
 
@@ -80,6 +84,11 @@ class MapStores:
         for store in (*self.reliability.values(), *self.maps.values()):
             close_store(trainer, store)
 
+    def keep(self, kept: NDArray[np.bool_]) -> None:
+        """Give back the disk of the maps of other ECGs; on rank zero, when nobody reads them any more."""
+        for store in self.maps.values():
+            keep_rows(RowStore.open(store.path), kept)
+
     @property
     def gigabytes(self) -> float:
         """On the disk, all maps together."""
@@ -88,3 +97,25 @@ class MapStores:
     def digests(self, names: Sequence[str], drawn_by: JSON) -> dict[str, JSON]:
         """Name -> hash of everything that determines the maps of a method; of a control, what it is drawn by."""
         return {name: self.maps[name].spec.digest if name in self.maps else drawn_by for name in names}
+
+
+def check_kept(ecgs: int | None) -> int | None:
+    """Return how many ECGs keep their maps.
+
+    Raises:
+        ValueError: None of them.
+    """
+    if ecgs is not None and ecgs < 1:
+        raise ValueError(f"keep_maps: expected 1 ECG or more, or null for all, got {ecgs}")
+    return ecgs
+
+
+def chosen_to_keep(examples: pd.DataFrame, most: int) -> NDArray[np.bool_]:
+    """Choose the ECGs whose maps stay, (n,), by a hash of their ids: half of them with the diagnosis, where there are.
+
+    Args:
+        examples: The test ECGs.
+        most: How many at most.
+    """
+    label = examples["label"].to_numpy(dtype=np.float64)
+    return balanced_choice(examples["ecg_id"].tolist(), label, most, examples["patient_id"].tolist())

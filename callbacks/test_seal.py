@@ -21,6 +21,7 @@ class TestSeal(Callback):
 
     Attributes:
         content: Gives what the record says besides its seals.
+        before: What rank zero does before it seals: maps that are not kept go when nobody reads them any more.
         incomplete: Store, below the run -> how many of the rows that its callback wanted are done, and how many it
             wanted; of those that lack some.
     """
@@ -32,12 +33,15 @@ class TestSeal(Callback):
     def __init__(self) -> None:
         super().__init__()
         self.incomplete: dict[str, tuple[int, int]] = {}
+        self.before: list[Callable[[], None]] = []
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Every callback has written what it writes: the test has ended, and says so if it is a part of one only."""
         on_rank_zero(trainer, lambda: self._seal(trainer))
 
     def _seal(self, trainer: Trainer) -> None:
+        for step in self.before:
+            step()
         paths = run_folder(trainer)
         content = self.content()
         seal_test(paths, {**content, INCOMPLETE: self.incomplete})

@@ -19,7 +19,7 @@ FEW = (
     "randomization: { draws: 2, draws_of_expensive_methods: 2, n_resamples: 100, repeats: 1 }\n"
     "perturbation: { n_resamples: 100 }\n"
 )
-NO_AUDITS = "maps: { methods: [saliency, gradient_x_input] }\n" + without_others("maps", "test_record", "scores")
+NO_AUDITS = "maps: { methods: [saliency, gradient_x_input] }\n" + without_others("maps", "test_record")
 
 
 def arguments(stage: str, root: Path, folder: Path, *more: str) -> list[str]:
