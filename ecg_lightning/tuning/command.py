@@ -184,10 +184,11 @@ def _write_picture(job: TuneJob, tuned: Sequence[TunedMethod], chosen: pd.DataFr
     if not curves:
         rank_zero_warn("tune: no method has a curve, so there is no picture")
         return
-    positive = int((chosen["label"] == 1).sum())
+    target = job.datamodule.target_info
+    having = f"{int(target.present(chosen['label']).sum())} of them {target.having_it}"
     window = smoothing_window(job.datamodule.signal_format.sampling_rate)
     caption = (
-        f"{len(chosen)} validation ECGs, {positive} of them with the diagnosis. Lines: median ECG; bands: lowest to "
+        f"{len(chosen)} validation ECGs, {having}. Lines: median ECG; bands: lowest to "
         f"highest decile. Dashed: the target, {job.settings.target_correlation:g}; a setting is chosen (ring) at a "
         f"median of {job.settings.wanted_median:.4g} and a lowest decile of {job.settings.wanted_lowest:.4g}; a cross "
         "is the bound, with which the target is not reached. Stochastic methods: predicted from the agreement of the "
