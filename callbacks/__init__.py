@@ -14,6 +14,7 @@ from callbacks.faithfulness_scores import FaithfulnessScores
 from callbacks.logits_and_metrics import LogitsAndMetrics
 from callbacks.map_pictures import MapPictures
 from callbacks.method_similarity import MethodSimilarity
+from callbacks.network_gate import NetworkGate
 from callbacks.perturbation_curves import PerturbationCurves
 from callbacks.prediction_table import PredictionTable
 from callbacks.randomization_cascade import RandomizationCascade
@@ -33,6 +34,7 @@ __all__ = [
     "LogitsAndMetrics",
     "MapPictures",
     "MethodSimilarity",
+    "NetworkGate",
     "PerturbationCurves",
     "PredictionTable",
     "RandomizationCascade",

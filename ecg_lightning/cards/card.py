@@ -10,7 +10,7 @@ import yaml
 from ecg_lightning.cards.fields import CardError, record
 from ecg_lightning.ecg import MEDIAN_BEAT, SignalFormat, Target
 
-__all__ = ["CardError", "Gives", "NetworkCard", "Reads", "Weights", "load_card"]
+__all__ = ["CardError", "Gives", "NetworkCard", "Promise", "Reads", "Weights", "load_card"]
 
 Unit = Literal["mV", "uV", "V"]
 Layout = Literal["lead_time", "time_lead", "flat"]
@@ -147,6 +147,23 @@ class Gives:
 
 
 @dataclass(frozen=True)
+class Promise:
+    """What a network's owner says that it reaches.
+
+    Attributes:
+        target: Our name of the target.
+        metric: Such as ``auroc``.
+        value: Of the metric.
+        data: On which data, in words.
+    """
+
+    target: Target
+    metric: str
+    value: float
+    data: str = ""
+
+
+@dataclass(frozen=True)
 class NetworkCard:
     """A card of one trained network.
 
@@ -158,6 +175,7 @@ class NetworkCard:
         weights: File of its weights; None: those that the constructor leaves, as of a look-alike.
         gradcam_layer: Name of the module whose output Grad-CAM reads; empty: the network's own.
         source: Where weights and code are published, and under which licence; for people.
+        promises: What its owner says that it reaches, for comparison.
         folder: Where the card lies.
     """
 
@@ -168,6 +186,7 @@ class NetworkCard:
     weights: Weights | None = None
     gradcam_layer: str = ""
     source: str = ""
+    promises: tuple[Promise, ...] = ()
     folder: Path = Path()
 
 

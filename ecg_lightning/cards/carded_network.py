@@ -30,7 +30,7 @@ class CardedNetwork(TrainedElsewhere):
         super().__init__()
         told = load_card(card)
         self.config = {"card": card, "target": target}
-        self.reads, self.gives = told.reads, told.gives
+        self.reads, self.gives, self.promises = told.reads, told.gives, told.promises
         try:
             self.index = told.gives.index(target)
         except ValueError as error:
@@ -90,6 +90,15 @@ class CardedNetwork(TrainedElsewhere):
         Raises:
             CardError: The network returns something else than the card says.
         """
+        chosen = self.values(output)[:, self.index]
+        return torch.logit(chosen) if self.gives.kind == "probability" else chosen
+
+    def values(self, output: Any) -> Tensor:
+        """Take the (batch, output) values out of what the network returns.
+
+        Raises:
+            CardError: The network returns something else than the card says.
+        """
         values = picked(output, self.gives)
         if values.ndim == 1:
             values = values[:, None]
@@ -97,8 +106,7 @@ class CardedNetwork(TrainedElsewhere):
             raise CardError(
                 f"gives: expected output {self.index} of (batch, output), and the network gave {tuple(values.shape)}"
             )
-        chosen = values[:, self.index]
-        return torch.logit(chosen) if self.gives.kind == "probability" else chosen
+        return values
 
 
 def build(card: NetworkCard) -> nn.Module:

@@ -209,7 +209,7 @@ class EcgCLI(CheckedCLI):
         if maps is None:
             raise ValueError("tune measures the methods of the key `maps`, which is null: leave `maps: null` out")
         if is_rank_zero():
-            module = load_trained(self.trainer, self.model, self.datamodule, config.ckpt_path)
+            module = load_trained(self.trainer, self.model, self.datamodule, config.ckpt_path, config.gate)
             configured = yaml.safe_load(self._parser(_TUNE).dump(config, skip_none=False))["maps"]
             folder = Path(config.trainer.default_root_dir) / _TUNE
             settings = self.config_init[_TUNE][_TUNE]

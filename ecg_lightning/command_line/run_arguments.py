@@ -5,6 +5,7 @@ from typing import Final
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser
 
+from ecg_lightning.cards.gate.finding import GateMode
 from ecg_lightning.command_line.run_config import checkpoint_path, folder_name, run_path, target_name
 from ecg_lightning.runs.layout import OnMismatch
 from ecg_lightning.runs.pseudonyms import IdChoice
@@ -67,6 +68,9 @@ def add_network(parser: LightningArgumentParser) -> None:
     """Add the card of a network that was trained elsewhere, to commands that train none."""
     parser.add_argument(
         "--network", type=str | None, default=None, help="Card of a network that was trained elsewhere."
+    )
+    parser.add_argument(
+        "--gate", type=GateMode, default="error", help="Where another setting is clearly better than the card's."
     )
     parser.link_arguments("target", "model.network.init_args.target")
 

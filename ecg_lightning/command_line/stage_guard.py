@@ -8,6 +8,7 @@ from typing import Any, Final
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
+from ecg_lightning.cards import CardError
 from ecg_lightning.data.label_checks import LabelsError
 from ecg_lightning.ecg import SignalFormatError
 from ecg_lightning.endings import STOPPED, before_end, end_from_handler, ends_when_told, is_rank_zero
@@ -22,6 +23,7 @@ from ecg_lightning.storage.readers import DamagedFileError
 from ecg_lightning.wandb_logger import RunLogger
 
 TOLD: Final = (
+    CardError,
     CheckpointError,
     DamagedFileError,
     LabelsError,

@@ -99,7 +99,8 @@ def in_order(made: Namespace, own: list[Callback]) -> list[Callback]:
     """
     measuring, showing = ([made[key] for key in keys if made.get(key) is not None] for keys in (_MEASURING, _SHOWING))
     told = "figures" in made and not any(isinstance(one, Figures) for one in own)  # `fit` draws none
-    return [*([Figures(made.figures, made.figure_files)] if told else ()), *measuring, *own, *showing]
+    gate = [callbacks.NetworkGate(made.gate)] if made.get("network") is not None else []
+    return [*([Figures(made.figures, made.figure_files)] if told else ()), *gate, *measuring, *own, *showing]
 
 
 def keyed_configs(config: Namespace) -> Iterator[Namespace]:

@@ -16,6 +16,7 @@ from ecg_lightning.plotting.page_blocks import Gallery, Items, Paragraph, Pictur
 from ecg_lightning.report.against_paper import paper_section
 from ecg_lightning.report.examples_section import examples_section
 from ecg_lightning.report.first_screen import first_screen_section
+from ecg_lightning.report.gate_section import gate_section
 from ecg_lightning.report.judged_runs import JudgedRuns
 from ecg_lightning.report.methods_section import methods_section
 from ecg_lightning.report.networks import networks_section
@@ -36,6 +37,7 @@ SECTIONS: Final[Sequence[Callable[[JudgedRuns, ReportFiles], Section]]] = (
     scorecard_section,
     population_section,
     networks_section,
+    gate_section,
     examples_section,
     *(experiment.section for experiment in EXPERIMENTS),
     relevance_section,
@@ -74,7 +76,7 @@ def write_report(
     for damage in runs.damaged.values():
         print(f"left out: {damage}")
     files = ReportFiles(runs.study, figure_files)
-    sections = [_built(build, runs, files) for build in SECTIONS]
+    sections = [section for build in SECTIONS if (section := _built(build, runs, files)).blocks]
     path = runs.study.path / REPORT
     write_text_atomic(path, render(runs, sections, figure_files))
     return path

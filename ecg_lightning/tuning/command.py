@@ -17,6 +17,8 @@ from ecg_lightning.attribution.base import AttributionMethod
 from ecg_lightning.attribution.cost import measure_passes
 from ecg_lightning.attribution.seeding import RandomKey
 from ecg_lightning.attribution.task import FrozenModel
+from ecg_lightning.cards.gate.finding import GateMode
+from ecg_lightning.cards.gate.gatekeeping import keep_gate
 from ecg_lightning.data.backgrounds import Backgrounds, choose_backgrounds
 from ecg_lightning.data.datamodule import EcgDataModule
 from ecg_lightning.functional.smoothing import ORDER, smoothing_window
@@ -75,7 +77,7 @@ class TuneJob:
 
 
 def load_trained(
-    trainer: Trainer, model: nn.Module, datamodule: EcgDataModule, checkpoint: str | None
+    trainer: Trainer, model: nn.Module, datamodule: EcgDataModule, checkpoint: str | None, gate: GateMode = "off"
 ) -> EcgClassifier:
     """Load the trained network in the trainer's precision and on its (first) device, with validation data set up.
 
@@ -84,6 +86,7 @@ def load_trained(
         model: Classifier with the checkpoint's network.
         datamodule: The network's own data.
         checkpoint: File of the checkpoint; None: the model has its weights.
+        gate: What is done where a network with a card does not see what it was trained on.
 
     Raises:
         ValueError: The checkpoint was trained on other data, or the data have no validation ECGs.
@@ -102,7 +105,9 @@ def load_trained(
         model.on_load_checkpoint(content)
         model.load_state_dict(content["state_dict"])
     trainer.strategy.precision_plugin.convert_module(model)
-    return model.to(trainer.strategy.root_device).eval()
+    model = model.to(trainer.strategy.root_device).eval()
+    keep_gate(model.network, datamodule, gate)
+    return model
 
 
 def run_tuning(job: TuneJob) -> list[TunedMethod]:
