@@ -1,5 +1,6 @@
 """Before any map of a network with a card: does it see what it was trained on?"""
 
+from pathlib import Path
 from typing import get_args
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -41,6 +42,6 @@ class NetworkGate(Callback):
         findings = gate_findings(network, datamodule_of(trainer, "NetworkGate"), "test")
         table, results = as_frame(findings), AuditResults(trainer)
         results.table("gate", table)
-        title = f"What {network.config['card']} says, among other settings"
+        title = f"What {Path(str(network.config['card'])).name} says, among other settings"
         results.figure("gate", lambda: gate_figure(table, title), GATE_CAPTION, summary=True)
         tell(findings, self.mode)

@@ -31,6 +31,7 @@ class Setting:
         change: Key of the card and its value.
         reads: The card's, with this change where it has a key for it.
         changed: (ecg, lead, sample) mV -> the same with this change, where it has no key.
+        factor: What the ECG is multiplied by; of a change of gain alone.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Setting:
     change: str
     reads: Reads
     changed: Callable[[Tensor], Tensor] = lambda ecg: ecg
+    factor: float = 1.0
 
     def arranged(self, ecg: Tensor, gain: float = 1.0) -> Tensor:
         """Return what the network reads of ECGs in mV, after a further gain."""
@@ -81,7 +83,7 @@ def _scales(reads: Reads) -> Iterator[Setting]:
         gain = reads.gain * factor
         name = f"{factor:g} times as large" if factor > 1 else f"{1 / factor:g} times as small"
         change = f"reads.gain: {gain:.4g}" if unit is None else f"reads.unit: {unit}"
-        yield Setting(name, "scale", change, replace(reads, gain=gain))
+        yield Setting(name, "scale", change, replace(reads, gain=gain), factor=factor)
 
 
 def _standardisations(reads: Reads) -> Iterator[Setting]:
@@ -111,7 +113,8 @@ def _orders(reads: Reads) -> Iterator[Setting]:
 
 
 def _shapes(reads: Reads) -> Iterator[Setting]:
-    yield Setting("upside down", "polarity", f"reads.gain: {-reads.gain:g}", replace(reads, gain=-reads.gain))
+    turned = replace(reads, gain=-reads.gain)
+    yield Setting("upside down", "polarity", f"reads.gain: {-reads.gain:g}", turned, factor=-1.0)
     yield Setting("backwards in time", "time", "turn the ECGs' time", reads, lambda ecg: ecg.flip(2))
     for factor in RATES:
         rate = f"{reads.sampling_rate * factor:g}"

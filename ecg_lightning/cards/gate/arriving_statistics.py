@@ -11,10 +11,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ecg_lightning.cards.gate.finding import NAN
 
-_BATCH: Final = 25
-_PROBED: Final = 8
-_AFFINE: Final = 1e-3
-_GAINS: Final = torch.logspace(-2, 2, 161, dtype=torch.float64)
+_BATCH: Final = 10  # of 12 x 5,000: what arrives stays in the processor's cache
+_PROBED: Final = 4
+_LINEAR: Final = 1e-2
+_GAINS: Final = torch.logspace(-4, 4, 321, dtype=torch.float64)
 """Gains among which the best one is looked for, 40 a factor of ten."""
 
 
@@ -40,10 +40,12 @@ class Moments:
 
     def add(self, values: Tensor) -> None:
         """Add what arrives in one pass, (batch, channel, ...)."""
-        rows = values.detach().transpose(0, 1).flatten(1).double()
-        self.count += rows.shape[1]
-        self.total = self.total.to(rows) + rows.sum(1)
-        self.squares = self.squares.to(rows) + (rows**2).sum(1)
+        axes = [axis for axis in range(values.ndim) if axis != 1]
+        variance, mean = (part.double() for part in torch.var_mean(values.detach(), axes, correction=0))
+        count = values.numel() // values.shape[1]
+        self.count += count
+        self.total = self.total.to(mean) + count * mean
+        self.squares = self.squares.to(mean) + count * (variance + mean**2)
 
     @property
     def mean(self) -> Tensor:
@@ -85,29 +87,61 @@ class FirstNorm:
     gain: float = NAN
 
 
-def first_norm(network: nn.Module, arrange: Callable[[Tensor, float], Tensor], ecg: Tensor) -> FirstNorm:
-    """Score a setting at the first BatchNorm that a pass comes to; the pass ends there.
+@dataclass(frozen=True)
+class Response:
+    """A response is what ECGs make arrive at the first BatchNorm.
+
+    Attributes:
+        arriving: Its moments; None: no BatchNorm is executed.
+        at_zero: (channel,) mean where the ECG is 0 mV; None where what arrives is not linear in the ECG.
+    """
+
+    arriving: Moments | None = None
+    at_zero: Tensor | None = None
+
+    def score(self, factor: float = 1.0) -> FirstNorm:
+        """Score these ECGs times a factor, without a further pass.
+
+        Args:
+            factor: 1 where what arrives is not linear in the ECG.
+        """
+        if self.arriving is None:
+            return FirstNorm()
+        if self.at_zero is None:
+            s1 = float(self.arriving.divergence(self.arriving.mean, self.arriving.variance))
+            return FirstNorm(s1, s1)
+        gains = torch.cat([torch.ones(1), _GAINS]).to(self.arriving.mean)[:, None]
+        mean = self.at_zero + factor * gains * (self.arriving.mean - self.at_zero)
+        of_gains = self.arriving.divergence(mean, (factor * gains) ** 2 * self.arriving.variance)
+        best = int(of_gains.argmin())
+        return FirstNorm(float(of_gains[0]), float(of_gains[best]), float(gains[best, 0]))
+
+
+def response(
+    network: nn.Module,
+    arrange: Callable[[Tensor, float], Tensor],
+    ecg: Tensor,
+    like: Response | None = None,
+) -> Response:
+    """Pass ECGs to the first BatchNorm, where the pass ends.
 
     Args:
         network: In evaluation mode.
         arrange: ECGs in mV and a further gain -> what the network reads.
         ecg: (ecg, lead, sample) mV.
+        like: A response that is as linear in the ECG, and the same where it is 0 mV; None: that is found out.
     """
-    probed = ecg[:_PROBED]
-    few, zero, double = (_first(network, arrange, probed, gain) for gain in (1.0, 0.0, 2.0))
     arriving = _first(network, arrange, ecg, 1.0)
-    if few is None or zero is None or double is None or arriving is None:
-        return FirstNorm()
-    s1 = float(arriving.divergence(arriving.mean, arriving.variance))
-    expected, found = 2 * few.mean - zero.mean, double.mean
-    scale = (few.variance + few.mean**2).sqrt().max()
-    still = (4 * few.variance - double.variance).abs().max() <= 4 * _AFFINE * few.variance.max()
-    if not still or (expected - found).abs().max() > _AFFINE * scale:
-        return FirstNorm(s1, s1)
-    gains = _GAINS.to(arriving.mean)[:, None]
-    of_gains = arriving.divergence(zero.mean + gains * (arriving.mean - zero.mean), gains**2 * arriving.variance)
-    best = int(of_gains.argmin())
-    return FirstNorm(s1, min(s1, float(of_gains[best])), float(_GAINS[best]))
+    if like is not None:
+        return Response(arriving, like.at_zero)
+    probes = [_first(network, arrange, ecg[:_PROBED], gain) for gain in (0.0, 1.0, 2.0)]
+    if arriving is None or any(probe is None for probe in probes):
+        return Response()
+    zero, one, two = (probe for probe in probes if probe is not None)
+    error = (2 * one.mean - zero.mean - two.mean).abs().max() / (one.variance + one.mean**2).sqrt().max()
+    spread = (4 * one.variance - two.variance).abs().max() / (4 * one.variance.max())
+    linear = error <= _LINEAR and spread <= _LINEAR and zero.variance.max() <= _LINEAR * one.variance.max()
+    return Response(arriving, zero.mean if linear else None)
 
 
 def passed(network: nn.Module, inputs: Tensor, read: Callable[[Any], Tensor]) -> tuple[Tensor, float]:

@@ -116,7 +116,7 @@ class Judge:
     def _by_norms(self, other: Measured) -> str:
         own, found = (_divergence(one.first, other.setting.check) for one in (self.card, other))
         first, second = found / own, other.s2 / self.card.s2  # not a number where no BatchNorm is executed
-        if not (first < 1 and second < 1 and _clear(first, second, of_scale=other.setting.check in _OF_SCALE)):
+        if not (first < 1 and second < 1 and _clear(first, second, other.setting.check)):
             return ""
         return (
             f"{other.setting.name}, the ECGs diverge by {found:.3g} from what the first BatchNorm learnt, as the card "
@@ -131,7 +131,7 @@ class Judge:
     def _by_labels(self, other: Measured, card: Measured | None = None) -> str:
         """Say how another setting is clearly better by labels than the card's, or than a given one; else nothing."""
         ours, labelled = card or self.card, self.labelled
-        for target in labelled.known():
+        for target in filter(labelled.is_enough, labelled.known()):
             at, z = labelled.outputs[target], least_z(self.compared)
             pair = (ours.logits[:, at], other.logits[:, at])
             if both := better_auroc(*pair, labelled.labels[target], labelled.patient_ids, z):
@@ -144,12 +144,12 @@ class Judge:
         return ""
 
 
-def _clear(first: float, second: float, *, of_scale: bool) -> bool:
+def _clear(first: float, second: float, check: str) -> bool:
     """Tell from the shares of the card's S1 and S2, both below 1, whether a setting is clearly better.
 
     A first layer can be blind to polarity, and to an order that later layers see, so that there both count together.
     """
-    if of_scale:
+    if check in (*_OF_SCALE, "rate"):
         return first < BETTER and second < BETTER
     return first < BETTER or first * second < BETTER**2
 

@@ -15,6 +15,9 @@ from ecg_lightning.statistics.auroc_area import auroc_effect
 LEAST_Z: Final = 3.0
 LEAST_GAIN: Final = 0.03
 LEAST_T: Final = 4.0
+LEAST_PATIENTS: Final = 10
+"""Of each class: of fewer the variance of an AUROC is underestimated, and nothing but a warning is said."""
+
 _FALSE_ALARM: Final = 0.01
 """Of all outputs together that are compared with the card's: networks have up to hundreds."""
 
@@ -43,6 +46,11 @@ class Labelled:
         return [
             name for name in self.outputs if name in self.labels and {0.0, 1.0} <= set(np.unique(self.labels[name]))
         ]
+
+    def is_enough(self, target: Target) -> bool:
+        """Tell whether as many patients have a diagnosis, and lack it, as an AUROC needs."""
+        label = self.labels[target]
+        return all(len(np.unique(self.patient_ids[label == value])) >= LEAST_PATIENTS for value in (0, 1))
 
     def positives(self, target: Target) -> int:
         """Count the ECGs that have a diagnosis."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ecg_lightning.cards.card import Promise, Reads
 from ecg_lightning.cards.gate.alternatives import Setting, settings_of
-from ecg_lightning.cards.gate.arriving_statistics import first_norm, passed
+from ecg_lightning.cards.gate.arriving_statistics import Response, passed, response
 from ecg_lightning.cards.gate.finding import NAN, Finding
 from ecg_lightning.cards.gate.judge import Judge, Measured
 from ecg_lightning.cards.gate.known_answer import Labelled, is_general
@@ -55,27 +55,38 @@ def look(
         diagnoses: Every diagnosis that is known of the ECGs, which tells whether they are of a general population.
     """
     card, *others = settings_of(looked.reads)
-    own = measured(looked, card, ecg)
+    first = response(looked.network, card.arranged, ecg)
+    own = measured(looked, card, ecg, first)
     judge = Judge(own, labelled, is_general(diagnoses), len(others))
-    compared = [compare(looked, other, ecg, own, labelled) for other in others]
     findings = [*data_findings(ecg.cpu().numpy(), looked.reads.leads), judge.own_finding()]
-    findings += [judge.finding(other) for other in compared]
+    findings += [judge.finding(compare(looked, other, ecg, own, labelled, first)) for other in others]
     return [*findings, *output_findings(own.logits, labelled), *promise_findings(own.logits, labelled, looked.promises)]
 
 
-def measured(looked: Looked, setting: Setting, ecg: Tensor) -> Measured:
-    """Measure one setting by its divergences and its logits."""
-    first = first_norm(looked.network, setting.arranged, ecg)
+def measured(looked: Looked, setting: Setting, ecg: Tensor, of_card: Response) -> Measured:
+    """Measure one setting by its divergences and its logits.
+
+    Args:
+        looked: The network and what its card says.
+        setting: The setting.
+        ecg: (ecg, lead, sample) mV.
+        of_card: What the card's setting makes arrive, which tells that of other gains, too.
+    """
+    told = setting.check == "card" or (setting.factor != 1 and of_card.at_zero is not None)
+    like = of_card if setting.reads == looked.reads else None  # what differs is the ECG, and 0 mV is 0 mV in any order
+    first = of_card if told else response(looked.network, setting.arranged, ecg, like)
     logits, s2 = passed(looked.network, setting.arranged(ecg), looked.read)
-    return Measured(setting, first, s2, logits.numpy())
+    return Measured(setting, first.score(setting.factor if told else 1.0), s2, logits.numpy())
 
 
-def compare(looked: Looked, setting: Setting, ecg: Tensor, own: Measured, labelled: Labelled) -> Measured:
+def compare(
+    looked: Looked, setting: Setting, ecg: Tensor, own: Measured, labelled: Labelled, of_card: Response
+) -> Measured:
     """Measure another setting; where it makes no difference to what the network reads, no pass is made."""
     given, changed = own.setting.arranged(ecg), setting.arranged(ecg)
     if torch.allclose(given, changed, rtol=_SAME, atol=_SAME * float(given.std())):
         return Measured(setting, own.first, own.s2, own.logits, 0.0, same=True)
-    found = measured(looked, setting, ecg)
+    found = measured(looked, setting, ecg, of_card)
     scale = max(1.0, float(np.abs(own.logits).max()))
     same = bool(np.abs(found.logits - own.logits).max() <= _SAME * scale)
     return replace(found, flipped=_flipped(looked, own.logits, found.logits, labelled), same=same)

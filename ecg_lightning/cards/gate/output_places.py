@@ -41,6 +41,6 @@ def _finding(logits: NDArray[np.float64], labelled: Labelled, target: str) -> Fi
     best = max(found, key=lambda place: found[place][1])
     words = f"output {best} ranks {target} with AUROC {found[best][1]:.3f}, the card's output {own} with "
     words += f"{found[best][0]:.3f}{few}"
-    verdict: Verdict = "wrong" if len(logits) >= LEAST_ECGS else "warning"
+    verdict: Verdict = "wrong" if len(logits) >= LEAST_ECGS and labelled.is_enough(target) else "warning"
     change = f"gives.targets.{target}: {best}"
     return Finding(name, "output", verdict, words, change, auroc=found[best][1])
