@@ -79,10 +79,7 @@ class CardedNetwork(TrainedElsewhere):
 
     def arranged(self, ecg: Tensor) -> Tensor:
         """Turn mV into what the network reads: unit, gain, standardisation, layout."""
-        values: Tensor = self.standardise(ecg * (PER_MILLIVOLT[self.reads.unit] * self.reads.gain))
-        if self.reads.layout == "time_lead":
-            return values.transpose(1, 2)
-        return values.flatten(1) if self.reads.layout == "flat" else values
+        return arranged(self.reads, self.standardise, ecg)
 
     def logit(self, output: Any) -> Tensor:
         """Pick the target's output, and make a logit of it.
@@ -107,6 +104,20 @@ class CardedNetwork(TrainedElsewhere):
                 f"gives: expected output {self.index} of (batch, output), and the network gave {tuple(values.shape)}"
             )
         return values
+
+
+def arranged(reads: Reads, standardise: nn.Module, ecg: Tensor) -> Tensor:
+    """Turn ECGs into what a network reads: unit, gain, standardisation, layout.
+
+    Args:
+        reads: What the card says.
+        standardise: What :func:`standardising` returns.
+        ecg: (batch, lead, sample) mV.
+    """
+    values: Tensor = standardise(ecg * (PER_MILLIVOLT[reads.unit] * reads.gain))
+    if reads.layout == "time_lead":
+        return values.transpose(1, 2)
+    return values.flatten(1) if reads.layout == "flat" else values
 
 
 def build(card: NetworkCard) -> nn.Module:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ecg_lightning.cards.card import Reads
-from ecg_lightning.cards.gate.alternatives import arranged, settings_of
+from ecg_lightning.cards.gate.alternatives import Setting, settings_of
 from ecg_lightning.cards.gate.arriving_statistics import passed, response
 from ecg_lightning.cards.gate.finding import Finding, GateError, refusal
 from ecg_lightning.cards.gate.gatekeeping import tell
@@ -89,6 +89,10 @@ def test_every_executed_batchnorm_counts_and_hooks_go() -> None:
 @pytest.mark.parametrize("layout", ["lead_time", "time_lead", "flat"])
 def test_settings_are_what_they_say(layout: Any) -> None:
     reads = replace(READS, unit="uV", layout=layout)
+
+    def arranged(other: Reads, ecg: Tensor) -> Tensor:
+        return Setting("", "card", "", other).arranged(ecg)
+
     found = {one.name: one for one in settings_of(reads)}
     shown = {name: one.arranged(ECG) for name, one in found.items()}
     for name, other, change in (
@@ -110,9 +114,9 @@ def test_standardisations() -> None:
                                                                          deviation=(2.0,)))}  # fmt: skip
     torch.testing.assert_close(found["as the card says"], (ECG - 1) / 2)
     torch.testing.assert_close(found["not standardised"], ECG)
-    torch.testing.assert_close(found["standardised per lead"].std(2), torch.ones(30, 3))
-    torch.testing.assert_close(found["standardised per recording"].std((1, 2)), torch.ones(30))
-    flat = arranged(replace(READS, standardise="per_lead"), torch.zeros(1, 3, 200))
+    torch.testing.assert_close(found["standardised per lead"].std(2, correction=0), torch.ones(30, 3))
+    torch.testing.assert_close(found["standardised per recording"].std((1, 2), correction=0), torch.ones(30))
+    flat = Setting("", "card", "", replace(READS, standardise="per_lead")).arranged(torch.zeros(1, 3, 200))
     assert flat.abs().max() == 0  # a lead that was not recorded
 
 

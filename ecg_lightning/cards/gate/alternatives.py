@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ecg_lightning.cards.card import PER_MILLIVOLT, Reads, Standardisation
+from ecg_lightning.cards.carded_network import arranged, standardising
 
 Check = Literal["card", "scale", "standardisation", "order", "polarity", "time", "rate"]
 
@@ -17,8 +18,6 @@ FACTORS: Final = (4.88, 10.0, 100.0, 200.0, 1000.0)
 
 RATES: Final = (0.2, 0.5, 2.0, 5.0)
 """Rates, in the card's, that are mistaken for it, such as 100 Hz for 500."""
-
-_LEAST_DEVIATION: Final = 1e-6
 
 
 @dataclass(frozen=True)
@@ -43,27 +42,7 @@ class Setting:
 
     def arranged(self, ecg: Tensor, gain: float = 1.0) -> Tensor:
         """Return what the network reads of ECGs in mV, after a further gain."""
-        return arranged(self.reads, gain * self.changed(ecg))
-
-
-def arranged(reads: Reads, ecg: Tensor) -> Tensor:
-    """Turn mV into what a network reads: unit, gain, standardisation, layout.
-
-    Args:
-        reads: What the card says.
-        ecg: (ecg, lead, sample) mV.
-    """
-    values = ecg * (PER_MILLIVOLT[reads.unit] * reads.gain)
-    if reads.standardise == "given":
-        mean, deviation = (values.new_tensor(numbers)[:, None] for numbers in (reads.mean, reads.deviation))
-        values = (values - mean) / deviation
-    elif reads.standardise != "none":
-        axes = (2,) if reads.standardise == "per_lead" else (1, 2)
-        deviation = values.std(axes, keepdim=True).clamp_min(_LEAST_DEVIATION * PER_MILLIVOLT[reads.unit])
-        values = (values - values.mean(axes, keepdim=True)) / deviation
-    if reads.layout == "time_lead":
-        return values.transpose(1, 2)
-    return values.flatten(1) if reads.layout == "flat" else values
+        return arranged(self.reads, standardising(self.reads).to(ecg), gain * self.changed(ecg))
 
 
 def settings_of(reads: Reads) -> list[Setting]:

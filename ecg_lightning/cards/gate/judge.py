@@ -93,7 +93,7 @@ class Judge:
     def _told(self, other: Measured) -> tuple[Verdict, str]:
         name = other.setting.name
         if other.same:
-            return "no difference", f"{name}: the network's outputs are the same"
+            return "no difference", f"{name}: the network's outputs stay as they are"
         by_norms, by_labels = self._by_norms(other), self._by_labels(other)
         share = f"{other.flipped:.0%} of the decisions would be others" if other.flipped >= 0 else "nothing is decided"
         if by_norms and (other.setting.check in _OF_SCALE or self.general):
