@@ -43,6 +43,10 @@ class CardedNetwork(TrainedElsewhere):
         if layer := told.gradcam_layer or getattr(self.network, "gradcam_layer", ""):
             self.gradcam_layer = f"network.{layer}"
 
+    def extra_repr(self) -> str:
+        """Say what is no weight and makes another network all the same: stores are told apart by it."""
+        return f"{self.reads}, output {self.index} of {self.gives.part!r}, {self.gives.kind}"
+
     @property
     def signal_format(self) -> SignalFormat:
         """Leads, rate and samples of the ECGs that it is given."""

@@ -106,6 +106,25 @@ def test_targets_and_thresholds(tmp_path: Path) -> None:
         carded(tmp_path, "first", gives={"targets": {"first": 7}})(ECG)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"reads": {"unit": "uV"}},
+        {"reads": {"gain": 2.0}},
+        {"reads": {"layout": "time_lead"}},
+        {"reads": {"standardise": "given", "mean": 1.0, "deviation": 2.0}},
+        {"reads": {"standardise": "given", "mean": 1.0, "deviation": 3.0}},
+        {"gives": {"kind": "probability"}},
+        {"gives": {"targets": {"second": 0}}},
+    ],
+)
+def test_another_card_is_another_network(tmp_path: Path, changed: dict[str, Any]) -> None:
+    """Weights alone would not tell them apart, and maps of the one would pass for those of the other."""
+    assert str(carded(tmp_path, **changed)) != str(carded(tmp_path))
+    given = {"standardise": "given", "mean": 1.0, "deviation": 4.0}
+    assert str(carded(tmp_path, **changed)) != str(carded(tmp_path, reads=given))
+
+
 def test_what_cannot_be_built_is_told(tmp_path: Path) -> None:
     with pytest.raises(CardError, match=r"class_path: no\.such\.Net is no importable class"):
         carded(tmp_path, class_path="no.such.Net")
