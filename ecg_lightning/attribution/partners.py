@@ -6,7 +6,7 @@ A map of somebody else is as noisy and as plausible as one's own; a method whose
 says nothing about this patient.
 """
 
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,13 +46,7 @@ def partners(
     Raises:
         ValueError: Shapes that do not agree, or no partner requested.
     """
-    patients, classes = np.asarray(patient_ids).astype(str), np.asarray(predicted, dtype=np.float64)
-    names = np.arange(len(patients)) if ecg_ids is None else np.asarray(ecg_ids).astype(str)
-    if patients.ndim != 1 or classes.shape != patients.shape or names.shape != patients.shape or count < 1:
-        raise ValueError(
-            "expected patient ids, predicted classes and ECG ids of the same ECGs (n,) and a count of 1 or more; got "
-            f"{patients.shape}, {classes.shape}, {names.shape} and {count}"
-        )
+    patients, classes, names = _checked(patient_ids, predicted, ecg_ids, count)
     partner_rows = np.full((len(patients), count), -1, dtype=np.int64)
     for predicted_class in np.unique(classes[~np.isnan(classes)]):
         rows = np.flatnonzero(classes == predicted_class)
@@ -79,13 +73,7 @@ def nearest_partners(
     Raises:
         ValueError: Shapes that do not agree, or no partner requested.
     """
-    patients, values = np.asarray(patient_ids).astype(str), np.asarray(predicted, dtype=np.float64)
-    names = np.arange(len(patients)) if ecg_ids is None else np.asarray(ecg_ids).astype(str)
-    if patients.ndim != 1 or values.shape != patients.shape or names.shape != patients.shape or count < 1:
-        raise ValueError(
-            "expected patient ids, predictions and ECG ids of the same ECGs (n,) and a count of 1 or more; got "
-            f"{patients.shape}, {values.shape}, {names.shape} and {count}"
-        )
+    patients, values, names = _checked(patient_ids, predicted, ecg_ids, count)
     partner_rows = np.full((len(patients), count), -1, dtype=np.int64)
     known = np.flatnonzero(np.isfinite(values))
     ranked = known[np.lexsort((names[known], values[known]))]
@@ -94,6 +82,20 @@ def nearest_partners(
         near = _walk_outwards(ranked, place, values, codes, count)
         partner_rows[row, : len(near)] = near
     return partner_rows
+
+
+def _checked(
+    patient_ids: ArrayLike, predicted: ArrayLike, ecg_ids: ArrayLike | None, count: int
+) -> tuple[NDArray[np.str_], NDArray[np.float64], NDArray[Any]]:
+    """(n,) patients, predictions, and what orders the ECGs of a patient."""
+    patients, values = np.asarray(patient_ids).astype(str), np.asarray(predicted, dtype=np.float64)
+    names = np.arange(len(patients)) if ecg_ids is None else np.asarray(ecg_ids).astype(str)
+    if patients.ndim != 1 or values.shape != patients.shape or names.shape != patients.shape or count < 1:
+        raise ValueError(
+            "expected patient ids, predictions and ECG ids of the same ECGs (n,) and a count of 1 or more; got "
+            f"{patients.shape}, {values.shape}, {names.shape} and {count}"
+        )
+    return patients, values, names
 
 
 def _walk_outwards(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ecg_lightning.functional.intervals import patient_resamples, percentile_interval
+from ecg_lightning.functional.score_intervals import scores_with_intervals
 
 _CHUNK_ELEMENTS = 1 << 20
 """Weights that are in memory as float64 at once (8 MB)."""
@@ -80,22 +80,13 @@ def binary_metrics_with_intervals(
         Name -> ``value``, ``low``, ``high`` and ``undefined``, the number of resamples in which the metric is
         not defined. With one patient there is no interval: ``low`` and ``high`` are NaN.
     """
-    values = binary_metrics(probability, label, threshold)
-    if len(np.unique(np.asarray(patient_ids))) < 2:
-        none = {"low": np.nan, "high": np.nan, "undefined": float(n_resamples)}
-        return {name: {"value": float(values[name][0]), **none} for name in METRICS}
-    resamples = patient_resamples(patient_ids, n_resamples, seed)
-    replicates = binary_metrics(probability, label, threshold, resamples)
-    result = {}
-    for name in METRICS:
-        interval = percentile_interval(replicates[name], confidence)
-        result[name] = {
-            "value": float(values[name][0]),
-            "low": float(interval.low),
-            "high": float(interval.high),
-            "undefined": float(interval.undefined),
-        }
-    return result
+    return scores_with_intervals(
+        lambda weights: binary_metrics(probability, label, threshold, weights),
+        patient_ids,
+        n_resamples=n_resamples,
+        confidence=confidence,
+        seed=seed,
+    )
 
 
 def auroc(score: ArrayLike, label: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ecg_lightning.functional.intervals import patient_bootstrap
+from ecg_lightning.functional.score_intervals import scores_with_intervals
 
 Floats = NDArray[np.float64]
 
@@ -84,20 +84,13 @@ def regression_metrics_with_intervals(
         Name -> ``value``, ``low``, ``high`` and ``undefined``, the number of resamples in which the score is not
         defined. With one patient there is no interval: ``low`` and ``high`` are NaN.
     """
-
-    def scores(weights: ArrayLike | None) -> Floats:
-        return np.stack(list(regression_metrics(prediction, label, weights).values()), axis=1)
-
-    if len(np.unique(np.asarray(patient_ids))) < 2:
-        none = {"low": np.nan, "high": np.nan, "undefined": float(n_resamples)}
-        return {name: {"value": float(value), **none} for name, value in zip(METRICS, scores(None)[0], strict=True)}
-    found = patient_bootstrap(scores, patient_ids, n_resamples=n_resamples, confidence=confidence, seed=seed)
-    columns = found.estimate, found.interval.low, found.interval.high, found.interval.undefined
-    sides = ("value", "low", "high", "undefined")
-    return {
-        name: dict(zip(sides, map(float, row), strict=True))
-        for name, row in zip(METRICS, np.stack(columns, axis=1), strict=True)
-    }
+    return scores_with_intervals(
+        lambda weights: regression_metrics(prediction, label, weights),
+        patient_ids,
+        n_resamples=n_resamples,
+        confidence=confidence,
+        seed=seed,
+    )
 
 
 def r2_of_columns(prediction: Floats, label: Floats, weights: Floats) -> Floats:

@@ -3,7 +3,7 @@
 A check is data: ``ecg_lightning/experiments/<name>/claims.yaml``. How it measures an effect is its experiment's code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -72,6 +72,7 @@ class Check:
         any_label: Whether patients of any label count.
         compares_seeds: Whether it needs several seeds.
         false_passes: How often a method without merit passes one test; None where nobody has simulated it.
+        false_passes_of_measurements: The same, where a measurement is decided by another closed form.
     """
 
     name: str
@@ -85,6 +86,14 @@ class Check:
     any_label: bool = False
     compares_seeds: bool = False
     false_passes: FalsePasses | None = None
+    false_passes_of_measurements: FalsePasses | None = None
+
+    def rates(self, kinds: Collection[str]) -> FalsePasses | None:
+        """Return how often a method without merit passes one test of targets of these kinds, the larger of several."""
+        other = self.false_passes_of_measurements or self.false_passes
+        found = [self.false_passes if kind == "binary" else other for kind in kinds]
+        known = [one for one in found if one is not None]
+        return FalsePasses(*map(max, zip(*known, strict=True))) if known else None
 
     @property
     def claims(self) -> tuple[str, ...]:
@@ -148,8 +157,9 @@ def _read(name: str, path: Any) -> Check:
     content: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
         margins = tuple(Margin(check=name, **entry) for entry in content["margins"])
-        rates = FalsePasses(**content["false_passes"]) if "false_passes" in content else None
-        check = Check(name=name, **{**content, "margins": margins, "false_passes": rates})
+        keys = ("false_passes", "false_passes_of_measurements")
+        rates = {key: FalsePasses(**content[key]) for key in keys if key in content}
+        check = Check(name=name, **{**content, "margins": margins, **rates})
     except (TypeError, KeyError) as error:
         raise ValueError(f"{path}: {error}") from None
     for margin in margins:
