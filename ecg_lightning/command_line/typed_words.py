@@ -38,7 +38,7 @@ class TypedWords:
             args: Words, or a mapping where the command is called from Python; None: the words of the process.
         """
         words = sys.argv[1:] if args is None else args
-        options = tuple(_options(words) if isinstance(words, list | tuple) else ())
+        options = tuple(options_in(words) if isinstance(words, list | tuple) else ())
         runs = Path(next((value for option, value in reversed(options) if option == "--runs"), "runs")).absolute()
         found = [] if options else list(class_names(as_mapping(words)))
         for option, value in options:
@@ -53,7 +53,8 @@ class TypedWords:
         return lies_in_run(path, self.runs)
 
 
-def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+def options_in(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield option and value, of ``--option=value`` and of ``--option value``."""
     for word, following in pairwise([*map(str, words), ""]):
         if word.startswith("-"):
             option, joined, value = word.partition("=")
